@@ -1,0 +1,1 @@
+"""heartbeat-monitor: sensors report heartbeats; silence becomes one alert that arrives."""

@@ -1,0 +1,1 @@
+"""From a silence to the rows that record it and cause messages."""

@@ -1,0 +1,82 @@
+"""The words every room shares: MAC addresses, moments and heartbeats.
+
+Moments are whole milliseconds since the Unix epoch (UTC), durations whole milliseconds;
+a MAC address is the integer of its 48 bits. Text exists only at the edges.
+"""
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+
+SECOND = 1_000
+MINUTE = 60 * SECOND
+HOUR = 60 * MINUTE
+DAY = 24 * HOUR
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MAC = re.compile(
+    r"(?:[0-9a-f]{2}([:-]))(?:[0-9a-f]{2}\1){4}[0-9a-f]{2}"
+    r"|(?:[0-9a-f]{4}\.){2}[0-9a-f]{4}"
+    r"|[0-9a-f]{12}",
+    re.ASCII,
+)
+_SEPARATORS = str.maketrans("", "", ":-.")
+
+
+class Heartbeat(NamedTuple):
+    """One report of one sensor; in the store, the point (mac, time)."""
+
+    mac: int
+    time: int
+    """The point's own time: the sensor's stamp where it gave one, else the time received."""
+    received: int
+    """When a 2xx was given for it."""
+    live: bool = True
+    """The sensor itself was speaking when it was received; otherwise it is history, sent late."""
+    metrics: Mapping[str, float] | None = None
+
+    @property
+    def seen(self) -> int:
+        """The moment up to which this heartbeat proves the sensor alive."""
+        return self.received if self.live else self.time
+
+
+class Seen(NamedTuple):
+    """Proof of life without the rest of the heartbeat: what the arrival log carries."""
+
+    mac: int
+    time: int
+    live: bool
+
+
+def parse_mac(text: str) -> int:
+    """The address behind any usual spelling: 02:00:…, 02-00-…, 0200.0000.0000 or bare hex.
+
+    Raises ValueError for anything else.
+    """
+    lowered = text.strip().lower()
+    if not _MAC.fullmatch(lowered):
+        raise ValueError(f"{text[:40]!r} is not a MAC address like 02:00:00:00:00:00")
+    return int(lowered.translate(_SEPARATORS), 16)
+
+
+def format_mac(mac: int) -> str:
+    """The canonical spelling: lower case, colons."""
+    return mac.to_bytes(6, "big").hex(":")
+
+
+def format_time(moment: int) -> str:
+    """RFC 3339 in UTC with milliseconds: 2026-11-23T03:42:00.000Z."""
+    return (_EPOCH + timedelta(milliseconds=moment)).isoformat(timespec="milliseconds")[:-6] + "Z"
+
+
+def parse_time(text: str) -> int:
+    """The moment of an RFC 3339 time; one without an offset is refused, not guessed.
+
+    Raises ValueError.
+    """
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError(f"{text[:40]!r} has no time zone; write it like 2026-11-23T03:42:00Z")
+    return (moment - _EPOCH) // timedelta(milliseconds=1)

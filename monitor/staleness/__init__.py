@@ -1,0 +1,1 @@
+"""Who is silent, judged in time that was really listened to."""

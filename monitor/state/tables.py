@@ -1,0 +1,183 @@
+"""The tables of the state database. Moments and durations: milliseconds; a MAC: its integer."""
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+)
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+# SQLite numbers rows by itself only in a column of type INTEGER.
+_RowId = BigInteger().with_variant(Integer(), "sqlite")
+
+# One row. `version` grows with each transaction that changes a sensor or an incident; those rows
+# carry the version that changed them, so a reader asks only for what is newer than its copy.
+service = Table(
+    "service",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("version", BigInteger, nullable=False),
+    # Judged up to here; never goes back. 0 before the first pulse was seen.
+    Column("horizon", BigInteger, nullable=False),
+    # How far the sweep has read the store's arrival log; NULL before the first sweep.
+    Column("arrival_position", BigInteger),
+)
+
+sensor = Table(
+    "sensor",
+    metadata,
+    Column("mac", BigInteger, primary_key=True, autoincrement=False),
+    Column("name", String(200)),
+    Column("site", String(200)),
+    Column("labels", JSON, nullable=False, default=dict),
+    # NULL: the service's default.
+    Column("threshold", BigInteger),
+    Column("first_seen", BigInteger),
+    # Heard live at least once: only then may silence open an incident.
+    Column("live", Boolean, nullable=False),
+    Column("paused", Boolean, nullable=False, default=False),
+    # A tombstone: readers with a copy learn of the removal by its version.
+    Column("forgotten_at", BigInteger),
+    Column("version", BigInteger, nullable=False, index=True),
+)
+
+# Who listens: one data directory with its shipper.
+source = Table(
+    "source",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("open", Boolean, nullable=False),
+    # Up to here all it received is stored.
+    Column("until", BigInteger, nullable=False),
+    # When its farewell, or its standing still, was first noticed; NULL while it advances.
+    Column("stalled_at", BigInteger),
+    Column("farewell", Boolean, nullable=False, default=False),
+)
+
+# Time in which not every open source listened; silence during it proves nothing.
+blind_window = Table(
+    "blind_window",
+    metadata,
+    Column("id", _RowId, primary_key=True),
+    Column("start", BigInteger, nullable=False, index=True),
+    Column("stop", BigInteger, nullable=False),
+)
+
+alert_group = Table(
+    "alert_group",
+    metadata,
+    Column("id", _RowId, primary_key=True),
+    Column("cohort", String(220), nullable=False),
+    Column("opened_at", BigInteger, nullable=False),
+    Column("closed_at", BigInteger),
+)
+Index(
+    "ix_alert_group_one_open",
+    alert_group.c.cohort,
+    unique=True,
+    sqlite_where=alert_group.c.closed_at.is_(None),
+    postgresql_where=alert_group.c.closed_at.is_(None),
+)
+
+incident = Table(
+    "incident",
+    metadata,
+    Column("id", _RowId, primary_key=True),
+    Column("mac", BigInteger, nullable=False, index=True),
+    Column("last_seen", BigInteger, nullable=False),
+    Column("threshold", BigInteger, nullable=False),
+    # False: presumed by the second clause, since monitoring was interrupted again and again.
+    Column("proven", Boolean, nullable=False),
+    Column("opened_at", BigInteger, nullable=False),
+    Column("acknowledged_at", BigInteger),
+    Column("closed_at", BigInteger),
+    # recovered | threshold changed | paused | forgotten
+    Column("closed_reason", String(40)),
+    # The first heartbeat after the silence, for a recovered one.
+    Column("recovered_at", BigInteger),
+    Column("group_id", ForeignKey(alert_group.c.id), nullable=False, index=True),
+    Column("version", BigInteger, nullable=False, index=True),
+)
+Index(
+    "ix_incident_one_open",
+    incident.c.mac,
+    unique=True,
+    sqlite_where=incident.c.closed_at.is_(None),
+    postgresql_where=incident.c.closed_at.is_(None),
+)
+
+# The outbox: one row is one message to one channel.
+notification = Table(
+    "notification",
+    metadata,
+    Column("id", _RowId, primary_key=True),
+    # Stable over retries; the receiver can tell a repetition by it.
+    Column("key", String(80), nullable=False, unique=True),
+    Column("group_id", ForeignKey(alert_group.c.id), nullable=False, index=True),
+    Column("channel", String(80), nullable=False),
+    # down | recovered
+    Column("kind", String(20), nullable=False),
+    # pending | claimed | sent | failed | cancelled
+    Column("state", String(20), nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("attempts", Integer, nullable=False, default=0),
+    Column("next_attempt_at", BigInteger, nullable=False),
+    # While claimed: when another notifier may take over, by the database's clock.
+    Column("claimed_until", BigInteger),
+    Column("claimed_by", String(80)),
+    # Written once, at the first claim, so that every retry is identical. NULL: not frozen yet.
+    Column("body", JSON(none_as_null=True)),
+    Column("finished_at", BigInteger),
+    # Why it was cancelled or failed, or the last error while it is tried again.
+    Column("outcome", Text),
+)
+Index("ix_notification_due", notification.c.state, notification.c.next_attempt_at)
+
+# Which incidents a frozen message told of.
+notification_incident = Table(
+    "notification_incident",
+    metadata,
+    Column("notification_id", ForeignKey(notification.c.id), primary_key=True),
+    Column("incident_id", ForeignKey(incident.c.id), primary_key=True, index=True),
+)
+
+token = Table(
+    "token",
+    metadata,
+    Column("id", _RowId, primary_key=True),
+    Column("name", String(80), nullable=False, unique=True),
+    # SHA-256 of the 256 random bits.
+    Column("digest", LargeBinary(32), nullable=False, unique=True),
+    Column("created_at", BigInteger, nullable=False),
+    Column("revoked_at", BigInteger),
+)
+
+# Names of metrics in use: the fleet has at most 64 of them.
+metric = Table("metric", metadata, Column("name", String(64), primary_key=True))
+
+# Who leads. `generation` grows at each change of leader; expiry is by the database's clock.
+lease = Table(
+    "lease",
+    metadata,
+    Column("name", String(40), primary_key=True),
+    Column("holder", String(80), nullable=False),
+    Column("generation", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+)

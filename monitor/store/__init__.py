@@ -1,0 +1,1 @@
+"""Where heartbeats are kept: one contract, an embedded SQLite file or InfluxDB 2 behind it."""

@@ -1,0 +1,1 @@
+"""What an operator sees: pages and the JSON behind them."""
