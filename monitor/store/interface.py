@@ -53,7 +53,7 @@ class Bucket(NamedTuple):
     """Heartbeats in [start, start + every); metric figures are None where there was none."""
 
     start: int
-    count: int
+    beats: int
     minimum: float | None = None
     mean: float | None = None
     maximum: float | None = None
