@@ -36,6 +36,8 @@ service = Table(
     Column("version", BigInteger, nullable=False),
     # Judged up to here; never goes back. 0 before the first pulse was seen.
     Column("horizon", BigInteger, nullable=False),
+    # When the leader last swept with the store in reach.
+    Column("swept_at", BigInteger, nullable=False),
     # How far the sweep has read the store's arrival log; NULL before the first sweep.
     Column("arrival_position", BigInteger),
 )
@@ -66,9 +68,9 @@ source = Table(
     Column("open", Boolean, nullable=False),
     # Up to here all it received is stored.
     Column("until", BigInteger, nullable=False),
-    # When its farewell, or its standing still, was first noticed; NULL while it advances.
-    Column("stalled_at", BigInteger),
-    Column("farewell", Boolean, nullable=False, default=False),
+    # For how long it has stood still, counted only while the store could be read.
+    Column("stalled_for", BigInteger, nullable=False),
+    Column("farewell", Boolean, nullable=False),
 )
 
 # Time in which not every open source listened; silence during it proves nothing.
