@@ -1,0 +1,159 @@
+"""Connections and transactions of the state database: SQLite, or PostgreSQL in production."""
+
+import os
+import sqlite3
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import (
+    URL,
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Engine,
+    NullPool,
+    create_engine,
+    event,
+    literal_column,
+    make_url,
+    text,
+)
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolExhausted
+
+BUSY = 10
+"""How many seconds a transaction waits for another one's lock."""
+
+_MIGRATIONS = Path(__file__).parent / "migrations"
+_MIGRATION_LOCK = 0x68626D  # an arbitrary number that names the lock in PostgreSQL
+
+
+class StateUnavailable(Exception):
+    """The state database can't be reached or is locked: try again later. The cause is attached."""
+
+
+def open_state(url: str) -> Engine:
+    """The engine behind a URL such as sqlite:////var/lib/monitor/state.db or postgresql://…/name.
+
+    Connects to nothing yet, survives a fork. Raises sqlalchemy.exc.ArgumentError for a bad URL.
+    """
+    parsed = make_url(url)
+    return _open_sqlite(parsed) if parsed.get_backend_name() == "sqlite" else _open_server(parsed)
+
+
+def _open_sqlite(url: URL) -> Engine:
+    if url.database:
+        Path(url.database).absolute().parent.mkdir(parents=True, exist_ok=True)
+    engine = create_engine(url, poolclass=NullPool, connect_args={"timeout": BUSY})
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: sqlite3.Connection, _record: object) -> None:
+        connection.isolation_level = None  # the driver must not begin transactions: `begin` does
+        connection.execute("PRAGMA journal_mode = DELETE")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA foreign_keys = ON")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        # A reader that turned writer half-way would deadlock with another; a writer says so first.
+        immediate = connection.get_execution_options().get("writing", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
+
+    return engine
+
+
+def _open_server(url: URL) -> Engine:
+    if url.drivername in ("postgresql", "postgres"):
+        url = url.set(drivername="postgresql+psycopg")
+    # A stopped process must not keep its locks for ever: the server ends its idle transaction.
+    timeouts = f"-c lock_timeout={BUSY}s -c idle_in_transaction_session_timeout={2 * BUSY}s"
+    engine = create_engine(
+        url,
+        pool_pre_ping=True,
+        pool_timeout=BUSY,
+        connect_args={
+            "connect_timeout": BUSY,
+            "tcp_user_timeout": 2000 * BUSY,
+            "options": timeouts,
+        },
+    )
+    opened = weakref.ref(engine)
+
+    def forget_parents_connections() -> None:
+        inherited = opened()
+        if inherited is not None:
+            inherited.dispose(close=False)
+
+    os.register_at_fork(after_in_child=forget_parents_connections)
+    return engine
+
+
+@contextmanager
+def reading(engine: Engine) -> Iterator[Connection]:
+    """One snapshot of the state, for queries only. Raises StateUnavailable."""
+    options: dict[str, Any] = {}
+    if engine.dialect.name == "postgresql":
+        options = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+    with _translated(), engine.connect().execution_options(**options) as connection:
+        yield connection
+
+
+@contextmanager
+def writing(engine: Engine) -> Iterator[Connection]:
+    """One transaction: committed at the end, rolled back by any exception.
+
+    Raises StateUnavailable; then the transaction is rolled back, unless the connection broke
+    during the commit itself.
+    """
+    with (
+        _translated(),
+        engine.connect().execution_options(writing=True) as connection,
+        connection.begin(),
+    ):
+        yield connection
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except (OperationalError, InterfaceError, PoolExhausted) as error:
+        raise StateUnavailable(_short(error)) from error
+    except DBAPIError as error:
+        if not error.connection_invalidated:
+            raise
+        raise StateUnavailable(_short(error)) from error
+
+
+def _short(error: Exception) -> str:
+    """The driver's own words: without the statement and its values, which may be private."""
+    return str(getattr(error, "orig", None) or error).strip()
+
+
+def database_now(connection: Connection) -> ColumnElement[int]:
+    """The database's own clock as an SQL expression (milliseconds): the same for all processes."""
+    if connection.dialect.name == "sqlite":
+        expression = "CAST(ROUND((julianday('now') - 2440587.5) * 86400000) AS INTEGER)"
+    else:
+        expression = "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)"
+    return literal_column(expression, BigInteger())
+
+
+def migrate(engine: Engine) -> None:
+    """Bring the tables up to date, all or nothing; harmless to repeat and to run twice at once.
+
+    Raises StateUnavailable.
+    """
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
+    with writing(engine) as connection:
+        if engine.dialect.name == "postgresql":
+            connection.execute(text("SET LOCAL lock_timeout = 0"))
+            connection.execute(text(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})"))
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")

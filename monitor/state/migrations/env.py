@@ -1,0 +1,8 @@
+"""Runs migrations inside the transaction that monitor.state.database.migrate opened."""
+
+from alembic import context
+
+from monitor.state.tables import metadata
+
+context.configure(connection=context.config.attributes["connection"], target_metadata=metadata)
+context.run_migrations()
