@@ -1,0 +1,275 @@
+"""Settings from a TOML file and MONITOR_<SECTION>_<NAME> variables; every error at once."""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_type_hints
+from urllib.parse import urlsplit
+
+import msgspec
+from msgspec import Meta
+
+Port = Annotated[int, Meta(ge=1, le=65535)]
+Count = Annotated[int, Meta(ge=1)]
+Seconds = Annotated[float, Meta(gt=0)]
+
+_OTHER_VARIABLES = {"MONITOR_CONFIG", "MONITOR_TOKEN"}
+"""Read by the command line itself: the settings file, and the simulator's token."""
+
+INFLUXDB_VARIABLES = ("INFLUXDB_V2_URL", "INFLUXDB_V2_ORG", "INFLUXDB_V2_TOKEN")
+
+
+class SettingsError(Exception):
+    """The settings can't be used; `problems` holds one sentence for each reason."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+@dataclass(frozen=True)
+class Server:
+    """Where the web process listens and how it is reached."""
+
+    host: str = "127.0.0.1"
+    port: Port = 8000
+    workers: Count = 2
+    threads: Count = 8
+    secret_key: str = field(default="", repr=False)
+    hosts: tuple[str, ...] = ()
+    base_url: str = "http://127.0.0.1:8000"
+
+    @property
+    def on_loopback(self) -> bool:
+        """Only this machine can connect."""
+        return self.host in ("127.0.0.1", "::1", "localhost")
+
+
+@dataclass(frozen=True)
+class Data:
+    """The data directory: spool, dead letters, embedded store and state."""
+
+    directory: str = "data"
+
+
+@dataclass(frozen=True)
+class State:
+    """The state database; empty means a SQLite file in the data directory."""
+
+    url: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True)
+class Store:
+    """The heartbeat store. InfluxDB is chosen by its own INFLUXDB_V2_ variables."""
+
+    heartbeats_bucket: str = "heartbeats"
+    arrivals_bucket: str = "arrivals"
+    retention_days: Count = 90
+
+
+@dataclass(frozen=True)
+class Ingest:
+    """What the door accepts."""
+
+    token: str = field(default="", repr=False)
+    max_sensors: Count = 100_000
+    body_limit: Count = 4 * 1024 * 1024
+    batch_rows: Count = 20_000
+    rate_per_sensor: Seconds = 10
+    fsync: Literal["interval", "always"] = "interval"
+    spool_limit: Count = 1024**3
+
+
+@dataclass(frozen=True)
+class Staleness:
+    """When silence counts. Seconds."""
+
+    threshold: Seconds = 600
+    sweep_interval: Seconds = 5
+    source_lost_after: Seconds = 900
+
+
+@dataclass(frozen=True)
+class Alerts:
+    """How incidents gather into messages. Seconds."""
+
+    group_wait: Annotated[float, Meta(ge=0)] = 30
+    group_interval: Seconds = 300
+
+
+@dataclass(frozen=True)
+class Email:
+    """The email channel; off while `server` is empty."""
+
+    server: str = ""
+    port: Port = 25
+    security: Literal["none", "starttls", "tls"] = "none"
+    username: str = ""
+    password: str = field(default="", repr=False)
+    sender: str = ""
+    recipients: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Webhook:
+    """The webhook channel; off while `url` is empty."""
+
+    url: str = field(default="", repr=False)
+    allow_internal: bool = False
+
+
+@dataclass(frozen=True)
+class InfluxDB:
+    """The InfluxDB to use, from the variables that its own client reads."""
+
+    url: str
+    org: str
+    token: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All sections; each is also a table of the TOML file."""
+
+    server: Server = Server()
+    data: Data = Data()
+    state: State = State()
+    store: Store = Store()
+    ingest: Ingest = Ingest()
+    staleness: Staleness = Staleness()
+    alerts: Alerts = Alerts()
+    email: Email = Email()
+    webhook: Webhook = Webhook()
+    influxdb: InfluxDB | None = None
+    """Not a section: chosen by INFLUXDB_V2_URL, _ORG and _TOKEN."""
+
+    @property
+    def data_directory(self) -> Path:
+        """The data directory as an absolute path."""
+        return Path(self.data.directory).absolute()
+
+    @property
+    def state_url(self) -> str:
+        """The state database's SQLAlchemy URL."""
+        return self.state.url or f"sqlite:///{self.data_directory / 'state.sqlite'}"
+
+
+_SECTIONS: dict[str, type[Any]] = {
+    name: hint for name, hint in get_type_hints(Settings).items() if name != "influxdb"
+}
+
+
+def variables() -> set[str]:
+    """The names of all environment variables that are settings."""
+    return {
+        _variable(section, part.name)
+        for section, kind in _SECTIONS.items()
+        for part in fields(kind)
+    }
+
+
+def load(path: Path | None, environment: Mapping[str, str]) -> Settings:
+    """Settings from the file at `path` (None: defaults) overridden by `environment`.
+
+    Raises SettingsError naming every setting that can't be used.
+    """
+    problems: list[str] = []
+    tables = _read(path, problems)
+    for unknown in tables.keys() - _SECTIONS.keys():
+        problems.append(f"[{unknown}]: there is no such section")
+    for variable in environment.keys() - variables() - _OTHER_VARIABLES:
+        if variable.startswith("MONITOR_") and not variable.startswith("MONITOR_TEST_"):
+            problems.append(f"{variable}: there is no such setting")
+    sections = {
+        name: _section(name, kind, tables.get(name, {}), environment, problems)
+        for name, kind in _SECTIONS.items()
+    }
+    influxdb = _influxdb(environment, problems)
+    if problems:
+        raise SettingsError(sorted(problems))
+    settings = Settings(**sections, influxdb=influxdb)
+    if contradictions := _contradictions(settings):
+        raise SettingsError(contradictions)
+    return settings
+
+
+def _variable(section: str, name: str) -> str:
+    return f"MONITOR_{section}_{name}".upper()
+
+
+def _read(path: Path | None, problems: list[str]) -> dict[str, Any]:
+    if path is None:
+        return {}
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        problems.append(f"{path}: {error}")
+        return {}
+
+
+def _section(
+    section: str,
+    kind: type[Any],
+    table: object,
+    environment: Mapping[str, str],
+    problems: list[str],
+) -> Any:
+    if not isinstance(table, dict):
+        problems.append(f"[{section}] must be a table")
+        table = {}
+    hints = get_type_hints(kind, include_extras=True)
+    for unknown in table.keys() - hints.keys():
+        problems.append(f"{section}.{unknown}: there is no such setting")
+    values: dict[str, Any] = {}
+    for part in fields(kind):
+        variable, hint = _variable(section, part.name), hints[part.name]
+        try:
+            if variable in environment:
+                values[part.name] = _from_text(environment[variable], hint)
+            elif part.name in table:
+                values[part.name] = msgspec.convert(table[part.name], hint)
+        except msgspec.ValidationError as error:
+            where = variable if variable in environment else f"{section}.{part.name}"
+            problems.append(f"{where}: {error}")
+    return kind(**values)
+
+
+def _from_text(text: str, hint: Any) -> Any:
+    value = (
+        [part.strip() for part in text.split(",") if part.strip()]
+        if (hint == tuple[str, ...])
+        else text
+    )
+    return msgspec.convert(value, hint, strict=False)
+
+
+def _influxdb(environment: Mapping[str, str], problems: list[str]) -> InfluxDB | None:
+    url, org, token = (environment.get(name, "") for name in INFLUXDB_VARIABLES)
+    if not url:
+        return None
+    if urlsplit(url).scheme not in ("http", "https"):
+        problems.append("INFLUXDB_V2_URL: must begin with http:// or https://")
+    for name, value in zip(INFLUXDB_VARIABLES[1:], (org, token), strict=True):
+        if not value:
+            problems.append(f"{name}: must be set when INFLUXDB_V2_URL is")
+    return InfluxDB(url.rstrip("/"), org, token)
+
+
+def _contradictions(settings: Settings) -> list[str]:
+    problems = []
+    if not settings.server.on_loopback and len(settings.server.secret_key) < 32:
+        problems.append(
+            f"server.secret_key: listening on {settings.server.host} needs a secret key of at "
+            "least 32 characters; set MONITOR_SERVER_SECRET_KEY (openssl rand -hex 32 makes one)"
+        )
+    if settings.email.server and not (settings.email.sender and settings.email.recipients):
+        problems.append("email.server: needs email.sender and email.recipients as well")
+    if settings.webhook.url and urlsplit(settings.webhook.url).scheme not in ("http", "https"):
+        problems.append("webhook.url: must begin with http:// or https://")
+    if urlsplit(settings.server.base_url).scheme not in ("http", "https"):
+        problems.append("server.base_url: must begin with http:// or https://")
+    if settings.ingest.token and len(settings.ingest.token) < 16:
+        problems.append("ingest.token: must have at least 16 characters")
+    return problems

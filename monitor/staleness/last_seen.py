@@ -1,0 +1,71 @@
+"""The last-seen view: mac -> newest proof of life, kept current at the cost of what arrives."""
+
+from collections.abc import Collection
+
+from monitor.model import Seen
+from monitor.store.interface import Arrivals, Cursor, Store
+
+
+class LastSeen:
+    """An in-memory view of one store; one owner calls its methods, any thread may read `times`."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._cursor: Cursor | None = None
+        self.times: dict[int, int] = {}
+
+    @property
+    def position(self) -> int:
+        """How far the arrival log was read; 0 before `fill`."""
+        return self._cursor.position if self._cursor else 0
+
+    @property
+    def filled(self) -> bool:
+        """The view holds what the store knows."""
+        return self._cursor is not None
+
+    def fill(
+        self, recent: int, oldest: int, registered: Collection[int], position: int | None = None
+    ) -> None:
+        """Read everybody heard since `recent`, and registered sensors heard since `oldest`.
+
+        `position`: where in the arrival log the next `refresh` begins, None for its end. Raises
+        StoreUnavailable; the view is then as it was.
+        """
+        cursor = self._store.arrivals(None).cursor if position is None else Cursor(position)
+        times = self._store.last_seen(recent)
+        missing = [mac for mac in registered if mac not in times]
+        if missing and oldest < recent:
+            times.update(self._store.last_seen(oldest, missing))
+        for mac, time in self.times.items():
+            if times.get(mac, 0) < time:
+                times[mac] = time
+        self.times, self._cursor = times, cursor
+
+    def rewind(self, position: int) -> None:
+        """Let the next `refresh` read again from an earlier place in the arrival log."""
+        self._cursor = Cursor(position)
+
+    def refresh(self, now: int) -> list[Seen]:
+        """Merge what was announced since the last call and return it.
+
+        No time is believed beyond `now`, so a host with a wrong clock can't keep a sensor alive.
+        """
+        arrivals: Arrivals = self._store.arrivals(self._cursor)
+        times = self.times
+        for mac, time, _live in arrivals.seen:
+            known = times.get(mac)
+            if known is None or known < time:
+                times[mac] = time if time <= now else now
+        self._cursor = arrivals.cursor
+        return arrivals.seen
+
+    def confirm(self, macs: Collection[int], since: int) -> None:
+        """Ask the store itself for these sensors and take over what is newer."""
+        for mac, time in self._store.last_seen(since, macs).items():
+            if self.times.get(mac, 0) < time:
+                self.times[mac] = time
+
+    def forget(self, mac: int) -> None:
+        """Drop one sensor from the view."""
+        self.times.pop(mac, None)

@@ -1,0 +1,270 @@
+"""The staleness sweep: read what arrived, judge at the horizon, write incidents in one transaction.
+
+Memory is a copy of the store and the state; only what a committed transaction says is kept, so a
+sweep that fails anywhere is simply done again.
+"""
+
+import logging
+from collections.abc import Iterable
+from dataclasses import astuple, dataclass
+
+from sqlalchemy import Connection, Engine
+
+from monitor.incidents import service
+from monitor.incidents.machine import Event
+from monitor.incidents.service import Alerting, Closing, Opening
+from monitor.model import DAY, HOUR
+from monitor.staleness.blindness import Advance, Listening, Source, Span, Window, advance
+from monitor.staleness.deadlines import Deadlines
+from monitor.staleness.last_seen import LastSeen
+from monitor.staleness.registry import Registry
+from monitor.staleness.rules import Verdict, judge
+from monitor.state import horizon as horizon_rows
+from monitor.state import incidents as incident_rows
+from monitor.state import leases, sensors
+from monitor.state.database import reading, writing
+from monitor.state.horizon import Progress
+from monitor.state.leases import Lease
+from monitor.store.interface import Store
+
+logger = logging.getLogger(__name__)
+
+_LOG_KEPT = 23 * HOUR
+"""The store's arrival log holds a day; a place in it older than this may be gone."""
+
+_BLINDNESS_KEPT = 30 * DAY
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a sweep goes by; durations in ms."""
+
+    threshold: int
+    source_lost_after: int
+    retention: int
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What one sweep wrote."""
+
+    horizon: int
+    registered: int
+    opened: int
+    closed: int
+
+
+class Sweep:
+    """One process's sweeping; `watch` keeps a stand-by warm, `run` is the leader's."""
+
+    def __init__(self, store: Store, engine: Engine, options: Options, alerting: Alerting) -> None:
+        self._store, self._engine = store, engine
+        self._options, self._alerting = options, alerting
+        self._view = LastSeen(store)
+        self._registry = Registry(options.threshold)
+        self._heard: dict[int, tuple[int, bool]] = {}
+        self._deadlines: Deadlines | None = None
+        self._led: Lease | None = None
+
+    def watch(self, now: int) -> None:
+        """Follow the store and the registry without deciding. Raises StoreUnavailable,
+        StateUnavailable."""
+        progress, _, _ = self._read_state(now)
+        self._follow(progress, now)
+        self._led = None
+
+    def run(self, lease: Lease, now: int) -> Outcome:
+        """Sweep once. Raises StoreUnavailable, StateUnavailable, LeaseLost; nothing is then
+        written and the next call makes up for it."""
+        progress, sources, windows = self._read_state(now)
+        if lease != self._led:
+            self._take_over(progress, now)
+            self._led = lease
+        # Pulses first: what they vouch for is then surely among the arrivals read after them.
+        spans = [Span(*pulse) for pulse in self._store.coverage(progress.horizon, now + DAY)]
+        self._follow(progress, now)
+        reach = advance(
+            progress.horizon,
+            sources,
+            spans,
+            now - progress.swept_at,
+            self._options.source_lost_after,
+            now,
+        )
+        listening = Listening([*windows, *reach.blind])
+        try:
+            outcome = self._decide(lease, now, reach, sources, listening)
+        except BaseException:
+            self._deadlines = None
+            raise
+        if reach.lost:
+            logger.warning("written off after standing still: %s", ", ".join(reach.lost))
+        return outcome
+
+    def _take_over(self, progress: Progress, now: int) -> None:
+        """The former leader's last commit counts, not what this process read meanwhile."""
+        self._heard.clear()
+        self._deadlines = None
+        position = self._log_position(progress, now)
+        if position is None:
+            self._view = LastSeen(self._store)
+        elif self._view.filled:
+            self._view.rewind(position)
+
+    @staticmethod
+    def _log_position(progress: Progress, now: int) -> int | None:
+        """Where the last committed sweep ended in the arrival log; None if that is gone by now."""
+        return progress.arrival_position if now - progress.swept_at < _LOG_KEPT else None
+
+    def _read_state(self, now: int) -> tuple[Progress, dict[str, Source], list[Window]]:
+        with reading(self._engine) as connection:
+            progress = horizon_rows.progress(connection)
+            rows = horizon_rows.sources(connection)
+            since = now - _BLINDNESS_KEPT
+            windows = [Window(*row) for row in horizon_rows.blind_windows(connection, since)]
+            new, rewatch = self._registry.merge(
+                sensors.changed_since(connection, self._registry.version),
+                incident_rows.changed_since(connection, self._registry.version),
+                progress.version,
+            )
+        if rewatch:
+            self._deadlines = None
+        elif self._deadlines is not None:
+            for deadline, mac in self._deadlines_of(new):
+                self._deadlines.push(deadline, mac)
+        return progress, {key: Source(*row) for key, row in rows.items()}, windows
+
+    def _follow(self, progress: Progress, now: int) -> None:
+        """Bring the last-seen view up to date and note who is news to the registry."""
+        if not self._view.filled:
+            position = self._log_position(progress, now)
+            oldest = now - self._options.retention
+            recent = oldest if position is None else now - self._registry.longest_threshold
+            self._view.fill(recent, oldest, self._registry.sensors.keys(), position)
+            if position is None:
+                self._note_strangers(oldest)
+        for mac, time, live in self._view.refresh(now):
+            if self._registry.is_news(mac, time, live):
+                first, was_live = self._heard.get(mac, (time, False))
+                self._heard[mac] = (min(first, time), was_live or live)
+
+    def _note_strangers(self, since: int) -> None:
+        """Sensors in the store that the state does not know: a new state on an old store."""
+        strangers = self._view.times.keys() - self._registry.sensors.keys()
+        if strangers:
+            live = self._store.last_seen(since, strangers, live=True)
+            for mac in strangers:
+                self._heard[mac] = (self._view.times[mac], mac in live)
+
+    def _deadlines_of(self, macs: Iterable[int]) -> Iterable[tuple[int, int]]:
+        """(earliest deadline, mac) of those among `macs` whose silence may open an incident."""
+        times = self._view.times
+        for mac in macs:
+            if mac in times and self._registry.may_open(self._registry.sensors[mac]):
+                yield times[mac] + self._registry.threshold(mac), mac
+
+    def _judge(self, mac: int, horizon: int, listening: Listening) -> Verdict:
+        return judge(self._view.times[mac], self._registry.threshold(mac), horizon, listening)
+
+    def _decide(
+        self,
+        lease: Lease,
+        now: int,
+        reach: Advance,
+        sources: dict[str, Source],
+        listening: Listening,
+    ) -> Outcome:
+        if self._deadlines is None:
+            self._deadlines = Deadlines(self._deadlines_of(self._registry.sensors))
+        deadlines = self._deadlines
+        openings = self._openings(deadlines, reach.horizon, listening)
+        closings = self._closings(reach.horizon, listening)
+        moved = self._moved({closing.incident.id for closing in closings})
+        new = [(mac, first_seen, live) for mac, (first_seen, live) in self._heard.items()]
+        with writing(self._engine) as connection:
+            leases.fence(connection, lease)
+            if openings or closings or moved or new:
+                version = sensors.next_version(connection)
+                sensors.register(connection, new, version)
+                for incident_id, seen in moved.items():
+                    incident_rows.change(connection, [incident_id], last_seen=seen, version=version)
+                service.close_all(connection, closings, self._alerting, now, version)
+                service.open_all(connection, openings, self._alerting, now, version)
+            self._record(connection, reach, sources, now)
+        self._heard.clear()
+        for closing in closings:
+            if closing.event in (Event.RECOVER, Event.CHANGE_THRESHOLD):
+                mac = closing.incident.mac
+                deadlines.push(self._view.times[mac] + self._registry.threshold(mac), mac)
+        return Outcome(reach.horizon, len(new), len(openings), len(closings))
+
+    def _openings(self, deadlines: Deadlines, horizon: int, listening: Listening) -> list[Opening]:
+        """Judge those whose deadline passed; who seems down is looked up in the store itself.
+
+        Who turns out not to be down is watched on by a new deadline.
+        """
+        down = self._down(deadlines.passed(horizon), deadlines, horizon, listening)
+        if down:
+            self._view.confirm(down.keys(), horizon - 6 * self._registry.longest_threshold)
+            down = self._down(down, deadlines, horizon, listening)
+        return [
+            Opening(
+                mac,
+                self._registry.sensors[mac].site,
+                self._view.times[mac],
+                self._registry.threshold(mac),
+                verdict.proven,
+            )
+            for mac, verdict in down.items()
+        ]
+
+    def _down(
+        self, macs: Iterable[int], deadlines: Deadlines, horizon: int, listening: Listening
+    ) -> dict[int, Verdict]:
+        down = {}
+        for mac in macs:
+            if not self._registry.may_open(self._registry.sensors[mac]):
+                continue
+            threshold = self._registry.threshold(mac)
+            verdict = judge(self._view.times[mac], threshold, horizon, listening)
+            if verdict.down:
+                down[mac] = verdict
+            else:
+                deadlines.push(verdict.deadline, mac)
+        return down
+
+    def _closings(self, horizon: int, listening: Listening) -> list[Closing]:
+        closings = []
+        for mac, row in self._registry.open_incidents.items():
+            sensor, seen = self._registry.sensors.get(mac), self._view.times.get(mac, row.last_seen)
+            if sensor is None or sensor.forgotten_at is not None:
+                closings.append(Closing(row, Event.FORGET))
+            elif sensor.paused:
+                closings.append(Closing(row, Event.PAUSE))
+            elif not judge(seen, self._registry.threshold(mac), horizon, listening).down:
+                if seen > row.last_seen:
+                    closings.append(Closing(row, Event.RECOVER, recovered_at=seen))
+                elif self._registry.threshold(mac) > row.threshold:
+                    closings.append(Closing(row, Event.CHANGE_THRESHOLD))
+        return closings
+
+    def _moved(self, closing: set[int]) -> dict[int, int]:
+        """Incident id -> newer proof of life that is itself stale by now."""
+        times = self._view.times
+        return {
+            row.id: times[mac]
+            for mac, row in self._registry.open_incidents.items()
+            if row.id not in closing and times.get(mac, 0) > row.last_seen
+        }
+
+    def _record(
+        self, connection: Connection, reach: Advance, sources: dict[str, Source], now: int
+    ) -> None:
+        changed = {
+            key: astuple(source)
+            for key, source in reach.sources.items()
+            if sources.get(key) != source
+        }
+        horizon_rows.record_sources(connection, changed)
+        horizon_rows.record_blind_windows(connection, reach.blind)
+        horizon_rows.record_progress(connection, reach.horizon, now, self._view.position)

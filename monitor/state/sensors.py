@@ -1,0 +1,126 @@
+"""The registry of sensors: rows of `sensor`, read by version so that copies stay cheap."""
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, bindparam, func, insert, select, update
+
+from monitor.state.tables import metric, sensor, service
+
+
+class Sensor(NamedTuple):
+    """One registered sensor; `threshold` in ms, None for the service's default.
+
+    `forgotten_at` makes it a tombstone: only a later heartbeat brings the sensor back.
+    """
+
+    mac: int
+    name: str | None
+    site: str | None
+    labels: dict[str, str]
+    threshold: int | None
+    live: bool
+    paused: bool
+    forgotten_at: int | None
+    version: int
+
+
+_COLUMNS = (
+    sensor.c.mac,
+    sensor.c.name,
+    sensor.c.site,
+    sensor.c.labels,
+    sensor.c.threshold,
+    sensor.c.live,
+    sensor.c.paused,
+    sensor.c.forgotten_at,
+    sensor.c.version,
+)
+
+
+def current_version(connection: Connection) -> int:
+    """The version of the newest change to a sensor or an incident."""
+    return int(connection.execute(select(service.c.version)).scalar_one())
+
+
+def next_version(connection: Connection) -> int:
+    """A version for the changes of this transaction; concurrent transactions wait here, so
+    versions become visible in order."""
+    connection.execute(update(service).values(version=service.c.version + 1))
+    return current_version(connection)
+
+
+def changed_since(connection: Connection, version: int) -> list[Sensor]:
+    """Sensors changed after `version`, forgotten ones included (as tombstones)."""
+    query = select(*_COLUMNS).where(sensor.c.version > version)
+    if version <= 0:
+        query = query.where(sensor.c.forgotten_at.is_(None))
+    return [Sensor(*row) for row in connection.execute(query)]
+
+
+def find(connection: Connection, mac: int) -> Sensor | None:
+    """One sensor, forgotten ones included."""
+    row = connection.execute(select(*_COLUMNS).where(sensor.c.mac == mac)).one_or_none()
+    return Sensor(*row) if row else None
+
+
+def register(
+    connection: Connection, heard: Iterable[tuple[int, int | None, bool]], version: int
+) -> None:
+    """Write (mac, first seen, live) for macs that are new, forgotten, or live for the first time.
+
+    The caller holds a copy of the registry and names no others.
+    """
+    rows = [
+        {"key": mac, "first_seen": first_seen, "live": live, "version": version}
+        for mac, first_seen, live in heard
+    ]
+    if not rows:
+        return
+    refreshed = (
+        update(sensor)
+        .where(sensor.c.mac == bindparam("key"))
+        .values(
+            live=bindparam("live"),
+            version=bindparam("version"),
+            forgotten_at=None,
+            first_seen=func.coalesce(sensor.c.first_seen, bindparam("first_seen")),
+        )
+    )
+    known: set[int] = set()
+    for start in range(0, len(rows), 500):
+        macs = [row["key"] for row in rows[start : start + 500]]
+        known.update(connection.scalars(select(sensor.c.mac).where(sensor.c.mac.in_(macs))))
+    if known:
+        connection.execute(refreshed, [row for row in rows if row["key"] in known])
+    new = [_row(row) for row in rows if row["key"] not in known]
+    if new:
+        connection.execute(insert(sensor), new)
+
+
+def _row(row: dict[str, Any]) -> dict[str, Any]:
+    values = {name: value for name, value in row.items() if name != "key"}
+    return {"mac": row["key"], "labels": {}, "paused": False, **values}
+
+
+def configure(connection: Connection, mac: int, version: int, **values: Any) -> None:
+    """Set name, site, labels, threshold (ms) or paused of one sensor, registering it if new."""
+    if find(connection, mac) is None:
+        connection.execute(insert(sensor), _row({"key": mac, "live": False, "version": version}))
+    connection.execute(
+        update(sensor)
+        .where(sensor.c.mac == mac)
+        .values(version=version, forgotten_at=None, **values)
+    )
+
+
+def metric_names(connection: Connection) -> set[str]:
+    """Names of metrics that sensors have sent so far."""
+    return set(connection.scalars(select(metric.c.name)))
+
+
+def add_metric_names(connection: Connection, names: Iterable[str]) -> None:
+    """Record names that are not yet there."""
+    new = sorted(set(names) - metric_names(connection))
+    if new:
+        connection.execute(insert(metric), [{"name": name} for name in new])
