@@ -50,6 +50,19 @@ class Seen(NamedTuple):
     live: bool
 
 
+class Member(NamedTuple):
+    """One incident of an alert group, as the group's messages tell of it."""
+
+    mac: int
+    name: str | None
+    site: str | None
+    last_seen: int
+    threshold: int
+    proven: bool
+    opened_at: int
+    recovered_at: int | None
+
+
 def parse_mac(text: str) -> int:
     """The address behind any usual spelling: 02:00:…, 02-00-…, 0200.0000.0000 or bare hex.
 

@@ -19,7 +19,7 @@ class Registry:
     def merge(
         self, sensors: Iterable[Sensor], incidents: Iterable[Incident], version: int
     ) -> tuple[list[int], bool]:
-        """Take over changed rows: (macs that are new, whether those known are watched otherwise)."""
+        """Take over changed rows: (new macs, whether known ones are watched otherwise)."""
         new, rewatch = [], False
         for row in sensors:
             before = self.sensors.get(row.mac)

@@ -63,6 +63,7 @@ class Sweep:
         self._view = LastSeen(store)
         self._registry = Registry(options.threshold)
         self._heard: dict[int, tuple[int, bool]] = {}
+        self._unseen: set[int] = set()
         self._deadlines: Deadlines | None = None
         self._led: Lease | None = None
 
@@ -147,6 +148,9 @@ class Sweep:
             if self._registry.is_news(mac, time, live):
                 first, was_live = self._heard.get(mac, (time, False))
                 self._heard[mac] = (min(first, time), was_live or live)
+            if mac in self._unseen:
+                self._unseen.clear()
+                self._deadlines = None
 
     def _note_strangers(self, since: int) -> None:
         """Sensors in the store that the state does not know: a new state on an old store."""
@@ -160,7 +164,9 @@ class Sweep:
         """(earliest deadline, mac) of those among `macs` whose silence may open an incident."""
         times = self._view.times
         for mac in macs:
-            if mac in times and self._registry.may_open(self._registry.sensors[mac]):
+            if mac not in times:
+                self._unseen.add(mac)
+            elif self._registry.may_open(self._registry.sensors[mac]):
                 yield times[mac] + self._registry.threshold(mac), mac
 
     def _judge(self, mac: int, horizon: int, listening: Listening) -> Verdict:

@@ -68,6 +68,7 @@ def upgrade() -> None:
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("version", sa.BigInteger(), nullable=False),
         sa.Column("horizon", sa.BigInteger(), nullable=False),
+        sa.Column("swept_at", sa.BigInteger(), nullable=False),
         sa.Column("arrival_position", sa.BigInteger()),
         sa.PrimaryKeyConstraint("id", name="pk_service"),
     )
@@ -76,7 +77,7 @@ def upgrade() -> None:
         sa.Column("id", sa.String(length=64), nullable=False),
         sa.Column("open", sa.Boolean(), nullable=False),
         sa.Column("until", sa.BigInteger(), nullable=False),
-        sa.Column("stalled_at", sa.BigInteger()),
+        sa.Column("stalled_for", sa.BigInteger(), nullable=False),
         sa.Column("farewell", sa.Boolean(), nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_source"),
     )
@@ -151,7 +152,7 @@ def upgrade() -> None:
     op.create_index(
         "ix_notification_incident_incident_id", "notification_incident", ["incident_id"]
     )
-    op.execute("INSERT INTO service (id, version, horizon) VALUES (1, 0, 0)")
+    op.execute("INSERT INTO service (id, version, horizon, swept_at) VALUES (1, 0, 0, 0)")
 
 
 def downgrade() -> None:
