@@ -146,6 +146,7 @@ notification = Table(
     Column("claimed_by", String(80)),
     # Written once, at the first claim, so that every retry is identical. NULL: not frozen yet.
     Column("body", JSON(none_as_null=True)),
+    Column("frozen_at", BigInteger),
     Column("finished_at", BigInteger),
     # Why it was cancelled or failed, or the last error while it is tried again.
     Column("outcome", Text),

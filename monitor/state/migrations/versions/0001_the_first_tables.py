@@ -127,6 +127,7 @@ def upgrade() -> None:
         sa.Column("claimed_until", sa.BigInteger()),
         sa.Column("claimed_by", sa.String(length=80)),
         sa.Column("body", sa.JSON(none_as_null=True)),
+        sa.Column("frozen_at", sa.BigInteger()),
         sa.Column("finished_at", sa.BigInteger()),
         sa.Column("outcome", sa.Text()),
         sa.ForeignKeyConstraint(["group_id"], ["alert_group.id"], name="fk_notification_group_id"),
