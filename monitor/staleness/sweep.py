@@ -242,7 +242,9 @@ class Sweep:
     def _closings(self, horizon: int, listening: Listening) -> list[Closing]:
         closings = []
         for mac, row in self._registry.open_incidents.items():
-            sensor, seen = self._registry.sensors.get(mac), self._view.times.get(mac, row.last_seen)
+            sensor = self._registry.sensors.get(mac)
+            # The store's retention may be over; the incident remembers.
+            seen = self._view.times.setdefault(mac, row.last_seen)
             if sensor is None or sensor.forgotten_at is not None:
                 closings.append(Closing(row, Event.FORGET))
             elif sensor.paused:

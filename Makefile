@@ -1,0 +1,38 @@
+# `make help` lists the targets.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint bench clean
+
+help: ## List the targets
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 8
+
+run: $(BIN)/.installed ## Install and run the service on http://127.0.0.1:8000
+	$(BIN)/monitor serve
+
+test: $(BIN)/.installed-test ## Install and run the tests
+	$(BIN)/python -m pytest
+
+lint: $(BIN)/.installed-test ## Check style, types and the borders of the rooms
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(BIN)/.installed-test ## Measure the budget, as ratios
+	$(BIN)/python -m tests.bench
+
+clean: ## Remove what was installed, not the data
+	rm -rf .venv build *.egg-info
+
+$(BIN)/python:
+	$(PYTHON) -m venv .venv
+
+$(BIN)/.installed: setup.cfg pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --editable .
+	touch $@
+
+$(BIN)/.installed-test: setup.cfg pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --editable '.[test]'
+	touch $@ $(BIN)/.installed

@@ -1,0 +1,102 @@
+"""The scheduler process: the sweep as an APScheduler job, run by whoever holds the lease."""
+
+import logging
+import signal
+from datetime import UTC, datetime
+
+from apscheduler.executors.pool import ThreadPoolExecutor
+from apscheduler.schedulers.blocking import BlockingScheduler
+from sqlalchemy import Engine
+
+from monitor.clock import Clock
+from monitor.model import SECOND
+from monitor.staleness.sweep import Sweep
+from monitor.state import leases
+from monitor.state.database import StateUnavailable
+from monitor.state.leases import Lease, LeaseLost
+from monitor.store.interface import StoreUnavailable
+
+logger = logging.getLogger(__name__)
+
+_LEASE = "scheduler"
+_SHORTEST_LEASE = 15 * SECOND
+
+
+class Leadership:
+    """One scheduler process: leads while it holds the lease, else stands by."""
+
+    def __init__(
+        self, engine: Engine, sweep: Sweep, clock: Clock, holder: str, interval: int
+    ) -> None:
+        """`interval`: ms between ticks; `holder` names this process in the lease."""
+        self._engine, self._sweep, self._clock, self._holder = engine, sweep, clock, holder
+        self._duration = max(_SHORTEST_LEASE, 3 * interval)
+        self._lease: Lease | None = None
+        self._trouble = ""
+
+    def tick(self) -> None:
+        """Hold or take the lease, then sweep or watch. Trouble is logged and tried again."""
+        try:
+            self._hold()
+            if self._lease is None:
+                self._sweep.watch(self._clock.now())
+            else:
+                outcome = self._sweep.run(self._lease, self._clock.now())
+                if outcome.opened or outcome.closed:
+                    logger.info("incidents opened: %d, closed: %d", outcome.opened, outcome.closed)
+            self._note("")
+        except LeaseLost as error:
+            self._lease = None
+            self._note(str(error))
+        except (StoreUnavailable, StateUnavailable) as error:
+            self._note(f"{type(error).__name__}: {error}")
+
+    def step_down(self) -> None:
+        """Give the lease back, so that another leads at once."""
+        if self._lease is not None:
+            try:
+                leases.release(self._engine, self._lease)
+            except StateUnavailable as error:
+                logger.warning("the lease runs out by itself: %s", error)
+
+    def _hold(self) -> None:
+        if self._lease and not leases.renew(self._engine, self._lease, self._duration):
+            self._lease = None
+            logger.warning("the lease ran out; standing by")
+        if self._lease is None:
+            self._lease = leases.acquire(self._engine, _LEASE, self._holder, self._duration)
+            if self._lease:
+                logger.info("leading, generation %d", self._lease.generation)
+
+    def _note(self, trouble: str) -> None:
+        """Log trouble when it begins, changes and ends; not each time."""
+        if trouble != self._trouble:
+            if trouble:
+                logger.warning("sweep put off: %s", trouble)
+            else:
+                logger.info("sweeping again")
+            self._trouble = trouble
+
+
+def run(leadership: Leadership, interval: int) -> None:
+    """Tick every `interval` ms until SIGTERM or SIGINT, the first time at once."""
+    scheduler = BlockingScheduler(
+        timezone=UTC, executors={"default": ThreadPoolExecutor(max_workers=1)}
+    )
+    scheduler.add_job(
+        leadership.tick,
+        "interval",
+        seconds=interval / SECOND,
+        coalesce=True,
+        max_instances=1,
+        misfire_grace_time=None,
+        next_run_time=datetime.now(UTC),
+    )
+
+    def stop(_signal: int, _frame: object) -> None:
+        scheduler.shutdown(wait=False)
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    scheduler.start()
+    leadership.step_down()

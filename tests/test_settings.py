@@ -1,0 +1,90 @@
+import tomllib
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+
+from monitor import settings
+from monitor.settings import Settings, SettingsError, load
+
+EXAMPLE = Path(__file__).parent.parent / "config" / "monitor.example.toml"
+
+
+def test_the_example_shows_every_setting_with_its_default() -> None:
+    shown = tomllib.loads(EXAMPLE.read_text())
+    defaults = asdict(Settings())
+    del defaults["influxdb"]
+    for section in defaults.values():
+        section.update({name: list(v) for name, v in section.items() if isinstance(v, tuple)})
+    assert shown == defaults
+    assert load(EXAMPLE, {}) == Settings()
+
+
+def test_variables_override_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "monitor.toml"
+    file.write_text("[server]\nport = 8001\nworkers = 3\n")
+    given = load(file, {"MONITOR_SERVER_PORT": "9000", "MONITOR_EMAIL_RECIPIENTS": "a@b, c@d"})
+    assert (given.server.port, given.server.workers) == (9000, 3)
+    assert given.email.recipients == ("a@b", "c@d")
+
+
+def test_every_error_is_told_at_once_and_names_its_setting(tmp_path: Path) -> None:
+    file = tmp_path / "monitor.toml"
+    file.write_text("[server]\nport = 'x'\ncolour = 1\n[serverr]\n[ingest]\nfsync = 'never'\n")
+    environment = {
+        "MONITOR_STALENESS_THRESHOLD": "-1",
+        "MONITOR_TYPO": "1",
+        "INFLUXDB_V2_URL": "http://x",
+    }
+    with pytest.raises(SettingsError) as caught:
+        load(file, environment)
+    told = "\n".join(caught.value.problems)
+    for name in (
+        "server.port",
+        "server.colour",
+        "[serverr]",
+        "ingest.fsync",
+        "MONITOR_STALENESS_THRESHOLD",
+        "MONITOR_TYPO",
+        "INFLUXDB_V2_ORG",
+        "INFLUXDB_V2_TOKEN",
+    ):
+        assert name in told
+
+
+@pytest.mark.parametrize(
+    ("environment", "named"),
+    [
+        ({"MONITOR_SERVER_HOST": "0.0.0.0"}, "MONITOR_SERVER_SECRET_KEY"),
+        ({"MONITOR_EMAIL_SERVER": "mail.example"}, "email.sender"),
+        ({"MONITOR_WEBHOOK_URL": "ftp://x"}, "webhook.url"),
+        ({"MONITOR_INGEST_TOKEN": "short"}, "ingest.token"),
+    ],
+)
+def test_contradictions_say_what_to_set(environment: dict[str, str], named: str) -> None:
+    with pytest.raises(SettingsError, match=named):
+        load(None, environment)
+
+
+def test_a_file_that_is_no_toml_is_an_error_with_its_place(tmp_path: Path) -> None:
+    file = tmp_path / "monitor.toml"
+    file.write_text("[server\n")
+    with pytest.raises(SettingsError, match="line 1"):
+        load(file, {})
+
+
+def test_secrets_are_not_shown_when_settings_are_printed() -> None:
+    environment = {
+        "MONITOR_SERVER_SECRET_KEY": "s3cret" * 6,
+        "MONITOR_INGEST_TOKEN": "s3cret" * 6,
+        "MONITOR_EMAIL_PASSWORD": "s3cret",
+        "MONITOR_STATE_URL": "postgresql://u:s3cret@h/d",
+        "INFLUXDB_V2_URL": "http://x",
+        "INFLUXDB_V2_ORG": "o",
+        "INFLUXDB_V2_TOKEN": "s3cret",
+    }
+    assert "s3cret" not in repr(load(None, environment))
+
+
+def test_every_variable_names_its_section() -> None:
+    assert "MONITOR_ALERTS_GROUP_WAIT" in settings.variables()
