@@ -1,0 +1,161 @@
+"""Email by SMTP.
+
+Through the standard library, not through apprise: a repeated message has to carry the Message-ID
+of the first one, which apprise can't be told.
+"""
+
+import logging
+import smtplib
+import ssl
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from email.headerregistry import Address
+from email.message import EmailMessage
+from email.policy import SMTP
+from email.utils import format_datetime
+from typing import Any, Literal
+
+from monitor.channels.interface import Message, SendFailed
+from monitor.model import SECOND
+
+TIMEOUT = 10
+"""Seconds for each step of the conversation."""
+
+Security = Literal["none", "starttls", "tls"]
+
+# Said about our own account, not about the message: a person can put it right meanwhile.
+_ACCOUNT_REFUSED = frozenset({530, 534, 535, 538})
+
+_log = logging.getLogger(__name__)
+
+
+class Email:
+    """One message to all recipients. Raises ValueError for what is not an address."""
+
+    name = "email"
+
+    def __init__(
+        self,
+        server: str,
+        port: int,
+        security: Security,
+        username: str,
+        password: str,
+        sender: str,
+        recipients: Sequence[str],
+    ) -> None:
+        self._server, self._port, self._security = server, port, security
+        self._username, self._password = username, password
+        self._sender = _address(sender)
+        self._recipients = tuple(_address(recipient) for recipient in recipients)
+        if not self._recipients:
+            raise ValueError("email needs at least one recipient")
+        self._domain = self._sender.domain.encode("idna").decode("ascii")
+
+    def send(self, message: Message) -> None:
+        """Accepted by the server for at least one recipient, or SendFailed.
+
+        4xx replies, lost connections and trouble with our own account are passing; 5xx replies to
+        sender, recipients or content are permanent.
+        """
+        envelope = self._envelope(message)
+        with _failures(), self._session() as session:
+            refused = session.send_message(envelope)
+        if refused:
+            codes = ", ".join(sorted({str(code) for code, _ in refused.values()}))
+            _log.warning(
+                "email %s: refused for %d of %d recipients (%s)",
+                message.key,
+                len(refused),
+                len(self._recipients),
+                codes,
+            )
+
+    def _envelope(self, message: Message) -> EmailMessage:
+        """The same bytes each time: nothing in it is taken from the moment of sending."""
+        envelope = EmailMessage(policy=SMTP)
+        envelope["From"] = self._sender
+        envelope["To"] = self._recipients
+        envelope["Subject"] = " ".join(message.subject.split())
+        envelope["Date"] = format_datetime(datetime.fromtimestamp(message.time // SECOND, UTC))
+        envelope["Message-ID"] = f"<{message.key}@{self._domain}>"
+        envelope["Auto-Submitted"] = "auto-generated"  # RFC 3834: no out-of-office replies
+        envelope.set_content(message.text, cte="quoted-printable")
+        return envelope
+
+    @contextmanager
+    def _session(self) -> Iterator[smtplib.SMTP]:
+        context = ssl.create_default_context()
+        session: smtplib.SMTP
+        if self._security == "tls":
+            session = smtplib.SMTP_SSL(self._server, self._port, timeout=TIMEOUT, context=context)
+        else:
+            session = smtplib.SMTP(self._server, self._port, timeout=TIMEOUT)
+        try:
+            if self._security == "starttls":
+                session.starttls(context=context)
+            if self._username:
+                session.login(self._username, self._password)
+            yield session
+            # Accepted is accepted, however the server says goodbye.
+            with suppress(smtplib.SMTPException, OSError):
+                session.quit()
+        finally:
+            session.close()
+
+
+def _address(text: str) -> Address:
+    """The one address in `text`, with or without a name. Raises ValueError."""
+    parsed = EmailMessage(policy=SMTP)
+    parsed["To"] = text  # a line break in it raises ValueError here
+    header: Any = parsed["To"]
+    if len(header.addresses) != 1 or header.defects:
+        raise ValueError(f"{text[:80]!r} is not one email address")
+    address: Address = header.addresses[0]
+    if not (address.username and address.domain):
+        raise ValueError(f"{text[:80]!r} is not an email address like name@example.org")
+    return address
+
+
+@contextmanager
+def _failures() -> Iterator[None]:
+    try:
+        yield
+    except smtplib.SMTPRecipientsRefused as error:
+        replies = error.recipients.values()
+        said = "; ".join(sorted({_said(code, text) for code, text in replies}))
+        raise SendFailed(
+            f"no recipient was accepted: {said}",
+            permanent=all(_permanent(code) for code, _ in replies),
+        ) from None
+    except smtplib.SMTPAuthenticationError as error:
+        # The reply's text is left out: some servers repeat what they were given.
+        raise SendFailed(f"the login was refused ({error.smtp_code})", permanent=False) from None
+    except (smtplib.SMTPConnectError, smtplib.SMTPHeloError) as error:
+        said = _said(error.smtp_code, error.smtp_error)
+        raise SendFailed(f"the server turned us away: {said}", permanent=False) from None
+    except smtplib.SMTPResponseException as error:
+        said = _said(error.smtp_code, error.smtp_error)
+        raise SendFailed(f"not accepted: {said}", permanent=_permanent(error.smtp_code)) from None
+    except smtplib.SMTPServerDisconnected:
+        raise SendFailed("the connection was lost", permanent=False) from None
+    except smtplib.SMTPException as error:
+        raise SendFailed(f"the server can't do it: {error}", permanent=False) from None
+    except ssl.SSLCertVerificationError as error:
+        detail = f"the server's certificate is not trusted: {error.verify_message}"
+        raise SendFailed(detail, permanent=False) from None
+    except TimeoutError:
+        raise SendFailed("no answer in time", permanent=False) from None
+    except OSError as error:
+        detail = error.strerror or type(error).__name__
+        raise SendFailed(f"no connection: {detail}", permanent=False) from None
+
+
+def _permanent(code: int) -> bool:
+    return 500 <= code < 600 and code not in _ACCOUNT_REFUSED
+
+
+def _said(code: int, text: bytes | str) -> str:
+    words = text.decode("utf-8", "replace") if isinstance(text, bytes) else text
+    return f"{code} {' '.join(words.split())}"[:200]

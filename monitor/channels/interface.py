@@ -1,0 +1,44 @@
+"""What every channel is: something that takes a message, or says why it could not."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple, Protocol
+
+
+class Message(NamedTuple):
+    """The same key always comes with the same content: a receiver may drop repetitions."""
+
+    key: str
+    kind: str
+    """down | recovered | test"""
+    time: int
+    """When it was frozen (epoch ms)."""
+    subject: str
+    """One line."""
+    text: str
+    data: Mapping[str, Any]
+    """All of it as JSON, for programs."""
+
+
+class SendFailed(Exception):
+    """The message was not accepted, or that is unknown.
+
+    `permanent`: trying again is useless. `retry_after`: the receiver's wish (ms from now).
+    `detail` is kept and shown: it says what happened, without addresses' paths or secrets.
+    """
+
+    def __init__(self, detail: str, *, permanent: bool, retry_after: int | None = None) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.permanent = permanent
+        self.retry_after = retry_after
+
+
+class Channel(Protocol):
+    """A way to reach recipients. Used by one thread at a time."""
+
+    @property
+    def name(self) -> str:
+        """The name under which messages are owed to it."""
+
+    def send(self, message: Message) -> None:
+        """Returns once the message was accepted. Raises SendFailed."""
