@@ -1,0 +1,76 @@
+"""A real PostgreSQL server for the tests, started once and stopped when the tests end."""
+
+import atexit
+import functools
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+from uuid import uuid4
+
+import psycopg
+import pytest
+
+_USER = "postgres"
+
+
+def fresh_database() -> str:
+    """The URL of a new empty database; skips the test where there is no PostgreSQL."""
+    server = _server()
+    if server is None:
+        reason = "no PostgreSQL server programs (initdb, pg_ctl) found"
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    name = f"test_{uuid4().hex}"
+    with psycopg.connect(host=server, user=_USER, dbname=_USER, autocommit=True) as connection:
+        connection.execute(f'CREATE DATABASE "{name}"')
+    return f"postgresql://{_USER}@/{name}?host={server}"
+
+
+@functools.cache
+def _server() -> str | None:
+    """The directory of its socket: it listens on no port."""
+    programs = _programs()
+    if programs is None:
+        return None
+    directory = Path(tempfile.mkdtemp(prefix="monitor-pg-"))
+    cluster = directory / "cluster"
+    run = _as_owner_of(directory)
+    run(programs / "initdb", "-D", cluster, "-U", _USER, "--auth=trust", "--no-sync", "-E", "UTF8")
+    options = f"-c listen_addresses='' -c unix_socket_directories={directory} -c fsync=off"
+    log = directory / "log"
+    run(programs / "pg_ctl", "-D", cluster, "-w", "-l", log, "-o", options, "start")
+
+    @atexit.register
+    def stop() -> None:
+        run(programs / "pg_ctl", "-D", cluster, "-m", "immediate", "stop")
+        shutil.rmtree(directory, ignore_errors=True)
+
+    return str(directory)
+
+
+def _programs() -> Path | None:
+    on_path = shutil.which("initdb")
+    found = [Path(on_path).parent] if on_path else []
+    found += sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
+    return next((place for place in found if (place / "pg_ctl").exists()), None)
+
+
+def _as_owner_of(directory: Path):
+    """Runs programs, as another user if we are root, which PostgreSQL refuses."""
+    prefix: list[str] = []
+    if os.geteuid() == 0:
+        shutil.chown(directory, "nobody")
+        prefix = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"]
+
+    def run(*arguments: object) -> None:
+        command = [*prefix, *(str(argument) for argument in arguments)]
+        done = subprocess.run(
+            command, cwd=directory, stdin=subprocess.DEVNULL, capture_output=True, text=True
+        )
+        if done.returncode:
+            raise RuntimeError(f"{arguments[0]} failed: {done.stdout}{done.stderr}")
+
+    return run

@@ -1,0 +1,108 @@
+"""Leadership: one at a time, and an old leader can write nothing."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from sqlalchemy import Engine, insert, select
+
+from monitor.state import leases
+from monitor.state.database import open_state, reading, writing
+from monitor.state.leases import Lease, LeaseLost
+from monitor.state.tables import metric
+from tests.waiting import eventually
+
+LONG = 600_000
+INSTANT = 1
+
+
+def test_the_first_one_leads_and_others_stand_by(state: Engine) -> None:
+    first = leases.acquire(state, "sweep", "a", LONG)
+    assert first == Lease("sweep", "a", 1)
+    assert leases.acquire(state, "sweep", "b", LONG) is None
+    assert leases.acquire(state, "sweep", "a", LONG) is None
+    assert leases.acquire(state, "another", "b", LONG) == Lease("another", "b", 1)
+
+
+def test_of_many_at_once_exactly_one_leads(state_url: str, state: Engine) -> None:
+    def attempt(number: int) -> Lease | None:
+        engine = open_state(state_url)
+        taken = leases.acquire(engine, "sweep", f"holder {number}", LONG)
+        engine.dispose()
+        return taken
+
+    with ThreadPoolExecutor(8) as pool:
+        taken = [lease for lease in pool.map(attempt, range(8)) if lease]
+    assert len(taken) == 1
+
+
+def test_a_lease_that_ran_out_is_taken_over_with_a_higher_generation(state: Engine) -> None:
+    old = leases.acquire(state, "sweep", "a", INSTANT)
+    assert old is not None
+    new = eventually(lambda: leases.acquire(state, "sweep", "b", LONG))
+    assert new == Lease("sweep", "b", 2)
+    assert not leases.renew(state, old, LONG)
+    assert leases.renew(state, new, LONG)
+
+
+def test_a_renewed_lease_stays(state: Engine) -> None:
+    held = leases.acquire(state, "sweep", "a", LONG)
+    assert held is not None
+    assert leases.renew(state, held, 2 * LONG)
+    assert leases.acquire(state, "sweep", "b", LONG) is None
+
+
+def test_a_lease_that_ran_out_is_not_renewed_even_if_nobody_took_it(state: Engine) -> None:
+    held = leases.acquire(state, "sweep", "a", INSTANT)
+    assert held is not None
+    eventually(lambda: not leases.renew(state, held, INSTANT))
+    with pytest.raises(LeaseLost), writing(state) as connection:
+        leases.fence(connection, held)
+
+
+def test_a_released_lease_is_free_at_once(state: Engine) -> None:
+    held = leases.acquire(state, "sweep", "a", LONG)
+    assert held is not None
+    leases.release(state, held)
+    assert leases.acquire(state, "sweep", "b", LONG) == Lease("sweep", "b", 2)
+    leases.release(state, held)
+    assert leases.acquire(state, "sweep", "c", LONG) is None
+
+
+def test_what_an_expired_leader_writes_is_rolled_back(state: Engine) -> None:
+    old = leases.acquire(state, "sweep", "a", INSTANT)
+    assert old is not None
+    new = eventually(lambda: leases.acquire(state, "sweep", "b", LONG))
+    with pytest.raises(LeaseLost, match="'sweep'"):
+        _write(state, old)
+    _write(state, new)
+    with reading(state) as connection:
+        assert connection.execute(select(metric.c.name)).scalars().all() == ["b"]
+
+
+def _write(state: Engine, lease: Lease) -> None:
+    with writing(state) as connection:
+        connection.execute(insert(metric).values(name=lease.holder))
+        leases.fence(connection, lease)
+
+
+def test_a_take_over_waits_for_the_end_of_the_old_leaders_transaction(state: Engine) -> None:
+    held = leases.acquire(state, "sweep", "a", 400)
+    assert held is not None
+    with ThreadPoolExecutor(1) as pool:
+        with writing(state) as connection:
+            leases.fence(connection, held)
+            taking = pool.submit(
+                lambda: eventually(lambda: leases.acquire(state, "sweep", "b", LONG))
+            )
+            eventually(lambda: _ran_out(connection, held))
+            assert not taking.done()
+            connection.execute(insert(metric).values(name="in time"))
+        assert taking.result() == Lease("sweep", "b", 2)
+
+
+def _ran_out(connection, held: Lease) -> bool:
+    try:
+        leases.fence(connection, held)
+    except LeaseLost:
+        return True
+    return False

@@ -1,0 +1,45 @@
+"""Ingest tokens."""
+
+import pytest
+from sqlalchemy import Engine, select
+
+from monitor.state import tokens
+from monitor.state.database import reading, writing
+from monitor.state.tables import token
+
+
+def test_a_secret_is_shown_once_and_kept_only_as_its_digest(state: Engine) -> None:
+    with writing(state) as connection:
+        secret = tokens.create(connection, "roof", 1_000)
+    assert secret.startswith("hbm_")
+    assert len(secret) == 47
+    with reading(state) as connection:
+        assert tokens.active(connection) == (True, frozenset({tokens.digest(secret)}))
+        row = connection.execute(select(token)).one()
+    assert secret.encode() not in repr(row).encode()
+    assert secret[4:] not in repr(row)
+
+
+def test_no_token_ever_made_is_told_from_all_revoked(state: Engine) -> None:
+    with writing(state) as connection:
+        assert tokens.active(connection) == (False, frozenset())
+        tokens.create(connection, "roof", 1_000)
+        assert tokens.revoke(connection, "roof", 2_000)
+        assert tokens.active(connection) == (True, frozenset())
+
+
+def test_revoking_what_is_not_in_force_says_so(state: Engine) -> None:
+    with writing(state) as connection:
+        tokens.create(connection, "roof", 1_000)
+        assert not tokens.revoke(connection, "cellar", 2_000)
+        assert tokens.revoke(connection, "roof", 2_000)
+        assert not tokens.revoke(connection, "roof", 3_000)
+        assert tokens.listed(connection) == [tokens.Token("roof", 1_000, 2_000)]
+
+
+def test_a_name_is_given_once_for_ever(state: Engine) -> None:
+    with writing(state) as connection:
+        tokens.create(connection, "roof", 1_000)
+        tokens.revoke(connection, "roof", 2_000)
+        with pytest.raises(tokens.NameTaken, match="'roof'"):
+            tokens.create(connection, "roof", 3_000)
