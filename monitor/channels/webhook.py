@@ -13,6 +13,7 @@ ask for a repetition, in time with `Retry-After`; all else refuses it for good.
 
 import ipaddress
 import json
+import logging
 import socket
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -31,6 +32,10 @@ TIMEOUTS = (4, 10)
 
 _AGAIN = frozenset({408, 425, 429})
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+
+
+# Its debug lines name the URL, whose path is often the receiver's secret.
+logging.getLogger("urllib3.connectionpool").setLevel(logging.INFO)
 
 
 class Webhook:
@@ -76,7 +81,7 @@ class Webhook:
                 detail = "the address is internal; set webhook.allow_internal to send there"
                 raise SendFailed(detail, permanent=False) from None
             except requests.RequestException as error:
-                # The error's own text names the URL, whose path is often the receiver's secret.
+                # Its own text names the URL too.
                 raise _failure(error) from None
 
 
@@ -121,22 +126,20 @@ class _Internal(Exception):
 def _public(connected: socket.socket) -> socket.socket:
     """Judges the address really connected to, before a byte is sent: DNS can't answer twice."""
     address = ipaddress.ip_address(connected.getpeername()[0].partition("%")[0])
-    if all(part.is_global and not part.is_multicast for part in _meant(address)):
+    if _is_public(address):
         return connected
     connected.close()
     raise _Internal
 
 
-def _meant(
-    address: ipaddress.IPv4Address | ipaddress.IPv6Address,
-) -> list[ipaddress.IPv4Address | ipaddress.IPv6Address]:
-    """The address, or the IPv4 address inside it that it stands for."""
-    if isinstance(address, ipaddress.IPv4Address):
-        return [address]
-    if address in _NAT64:
-        return [ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)]
-    inner = address.ipv4_mapped or address.sixtofour
-    return [inner] if inner else [address]
+def _is_public(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+    inner: ipaddress.IPv4Address | None = None
+    if isinstance(address, ipaddress.IPv6Address):
+        inner = address.ipv4_mapped or address.sixtofour
+        if address in _NAT64:
+            inner = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    meant = inner or address
+    return meant.is_global and not meant.is_multicast
 
 
 class _PublicHTTPConnection(HTTPConnection):

@@ -1,0 +1,220 @@
+"""The webhook channel against a real HTTP server."""
+
+import json
+import logging
+import socket
+import threading
+from collections.abc import Iterator
+from ipaddress import ip_address
+from pathlib import Path
+
+import pytest
+
+from monitor.channels.interface import Message, SendFailed
+from monitor.channels.webhook import Webhook, _is_public
+from monitor.model import SECOND
+from tests.certificates import server_context
+from tests.receiver import Receiver, receiver
+
+MESSAGE = Message(
+    key="0123456789abcdef",
+    kind="down",
+    time=1_795_395_720_000,
+    subject="Boiler room silent since 14:03 UTC",
+    text="…",
+    data={"key": "0123456789abcdef", "subject": "Boiler room at Ä", "members": [{"mac": "…"}]},
+)
+
+
+@pytest.fixture
+def hook() -> Iterator[Receiver]:
+    with receiver() as hook:
+        yield hook
+
+
+def failure(url: str, allow_internal: bool = True) -> SendFailed:
+    with pytest.raises(SendFailed) as caught:
+        Webhook(url, allow_internal).send(MESSAGE)
+    return caught.value
+
+
+def test_a_message_arrives_as_json_with_its_key(hook: Receiver) -> None:
+    Webhook(hook.url, allow_internal=True).send(MESSAGE)
+    (got,) = hook.requests
+    assert (got.method, got.path) == ("POST", "/hook")
+    assert got.headers["Content-Type"] == "application/json"
+    assert got.headers["Idempotency-Key"] == MESSAGE.key
+    assert json.loads(got.body) == MESSAGE.data
+
+
+def test_sent_twice_it_is_the_same_to_the_byte(hook: Receiver) -> None:
+    Webhook(hook.url, allow_internal=True).send(MESSAGE)
+    shuffled = MESSAGE._replace(data=dict(reversed(MESSAGE.data.items())))
+    Webhook(hook.url, allow_internal=True).send(shuffled)
+    first, second = hook.requests
+    assert first.body == second.body
+    assert first.headers["Idempotency-Key"] == second.headers["Idempotency-Key"]
+
+
+@pytest.mark.parametrize("status", [200, 201, 202, 204])
+def test_any_success_accepts(hook: Receiver, status: int) -> None:
+    hook.status = status
+    Webhook(hook.url, allow_internal=True).send(MESSAGE)
+
+
+@pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504])
+def test_a_passing_answer_is_tried_again(hook: Receiver, status: int) -> None:
+    hook.status = status
+    refused = failure(hook.url)
+    assert not refused.permanent
+    assert refused.retry_after is None
+    assert refused.detail == f"answer {status}"
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 410, 413, 422])
+def test_a_lasting_answer_is_permanent(hook: Receiver, status: int) -> None:
+    hook.status = status
+    assert failure(hook.url).permanent
+
+
+@pytest.mark.parametrize(
+    ("wish", "expected"),
+    [
+        ("120", 120 * SECOND),
+        ("Mon, 23 Nov 2026 03:45:00 GMT", 180 * SECOND),
+        ("Mon, 23 Nov 2026 03:00:00 GMT", 0),
+        ("soon", None),
+        ("-5", None),
+        ("²", None),
+        ("9" * 400, 999_999_999 * SECOND),
+    ],
+)
+def test_the_receivers_wish_for_a_pause_is_understood(
+    hook: Receiver, wish: str, expected: int | None
+) -> None:
+    hook.status, hook.date = 503, "Mon, 23 Nov 2026 03:42:00 GMT"
+    hook.headers = {"Retry-After": wish}
+    assert failure(hook.url).retry_after == expected
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_redirects_are_not_followed(hook: Receiver, status: int) -> None:
+    with receiver() as elsewhere:
+        hook.status, hook.headers = status, {"Location": elsewhere.url}
+        refused = failure(hook.url)
+        assert refused.permanent
+        assert elsewhere.requests == []
+
+
+def test_a_receiver_that_hangs_is_given_up_on(
+    hook: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("monitor.channels.webhook.TIMEOUTS", (4, 0.05))
+    done = threading.Event()
+    hook.before_answer = lambda _: done.wait(10)
+    refused = failure(hook.url)
+    done.set()
+    assert not refused.permanent
+    assert refused.detail == "no answer in time"
+
+
+def test_a_receiver_that_is_not_there_is_tried_again() -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        refused = failure(f"http://127.0.0.1:{closed.getsockname()[1]}/")
+    assert not refused.permanent
+
+
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1", "localhost", "2130706433", "127.1", "[::ffff:127.0.0.1]"]
+)
+def test_an_internal_address_is_refused_however_it_is_written(hook: Receiver, host: str) -> None:
+    refused = failure(hook.url.replace("127.0.0.1", host), allow_internal=False)
+    assert hook.requests == []
+    assert "internal" in refused.detail
+
+
+def test_an_internal_address_is_refused_before_tls_is_spoken() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        assert "internal" in failure(f"https://127.0.0.1:{port}/", allow_internal=False).detail
+        accepted, _ = listener.accept()
+        with accepted:
+            assert accepted.recv(1) == b""
+
+
+@pytest.mark.parametrize(
+    ("address", "public"),
+    [
+        ("93.184.215.14", True),
+        ("2606:2800:21f:cb07:6820:80da:af6b:8b2c", True),
+        ("64:ff9b::5db8:d70e", True),
+        ("0.0.0.0", False),
+        ("10.1.2.3", False),
+        ("100.64.0.1", False),
+        ("127.0.0.1", False),
+        ("169.254.169.254", False),
+        ("172.16.0.1", False),
+        ("192.168.1.1", False),
+        ("224.0.0.1", False),
+        ("255.255.255.255", False),
+        ("::", False),
+        ("::1", False),
+        ("fe80::1", False),
+        ("fd00::1", False),
+        ("ff02::1", False),
+        ("::ffff:10.0.0.1", False),
+        ("64:ff9b::a00:1", False),
+        ("2002:7f00:1::", False),
+    ],
+)
+def test_public_and_internal_addresses_are_told_apart(address: str, public: bool) -> None:
+    assert _is_public(ip_address(address)) is public
+
+
+def test_the_environment_neither_redirects_nor_adds_a_login(
+    hook: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9/")
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9/")
+    Webhook(hook.url, allow_internal=True).send(MESSAGE)
+    assert "Authorization" not in hook.requests[0].headers
+
+
+@pytest.mark.parametrize(
+    "url", ["", "example.org", "ftp://example.org", "file:///etc/passwd", "http://"]
+)
+def test_what_is_not_an_http_url_is_refused_at_once(url: str) -> None:
+    with pytest.raises(ValueError, match="https://example"):
+        Webhook(url)
+
+
+def test_the_secret_in_a_url_is_in_no_error_and_no_log(
+    hook: Receiver, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    secret = "T0P-S3CRET"
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        nowhere = f"http://us:{secret}@127.0.0.1:{closed.getsockname()[1]}/{secret}"
+        failures = [failure(nowhere)]
+    hook.status = 500
+    failures.append(failure(f"{hook.url}/{secret}"))
+    failures.append(failure(f"{hook.url}/{secret}", allow_internal=False))
+    hook.status, hook.headers = 302, {"Location": f"/{secret}"}
+    failures.append(failure(f"{hook.url}/{secret}"))
+    for refused in failures:
+        assert secret not in repr(refused) + refused.detail
+        assert refused.__cause__ is None
+    assert secret not in caplog.text
+
+
+def test_a_certificate_has_to_be_trusted(
+    certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with receiver(tls=server_context(certificate)) as hook:
+        assert failure(hook.url).detail == "no trusted TLS connection"
+        assert hook.requests == []
+        monkeypatch.setattr("requests.adapters.DEFAULT_CA_BUNDLE_PATH", str(certificate))
+        Webhook(hook.url, allow_internal=True).send(MESSAGE)
+        assert len(hook.requests) == 1
