@@ -1,0 +1,148 @@
+"""The whole service as a user runs it: `python -m monitor serve` in a directory of its own."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import psutil
+import requests
+
+from tests.waiting import eventually
+
+
+def free_port() -> int:
+    """A loopback port nobody listens on at the moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def environment_of(directory: Path, port: int, **variables: object) -> dict[str, str]:
+    """The environment of a service with its data in `directory`; values become text."""
+    inherited = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("MONITOR_", "INFLUXDB_"))
+    }
+    own = {
+        "MONITOR_DATA_DIRECTORY": directory / "data",
+        "MONITOR_SERVER_PORT": port,
+        "MONITOR_SERVER_BASE_URL": f"http://127.0.0.1:{port}",
+        "PYTHONUNBUFFERED": "1",
+        **variables,
+    }
+    return inherited | {name: str(value) for name, value in own.items()}
+
+
+class Service:
+    """`monitor serve` (or one of its processes) from start to end; output goes to a file."""
+
+    def __init__(
+        self,
+        directory: Path,
+        *command: str,
+        port: int | None = None,
+        **variables: object,
+    ) -> None:
+        self.directory = directory
+        self.port = port or free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.command = command or ("serve",)
+        self.environment = environment_of(directory, self.port, **variables)
+        self.log = directory / f"{self.command[0]}.log"
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Start it; does not wait until it is ready."""
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "monitor", *self.command],
+                env=self.environment,
+                stdout=log,
+                stderr=log,
+                cwd=Path(__file__).parent.parent,
+            )
+
+    def stop(self) -> None:
+        """SIGTERM, and SIGKILL to all of it if that takes too long."""
+        if self.process is None:
+            return
+        family = self.family()
+        self.process.terminate()
+        try:
+            self.process.wait(40)
+        except subprocess.TimeoutExpired:
+            for member in family:
+                if member.is_running():
+                    member.kill()
+            raise AssertionError(f"did not stop: {self.tail()}") from None
+
+    def family(self) -> list[psutil.Process]:
+        """This process and all its descendants."""
+        assert self.process is not None
+        try:
+            parent = psutil.Process(self.process.pid)
+            return [parent, *parent.children(recursive=True)]
+        except psutil.NoSuchProcess:
+            return []
+
+    def named(self, command: str) -> list[psutil.Process]:
+        """The processes of one `monitor` command, the eldest first."""
+        return [p for p in self.family() if p.is_running() and command in p.cmdline()]
+
+    def kill(self) -> None:
+        """SIGKILL to every process of it."""
+        for member in self.family():
+            if member.is_running():
+                member.send_signal(signal.SIGKILL)
+        assert self.process is not None
+        self.process.wait(10)
+
+    def ready(self, seconds: float = 30.0) -> None:
+        """Wait until /readyz says so."""
+        eventually(self._is_ready, seconds)
+
+    def _is_ready(self) -> bool:
+        assert self.process is not None
+        assert self.process.poll() is None, self.tail()
+        try:
+            return requests.get(f"{self.url}/readyz", timeout=5).status_code == 200
+        except requests.ConnectionError:
+            return False
+
+    def beat(self, mac: str, **extra: Any) -> dict[str, Any]:
+        """One heartbeat; the reply."""
+        answer = requests.post(
+            f"{self.url}/heartbeat", json={"mac_address": mac, **extra}, timeout=10
+        )
+        assert answer.status_code == 200, answer.text
+        reply: dict[str, Any] = answer.json()
+        return reply
+
+    def sensors(self) -> Mapping[str, dict[str, Any]]:
+        """mac_address -> its entry of GET /sensors."""
+        answer = requests.get(f"{self.url}/sensors", timeout=10)
+        assert answer.status_code == 200, answer.text
+        return {entry["mac_address"]: entry for entry in answer.json()["sensors"]}
+
+    def tail(self) -> str:
+        """The end of its output."""
+        return self.log.read_text("utf-8", "replace")[-4000:]
