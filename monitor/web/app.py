@@ -1,0 +1,139 @@
+"""The Flask application: the grid, its JSON, and whether the process lives and is ready."""
+
+import hashlib
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from flask import Flask, Response, render_template, send_from_directory, url_for
+from flask import request as http_request
+from flask_compress import Compress
+
+from monitor.store.interface import StoreError
+from monitor.web import errors, pages, wire
+from monitor.web.fleet import Changes, Fleet, FleetUnavailable
+
+_STATIC = Path(__file__).parent / "static"
+_YEAR = 365 * 24 * 3600
+_BODY_LIMIT = 1024 * 1024
+_RETRY_AFTER = 2
+
+_HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'self'; object-src 'none'; base-uri 'none'; "
+        "frame-ancestors 'none'; form-action 'self'"
+    ),
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "same-origin",
+    "X-Content-Type-Options": "nosniff",
+}
+
+
+def create_app(
+    open_fleet: Callable[[], Fleet],
+    readiness: Callable[[], Sequence[str]],
+    *,
+    base_url: str,
+    secret_key: str,
+    trusted_hosts: Sequence[str] = (),
+) -> Flask:
+    """`open_fleet` is called once, at the first page that needs it; `readiness` gives the reasons
+    why this host is not ready; `trusted_hosts` empty trusts any Host header."""
+    app = Flask(__name__, static_folder=None)
+    app.config.update(
+        SECRET_KEY=secret_key or None,
+        TRUSTED_HOSTS=list(trusted_hosts) or None,
+        MAX_CONTENT_LENGTH=_BODY_LIMIT,
+        SESSION_COOKIE_NAME="monitor",
+        SESSION_COOKIE_HTTPONLY=True,
+        SESSION_COOKIE_SAMESITE="Lax",
+        SESSION_COOKIE_SECURE=base_url.startswith("https://"),
+        COMPRESS_ALGORITHM=["zstd", "br", "gzip"],
+    )
+    app.jinja_options = {"trim_blocks": True, "lstrip_blocks": True}
+    Compress(app)
+    errors.handle_errors(app)
+    _serve_static(app)
+    fleet = _Once(open_fleet)
+
+    @app.after_request
+    def secure(response: Response) -> Response:
+        for name, value in _HEADERS.items():
+            response.headers.setdefault(name, value)
+        return response
+
+    @app.errorhandler(StoreError)
+    @app.errorhandler(FleetUnavailable)
+    def unavailable(error: Exception) -> Response:
+        response = errors.explained(503, str(error))
+        response.retry_after = _RETRY_AFTER
+        return response
+
+    @app.get("/")
+    def grid() -> Response:
+        return _fresh(
+            render_template("grid.html", grid=pages.grid(fleet().changes(None)), base_url=base_url),
+            "text/html; charset=utf-8",
+        )
+
+    @app.get("/sensors")
+    def sensors() -> Response:
+        changes: Changes = fleet().changes(http_request.args.get("since"))
+        return _fresh(wire.encode(changes), "application/json")
+
+    @app.get("/healthz")
+    def healthz() -> Response:
+        return _fresh(b'{"status":"alive"}', "application/json")
+
+    @app.get("/readyz")
+    def readyz() -> Response:
+        reasons = list(readiness())
+        if reasons:
+            response = errors.problem(503, " ".join(reasons), reasons)
+            response.retry_after = _RETRY_AFTER
+            return response
+        return _fresh(b'{"status":"ready"}', "application/json")
+
+    return app
+
+
+class _Once:
+    """Makes the fleet at the first call, in whichever process that comes."""
+
+    def __init__(self, open_fleet: Callable[[], Fleet]) -> None:
+        self._open, self._lock = open_fleet, threading.Lock()
+        self._fleet: Fleet | None = None
+
+    def __call__(self) -> Fleet:
+        with self._lock:
+            if self._fleet is None:
+                self._fleet = self._open()
+            return self._fleet
+
+
+def _fresh(body: str | bytes, content_type: str) -> Response:
+    response = Response(body, content_type=content_type)
+    response.cache_control.no_cache = True
+    return response
+
+
+def _serve_static(app: Flask) -> None:
+    """Under a path that names the content, so that a browser may keep the files for ever."""
+    digest = hashlib.sha256()
+    for path in sorted(_STATIC.iterdir()):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    current = digest.hexdigest()[:12]
+
+    @app.get("/static/<version>/<filename>")
+    def static(version: str, filename: str) -> Response:
+        response = send_from_directory(_STATIC, filename)
+        if version == current:
+            response.cache_control.public = True
+            response.cache_control.immutable = True
+            response.cache_control.max_age = _YEAR
+        return response
+
+    @app.template_global()
+    def asset(filename: str) -> str:
+        return url_for("static", version=current, filename=filename)

@@ -1,0 +1,270 @@
+"""The fleet as the pages show it: the last-seen view, the registry and the open incidents."""
+
+import logging
+import re
+import threading
+from collections.abc import Iterable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from typing import NamedTuple, Self
+
+from sqlalchemy import Engine
+
+from monitor.clock import Clock
+from monitor.model import MINUTE, SECOND
+from monitor.staleness.last_seen import LastSeen
+from monitor.staleness.registry import Registry
+from monitor.staleness.rules import Status, status
+from monitor.state import horizon as horizon_rows
+from monitor.state import incidents as incident_rows
+from monitor.state import sensors
+from monitor.state.database import StateUnavailable, reading
+from monitor.store.interface import Store, StoreError
+
+logger = logging.getLogger(__name__)
+
+_REFRESH_EVERY = SECOND
+_REFRESH_WHEN_BEHIND = SECOND // 10
+_RETRY_AFTER = 5 * SECOND
+_STALE_AFTER = 10 * SECOND
+_REFILL_AFTER = 10 * MINUTE
+"""After a longer pause asking the store anew is cheaper than reading all that arrived since."""
+
+_PATIENCE, _FIRST_PATIENCE = 1.0, 10.0
+"""Seconds that a request waits for a refresh: the threads it would hold also take heartbeats."""
+
+_UNREADABLE = "The fleet can't be read."
+_STATE_PROBLEM = "The state database can't be read."
+_STORE_PROBLEM = "The heartbeat store can't be read."
+_SLOW_PROBLEM = "The heartbeat store or the state database is slow to answer."
+
+
+class FleetUnavailable(Exception):
+    """Nothing is known yet; the text says why."""
+
+
+class Place(NamedTuple):
+    """How far arrivals and state were read. Its text is the cursor of a client, and means the
+    same to every worker of every host."""
+
+    position: int
+    version: int
+
+    def __str__(self) -> str:
+        return f"{self.position}.{self.version}"
+
+    @classmethod
+    def parse(cls, text: str | None) -> Self | None:
+        """None for whatever is not a cursor."""
+        found = re.fullmatch(r"([0-9]{1,19})\.([0-9]{1,19})", text or "", re.ASCII)
+        return cls(int(found[1]), int(found[2])) if found else None
+
+    def is_ahead_of(self, other: Self) -> bool:
+        """Something was read here that was not read there."""
+        return self.position > other.position or self.version > other.version
+
+    def joined(self, other: Self) -> Self:
+        """All that was read at either."""
+        return type(self)(max(self.position, other.position), max(self.version, other.version))
+
+
+class Entry(NamedTuple):
+    """One sensor as a page shows it; moments and durations in ms."""
+
+    mac: int
+    name: str | None
+    site: str | None
+    status: Status
+    last_seen: int | None
+    threshold: int
+    incident_since: int | None
+
+
+class Changes(NamedTuple):
+    """What a client needs to come from its cursor to this one."""
+
+    entries: list[Entry]
+    """In order of the MAC address."""
+    forgotten: list[int]
+    cursor: Place
+    reset: bool
+    """`entries` is the whole fleet: drop what you have."""
+    now: int
+    horizon: int
+    """Judged up to here; 0 when nothing was judged yet."""
+    problem: str | None
+    """Why this is an older view, as of `stale_since`."""
+    stale_since: int | None
+
+
+class Fleet:
+    """One a process, filled at the first call and refreshed by calls, at most once a second.
+
+    One thread of its own does the reading; callers wait for it only briefly and otherwise get the
+    view as it was. `overlap`: how far behind a reader's position the store's arrival log may
+    still bring news, in the units of that position.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        engine: Engine,
+        clock: Clock,
+        default_threshold: int,
+        retention: int,
+        overlap: int = 0,
+    ) -> None:
+        self._engine, self._clock = engine, clock
+        self._retention, self._overlap = retention, overlap
+        self._default_threshold = default_threshold
+        self._view = LastSeen(store)
+        self._registry = Registry(default_threshold)
+        self._heard: dict[int, int] = {}
+        self._changed: dict[int, int] = {}
+        self._horizon = 0
+        self._floor: Place | None = None
+        self._reach: Place | None = None
+        self._lock = threading.Lock()
+        self._reader = ThreadPoolExecutor(1, "fleet")
+        self._refreshing: Future[None] | None = None
+        self._started_at = self._store_read_at = self._state_read_at = 0
+        self._problem: str | None = None
+
+    def changes(self, cursor: str | None) -> Changes:
+        """What changed after `cursor`; everything for one that is None, no cursor, too old, or
+        ahead of what can be read. Raises FleetUnavailable."""
+        since = Place.parse(cursor)
+        self._follow(since)
+        now = self._clock.now()
+        floor, reach, horizon = self._floor, self._reach, self._horizon
+        if floor is None or reach is None:
+            raise FleetUnavailable(self._problem or _SLOW_PROBLEM)
+        problem, stale_since = self._problem, min(self._store_read_at, self._state_read_at)
+        if problem is None and now - stale_since > _STALE_AFTER:
+            problem = _SLOW_PROBLEM
+        if since is not None and (
+            floor.is_ahead_of(since) or (problem is None and since.is_ahead_of(reach))
+        ):
+            since = None
+        macs, forgotten = self._all() if since is None else self._changed_since(since)
+        return Changes(
+            entries=[self._entry(mac, now) for mac in sorted(macs)],
+            forgotten=sorted(forgotten),
+            cursor=reach if since is None else reach.joined(since),
+            reset=since is None,
+            now=now,
+            horizon=horizon,
+            problem=problem,
+            stale_since=stale_since if problem else None,
+        )
+
+    # Copying a dict of ints is one step of the interpreter, so the refreshing thread may go on.
+
+    def _all(self) -> tuple[set[int], set[int]]:
+        macs = {*self._registry.sensors.copy(), *self._view.times.copy()}
+        return {mac for mac in macs if self._shown(mac)}, set()
+
+    def _changed_since(self, since: Place) -> tuple[set[int], set[int]]:
+        position, version = since.position - self._overlap, since.version
+        macs = {mac for mac, at in self._heard.copy().items() if at > position}
+        macs.update(mac for mac, at in self._changed.copy().items() if at > version)
+        shown = {mac for mac in macs if self._shown(mac)}
+        return shown, macs - shown
+
+    def _shown(self, mac: int) -> bool:
+        sensor = self._registry.sensors.get(mac)
+        if sensor is None or sensor.forgotten_at is None:
+            return True
+        return self._view.times.get(mac, 0) > sensor.forgotten_at
+
+    def _entry(self, mac: int, now: int) -> Entry:
+        sensor = self._registry.sensors.get(mac)
+        incident = self._registry.open_incidents.get(mac)
+        seen = self._view.times.get(mac)
+        if seen is None and incident is not None:
+            seen = incident.last_seen  # the store's retention may be over
+        if sensor is None:
+            threshold = self._default_threshold
+            return Entry(mac, None, None, status(seen, threshold, now), seen, threshold, None)
+        threshold = sensor.threshold or self._default_threshold
+        shown_status = status(seen, threshold, now, sensor.paused, incident is not None)
+        since = incident.opened_at if incident is not None else None
+        return Entry(mac, sensor.name, sensor.site, shown_status, seen, threshold, since)
+
+    def _follow(self, since: Place | None) -> None:
+        """Have the view refreshed where that is due, and wait for it for a moment."""
+        with self._lock:
+            if self._refreshing is None and self._is_due(since):
+                self._started_at = self._clock.now()
+                self._refreshing = self._reader.submit(self._refresh)
+            refreshing = self._refreshing
+        if refreshing is not None:
+            wait([refreshing], _FIRST_PATIENCE if self._reach is None else _PATIENCE)
+
+    def _is_due(self, since: Place | None) -> bool:
+        pause = _REFRESH_EVERY
+        if self._problem is not None:
+            pause = _RETRY_AFTER
+        elif since is not None and self._reach is not None and since.is_ahead_of(self._reach):
+            pause = _REFRESH_WHEN_BEHIND  # another worker has read more than this one
+        return not 0 <= self._clock.now() - self._started_at < pause
+
+    def _refresh(self) -> None:
+        try:
+            problem = self._read(self._started_at)
+        except Exception:  # our own mistake must not end the thread unheard
+            logger.exception("the fleet could not be read")
+            problem = _UNREADABLE
+        with self._lock:
+            self._problem = problem
+            self._refreshing = None
+
+    def _read(self, now: int) -> str | None:
+        """Read what is new and return what hindered it. The state comes first: what it says of a
+        sensor then never rests on a heartbeat that this view has not read."""
+        problem = None
+        try:
+            self._read_state()
+            self._state_read_at = now
+        except StateUnavailable as error:
+            problem = self._hindered(_STATE_PROBLEM, error)
+            if not self._state_read_at:
+                return problem
+        version = self._registry.version
+        try:
+            self._read_arrivals(now, version)
+            self._store_read_at = now
+        except StoreError as error:
+            problem = self._hindered(_STORE_PROBLEM, error)
+        if self._view.filled:
+            self._reach = Place(self._view.position, version)
+        return problem
+
+    def _hindered(self, problem: str, error: Exception) -> str:
+        if self._problem != problem:
+            logger.warning("%s %s", problem, error)
+        return problem
+
+    def _read_state(self) -> None:
+        known = self._registry.version
+        with reading(self._engine) as connection:
+            progress = horizon_rows.progress(connection)
+            rows = sensors.changed_since(connection, known)
+            incidents = incident_rows.changed_since(connection, known)
+        self._registry.merge(rows, incidents, progress.version)
+        self._note(self._changed, (row.mac for row in rows), progress.version)
+        self._note(self._changed, (row.mac for row in incidents), progress.version)
+        self._horizon = progress.horizon
+
+    def _read_arrivals(self, now: int, version: int) -> None:
+        if not self._view.filled or now - self._store_read_at > _REFILL_AFTER:
+            shown = [mac for mac in self._registry.sensors if self._shown(mac)]
+            recent = now - self._registry.longest_threshold
+            self._view.fill(recent, now - self._retention, shown)
+            self._floor = Place(self._view.position, version)
+        heard = self._view.refresh(now)
+        self._note(self._heard, (seen.mac for seen in heard), self._view.position)
+
+    @staticmethod
+    def _note(places: dict[int, int], macs: Iterable[int], place: int) -> None:
+        """Tag these sensors: whoever has read less than `place` does not know of the change."""
+        places.update(dict.fromkeys(macs, place))

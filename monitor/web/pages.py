@@ -1,0 +1,85 @@
+"""What the grid's template is given: cells in order, counts, and times as words."""
+
+from collections import Counter
+from typing import NamedTuple
+
+from monitor.model import DAY, HOUR, MINUTE, SECOND, format_mac, format_time
+from monitor.staleness.rules import Status
+from monitor.web.fleet import Changes, Entry
+
+WORST_FIRST = (Status.DOWN, Status.UNKNOWN, Status.WAITING, Status.UP, Status.PAUSED)
+
+FIRST_CELLS = 500
+"""Cells in the page itself; the script adds the rest, so that the first paint stays quick."""
+
+BLIND_AFTER = 15 * SECOND
+"""A horizon older than this: nobody can know who is silent."""
+
+_RANK = {status: rank for rank, status in enumerate(WORST_FIRST)}
+
+
+class Cell(NamedTuple):
+    """One sensor as text."""
+
+    mac: str
+    label: str
+    site: str
+    status: str
+    last_seen: str
+    ago: str
+
+
+class Grid(NamedTuple):
+    """The page: the worst sensors first, then by name."""
+
+    cells: list[Cell]
+    counts: list[tuple[str, int]]
+    total: int
+    problem: str | None
+
+
+def grid(changes: Changes) -> Grid:
+    """The whole fleet as the server renders it."""
+    counts = Counter(entry.status for entry in changes.entries)
+    first = sorted(changes.entries, key=_order)[:FIRST_CELLS]
+    return Grid(
+        cells=[_cell(entry, changes.now) for entry in first],
+        counts=[(status.value, counts[status]) for status in WORST_FIRST],
+        total=len(changes.entries),
+        problem=changes.problem or _blindness(changes),
+    )
+
+
+def ago(duration: int) -> str:
+    """A duration in one unit, as grid.js words it."""
+    if duration < MINUTE:
+        return f"{max(duration, 0) // SECOND} s"
+    if duration < HOUR:
+        return f"{duration // MINUTE} min"
+    if duration < 2 * DAY:
+        return f"{duration // HOUR} h"
+    return f"{duration // DAY} d"
+
+
+def _blindness(changes: Changes) -> str | None:
+    if changes.horizon == 0:
+        return "Monitoring has not begun: nothing was judged yet." if changes.entries else None
+    if changes.now - changes.horizon > BLIND_AFTER:
+        return "Monitoring is blind: silence proves nothing at the moment."
+    return None
+
+
+def _order(entry: Entry) -> tuple[int, str, int]:
+    return _RANK[entry.status], (entry.name or format_mac(entry.mac)).casefold(), entry.mac
+
+
+def _cell(entry: Entry, now: int) -> Cell:
+    mac, seen = format_mac(entry.mac), entry.last_seen
+    return Cell(
+        mac=mac,
+        label=entry.name or mac,
+        site=entry.site or "",
+        status=entry.status.value,
+        last_seen="" if seen is None else format_time(seen),
+        ago="never" if seen is None else ago(now - seen),
+    )

@@ -1,0 +1,51 @@
+"""Whether this host may be sent heartbeats: what `/readyz` answers."""
+
+from pathlib import Path
+
+import msgspec
+from sqlalchemy import Engine
+
+from monitor.clock import Clock
+from monitor.model import SECOND
+from monitor.state import horizon
+from monitor.state.database import StateUnavailable, reading
+
+_FRESH = 15 * SECOND
+
+
+class _ShipperStatus(msgspec.Struct):
+    """The file that the shipper of this data directory writes at least once a second."""
+
+    ready: bool
+    at: int
+    reason: str | None = None
+
+
+class Readiness:
+    """Callable: the reasons why not, none when ready."""
+
+    def __init__(self, shipper_status: Path, engine: Engine, clock: Clock) -> None:
+        self._shipper_status, self._engine, self._clock = shipper_status, engine, clock
+
+    def __call__(self) -> list[str]:
+        return [reason for reason in (self._shipper(), self._state()) if reason]
+
+    def _shipper(self) -> str | None:
+        try:
+            found = msgspec.json.decode(self._shipper_status.read_bytes(), type=_ShipperStatus)
+        except FileNotFoundError:
+            return "The shipper has not begun."
+        except (OSError, msgspec.DecodeError):
+            return "The shipper's status can't be read."
+        age = self._clock.now() - found.at
+        if age > _FRESH:
+            return f"The shipper has said nothing for {age // SECOND} s."
+        return None if found.ready else found.reason or "The shipper is not ready."
+
+    def _state(self) -> str | None:
+        try:
+            with reading(self._engine) as connection:
+                horizon.progress(connection)
+        except StateUnavailable:
+            return "The state database can't be read."
+        return None
