@@ -73,8 +73,7 @@ def _back(connection: Connection, row: Any) -> dict[int, Member]:
     untold = ~_told(row.channel, "recovered", ("pending", "claimed", "sent"))
     answered = connection.execute(
         select(func.max(notification.c.next_attempt_at))
-        .join(notification_incident)
-        .join(incident)
+        .select_from(notification.join(notification_incident).join(incident))
         .where(
             notification.c.group_id == row.group_id,
             notification.c.channel == row.channel,
@@ -99,12 +98,14 @@ def _back(connection: Connection, row: Any) -> dict[int, Member]:
 
 def _told(channel: str, kind: str, states: Sequence[str]) -> ColumnElement[bool]:
     """Whether an incident is in a frozen message of this kind, in one of these states."""
+    # Under names of their own, so that a query over the same tables does not mix them up.
+    telling, member = notification.alias("telling"), notification_incident.alias("member")
     return exists().where(
-        notification_incident.c.incident_id == incident.c.id,
-        notification_incident.c.notification_id == notification.c.id,
-        notification.c.channel == channel,
-        notification.c.kind == kind,
-        notification.c.state.in_(states),
+        member.c.incident_id == incident.c.id,
+        member.c.notification_id == telling.c.id,
+        telling.c.channel == channel,
+        telling.c.kind == kind,
+        telling.c.state.in_(states),
     )
 
 

@@ -1,0 +1,127 @@
+"""Incidents written straight into a state, for tests of what is told about them."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import Connection, Engine, insert, select, update
+
+from monitor.model import MINUTE, SECOND
+from monitor.state import notifications
+from monitor.state.database import reading, writing
+from monitor.state.tables import (
+    alert_group,
+    incident,
+    notification,
+    notification_incident,
+    sensor,
+)
+
+NOW = 1_795_395_720_000  # 2026-11-23T01:02:00Z
+WAIT = 30 * SECOND
+INTERVAL = 5 * MINUTE
+
+
+class Outages:
+    """Opens, acknowledges and closes incidents of one group as the sweep and people do."""
+
+    def __init__(
+        self, engine: Engine, channels: Sequence[str], cohort: str = "site:Site X"
+    ) -> None:
+        self.engine = engine
+        self.channels = channels
+        with writing(engine) as connection:
+            self.group = connection.execute(
+                insert(alert_group).values(cohort=cohort, opened_at=NOW).returning(alert_group.c.id)
+            ).scalar_one()
+
+    def sensors(self, *macs: int, site: str | None = "Site X", name: str | None = None) -> None:
+        """Register sensors."""
+        with writing(self.engine) as connection:
+            for mac in macs:
+                connection.execute(
+                    insert(sensor).values(mac=mac, site=site, name=name, live=True, version=1)
+                )
+
+    def down(self, *macs: int, now: int = NOW, **values: Any) -> None:
+        """Open an incident for each and owe the message."""
+        row = {
+            "last_seen": now - 10 * MINUTE,
+            "threshold": 10 * MINUTE,
+            "proven": True,
+            "opened_at": now,
+            "group_id": self.group,
+            "version": 1,
+        }
+        with self._locked() as connection:
+            for mac in macs:
+                connection.execute(insert(incident).values(mac=mac, **(row | values)))
+            self._owe(connection, "down", now)
+
+    def up(self, *macs: int, now: int = NOW, reason: str = "recovered") -> None:
+        """Close the incidents and owe the message."""
+        with self._locked() as connection:
+            connection.execute(
+                update(incident)
+                .where(incident.c.mac.in_(macs), incident.c.closed_at.is_(None))
+                .values(closed_at=now, closed_reason=reason, recovered_at=now - SECOND)
+            )
+            if reason == "recovered":
+                self._owe(connection, "recovered", now)
+            notifications.settle(connection, self.group, now)
+
+    def acknowledge(self, *macs: int, now: int = NOW) -> None:
+        """As a person does."""
+        with self._locked() as connection:
+            connection.execute(
+                update(incident).where(incident.c.mac.in_(macs)).values(acknowledged_at=now)
+            )
+
+    @contextmanager
+    def _locked(self) -> Iterator[Connection]:
+        query = select(alert_group.c.id).where(alert_group.c.id == self.group)
+        with writing(self.engine) as connection:
+            connection.execute(query.with_for_update())
+            yield connection
+
+    def _owe(self, connection: Connection, kind: str, now: int) -> None:
+        notifications.enqueue(
+            connection,
+            self.group,
+            kind,
+            self.channels,
+            now,
+            group_wait=WAIT,
+            group_interval=INTERVAL,
+        )
+
+    def closed(self) -> bool:
+        """Whether the group is settled."""
+        with reading(self.engine) as connection:
+            query = select(alert_group.c.closed_at).where(alert_group.c.id == self.group)
+            return connection.execute(query).scalar_one() is not None
+
+    def ledger(self) -> list[tuple[str, str, str | None]]:
+        """(kind, state, outcome) of each message in the order they were owed."""
+        return [(row.kind, row.state, row.outcome) for row in rows(self.engine)]
+
+    def told_of(self) -> list[set[int]]:
+        """The macs each message tells of, in the same order."""
+        with reading(self.engine) as connection:
+            query = select(notification_incident.c.notification_id, incident.c.mac).join(incident)
+            pairs = connection.execute(query).all()
+        return [{mac for number, mac in pairs if number == row.id} for row in rows(self.engine)]
+
+
+def rows(engine: Engine) -> list[Any]:
+    """The whole outbox, in the order it was owed."""
+    with reading(engine) as connection:
+        return list(connection.execute(select(notification).order_by(notification.c.id)))
+
+
+def let_claims_run_out(engine: Engine) -> None:
+    """As if their holders had been gone for a minute."""
+    with writing(engine) as connection:
+        connection.execute(
+            update(notification).where(notification.c.state == "claimed").values(claimed_until=1)
+        )

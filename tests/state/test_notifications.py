@@ -1,0 +1,339 @@
+"""The outbox: what is owed, who may send it, what it tells of, and how it ends."""
+
+import itertools
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+
+import pytest
+from sqlalchemy import Engine
+
+from monitor.model import HOUR, MINUTE, SECOND
+from monitor.state import notifications
+from monitor.state.database import StateUnavailable, open_state, reading, writing
+from monitor.state.freezing import Occasion
+from monitor.state.notifications import Body, Claim
+from tests.outages import INTERVAL, NOW, WAIT, Outages, let_claims_run_out, rows
+
+DUE = NOW + WAIT
+CLAIM = MINUTE
+
+
+def compose(occasion: Occasion) -> Body:
+    return {
+        "kind": occasion.kind,
+        "macs": [member.mac for member in occasion.members],
+        "silent": occasion.silent,
+        "site": occasion.site,
+        "site_sensors": occasion.site_sensors,
+    }
+
+
+def claim(state: Engine, now: int = DUE, channel: str = "email") -> Claim | None:
+    return notifications.claim(state, channel, "a", now, CLAIM, compose)
+
+
+def sent(state: Engine, now: int = DUE) -> Body:
+    """Claims and delivers the message that must be due."""
+    got = claim(state, now)
+    assert got is not None
+    assert notifications.record_sent(state, got, now)
+    return got.body
+
+
+@pytest.fixture
+def outages(state: Engine) -> Outages:
+    outages = Outages(state, ["email"])
+    outages.sensors(1, 2, 3, 4, 5)
+    return outages
+
+
+# --- Gathering ---------------------------------------------------------------------------------
+
+
+def test_incidents_within_group_wait_become_one_message(state: Engine, outages: Outages) -> None:
+    outages.down(1, 2)
+    outages.down(3, now=NOW + 20 * SECOND)
+    assert claim(state, DUE - 1) is None
+    body = sent(state)
+    assert body["macs"] == [1, 2, 3]
+    assert claim(state, DUE + HOUR) is None
+    assert outages.told_of() == [{1, 2, 3}]
+
+
+def test_a_later_one_waits_for_the_group_interval(state: Engine, outages: Outages) -> None:
+    outages.down(1)
+    sent(state)
+    outages.down(2, now=DUE + SECOND)
+    assert claim(state, DUE + INTERVAL - 1) is None
+    body = sent(state, DUE + INTERVAL)
+    assert (body["macs"], body["silent"]) == ([2], 2)
+
+
+def test_one_much_later_gathers_for_group_wait_again(state: Engine, outages: Outages) -> None:
+    outages.down(1)
+    sent(state)
+    outages.down(2, now=DUE + HOUR)
+    outages.down(3, now=DUE + HOUR + SECOND)
+    assert claim(state, DUE + HOUR + WAIT - 1) is None
+    assert sent(state, DUE + HOUR + WAIT)["macs"] == [2, 3]
+
+
+def test_each_channel_is_owed_a_message_of_its_own(state: Engine) -> None:
+    outages = Outages(state, ["email", "webhook"])
+    outages.sensors(1)
+    outages.down(1)
+    first, second = claim(state), claim(state, channel="webhook")
+    assert first is not None
+    assert second is not None
+    assert first.key != second.key
+    assert first.body == second.body
+
+
+def test_the_occasion_knows_the_site_its_size_and_what_is_silent(
+    state: Engine, outages: Outages
+) -> None:
+    outages.down(1, 2)
+    body = sent(state)
+    assert (body["silent"], body["site"], body["site_sensors"]) == (2, "Site X", 5)
+
+
+def test_members_of_different_places_share_no_site(state: Engine, outages: Outages) -> None:
+    outages.sensors(6, site="Site Y")
+    outages.sensors(7, site=None)
+    outages.down(1, 6, 7)
+    body = sent(state)
+    assert (body["site"], body["site_sensors"]) == (None, None)
+
+
+def test_the_longest_silent_comes_first(state: Engine, outages: Outages) -> None:
+    outages.down(1)
+    outages.down(2, last_seen=NOW - HOUR)
+    assert sent(state)["macs"] == [2, 1]
+
+
+# --- Cancelling --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("reason", ["recovered", "paused", "threshold changed", "forgotten"])
+def test_what_is_over_before_anybody_was_told_is_not_told(
+    state: Engine, outages: Outages, reason: str
+) -> None:
+    outages.down(1)
+    outages.up(1, now=NOW + SECOND, reason=reason)
+    assert claim(state, DUE + HOUR) is None
+    assert outages.ledger()[0] == ("down", "cancelled", f"{reason} before it was sent")
+    if reason == "recovered":
+        assert outages.ledger()[1] == ("recovered", "cancelled", "nobody was told")
+    assert outages.closed()
+
+
+def test_what_was_acknowledged_before_anybody_was_told_is_not_told(
+    state: Engine, outages: Outages
+) -> None:
+    outages.down(1)
+    outages.acknowledge(1)
+    assert claim(state) is None
+    assert outages.ledger() == [("down", "cancelled", "acknowledged before it was sent")]
+    assert not outages.closed()
+
+
+def test_only_those_still_silent_are_told_of(state: Engine, outages: Outages) -> None:
+    outages.down(1, 2)
+    outages.up(1, now=NOW + SECOND)
+    assert sent(state)["macs"] == [2]
+    assert claim(state, DUE + HOUR) is None
+    assert outages.ledger()[1:] == [("recovered", "cancelled", "nobody was told")]
+
+
+def test_a_group_joined_with_others_takes_back_what_was_not_frozen(
+    state: Engine, outages: Outages
+) -> None:
+    outages.down(1)
+    with writing(state) as connection:
+        assert not notifications.frozen(connection, outages.group)
+        assert notifications.cancel_unfrozen(connection, outages.group, "joined", NOW) == 1
+        assert notifications.cancel_unfrozen(connection, outages.group, "joined", NOW) == 0
+    assert outages.ledger() == [("down", "cancelled", "joined")]
+    outages.down(2)
+    sent(state)
+    with writing(state) as connection:
+        assert notifications.frozen(connection, outages.group)
+        assert notifications.cancel_unfrozen(connection, outages.group, "joined", NOW) == 0
+
+
+# --- Recovery ----------------------------------------------------------------------------------
+
+
+def test_those_who_were_told_hear_of_the_end_once(state: Engine, outages: Outages) -> None:
+    outages.down(1, 2)
+    sent(state)
+    outages.up(1, now=DUE + MINUTE)
+    body = sent(state, DUE + MINUTE + WAIT)
+    assert (body["kind"], body["macs"], body["silent"]) == ("recovered", [1], 1)
+    assert not outages.closed()
+    outages.up(2, now=DUE + 20 * MINUTE)
+    assert sent(state, DUE + 21 * MINUTE)["macs"] == [2]
+    assert outages.closed()
+    assert claim(state, DUE + 24 * HOUR) is None
+
+
+def test_a_recovery_waits_for_the_message_it_answers(state: Engine, outages: Outages) -> None:
+    outages.down(1)
+    down = claim(state)
+    assert down is not None
+    outages.up(1, now=DUE)
+    assert claim(state, DUE + WAIT) is None
+    again = DUE + 10 * MINUTE
+    notifications.record_retry(state, down, "answer 503", again, DUE + WAIT)
+    assert claim(state, DUE + 5 * MINUTE) is None
+    assert sent(state, again)["kind"] == "down"
+    assert sent(state, again + 10 * SECOND)["kind"] == "recovered"
+    assert outages.closed()
+
+
+def test_a_recovery_nobody_could_be_warned_of_is_not_told(state: Engine, outages: Outages) -> None:
+    outages.down(1)
+    down = claim(state)
+    assert down is not None
+    notifications.record_failed(state, down, "answer 404", DUE)
+    outages.up(1, now=DUE)
+    assert claim(state, DUE + WAIT) is None
+    assert outages.ledger() == [
+        ("down", "failed", "answer 404"),
+        ("recovered", "cancelled", "the down message was never delivered"),
+    ]
+    assert outages.closed()
+
+
+def test_those_of_a_failed_message_are_in_the_next(state: Engine, outages: Outages) -> None:
+    outages.down(1)
+    down = claim(state)
+    assert down is not None
+    notifications.record_failed(state, down, "answer 404", DUE)
+    outages.down(2, now=DUE)
+    assert sent(state, DUE + INTERVAL)["macs"] == [1, 2]
+    outages.up(1, 2, now=DUE + INTERVAL)
+    assert sent(state, DUE + 2 * INTERVAL)["macs"] == [1, 2]
+
+
+def test_a_sensor_that_goes_down_again_is_told_of_again(state: Engine, outages: Outages) -> None:
+    outages.down(1, 2)
+    sent(state)
+    outages.up(1, now=DUE + MINUTE)
+    sent(state, DUE + MINUTE + WAIT)
+    outages.down(1, now=DUE + HOUR)
+    assert sent(state, DUE + HOUR + WAIT)["macs"] == [1]
+    outages.up(1, 2, now=DUE + 2 * HOUR)
+    assert sent(state, DUE + 2 * HOUR + WAIT)["macs"] == [2, 1]
+
+
+# --- Claims ------------------------------------------------------------------------------------
+
+
+def test_what_is_claimed_is_nobody_elses_until_the_claim_runs_out(
+    state: Engine, outages: Outages
+) -> None:
+    outages.down(1)
+    first = claim(state)
+    assert first is not None
+    assert claim(state, DUE + HOUR) is None
+    let_claims_run_out(state)
+    second = notifications.claim(state, "email", "b", DUE + HOUR, CLAIM, _must_not_compose)
+    assert second is not None
+    assert (second.key, second.body, second.attempt) == (first.key, first.body, 2)
+    assert not notifications.record_sent(state, first, DUE)
+    assert not notifications.record_retry(state, first, "late", DUE, DUE)
+    assert [row.state for row in rows(state)] == ["claimed"]
+    assert notifications.record_sent(state, second, DUE)
+
+
+def _must_not_compose(_: Occasion) -> Body:
+    raise AssertionError("it was frozen before")
+
+
+def test_a_claim_that_really_runs_out_is_taken_over(state: Engine, outages: Outages) -> None:
+    outages.down(1)
+    assert notifications.claim(state, "email", "a", DUE, -1, compose) is not None
+    again = notifications.claim(state, "email", "b", DUE, CLAIM, compose)
+    assert again is not None
+    assert again.attempt == 2
+
+
+def test_many_notifiers_at_once_never_claim_the_same_message(state_url: str, state: Engine) -> None:
+    for number in range(12):
+        outages = Outages(state, ["email"], cohort=f"site:{number}")
+        outages.sensors(number, site=f"{number}")
+        outages.down(number)
+    start = Barrier(4)
+
+    def work(number: int) -> list[str]:
+        engine = open_state(state_url)
+        keys = []
+        start.wait(10)
+        while True:
+            got = notifications.claim(engine, "email", f"{number}", DUE, CLAIM, compose)
+            if got is None:
+                break
+            keys.append(got.key)
+        engine.dispose()
+        return keys
+
+    with ThreadPoolExecutor(4) as pool:
+        claimed = [key for keys in pool.map(work, range(4)) for key in keys]
+    assert len(claimed) == 12
+    assert sorted(claimed) == sorted(row.key for row in rows(state))
+    assert all(row.attempts == 1 for row in rows(state))
+
+
+def test_incidents_that_open_while_a_message_is_frozen_are_told_of_exactly_once(
+    state_url: str, state: Engine
+) -> None:
+    outages = Outages(state, ["email"])
+    outages.sensors(*range(60))
+
+    def sweep() -> None:
+        for mac in range(60):
+            outages.down(mac)
+
+    later = itertools.count(DUE, INTERVAL)
+
+    def deliver() -> None:
+        engine = open_state(state_url)
+        while not sweeping.done():
+            got = notifications.claim(engine, "email", "n", next(later), CLAIM, compose)
+            if got is not None:
+                notifications.record_sent(engine, got, NOW)
+        engine.dispose()
+
+    with ThreadPoolExecutor(2) as pool:
+        sweeping = pool.submit(sweep)
+        pool.submit(deliver).result()
+        sweeping.result()
+    claim(state, next(later))
+    told = [mac for macs in outages.told_of() for mac in macs]
+    assert sorted(told) == list(range(60))
+
+
+def test_a_fault_while_freezing_leaves_nothing_behind(state: Engine, outages: Outages) -> None:
+    outages.down(1)
+    with pytest.raises(AssertionError):
+        notifications.claim(state, "email", "a", DUE, CLAIM, _must_not_compose)
+    (row,) = rows(state)
+    assert (row.state, row.attempts, row.body, row.claimed_by) == ("pending", 0, None, None)
+    assert outages.told_of() == [set()]
+
+
+def test_what_no_notifier_serves_is_given_up_after_a_while(state: Engine, outages: Outages) -> None:
+    outages.down(1)
+    assert notifications.fail_unserved(state, ["email"], DUE + HOUR, DUE + HOUR) == 0
+    assert notifications.fail_unserved(state, ["webhook"], DUE, DUE) == 0
+    assert notifications.fail_unserved(state, ["webhook"], DUE + 1, DUE + HOUR) == 1
+    assert outages.ledger() == [("down", "failed", "no notifier serves this channel")]
+
+
+def test_an_outbox_out_of_reach_is_unavailable(tmp_path) -> None:
+    engine = open_state(f"sqlite:///{tmp_path}/empty.db")
+    with pytest.raises(StateUnavailable):
+        notifications.claim(engine, "email", "a", NOW, CLAIM, compose)
+    with pytest.raises(StateUnavailable), reading(engine) as connection:
+        notifications.frozen(connection, 1)
