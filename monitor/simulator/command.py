@@ -1,0 +1,179 @@
+"""`monitor simulate`: its arguments, and one run from them."""
+
+import argparse
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import fields
+from itertools import takewhile
+from pathlib import Path
+from types import FrameType
+from urllib.parse import urlsplit
+
+from rich.console import Console
+
+from monitor.model import format_mac, parse_mac
+from monitor.simulator import trace
+from monitor.simulator.plan import Fleet, Report, plan
+from monitor.simulator.progress import shown
+from monitor.simulator.record import Record
+from monitor.simulator.sender import Sender, Target
+from monitor.simulator.tally import Tally
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `monitor simulate`; durations are seconds."""
+    parser.epilog = (
+        "An ingest token is taken from $MONITOR_TOKEN. "
+        "The exit status is 1 when anything but a 2xx came back."
+    )
+    parser.add_argument("--url", type=_url, default="http://127.0.0.1:8000", help="the server's")
+    parser.add_argument("--duration", type=_seconds, help="end after it (default: at Ctrl-C)")
+    parser.add_argument("--connections", type=_count, default=32, help="kept alive (default: 32)")
+    parser.add_argument(
+        "--record", type=Path, metavar="FILE", help="CSV of what was acknowledged, by stored time"
+    )
+    parser.add_argument(
+        "--sent", type=Path, metavar="FILE", help="CSV of what was sent, acknowledged or not"
+    )
+    recorded = parser.add_argument_group("a recorded fleet")
+    recorded.add_argument(
+        "--trace", type=Path, metavar="FILE", help="CSV of time, mac_address and metrics"
+    )
+    recorded.add_argument("--speed", type=_positive, default=1.0, help="so many times as fast")
+    _add_fleet(parser.add_argument_group("a made-up fleet"))
+
+
+def _add_fleet(group: "argparse._ArgumentGroup") -> None:
+    # Suppressed defaults: those of Fleet hold, and a trace can refuse what was given with it.
+    def add(option: str, kind: Callable[[str], object], text: str) -> None:
+        group.add_argument(option, type=kind, default=argparse.SUPPRESS, help=text)
+
+    add("--sensors", _count, f"how many (default: {Fleet.sensors})")
+    add("--first-mac", _mac, f"of the sensors (default: {format_mac(Fleet.first_mac)})")
+    add("--interval", _seconds, f"between reports (default: {Fleet.interval // 1000})")
+    add("--jitter", _share, f"of the interval, each way (default: {Fleet.jitter})")
+    add("--die", _share, "share of the sensors that fall silent (default: 0)")
+    add("--die-after", _seconds, f"when they do (default: {Fleet.die_after // 1000})")
+    add("--return-after", _seconds, "how long after it they come back (default: never)")
+    add("--flap", _share, "share that is silent for a while, back for a while (default: 0)")
+    add("--flap-silence", _seconds, f"that while (default: {Fleet.flap_silence // 1000})")
+    add("--seed", int, f"of everything random (default: {Fleet.seed})")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Exit status: 0 all acknowledged, 1 something was not, 2 the arguments can't be used.
+
+    The summary goes to standard output, everything else to standard error.
+    """
+    errors = Console(stderr=True, soft_wrap=True)
+    try:
+        reports, length = _reports(arguments)
+        with Record(arguments.record, arguments.sent) as record:
+            return _drive(arguments, reports, length, record, errors)
+    except (ValueError, OSError, trace.TraceError) as error:
+        errors.print(f"monitor simulate: {error}", markup=False, highlight=False)
+        return 2
+
+
+def _reports(arguments: argparse.Namespace) -> tuple[Iterator[Report], int | None]:
+    """The reports and, where it is known, how many milliseconds they take."""
+    names = [field.name for field in fields(Fleet)]
+    given = {name: getattr(arguments, name) for name in names if hasattr(arguments, name)}
+    length: int | None = arguments.duration
+    if arguments.trace is None:
+        reports = plan(Fleet(**given))
+    elif given:
+        option = min(given).replace("_", "-")
+        raise ValueError(f"--trace replays a recorded fleet; --{option} is for a made-up one")
+    else:
+        whole = round(trace.measure(arguments.trace).length / arguments.speed)
+        length = whole if length is None else min(length, whole)
+        reports = trace.replay(arguments.trace, arguments.speed)
+    if arguments.duration is not None:
+        reports = takewhile(lambda report: report.moment < arguments.duration, reports)
+    return reports, length
+
+
+def _drive(
+    arguments: argparse.Namespace,
+    reports: Iterator[Report],
+    length: int | None,
+    record: Record,
+    errors: Console,
+) -> int:
+    tally = Tally()
+    target = Target(arguments.url, os.environ.get("MONITOR_TOKEN", ""))
+    sender = Sender(target, arguments.connections, tally, record)
+    began = time.monotonic()
+    try:
+        with _ended_by_signals(sender), shown(tally, errors, length and length / 1000):
+            sender.run(reports)
+    finally:
+        summary = tally.summary(time.monotonic() - began)
+        Console(soft_wrap=True).print(summary, markup=False, highlight=False)
+    return 0 if tally.acknowledged == tally.sent else 1
+
+
+@contextmanager
+def _ended_by_signals(sender: Sender) -> Iterator[None]:
+    """Ctrl-C and SIGTERM end the run with its summary; a second one ends it at once."""
+
+    def end(number: int, _frame: FrameType | None) -> None:
+        signal.signal(number, signal.SIG_DFL)
+        sender.stop()
+
+    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _url(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query:
+        raise argparse.ArgumentTypeError(f"{text!r} is not like http://127.0.0.1:8000")
+    return text
+
+
+def _mac(text: str) -> int:
+    try:
+        return parse_mac(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number") from error
+
+
+def _positive(text: str) -> float:
+    number = _number(text)
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is not more than 0")
+    return number
+
+
+def _seconds(text: str) -> int:
+    return max(1, round(1000 * _positive(text)))
+
+
+def _share(text: str) -> float:
+    number = _number(text)
+    if not 0 <= number <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
+    return number
+
+
+def _count(text: str) -> int:
+    number = _number(text)
+    if number < 1 or number % 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a whole number from 1 on")
+    return int(number)

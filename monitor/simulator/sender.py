@@ -1,0 +1,142 @@
+"""Sends reports when their moment comes, over a bounded pool of kept-alive connections."""
+
+import json
+import select
+import threading
+import time
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from queue import SimpleQueue
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+from monitor.model import format_mac
+from monitor.simulator.plan import Report
+from monitor.simulator.record import Record
+from monitor.simulator.tally import Tally
+
+TIMEOUT = 10.0
+_BACKLOG = 10_000
+"""Reports that may wait for a connection; beyond it the plan waits too."""
+_IDLE = 1.0
+"""Seconds after which a connection is not used again: a server may just be closing it."""
+
+
+class Target(NamedTuple):
+    """Where heartbeats go. `url` is the server's, without /heartbeat; an empty token sends none."""
+
+    url: str
+    token: str = ""
+
+
+class Sender:
+    """One run of a fleet against one server. A heartbeat is tried once, as firmware does."""
+
+    def __init__(self, target: Target, connections: int, tally: Tally, record: Record) -> None:
+        self._target, self._connections = target, connections
+        self._tally, self._record = tally, record
+        self._queue: SimpleQueue[tuple[float, Report] | None] = SimpleQueue()
+        self._stopping = threading.Event()
+
+    def stop(self) -> None:
+        """Ends `run` soon: what is under way is finished, what waits is not sent."""
+        self._stopping.set()
+
+    def run(self, reports: Iterable[Report]) -> None:
+        """Blocks until all reports have been sent and answered, or `stop` was called.
+
+        Raises OSError when the record can't be written, and whatever `reports` raises.
+        """
+        with ThreadPoolExecutor(self._connections, "sender") as pool:
+            workers = [pool.submit(self._work) for _ in range(self._connections)]
+            try:
+                self._follow(reports)
+            finally:
+                for _ in workers:
+                    self._queue.put(None)
+        for worker in workers:
+            worker.result()
+
+    def _follow(self, reports: Iterable[Report]) -> None:
+        beginning = time.monotonic()
+        for report in reports:
+            due = beginning + report.moment / 1000
+            if (early := due - time.monotonic()) > 0:
+                self._stopping.wait(early)
+            while self._queue.qsize() >= _BACKLOG and not self._stopping.is_set():
+                self._stopping.wait(0.01)
+            if self._stopping.is_set():
+                return
+            self._queue.put((due, report))
+
+    def _work(self) -> None:
+        connection = _Connection(self._target)
+        try:
+            while (item := self._queue.get()) is not None:
+                if self._stopping.is_set():
+                    self._tally.left()
+                else:
+                    self._send(connection, *item)
+        except BaseException:
+            self.stop()
+            raise
+        finally:
+            connection.close()
+
+    def _send(self, connection: "_Connection", due: float, report: Report) -> None:
+        mac = format_mac(report.mac)
+        body = json.dumps({"mac_address": mac, **report.metrics}).encode()
+        self._record.attempted(mac)
+        began = time.monotonic()
+        try:
+            status, reply = connection.post(body)
+        except (OSError, HTTPException) as error:
+            self._tally.failed(_kind(error), began - due)
+            return
+        if 200 <= status < 300 and not self._record.acknowledged(mac, reply):
+            self._tally.failed(f"status {status} without the stored time", began - due)
+            return
+        self._tally.replied(status, reply, time.monotonic() - began, began - due)
+
+
+class _Connection:
+    """One kept-alive connection, opened when there is something to send."""
+
+    def __init__(self, target: Target) -> None:
+        parts = urlsplit(target.url)
+        kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
+        self._http = kind(parts.hostname or "", parts.port, timeout=TIMEOUT)
+        self._path = parts.path.rstrip("/") + "/heartbeat"
+        self._headers = {"Content-Type": "application/json"}
+        if target.token:
+            self._headers["Authorization"] = f"Bearer {target.token}"
+        self._used = 0.0
+
+    def post(self, body: bytes) -> tuple[int, bytes]:
+        """Status and body of the reply. Raises OSError or HTTPException."""
+        if time.monotonic() - self._used > _IDLE or self._closed_by_peer():
+            self._http.close()
+        try:
+            self._http.request("POST", self._path, body, self._headers)
+            response = self._http.getresponse()
+            reply = response.read()
+        except (OSError, HTTPException):
+            self._http.close()
+            raise
+        self._used = time.monotonic()
+        return response.status, reply
+
+    def close(self) -> None:
+        self._http.close()
+
+    def _closed_by_peer(self) -> bool:
+        if self._http.sock is None:
+            return False
+        poll = select.poll()
+        poll.register(self._http.sock, select.POLLIN)
+        return bool(poll.poll(0))
+
+
+def _kind(error: Exception) -> str:
+    return (isinstance(error, OSError) and error.strerror) or str(error) or type(error).__name__
