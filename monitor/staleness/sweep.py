@@ -154,11 +154,12 @@ class Sweep:
 
     def _note_strangers(self, since: int) -> None:
         """Sensors in the store that the state does not know: a new state on an old store."""
-        strangers = self._view.times.keys() - self._registry.sensors.keys()
-        if strangers:
-            live = self._store.last_seen(since, strangers, live=True)
-            for mac in strangers:
-                self._heard[mac] = (self._view.times[mac], mac in live)
+        times, is_news = self._view.times, self._registry.is_news
+        strangers = [mac for mac, time in times.items() if is_news(mac, time, True)]
+        live = self._store.last_seen(since, strangers, live=True) if strangers else {}
+        for mac in strangers:
+            if is_news(mac, times[mac], mac in live):
+                self._heard[mac] = (times[mac], mac in live)
 
     def _deadlines_of(self, macs: Iterable[int]) -> Iterable[tuple[int, int]]:
         """(earliest deadline, mac) of those among `macs` whose silence may open an incident."""

@@ -1,0 +1,303 @@
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, select
+
+from monitor.incidents.service import Alerting
+from monitor.model import DAY, MINUTE, SECOND, Heartbeat, Seen
+from monitor.staleness.sweep import Options, Outcome, Sweep
+from monitor.state import incidents, leases, sensors
+from monitor.state.database import migrate, open_state, reading, writing
+from monitor.state.incidents import Incident
+from monitor.state.leases import Lease, LeaseLost
+from monitor.state.tables import alert_group, blind_window, notification, sensor
+from monitor.store.interface import Pulse, StoreUnavailable
+from monitor.store.sqlite import SqliteStore
+
+THRESHOLD = 10 * MINUTE
+START = 1_800_000_000_000
+OPTIONS = Options(threshold=THRESHOLD, source_lost_after=15 * MINUTE, retention=30 * DAY)
+ALERTING = Alerting(("email", "webhook"), group_wait=30 * SECOND, group_interval=5 * MINUTE)
+
+
+class FailingStore(SqliteStore):
+    """Can be told which question to fail at."""
+
+    failing = ""
+
+    def __getattribute__(self, name: str) -> Any:
+        if name and name == object.__getattribute__(self, "failing"):
+            raise StoreUnavailable("as told")
+        return super().__getattribute__(name)
+
+
+class World:
+    """A store, a state and one scheduler, with a clock that the test moves."""
+
+    def __init__(self, directory: Path) -> None:
+        self.path = directory / "heartbeats.sqlite"
+        self.store = FailingStore(self.path, 30 * DAY, writable=True)
+        self.store.migrate()
+        self.engine: Engine = open_state(f"sqlite:///{directory / 'state.sqlite'}")
+        migrate(self.engine)
+        self.now = START
+        self.listening_since = START
+        self.lease = self.take_lease("first")
+        self.sweep = self.new_sweep()
+
+    def take_lease(self, holder: str) -> Lease:
+        lease = leases.acquire(self.engine, "scheduler", holder, DAY)
+        assert lease
+        return lease
+
+    def new_sweep(self) -> Sweep:
+        return Sweep(self.store, self.engine, OPTIONS, ALERTING)
+
+    def hear(self, *macs: int, live: bool = True, time: int | None = None) -> None:
+        stamp = self.now if time is None else time
+        beats = [Heartbeat(mac, stamp, self.now, live) for mac in macs]
+        self.store.append(beats)
+        self.announce(*beats)
+
+    def announce(self, *beats: Heartbeat) -> None:
+        self.store.announce("here", self.now, [Seen(b.mac, b.seen, b.live) for b in beats])
+
+    def pulse(self) -> None:
+        self.store.pulse(Pulse("here", self.listening_since, self.now, False))
+
+    def pass_time(self, duration: int, *beating: int, every: int = MINUTE) -> list[Outcome]:
+        """Let time pass with a pulse, these heartbeats and a sweep each `every` ms."""
+        outcomes = []
+        end = self.now + duration
+        while self.now < end:
+            self.now += every
+            if beating:
+                self.hear(*beating)
+            self.pulse()
+            outcomes.append(self.sweep.run(self.lease, self.now))
+        return outcomes
+
+    def incidents(self) -> list[Incident]:
+        with reading(self.engine) as connection:
+            rows = [Incident(*row) for row in connection.execute(select(*incidents._COLUMNS))]
+        return sorted(rows)
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    world = World(tmp_path)
+    yield world
+    world.store.close()
+
+
+def test_a_silent_sensor_gets_one_incident_and_one_message_a_channel(world: World) -> None:
+    world.hear(1, 2)
+    world.pass_time(30 * MINUTE, 2)
+    (only,) = world.incidents()
+    assert (only.mac, only.proven, only.last_seen) == (1, True, START)
+    assert only.opened_at == START + THRESHOLD + MINUTE
+    with reading(world.engine) as connection:
+        rows = connection.execute(select(notification)).all()
+    assert sorted((row.channel, row.kind) for row in rows) == [
+        ("email", "down"),
+        ("webhook", "down"),
+    ]
+    assert {row.next_attempt_at for row in rows} == {only.opened_at + ALERTING.group_wait}
+
+
+def test_exactly_the_threshold_opens_nothing(world: World) -> None:
+    world.hear(1)
+    world.pass_time(THRESHOLD)
+    assert world.incidents() == []
+
+
+def test_a_heartbeat_closes_the_incident_and_the_sensor_is_watched_on(world: World) -> None:
+    world.hear(1)
+    world.pass_time(12 * MINUTE)
+    world.pass_time(2 * MINUTE, 1)
+    (first,) = world.incidents()
+    assert first.closed_reason == "recovered"
+    assert first.recovered_at == START + 13 * MINUTE
+    world.pass_time(15 * MINUTE)
+    assert [row.closed_at is None for row in world.incidents()] == [False, True]
+
+
+def test_sensors_of_one_site_share_a_group_and_strays_join_when_there_are_many(
+    world: World,
+) -> None:
+    with writing(world.engine) as connection:
+        for mac in (1, 2, 3):
+            version = sensors.next_version(connection)
+            sensors.configure(connection, mac, version, site="North")
+    world.hear(*range(1, 4), *range(10, 13))
+    world.pass_time(11 * MINUTE, 20, 21)
+    with reading(world.engine) as connection:
+        assert len(set(connection.scalars(select(alert_group.c.id)))) == 4
+    world.pass_time(11 * MINUTE)
+    by_mac = {row.mac: row.group_id for row in world.incidents()}
+    assert len({by_mac[mac] for mac in (1, 2, 3)}) == 1
+    assert len({by_mac[mac] for mac in (10, 11, 12, 20, 21)}) == 1
+    with reading(world.engine) as connection:
+        cancelled = select(notification).where(notification.c.state == "cancelled")
+        assert len(connection.execute(cancelled).all()) == 3 * len(ALERTING.channels)
+
+
+def test_a_sensor_known_only_from_history_opens_nothing_before_its_first_live_heartbeat(
+    world: World,
+) -> None:
+    world.hear(1, live=False, time=START - 2 * MINUTE)
+    world.pass_time(30 * MINUTE)
+    assert world.incidents() == []
+    world.pass_time(MINUTE, 1)
+    world.pass_time(30 * MINUTE)
+    assert len(world.incidents()) == 1
+
+
+def test_history_moves_last_seen_of_an_open_incident_silently(world: World) -> None:
+    world.hear(1)
+    world.pass_time(20 * MINUTE)
+    world.hear(1, live=False, time=START + 5 * MINUTE)
+    world.pass_time(MINUTE)
+    (row,) = world.incidents()
+    assert (row.last_seen, row.closed_at) == (START + 5 * MINUTE, None)
+
+
+def test_an_arrival_lost_to_the_log_is_found_in_the_store_before_an_incident_opens(
+    world: World,
+) -> None:
+    world.hear(1)
+    world.pass_time(8 * MINUTE)
+    world.store.append([Heartbeat(1, world.now, world.now)])
+    world.pass_time(8 * MINUTE)
+    assert world.incidents() == []
+    world.pass_time(5 * MINUTE)
+    assert [row.last_seen for row in world.incidents()] == [START + 8 * MINUTE]
+
+
+def test_nothing_is_judged_while_no_pulse_arrives_and_the_gap_is_blind(world: World) -> None:
+    world.hear(1, 2)
+    world.pass_time(5 * MINUTE, 2)
+    for _ in range(30):  # the host is down: neither heartbeats nor pulses
+        world.now += MINUTE
+        world.sweep.run(world.lease, world.now)
+    assert world.incidents() == []
+    world.listening_since = world.now
+    world.pass_time(THRESHOLD, 2)
+    assert world.incidents() == []
+    with reading(world.engine) as connection:
+        gaps = connection.execute(select(blind_window.c.start, blind_window.c.stop)).all()
+    assert (START + 5 * MINUTE, START + 35 * MINUTE) in [tuple(gap) for gap in gaps]
+    world.pass_time(MINUTE, 2)
+    assert [row.mac for row in world.incidents()] == [1]
+
+
+def test_heartbeats_that_were_spooled_while_the_store_was_away_prevent_false_alarms(
+    world: World,
+) -> None:
+    world.hear(1)
+    world.pass_time(5 * MINUTE, 1)
+    spooled = []
+    for _ in range(30):  # the store is away, the door still answers
+        world.now += MINUTE
+        spooled.append(Heartbeat(1, world.now, world.now))
+    world.store.append(spooled)
+    world.announce(*spooled)
+    world.pass_time(5 * MINUTE, 1)
+    assert world.incidents() == []
+
+
+def test_a_scheduler_that_was_down_finds_who_died_and_who_is_new(world: World) -> None:
+    world.hear(1, 2)
+    world.pass_time(5 * MINUTE, 1, 2)
+    for minute in range(180):
+        world.now += MINUTE
+        world.hear(*([2, 3] if minute < 90 else [2]))
+        world.pulse()
+    world.sweep = world.new_sweep()
+    world.pass_time(2 * MINUTE, 2)
+    assert sorted(row.mac for row in world.incidents()) == [1, 3]
+
+
+def test_a_new_state_on_an_old_store_knows_its_sensors(world: World, tmp_path: Path) -> None:
+    world.hear(1, 2)
+    world.pass_time(5 * MINUTE, 1, 2)
+    fresh = tmp_path / "fresh"
+    fresh.mkdir()
+    world.engine = open_state(f"sqlite:///{fresh / 'state.sqlite'}")
+    migrate(world.engine)
+    world.lease = world.take_lease("second")
+    world.sweep = world.new_sweep()
+    world.pass_time(20 * MINUTE, 2)
+    assert [row.mac for row in world.incidents()] == [1]
+
+
+def test_a_leader_whose_lease_is_gone_writes_nothing_and_the_next_one_does(world: World) -> None:
+    world.hear(1)
+    world.pass_time(9 * MINUTE)
+    leases.release(world.engine, world.lease)
+    stale, world.lease = world.lease, world.take_lease("second")
+    other = world.new_sweep()
+    world.now += 3 * MINUTE
+    world.pulse()
+    with pytest.raises(LeaseLost):
+        world.sweep.run(stale, world.now)
+    assert world.incidents() == []
+    assert other.run(world.lease, world.now).opened == 1
+    with pytest.raises(LeaseLost):
+        world.sweep.run(stale, world.now)
+    assert len(world.incidents()) == 1
+
+
+def test_a_standby_that_takes_over_registers_whom_the_leader_missed(world: World) -> None:
+    world.pass_time(MINUTE)
+    standby = world.new_sweep()
+    world.hear(1)
+    standby.watch(world.now)
+    leases.release(world.engine, world.lease)
+    world.lease, world.sweep = world.take_lease("second"), standby
+    world.pass_time(MINUTE)
+    with reading(world.engine) as connection:
+        assert list(connection.scalars(select(sensor.c.mac))) == [1]
+
+
+@pytest.mark.parametrize("question", ["coverage", "arrivals", "last_seen"])
+def test_a_sweep_that_fails_at_any_question_to_the_store_is_made_up_for(
+    world: World, question: str
+) -> None:
+    world.hear(1)
+    world.pass_time(10 * MINUTE)
+    world.hear(2)
+    world.store.failing = question
+    world.now += MINUTE
+    world.pulse()
+    with pytest.raises(StoreUnavailable):
+        world.sweep.run(world.lease, world.now)
+    assert world.incidents() == []
+    world.store.failing = ""
+    world.pass_time(10 * MINUTE)
+    assert [row.mac for row in world.incidents()] == [1, 2]
+
+
+def test_a_paused_sensor_closes_and_a_longer_threshold_too(world: World) -> None:
+    world.hear(1, 2)
+    world.pass_time(12 * MINUTE)
+    with writing(world.engine) as connection:
+        version = sensors.next_version(connection)
+        sensors.configure(connection, 1, version, paused=True)
+        sensors.configure(connection, 2, version, threshold=20 * MINUTE)
+    world.pass_time(MINUTE)
+    assert [row.closed_reason for row in world.incidents()] == ["paused", "threshold changed"]
+    world.pass_time(10 * MINUTE)
+    assert [row.mac for row in world.incidents() if row.closed_at is None] == [2]
+
+
+def test_frequent_blindness_hides_no_death_for_ever(world: World) -> None:
+    world.hear(1)
+    for _ in range(12):
+        world.pass_time(9 * MINUTE)
+        world.now += 20 * SECOND
+        world.listening_since = world.now
+    (row,) = world.incidents()
+    assert not row.proven
