@@ -127,11 +127,9 @@ def _serve_static(app: Flask) -> None:
 
     @app.get("/static/<version>/<filename>")
     def static(version: str, filename: str) -> Response:
-        response = send_from_directory(_STATIC, filename)
-        if version == current:
-            response.cache_control.public = True
-            response.cache_control.immutable = True
-            response.cache_control.max_age = _YEAR
+        newest = version == current
+        response = send_from_directory(_STATIC, filename, max_age=_YEAR if newest else None)
+        response.cache_control.immutable = newest
         return response
 
     @app.template_global()

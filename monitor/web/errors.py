@@ -9,20 +9,20 @@ from werkzeug.exceptions import HTTPException
 _FOR_PROGRAMS = ("/sensors", "/healthz", "/readyz", "/heartbeat", "/api/")
 
 
-class Problem(msgspec.Struct, omit_defaults=True):
+class Problem(msgspec.Struct):
     """RFC 9457."""
 
     title: str
     status: int
     detail: str
     type: str = "about:blank"
-    reasons: list[str] = []
+    reasons: list[str] | msgspec.UnsetType = msgspec.UNSET
 
 
 def problem(status: int, detail: str, reasons: list[str] | None = None) -> Response:
     """A problem+json response."""
     body = msgspec.json.encode(
-        Problem(HTTPStatus(status).phrase, status, detail, reasons=reasons or [])
+        Problem(HTTPStatus(status).phrase, status, detail, reasons=reasons or msgspec.UNSET)
     )
     response = Response(body, status, content_type="application/problem+json")
     response.cache_control.no_store = True

@@ -1,5 +1,6 @@
 """What the grid's template is given: cells in order, counts, and times as words."""
 
+import re
 from collections import Counter
 from typing import NamedTuple
 
@@ -35,6 +36,8 @@ class Grid(NamedTuple):
     cells: list[Cell]
     counts: list[tuple[str, int]]
     total: int
+    title: str
+    time: str
     problem: str | None
 
 
@@ -46,6 +49,8 @@ def grid(changes: Changes) -> Grid:
         cells=[_cell(entry, changes.now) for entry in first],
         counts=[(status.value, counts[status]) for status in WORST_FIRST],
         total=len(changes.entries),
+        title=_title(counts),
+        time=format_time(changes.now),
         problem=changes.problem or _blindness(changes),
     )
 
@@ -53,12 +58,19 @@ def grid(changes: Changes) -> Grid:
 def ago(duration: int) -> str:
     """A duration in one unit, as grid.js words it."""
     if duration < MINUTE:
-        return f"{max(duration, 0) // SECOND} s"
+        return f"{max(duration, 0) // SECOND} s ago"
     if duration < HOUR:
-        return f"{duration // MINUTE} min"
+        return f"{duration // MINUTE} min ago"
     if duration < 2 * DAY:
-        return f"{duration // HOUR} h"
-    return f"{duration // DAY} d"
+        return f"{duration // HOUR} h ago"
+    return f"{duration // DAY} d ago"
+
+
+def _title(counts: Counter[Status]) -> str:
+    """Only what is wrong, while something is."""
+    wrong = [status for status in (Status.DOWN, Status.UNKNOWN) if counts[status]]
+    named = wrong or [status for status in WORST_FIRST if counts[status]]
+    return ", ".join(f"{counts[status]} {status.value}" for status in named) or "no sensors"
 
 
 def _blindness(changes: Changes) -> str | None:
@@ -69,8 +81,11 @@ def _blindness(changes: Changes) -> str | None:
     return None
 
 
-def _order(entry: Entry) -> tuple[int, str, int]:
-    return _RANK[entry.status], (entry.name or format_mac(entry.mac)).casefold(), entry.mac
+def _order(entry: Entry) -> tuple[int, bool, list[tuple[int, str]], int]:
+    """The nameless come last, and 10 after 9."""
+    parts = re.split(r"([0-9]+)", (entry.name or "").casefold())
+    natural = [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
+    return _RANK[entry.status], entry.name is None, natural, entry.mac
 
 
 def _cell(entry: Entry, now: int) -> Cell:

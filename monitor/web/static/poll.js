@@ -1,0 +1,65 @@
+// Asks the server what changed, again and again, and keeps the server's time.
+
+const SHOWN = 5_000, HIDDEN = 30_000, FIRST_RETRY = 2_000, LAST_RETRY = 30_000, PATIENCE = 15_000;
+
+let epoch = Date.now() - performance.now();
+
+/** The server's time; a wrong or stepped clock here does not matter. */
+export function serverNow() {
+  return epoch + performance.now();
+}
+
+/** Calls `receive(reply)` for each answer and `fail(reason)` for each failure, for ever. */
+export function poll(receive, fail) {
+  let cursor = "", failures = 0, timer = 0, asking = false;
+
+  async function ask() {
+    clearTimeout(timer);
+    if (asking) return;
+    asking = true;
+    try {
+      const reply = await fetchSensors(cursor);
+      ({ cursor } = reply);
+      failures = 0;
+      receive(reply);
+    } catch (error) {
+      if (!(error instanceof Unreachable)) throw error;
+      failures += 1;
+      fail(error.message);
+    } finally {
+      asking = false;
+      timer = setTimeout(ask, pause());
+    }
+  }
+
+  function pause() {
+    if (failures) {
+      const retry = Math.min(FIRST_RETRY * 2 ** (failures - 1), LAST_RETRY);
+      return retry * (0.8 + 0.4 * Math.random());
+    }
+    return document.hidden ? HIDDEN : SHOWN;
+  }
+
+  document.addEventListener("visibilitychange", () => document.hidden || ask());
+  window.addEventListener("pageshow", (event) => event.persisted && ask());
+  window.addEventListener("online", ask);
+  ask();
+}
+
+class Unreachable extends Error {}
+
+async function fetchSensors(cursor) {
+  const sent = performance.now();
+  let response, reply;
+  try {
+    response = await fetch(cursor ? `/sensors?since=${cursor}` : "/sensors", {
+      signal: AbortSignal.timeout(PATIENCE),
+    });
+    reply = await response.json();
+  } catch {
+    throw new Unreachable(response && !response.ok ? `The server answers ${response.status}.` : "The server can't be reached.");
+  }
+  if (!response.ok) throw new Unreachable(reply.detail ?? `The server answers ${response.status}.`);
+  epoch = Date.parse(reply.time) - (sent + performance.now()) / 2;
+  return reply;
+}

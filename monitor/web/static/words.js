@@ -1,0 +1,57 @@
+// What is said of a sensor, and in which order; the same as monitor/web/pages.py says it.
+
+export const WORST_FIRST = ["down", "unknown", "waiting", "up", "paused"];
+
+const SECOND = 1000, MINUTE = 60 * SECOND, HOUR = 60 * MINUTE, DAY = 24 * HOUR;
+
+export function ago(duration) {
+  if (duration < MINUTE) return `${Math.floor(Math.max(duration, 0) / SECOND)} s ago`;
+  if (duration < HOUR) return `${Math.floor(duration / MINUTE)} min ago`;
+  if (duration < 2 * DAY) return `${Math.floor(duration / HOUR)} h ago`;
+  return `${Math.floor(duration / DAY)} d ago`;
+}
+
+/** Silence turns up into unknown without the server's help; down is only ever its word. */
+export function statusAt(sensor, now) {
+  if (sensor.status !== "up" && sensor.status !== "unknown") return sensor.status;
+  return now - sensor.lastSeen > sensor.threshold ? "unknown" : "up";
+}
+
+const names = new Intl.Collator("en", { numeric: true, sensitivity: "base" });
+
+/** The worst first, then by name, then the nameless by address. */
+export function compare(a, b) {
+  if (a.status !== b.status) return WORST_FIRST.indexOf(a.status) - WORST_FIRST.indexOf(b.status);
+  if (a.name !== b.name) {
+    if (a.name === null) return 1;
+    if (b.name === null) return -1;
+    const order = names.compare(a.name, b.name);
+    if (order !== 0) return order;
+  }
+  return a.mac < b.mac ? -1 : 1;
+}
+
+const clock = new Intl.DateTimeFormat(undefined, { timeStyle: "medium" });
+const calendar = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "long" });
+
+/** The time of day in the viewer's zone, with the date where it is not today's. */
+export function localTime(moment, now) {
+  const sameDay = new Date(moment).toDateString() === new Date(now).toDateString();
+  return (sameDay ? clock : calendar).format(moment);
+}
+
+export function bothTimes(moment) {
+  const utc = new Date(moment).toISOString();
+  return `${calendar.format(moment)} (${utc.slice(0, 10)} ${utc.slice(11, 19)} UTC)`;
+}
+
+export function summary(counts) {
+  const parts = WORST_FIRST.filter((status) => counts[status]);
+  return parts.map((status) => `${counts[status]} ${status}`).join(", ") || "no sensors";
+}
+
+/** What a tab has room for: only what is wrong, while something is. */
+export function title(counts) {
+  const wrong = { down: counts.down, unknown: counts.unknown };
+  return summary(wrong.down || wrong.unknown ? wrong : counts);
+}
