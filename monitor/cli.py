@@ -12,6 +12,7 @@ from monitor.model import SECOND, format_mac, format_time, parse_mac
 from monitor.settings import Settings, SettingsError
 from monitor.simulator import command as simulator
 from monitor.state.database import StateUnavailable
+from monitor.state.tokens import NameTaken
 from monitor.store.interface import StoreError
 
 
@@ -75,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for problem in error.problems:
             print(f"  {problem}", file=sys.stderr)
         return 1
-    except (CommandFailed, StateUnavailable, StoreError) as error:
+    except (CommandFailed, NameTaken, StateUnavailable, StoreError) as error:
         print(f"monitor {options.command}: {error}", file=sys.stderr)
         return 1
     return 0

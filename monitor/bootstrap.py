@@ -1,0 +1,169 @@
+"""The only place that picks stores and channels, and wires the rooms together."""
+
+import logging
+import os
+import secrets
+import signal
+import socket
+import threading
+from typing import Any
+
+from sqlalchemy import Engine
+
+from monitor import scheduler, supervisor
+from monitor.channels.email import Email
+from monitor.channels.interface import Channel, SendFailed
+from monitor.channels.webhook import Webhook
+from monitor.clock import Clock
+from monitor.incidents.service import Alerting
+from monitor.model import DAY, SECOND
+from monitor.outbox import delivery
+from monitor.settings import Settings
+from monitor.staleness.sweep import Options, Sweep
+from monitor.state import database, sensors, tokens
+from monitor.state.database import open_state, reading, writing
+from monitor.store.influxdb import InfluxStore
+from monitor.store.interface import Store
+from monitor.store.sqlite import SqliteStore
+from monitor.web.app import create_app
+from monitor.web.fleet import Fleet
+from monitor.web.readiness import Readiness
+
+logger = logging.getLogger(__name__)
+
+_LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
+
+
+def _milliseconds(seconds: float) -> int:
+    return round(seconds * SECOND)
+
+
+def open_store(settings: Settings, writable: bool = False) -> Store:
+    """InfluxDB when its variables are set, else the embedded file; `writable` in the one process
+    that ships."""
+    retention = settings.store.retention_days * DAY
+    if settings.influxdb is None:
+        return SqliteStore(settings.data_directory / "heartbeats.sqlite", retention, writable)
+    return InfluxStore(
+        settings.influxdb.url,
+        settings.influxdb.org,
+        settings.influxdb.token,
+        settings.store.heartbeats_bucket,
+        settings.store.arrivals_bucket,
+        retention,
+    )
+
+
+def channels(settings: Settings) -> list[Channel]:
+    """The channels that are switched on."""
+    chosen: list[Channel] = []
+    email, webhook = settings.email, settings.webhook
+    if email.server:
+        chosen.append(
+            Email(
+                email.server,
+                email.port,
+                email.security,
+                email.username,
+                email.password,
+                email.sender,
+                email.recipients,
+            )
+        )
+    if webhook.url:
+        chosen.append(Webhook(webhook.url, webhook.allow_internal))
+    return chosen
+
+
+def migrate(settings: Settings) -> None:
+    """Bring state and store up to date; harmless to repeat."""
+    database.migrate(open_state(settings.state_url))
+    store = open_store(settings, writable=True)
+    store.migrate()
+    store.close()
+
+
+def run_scheduler(settings: Settings) -> None:
+    """The scheduler process, until it is told to stop."""
+    engine, interval = open_state(settings.state_url), _milliseconds(settings.staleness.sweep_interval)
+    sweep = Sweep(
+        open_store(settings),
+        engine,
+        Options(
+            threshold=_milliseconds(settings.staleness.threshold),
+            source_lost_after=_milliseconds(settings.staleness.source_lost_after),
+            retention=settings.store.retention_days * DAY,
+        ),
+        Alerting(
+            channels=tuple(channel.name for channel in channels(settings)),
+            group_wait=_milliseconds(settings.alerts.group_wait),
+            group_interval=_milliseconds(settings.alerts.group_interval),
+        ),
+    )
+    holder = f"{socket.gethostname()[:40]}:{os.getpid()}:{secrets.token_hex(4)}"
+    scheduler.run(scheduler.Leadership(engine, sweep, Clock(), holder, interval), interval)
+
+
+def run_notifier(settings: Settings) -> None:
+    """The notifier process, until it is told to stop."""
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda _number, _frame: stop.set())
+    chosen = channels(settings)
+    if not chosen:
+        logger.warning("no channel is switched on: incidents are recorded and nobody is told")
+    engine = open_state(settings.state_url)
+    delivery.Delivery(engine, chosen, Clock(), settings.server.base_url).run(stop)
+
+
+def supervise(commands: list[list[str]]) -> None:
+    """Run these `monitor` commands until told to stop, restarting those that die."""
+    supervisor.Supervisor(commands).run()
+
+
+def has_ingest_token(settings: Settings) -> bool:
+    """Sensors need a token. Raises StateUnavailable."""
+    if settings.ingest.token:
+        return True
+    with reading(open_state(settings.state_url)) as connection:
+        return bool(tokens.active(connection)[1])
+
+
+def send_test(settings: Settings, name: str) -> str:
+    """Send a test message through a channel; what went wrong, or nothing."""
+    chosen = {channel.name: channel for channel in channels(settings)}
+    if name not in chosen:
+        return f"the channel {name} is not switched on; see [{name}] in the settings"
+    try:
+        delivery.send_test(chosen[name], Clock().now(), settings.server.base_url)
+    except SendFailed as failure:
+        return failure.detail
+    return ""
+
+
+class Chores:
+    """What the command line changes in the state by hand. Methods raise StateUnavailable."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._engine: Engine = open_state(settings.state_url)
+        self._now = Clock().now()
+
+    def create_token(self, name: str) -> str:
+        """The new ingest token, in clear for the only time."""
+        with writing(self._engine) as connection:
+            return tokens.create(connection, name, self._now)
+
+    def revoke_token(self, name: str) -> bool:
+        """False when there is none in force by this name."""
+        with writing(self._engine) as connection:
+            return tokens.revoke(connection, name, self._now)
+
+    def tokens(self) -> list[Any]:
+        """Names and moments of all tokens."""
+        with reading(self._engine) as connection:
+            return list(tokens.listed(connection))
+
+    def configure_sensor(self, mac: int, values: dict[str, object]) -> None:
+        """Set name, site, threshold (ms) or paused."""
+        with writing(self._engine) as connection:
+            sensors.configure(connection, mac, sensors.next_version(connection), **values)

@@ -1,0 +1,60 @@
+"""Runs the benches named on the command line, or all."""
+
+import argparse
+import tempfile
+import uuid
+from pathlib import Path
+
+from monitor.store.influxdb import InfluxStore
+
+from monitor.model import DAY
+from tests.bench import batch, single, sweep
+from tests.bench.table import Row, show
+from tests.influxd.server import Access, InfluxdServer, external_influxd, find_influxd
+
+BENCHES = ("single", "batch", "sweep", "million")
+
+
+def _store(access: Access) -> InfluxStore:
+    name = uuid.uuid4().hex[:8]
+    store = InfluxStore(
+        access.url, access.org, access.token, f"beats-{name}", f"arrivals-{name}", 90 * DAY
+    )
+    store.migrate()
+    return store
+
+
+def _run(bench: str, directory: Path, access: Access | None) -> list[Row]:
+    directory.mkdir()
+    if access is None:
+        return single.rows(directory) if bench == "single" else []
+    environment = {
+        "INFLUXDB_V2_URL": access.url,
+        "INFLUXDB_V2_ORG": access.org,
+        "INFLUXDB_V2_TOKEN": access.token,
+    }
+    if bench == "single":
+        return single.rows(directory, **environment)
+    if bench == "batch":
+        return batch.rows(directory, access, "heartbeats", **environment)
+    return sweep.rows(directory, _store(access), 100_000 if bench == "sweep" else 1_000_000)
+
+
+def main() -> None:
+    """Prints one table; without an influxd only what does not need it."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser.add_argument("bench", nargs="*", choices=BENCHES, default=list(BENCHES[:3]))
+    chosen = parser.parse_args().bench
+    found, binary, rows = external_influxd(), find_influxd(), []
+    with tempfile.TemporaryDirectory() as name:
+        for bench in chosen:
+            if found or binary is None:
+                rows += _run(bench, Path(name) / bench, found)
+            else:
+                with InfluxdServer(binary, Path(name) / f"influxd-{bench}") as server:
+                    rows += _run(bench, Path(name) / bench, server.access)
+    show(rows)
+
+
+if __name__ == "__main__":
+    main()

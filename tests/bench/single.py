@@ -1,0 +1,74 @@
+"""Single heartbeats a second through the real door, against a bare WSGI callable."""
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import requests
+
+from tests.bench.table import Row, alternate
+from tests.service import Service, free_port
+from tests.waiting import eventually
+
+SECONDS = 6
+GOAL = 0.70
+SCRIPT = Path(__file__).with_name("ingest.lua")
+
+
+@contextmanager
+def bare() -> Iterator[int]:
+    """The reference server's port."""
+    port = free_port()
+    process = subprocess.Popen([sys.executable, "-m", "tests.bench.bare", str(port)])
+    try:
+        eventually(lambda: _answers(port))
+        yield port
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def _answers(port: int) -> bool:
+    try:
+        return requests.post(f"http://127.0.0.1:{port}/", timeout=2).status_code == 204
+    except requests.ConnectionError:
+        return False
+
+
+def rate(port: int, token: str, mode: str, allowed_errors: int = 0) -> float:
+    """Requests a second that wrk gets answered with 2xx."""
+    wrk = shutil.which("wrk")
+    assert wrk, "wrk is needed (Debian's package of that name)"
+    url = f"http://127.0.0.1:{port}"
+    output = subprocess.run(
+        [wrk, "-t1", "-c64", f"-d{SECONDS}s", "-s", str(SCRIPT), url, "--", token, mode],
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+    result = next(line for line in output.splitlines() if line.startswith("RESULT"))
+    count, microseconds, errors, _ = map(int, result.split()[1:])
+    assert errors <= allowed_errors, output
+    return count / (microseconds / 1e6)
+
+
+def rows(directory: Path, **environment: object) -> list[Row]:
+    """With the token check on and the shipper running; kept-alive and one connection a request."""
+    token = "bench-" + "0" * 40
+    measured = []
+    with (
+        Service(directory, MONITOR_INGEST_TOKEN=token, **environment) as service,
+        bare() as reference,
+    ):
+        service.ready()
+        for mode, what in (("keep", "kept-alive connections"), ("close", "one connection each")):
+            ours, theirs = alternate(
+                lambda mode=mode: rate(service.port, token, mode),  # type: ignore[misc]
+                lambda mode=mode: rate(reference, token, mode),  # type: ignore[misc]
+            )
+            row = Row(f"single ingest, {what}", "/s", ours, theirs, least_ratio=GOAL)
+            measured.append(row)
+    return measured
