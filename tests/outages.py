@@ -125,3 +125,11 @@ def let_claims_run_out(engine: Engine) -> None:
         connection.execute(
             update(notification).where(notification.c.state == "claimed").values(claimed_until=1)
         )
+
+
+def let_retries_come_due(engine: Engine) -> None:
+    """As if their delays were over."""
+    with writing(engine) as connection:
+        connection.execute(
+            update(notification).where(notification.c.state == "pending").values(next_attempt_at=1)
+        )

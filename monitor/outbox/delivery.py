@@ -15,7 +15,7 @@ from sqlalchemy import Engine
 
 from monitor.channels.interface import Channel, Message, SendFailed
 from monitor.clock import Clock
-from monitor.model import MINUTE, SECOND, parse_time
+from monitor.model import HOUR, SECOND, parse_time
 from monitor.outbox import message, policy
 from monitor.state import notifications
 from monitor.state.database import StateUnavailable
@@ -54,9 +54,12 @@ class Delivery:
         ]
         for thread in threads:
             thread.start()
-        while not stop.is_set():
-            self._patiently(self._fail_unserved, stop)
-            stop.wait(MINUTE / SECOND)
+        next_look = 0
+        # Woken often: a signal that sets `stop` does not always interrupt the waiting itself.
+        while not stop.wait(_POLL):
+            if self._clock.now() >= next_look:
+                next_look = self._clock.now() + HOUR
+                self._patiently(self._fail_unserved, stop)
         for thread in threads:
             thread.join()
 

@@ -6,9 +6,10 @@ import pytest
 from sqlalchemy import Engine, insert, select
 
 from monitor.state import leases
-from monitor.state.database import open_state, reading, writing
+from monitor.state.database import StateUnavailable, migrate, open_state, reading, writing
 from monitor.state.leases import Lease, LeaseLost
 from monitor.state.tables import metric
+from tests import postgres
 from tests.waiting import eventually
 
 LONG = 600_000
@@ -77,6 +78,40 @@ def test_what_an_expired_leader_writes_is_rolled_back(state: Engine) -> None:
     _write(state, new)
     with reading(state) as connection:
         assert connection.execute(select(metric.c.name)).scalars().all() == ["b"]
+
+
+def test_a_leader_stopped_inside_a_transaction_does_not_lock_out_its_successor(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("monitor.state.database.BUSY", 1)
+    url = postgres.fresh_database()  # on SQLite only the end of the process frees the file
+    engine, other = open_state(url), open_state(url)
+    migrate(engine)
+    held = leases.acquire(engine, "sweep", "a", 100)
+    assert held is not None
+
+    def stop_inside() -> None:
+        with writing(engine) as connection:
+            leases.fence(connection, held)
+            assert _patiently_taken(other) == Lease("sweep", "b", 2)
+            connection.execute(insert(metric).values(name="of the old leader"))
+
+    with pytest.raises(StateUnavailable):
+        stop_inside()
+    with reading(other) as connection:
+        assert connection.execute(select(metric.c.name)).all() == []
+    engine.dispose()
+    other.dispose()
+
+
+def _patiently_taken(engine: Engine) -> Lease | None:
+    def take() -> Lease | None:
+        try:
+            return leases.acquire(engine, "sweep", "b", LONG)
+        except StateUnavailable:  # waited for the lock in vain
+            return None
+
+    return eventually(take)
 
 
 def _write(state: Engine, lease: Lease) -> None:

@@ -1,0 +1,174 @@
+"""Notifiers killed with SIGKILL: what is owed arrives, and a repetition can be told as such."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine
+
+from monitor.clock import Clock
+from monitor.model import DAY
+from tests.outages import NOW, Outages, let_claims_run_out, let_retries_come_due, rows
+from tests.receiver import Receiver, Request, receiver
+from tests.smtp import Mailbox, mailbox
+from tests.waiting import eventually
+
+ROOT = Path(__file__).parents[2]
+
+
+class Notifiers:
+    """Starts notifier processes, and ends what is left of them."""
+
+    def __init__(self, state_url: str, hook: Receiver, box: Mailbox) -> None:
+        self._arguments = [state_url, hook.url, str(box.port)]
+        self.started: list[subprocess.Popen[bytes]] = []
+
+    def start(self, dies: str = "nowhere") -> subprocess.Popen[bytes]:
+        """One more process."""
+        command = [sys.executable, "-m", "tests.outbox.notifier", *self._arguments, dies]
+        self.started.append(subprocess.Popen(command, cwd=ROOT))
+        return self.started[-1]
+
+    def kill_on_arrival(self, *_: object) -> str:
+        """What a server does with the first message: it kills who sent it, and takes it."""
+        self.started[0].kill()
+        return "250 OK"
+
+
+@pytest.fixture
+def hook() -> Iterator[Receiver]:
+    with receiver() as hook:
+        yield hook
+
+
+@pytest.fixture
+def box() -> Iterator[Mailbox]:
+    with mailbox() as box:
+        yield box
+
+
+@pytest.fixture
+def notifiers(state_url: str, hook: Receiver, box: Mailbox) -> Iterator[Notifiers]:
+    notifiers = Notifiers(state_url, hook, box)
+    yield notifiers
+    for process in notifiers.started:
+        if process.poll() is None:
+            process.terminate()
+        process.wait(30)
+
+
+def outage(state: Engine, channel: str) -> Outages:
+    outages = Outages(state, [channel])
+    outages.sensors(1, 2)
+    outages.down(1, now=NOW - DAY)
+    return outages
+
+
+def dead(process: subprocess.Popen[bytes]) -> bool:
+    return eventually(lambda: process.poll() == -signal.SIGKILL, seconds=30)
+
+
+def finished(state: Engine) -> bool:
+    return eventually(lambda: {row.state for row in rows(state)} == {"sent"}, seconds=30)
+
+
+@pytest.mark.parametrize("channel", ["webhook", "email"])
+@pytest.mark.parametrize("dies", ["before sending", "after sending"])
+def test_killed_around_sending_it_arrives_with_the_same_key_and_content(
+    state: Engine, hook: Receiver, box: Mailbox, notifiers: Notifiers, channel: str, dies: str
+) -> None:
+    outages = outage(state, channel)
+    assert dead(notifiers.start(dies))
+    (row,) = rows(state)
+    assert (row.state, row.attempts) == ("claimed", 1)
+    outages.down(2, now=Clock().now())  # too late for the frozen message
+    let_claims_run_out(state)
+    notifiers.start()
+    eventually(lambda: rows(state)[0].state == "sent", seconds=30)
+    arrivals = 1 if dies == "before sending" else 2
+    assert len(hook.requests if channel == "webhook" else box.seen) == arrivals
+    assert_identical(hook.requests, box, row.key)
+    assert outages.told_of()[0] == {1}
+    assert rows(state)[0].body == row.body
+
+
+@pytest.mark.parametrize("channel", ["webhook", "email"])
+def test_killed_while_the_receiver_takes_it_it_arrives_again_and_identical(
+    state: Engine, hook: Receiver, box: Mailbox, notifiers: Notifiers, channel: str
+) -> None:
+    outage(state, channel)
+    hook.before_answer = box.to_content = notifiers.kill_on_arrival
+    assert dead(notifiers.start())
+    (row,) = rows(state)
+    assert row.state == "claimed"
+    let_claims_run_out(state)
+    notifiers.start()
+    assert finished(state)
+    assert len(hook.requests) + len(box.seen) == 2
+    assert_identical(hook.requests, box, row.key)
+
+
+def test_killed_while_freezing_nothing_is_half_written(
+    state: Engine, hook: Receiver, notifiers: Notifiers
+) -> None:
+    outages = outage(state, "webhook")
+    assert dead(notifiers.start("freezing"))
+    (row,) = rows(state)
+    assert (row.state, row.attempts, row.body) == ("pending", 0, None)
+    assert outages.told_of() == [set()]
+    notifiers.start()
+    assert finished(state)
+    assert len(hook.requests) == 1
+
+
+def test_a_retry_survives_the_end_of_its_notifier(
+    state: Engine, hook: Receiver, notifiers: Notifiers
+) -> None:
+    outage(state, "webhook")
+    hook.status = 503
+    first = notifiers.start()
+    eventually(lambda: rows(state)[0].outcome == "answer 503", seconds=30)
+    first.terminate()
+    assert first.wait(30) == 0
+    hook.status = 200
+    let_retries_come_due(state)
+    notifiers.start()
+    assert finished(state)
+    assert_identical(hook.requests, Mailbox(), rows(state)[0].key)
+    assert rows(state)[0].attempts == len(hook.requests) >= 2
+
+
+def test_a_stopped_notifier_that_wakes_up_late_overwrites_nothing(
+    state: Engine, hook: Receiver, notifiers: Notifiers
+) -> None:
+    outage(state, "webhook")
+    slow = notifiers.start()
+    stopped = []
+
+    def stop_the_first(_: Request) -> None:
+        if not stopped:
+            stopped.append(slow.pid)
+            os.kill(slow.pid, signal.SIGSTOP)
+
+    hook.before_answer = stop_the_first
+    eventually(lambda: stopped, seconds=30)
+    let_claims_run_out(state)
+    notifiers.start()
+    assert finished(state)
+    (row,) = rows(state)
+    os.kill(slow.pid, signal.SIGCONT)
+    slow.terminate()
+    assert slow.wait(30) == 0
+    assert rows(state) == [row]
+    assert_identical(hook.requests, Mailbox(), row.key)
+
+
+def assert_identical(requests: list[Request], box: Mailbox, key: str) -> None:
+    """All that arrived is one message, known by its key."""
+    assert len({request.body for request in requests} | set(box.seen)) == 1
+    assert {request.headers["Idempotency-Key"] for request in requests} <= {key}
+    assert {message["Message-ID"] for message in box.messages} <= {f"<{key}@example.org>"}

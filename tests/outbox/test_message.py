@@ -1,0 +1,206 @@
+"""What messages say, to people and to programs."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from monitor.model import DAY, HOUR, MINUTE, SECOND, Member, parse_time
+from monitor.outbox.message import LISTED_IN_DATA, compose, compose_test
+
+TIME = parse_time("2026-11-23T14:13:20Z")
+URL = "https://monitor.example.org/"
+
+
+def member(mac: int = 1, **changes: Any) -> Member:
+    values: dict[str, Any] = {
+        "name": None,
+        "site": "Site X",
+        "last_seen": TIME - 10 * MINUTE - 5 * SECOND,
+        "threshold": 10 * MINUTE,
+        "proven": True,
+        "opened_at": TIME - 30 * SECOND,
+        "recovered_at": None,
+    }
+    return Member(mac=mac, **(values | changes))
+
+
+def down(*members: Member, **changes: Any) -> dict[str, Any]:
+    return _composed("down", members, changes)
+
+
+def recovered(*members: Member, **changes: Any) -> dict[str, Any]:
+    back = [entry._replace(recovered_at=TIME - 30 * SECOND) for entry in members]
+    return _composed("recovered", back, {"silent": 0} | changes)
+
+
+def _composed(kind: str, members: Any, changes: dict[str, Any]) -> dict[str, Any]:
+    options = {"silent": len(members), "site": "Site X", "site_sensors": 230}
+    return compose(kind, TIME, members, base_url=URL, **(options | changes))
+
+
+def test_the_subject_of_many_tells_how_many_where_and_since_when() -> None:
+    body = down(*(member(mac) for mac in range(12)))
+    assert body["subject"] == "12 of 230 sensors at Site X silent since 14:03 UTC"
+
+
+def test_the_subject_of_one_tells_its_name() -> None:
+    body = down(member(name="Boiler room"))
+    assert body["subject"] == "Boiler room at Site X silent since 14:03 UTC"
+
+
+def test_one_without_a_name_or_site_is_known_by_its_address() -> None:
+    body = down(member(0x020000000001, site=None), site=None, site_sensors=None)
+    assert body["subject"] == "02:00:00:00:00:01 silent since 14:03 UTC"
+
+
+def test_many_without_a_common_site_are_counted() -> None:
+    body = down(member(1, site="A"), member(2, site="B"), site=None, site_sensors=None)
+    assert body["subject"] == "2 sensors silent since 14:03 UTC"
+    assert "00:00:00:00:00:01 at A: last seen" in body["text"]
+
+
+def test_a_whole_site_is_called_so() -> None:
+    body = down(member(1), member(2), site_sensors=2)
+    assert body["subject"] == "All 2 sensors at Site X silent since 14:03 UTC"
+
+
+def test_a_later_message_tells_the_new_ones_and_the_whole() -> None:
+    body = down(member(1), member(2), silent=15)
+    assert body["subject"] == "2 more sensors at Site X silent since 14:03 UTC, 15 of 230 in all"
+    body = down(member(1, name="Boiler room"), silent=15)
+    assert body["subject"] == "Boiler room at Site X silent since 14:03 UTC, 15 of 230 in all"
+
+
+def test_an_older_silence_tells_its_day() -> None:
+    assert (
+        "since 23:03 UTC on 22 November"
+        in down(member(last_seen=TIME - 15 * HOUR - 600_000))["subject"]
+    )
+    assert "UTC on 23 November 2025" in down(member(last_seen=TIME - 365 * DAY))["subject"]
+
+
+def test_a_presumption_is_not_told_as_a_fact() -> None:
+    body = down(member(proven=False))
+    assert "presumed silent since" in body["subject"]
+    assert "presumed, for monitoring was itself interrupted" in body["text"]
+    mixed = down(member(1, proven=False), member(2))
+    assert "presumed" not in mixed["subject"]
+    assert mixed["text"].count("presumed") == 1
+
+
+def test_the_text_of_a_silence_gives_the_evidence() -> None:
+    body = down(member(0x020000000001, name="Boiler room"), member(0x020000000002))
+    assert body["text"] == (
+        "2 of 230 sensors at Site X silent since 14:03 UTC.\n"
+        "\n"
+        "- Boiler room (02:00:00:00:00:01): last seen 2026-11-23 14:03:15 UTC, 10 min 5 s before "
+        "this message (threshold 10 min)\n"
+        "- 02:00:00:00:00:02: last seen 2026-11-23 14:03:15 UTC, 10 min 5 s before this message "
+        "(threshold 10 min)\n"
+        "\n"
+        "Written 2026-11-23 14:13:20 UTC. All sensors: https://monitor.example.org/\n"
+    )
+
+
+def test_the_text_of_a_recovery_gives_the_duration() -> None:
+    body = recovered(member(0x020000000001, name="Boiler room"))
+    assert body["subject"] == "Recovered: Boiler room at Site X, silent for 9 min 35 s"
+    assert (
+        "- Boiler room (02:00:00:00:00:01): silent for 9 min 35 s, from 2026-11-23 14:03:15 UTC "
+        "to 2026-11-23 14:12:50 UTC\n"
+    ) in body["text"]
+
+
+def test_a_partial_recovery_tells_what_is_still_silent() -> None:
+    body = recovered(member(1), member(2, last_seen=TIME - 2 * HOUR), silent=3)
+    assert body["subject"] == (
+        "Recovered: 2 sensors at Site X, silent for up to 1 h 59 min; 3 still silent"
+    )
+
+
+def test_long_lists_are_cut_and_say_so() -> None:
+    body = down(*(member(mac) for mac in range(50)), silent=50)
+    assert body["text"].count("last seen") == 10
+    assert "- and 40 more\n" in body["text"]
+    body = down(*(member(mac) for mac in range(LISTED_IN_DATA + 5)))
+    assert (body["count"], len(body["members"])) == (1005, 1000)
+
+
+def test_programs_get_the_whole_of_it() -> None:
+    body = recovered(member(0x020000000001, name="Boiler room"))
+    assert {
+        key: body[key] for key in ("kind", "time", "site", "site_sensors", "silent", "count")
+    } == {
+        "kind": "recovered",
+        "time": "2026-11-23T14:13:20.000Z",
+        "site": "Site X",
+        "site_sensors": 230,
+        "silent": 0,
+        "count": 1,
+    }
+    assert body["members"] == [
+        {
+            "mac": "02:00:00:00:00:01",
+            "name": "Boiler room",
+            "site": "Site X",
+            "last_seen": "2026-11-23T14:03:15.000Z",
+            "threshold_seconds": 600.0,
+            "proven": True,
+            "opened_at": "2026-11-23T14:12:50.000Z",
+            "recovered_at": "2026-11-23T14:12:50.000Z",
+        }
+    ]
+
+
+def test_a_test_message_says_that_it_is_one() -> None:
+    body = compose_test(TIME, URL)
+    assert (body["kind"], body["members"]) == ("test", [])
+    assert body["subject"].startswith("Test message")
+    assert body.keys() == down(member()).keys()
+
+
+def test_long_and_wild_names_stay_on_a_short_line() -> None:
+    body = down(member(name="x" * 200, site="Site\r\nBcc: y"), site="Site\r\nBcc: y")
+    assert len(body["subject"]) < 160
+    assert "…" in body["subject"]
+    assert "Site Bcc: y" in body["subject"]
+
+
+@pytest.mark.parametrize("name", ["", " ", "\n", "\u202e", "\x00"])
+def test_a_name_that_cannot_be_seen_gives_way_to_the_address(name: str) -> None:
+    assert down(member(1, name=name))["subject"].startswith("00:00:00:00:00:01 at Site X")
+
+
+moments = st.integers(0, 4_000_000_000_000)
+members = st.builds(
+    Member,
+    mac=st.integers(0, 2**48 - 1),
+    name=st.none() | st.text(max_size=200),
+    site=st.none() | st.text(max_size=200),
+    last_seen=moments,
+    threshold=st.integers(1, 10**10),
+    proven=st.booleans(),
+    opened_at=moments,
+    recovered_at=st.none() | moments,
+)
+
+
+@given(
+    st.sampled_from(["down", "recovered"]),
+    moments,
+    st.lists(members, min_size=1, max_size=13),
+    st.integers(0, 300),
+    st.none() | st.text(max_size=200),
+)
+def test_whatever_names_and_times_there_are_it_is_one_line_and_json(
+    kind: str, time: int, told: list[Member], silent: int, site: str | None
+) -> None:
+    size = None if site is None else 300
+    body = compose(kind, time, told, silent, site, size, URL)
+    assert body["subject"].isprintable()
+    assert len(body["subject"]) < 250
+    assert json.loads(json.dumps(body)) == body
+    assert body == compose(kind, time, told, silent, site, size, URL)
