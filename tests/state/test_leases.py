@@ -121,7 +121,7 @@ def _write(state: Engine, lease: Lease) -> None:
 
 
 def test_a_take_over_waits_for_the_end_of_the_old_leaders_transaction(state: Engine) -> None:
-    held = leases.acquire(state, "sweep", "a", 400)
+    held = leases.acquire(state, "sweep", "a", 1_500)
     assert held is not None
     with ThreadPoolExecutor(1) as pool:
         with writing(state) as connection:
