@@ -5,15 +5,21 @@ import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from flask import Flask, Response, render_template, send_from_directory, url_for
+from flask import Flask, Response, render_template, url_for
 from flask import request as http_request
 from flask_compress import Compress
+from werkzeug.exceptions import NotFound
 
 from monitor.store.interface import StoreError
 from monitor.web import errors, pages, wire
 from monitor.web.fleet import Changes, Fleet, FleetUnavailable
 
 _STATIC = Path(__file__).parent / "static"
+_KINDS = {
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+}
 _YEAR = 365 * 24 * 3600
 _BODY_LIMIT = 1024 * 1024
 _RETRY_AFTER = 2
@@ -120,18 +126,21 @@ def _fresh(body: str | bytes, content_type: str) -> Response:
 
 def _serve_static(app: Flask) -> None:
     """Under a path that names the content, so that a browser may keep the files for ever."""
-    digest = hashlib.sha256()
-    for path in sorted(_STATIC.iterdir()):
-        digest.update(path.name.encode() + b"\0" + path.read_bytes())
-    current = digest.hexdigest()[:12]
+    files = {path.name: path.read_bytes() for path in sorted(_STATIC.iterdir())}
+    current = hashlib.sha256(repr(files).encode()).hexdigest()[:12]
 
-    @app.get("/static/<version>/<filename>")
-    def static(version: str, filename: str) -> Response:
-        newest = version == current
-        response = send_from_directory(_STATIC, filename, max_age=_YEAR if newest else None)
-        response.cache_control.immutable = newest
+    @app.get("/static/<version>/<name>")
+    def static(version: str, name: str) -> Response:
+        body, kind = files.get(name), _KINDS.get(Path(name).suffix)
+        if body is None or kind is None:
+            raise NotFound
+        response = _fresh(body, kind)
+        if version == current:
+            response.cache_control.no_cache = None
+            response.cache_control.public = response.cache_control.immutable = True
+            response.cache_control.max_age = _YEAR
         return response
 
     @app.template_global()
-    def asset(filename: str) -> str:
-        return url_for("static", version=current, filename=filename)
+    def asset(name: str) -> str:
+        return url_for("static", version=current, name=name)

@@ -8,7 +8,14 @@ from monitor.model import DAY, HOUR, MINUTE, SECOND, format_mac, format_time
 from monitor.staleness.rules import Status
 from monitor.web.fleet import Changes, Entry
 
-WORST_FIRST = (Status.DOWN, Status.UNKNOWN, Status.WAITING, Status.UP, Status.PAUSED)
+WORST_FIRST = {
+    Status.DOWN: "silent for longer than the threshold while we listened",
+    Status.UNKNOWN: "silent for longer than the threshold, but not proven to be out",
+    Status.WAITING: "registered, never heard",
+    Status.UP: "heard within the threshold",
+    Status.PAUSED: "not watched at the moment",
+}
+"""What each status means, in the order of the grid."""
 
 FIRST_CELLS = 500
 """Cells in the page itself; the script adds the rest, so that the first paint stays quick."""
@@ -30,11 +37,19 @@ class Cell(NamedTuple):
     ago: str
 
 
+class Count(NamedTuple):
+    """How many sensors have a status, and what it means."""
+
+    status: str
+    number: int
+    meaning: str
+
+
 class Grid(NamedTuple):
     """The page: the worst sensors first, then by name."""
 
     cells: list[Cell]
-    counts: list[tuple[str, int]]
+    counts: list[Count]
     total: int
     title: str
     time: str
@@ -47,7 +62,9 @@ def grid(changes: Changes) -> Grid:
     first = sorted(changes.entries, key=_order)[:FIRST_CELLS]
     return Grid(
         cells=[_cell(entry, changes.now) for entry in first],
-        counts=[(status.value, counts[status]) for status in WORST_FIRST],
+        counts=[
+            Count(status.value, counts[status], meaning) for status, meaning in WORST_FIRST.items()
+        ],
         total=len(changes.entries),
         title=_title(counts),
         time=format_time(changes.now),

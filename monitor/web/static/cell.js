@@ -16,7 +16,7 @@ export class Cell {
     this.site = document.createTextNode("");
     const about = element("span", "about");
     about.append(this.word, this.site);
-    this.element.append(this.mark, this.label, this.seen, about);
+    this.element.append(this.mark, this.label, about, this.seen);
   }
 
   /** Take over what the server says; true when the cell's place may have changed. */

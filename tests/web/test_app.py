@@ -1,0 +1,285 @@
+import html
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from monitor.model import MINUTE, SECOND
+from monitor.store.interface import StoreUnavailable
+from monitor.web.app import create_app
+from monitor.web.fleet import Fleet
+from monitor.web.readiness import Readiness
+from tests.web.fleet_rig import THRESHOLD, Rig
+
+BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+
+
+@pytest.fixture
+def client(rig: Rig) -> FlaskClient:
+    return rig.app.test_client()
+
+
+def problem(response: TestResponse, status: int) -> dict[str, Any]:
+    assert response.status_code == status
+    assert response.content_type == "application/problem+json"
+    body: dict[str, Any] = response.get_json(force=True)
+    assert body["status"] == status
+    assert body["type"] == "about:blank"
+    assert body["detail"]
+    return body
+
+
+def test_sensors_are_told_with_status_last_seen_and_threshold(
+    rig: Rig, client: FlaskClient
+) -> None:
+    rig.beat(2)
+    rig.configure(2, name="Boiler room", site="Harbour", threshold=1_500)
+    rig.judge()
+    response = client.get("/sensors")
+    assert response.status_code == 200
+    assert response.content_type == "application/json"
+    assert response.headers["Cache-Control"] == "no-cache"
+    body = response.get_json()
+    (sensor,) = body["sensors"]
+    last_seen = sensor.pop("last_seen")
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", last_seen)
+    assert sensor == {
+        "mac_address": "00:00:00:00:00:02",
+        "name": "Boiler room",
+        "site": "Harbour",
+        "status": "up",
+        "threshold_seconds": 1.5,
+        "incident_since": None,
+    }
+    assert last_seen <= body["horizon"] <= body["time"]
+    assert (body["reset"], body["forgotten"], body["problem"]) == (True, [], None)
+
+
+def test_the_cursor_of_one_reply_asks_for_what_changed_since(rig: Rig, client: FlaskClient) -> None:
+    rig.beat(1, 2)
+    first = client.get("/sensors").get_json()
+    rig.beat(2)
+    rig.clock.ahead += 2 * SECOND
+    second = client.get("/sensors", query_string={"since": first["cursor"]}).get_json()
+    assert [sensor["mac_address"] for sensor in second["sensors"]] == ["00:00:00:00:00:02"]
+    assert second["reset"] is False
+    assert second["horizon"] is None
+
+
+@pytest.mark.parametrize("encoding", ["zstd", "br", "gzip"])
+def test_a_long_list_travels_compressed(rig: Rig, client: FlaskClient, encoding: str) -> None:
+    rig.beat(*range(100))
+    response = client.get("/sensors", headers={"Accept-Encoding": encoding})
+    assert response.headers["Content-Encoding"] == encoding
+
+
+def test_without_any_view_sensors_are_unavailable_and_so_is_the_page(
+    rig: Rig, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    from monitor.store.sqlite import SqliteStore
+
+    missing = SqliteStore(tmp_path / "missing.sqlite", MINUTE)
+    app = rig.build_app(Fleet(missing, rig.engine, rig.clock, THRESHOLD, MINUTE))
+    response = app.test_client().get("/sensors")
+    problem(response, 503)
+    assert int(response.headers["Retry-After"]) > 0
+    page = app.test_client().get("/", headers=BROWSER)
+    assert page.status_code == 503
+    assert page.content_type.startswith("text/html")
+    assert "Traceback" not in page.text
+    assert "heartbeat store can&#39;t be read" in page.text
+
+
+def test_a_store_that_cannot_even_be_opened_is_unavailable() -> None:
+    def open_fleet() -> Fleet:
+        raise StoreUnavailable("no")
+
+    app = create_app(open_fleet, list, base_url="http://127.0.0.1:8000", secret_key="")
+    problem(app.test_client().get("/sensors"), 503)
+
+
+def test_the_fleet_is_opened_once_and_only_when_a_page_is_asked_for(rig: Rig) -> None:
+    opened = []
+
+    def open_fleet() -> Fleet:
+        opened.append(1)
+        return rig.fleet()
+
+    app = create_app(open_fleet, list, base_url="http://127.0.0.1:8000", secret_key="")
+    client = app.test_client()
+    client.get("/healthz")
+    client.get("/readyz")
+    assert opened == []
+    client.get("/sensors")
+    client.get("/")
+    assert opened == [1]
+
+
+def test_the_page_shows_the_worst_first_then_names_in_natural_order(
+    rig: Rig, client: FlaskClient
+) -> None:
+    for mac, name in enumerate(["Gate 10", "gate 9", None, "Gate 1"], start=1):
+        rig.configure(mac, name=name)
+    rig.beat(1, 2, 3, 4)
+    rig.beat(5, ago=11 * MINUTE)
+    rig.register(5)
+    rig.open_incidents([5])
+    rig.judge()
+    page = client.get("/", headers=BROWSER)
+    assert page.status_code == 200
+    labels = re.findall(r'class="name(?: mac)?">([^<]*)<', page.text)
+    assert labels == ["00:00:00:00:00:05", "Gate 1", "gate 9", "Gate 10", "00:00:00:00:00:03"]
+    assert "<title>1 down · heartbeat-monitor</title>" in page.text
+    assert 'id="banner" class="banner" role="alert" hidden>' in page.text
+
+
+def test_the_empty_page_says_how_to_send_the_first_heartbeat(client: FlaskClient) -> None:
+    text = html.unescape(client.get("/", headers=BROWSER).text)
+    assert "curl -X POST" in text
+    assert '{"mac_address": "02:00:00:00:00:00"}' in text
+    assert "http://127.0.0.1:8000/heartbeat" in text
+
+
+def test_a_name_is_only_text_in_the_page(rig: Rig, client: FlaskClient) -> None:
+    rig.configure(1, name="<script>alert(1)</script>", site='"><b>')
+    text = client.get("/", headers=BROWSER).text
+    assert "<script>alert" not in text
+    assert "<b>&" not in text
+    assert '"><b>' not in text
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text
+
+
+def test_the_page_says_that_monitoring_is_blind(rig: Rig, client: FlaskClient) -> None:
+    rig.beat(1)
+    rig.judge(ago=16 * SECOND)
+    assert "Monitoring is blind" in client.get("/", headers=BROWSER).text
+
+
+def test_a_large_fleet_is_cut_in_the_page_but_not_in_the_counts(
+    rig: Rig, client: FlaskClient
+) -> None:
+    rig.beat(*range(700))
+    page = client.get("/", headers=BROWSER).text
+    assert page.count('<li class="cell') == 500
+    assert "<b>700</b> up" in page
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/sensors", "/healthz", "/readyz", "/nowhere", "/static/x/y"]
+)
+def test_every_answer_carries_the_security_headers(client: FlaskClient, path: str) -> None:
+    headers = client.get(path, headers=BROWSER).headers
+    policy = headers["Content-Security-Policy"]
+    assert "default-src 'self'" in policy
+    assert "unsafe" not in policy
+    assert "frame-ancestors 'none'" in policy
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["Referrer-Policy"] == "same-origin"
+
+
+def test_the_page_holds_no_inline_script_or_style(rig: Rig, client: FlaskClient) -> None:
+    rig.beat(1)
+    page = client.get("/", headers=BROWSER).text
+    assert re.findall(r"<script(?![^>]*\bsrc=)", page) == []
+    assert re.findall(r"<style|\sstyle=|\son[a-z]+=", page) == []
+
+
+def test_static_files_are_kept_for_ever_under_the_name_of_their_content(
+    client: FlaskClient,
+) -> None:
+    page = client.get("/", headers=BROWSER).text
+    for path in set(re.findall(r'(?:href|src)="(/static/[^"]+)"', page)):
+        response = client.get(path)
+        assert response.status_code == 200, path
+        cache = response.headers["Cache-Control"]
+        assert "immutable" in cache
+        assert "max-age=31536000" in cache
+        assert "no-cache" not in cache
+    old = client.get("/static/0123456789ab/grid.js")
+    assert old.headers["Cache-Control"] == "no-cache"
+    assert old.content_type.startswith("text/javascript")
+
+
+def test_static_names_lead_nowhere_else(client: FlaskClient) -> None:
+    for path in ("/static/x/..%2fapp.py", "/static/x/../app.py", "/static/x/%2e%2e/app.py"):
+        assert client.get(path).status_code == 404
+
+
+def test_errors_are_a_problem_for_programs_and_a_page_for_people(client: FlaskClient) -> None:
+    problem(client.get("/nowhere"), 404)
+    problem(client.post("/sensors", headers=BROWSER), 405)
+    assert "GET" in client.post("/sensors").headers["Allow"]
+    page = client.get("/nowhere", headers=BROWSER)
+    assert page.status_code == 404
+    assert page.content_type.startswith("text/html")
+
+
+def test_our_own_mistake_shows_no_traceback(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:
+    def open_fleet() -> Fleet:
+        raise ZeroDivisionError("secret")
+
+    app = create_app(open_fleet, list, base_url="http://127.0.0.1:8000", secret_key="")
+    for path in ("/", "/sensors"):
+        response = app.test_client().get(path, headers=BROWSER)
+        assert response.status_code == 500
+        assert "secret" not in response.text
+        assert "Traceback" not in response.text
+        assert response.headers["X-Content-Type-Options"] == "nosniff"
+    assert "secret" in caplog.text
+
+
+def test_a_foreign_host_is_refused(rig: Rig) -> None:
+    client = rig.build_app(rig.fleet(), trusted_hosts=["monitor.example"]).test_client()
+    assert client.get("/healthz", headers={"Host": "monitor.example"}).status_code == 200
+    problem(client.get("/healthz", headers={"Host": "evil.example"}), 400)
+
+
+def test_a_huge_body_is_refused_unread(client: FlaskClient) -> None:
+    response = client.post("/sensors", data=b"x" * (2 * 1024 * 1024))
+    assert response.status_code in (405, 413)
+
+
+def test_cookies_would_be_secure_where_the_service_is(rig: Rig) -> None:
+    secure = rig.build_app(rig.fleet(), base_url="https://monitor.example").config
+    assert secure["SESSION_COOKIE_SECURE"]
+    assert secure["SESSION_COOKIE_HTTPONLY"]
+    assert not rig.app.config["SESSION_COOKIE_SECURE"]
+
+
+def test_a_living_process_says_so_though_it_is_not_ready(rig: Rig, client: FlaskClient) -> None:
+    rig.reasons = ["The shipper has not begun."]
+    assert client.get("/healthz").status_code == 200
+    response = client.get("/readyz")
+    assert problem(response, 503)["reasons"] == rig.reasons
+    assert response.headers["Retry-After"]
+    rig.reasons = []
+    assert client.get("/readyz").status_code == 200
+
+
+class TestReadiness:
+    def shipper_says(self, rig: Rig, **status: Any) -> list[str]:
+        path = rig.directory / "shipper.json"
+        path.write_text(json.dumps(status))
+        return Readiness(path, rig.engine, rig.clock)()
+
+    def test_it_needs_a_shipper_that_is_ready_and_says_so_lately(self, rig: Rig) -> None:
+        missing = Readiness(rig.directory / "shipper.json", rig.engine, rig.clock)
+        assert missing() == ["The shipper has not begun."]
+        now = rig.clock.now()
+        assert self.shipper_says(rig, ready=True, reason=None, watermark=now, at=now) == []
+        assert self.shipper_says(rig, ready=False, reason="The store is away.", at=now) == [
+            "The store is away."
+        ]
+        (old,) = self.shipper_says(rig, ready=True, at=now - 60 * SECOND)
+        assert "for 60 s" in old
+        (broken,) = self.shipper_says(rig, ready="perhaps")
+        assert "can't be read" in broken
+
+    def test_it_needs_the_state(self, rig: Rig) -> None:
+        (rig.directory / "state.sqlite").unlink()
+        reasons = self.shipper_says(rig, ready=True, at=rig.clock.now())
+        assert reasons == ["The state database can't be read."]

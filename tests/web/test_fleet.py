@@ -1,0 +1,303 @@
+import sqlite3
+from typing import Any
+
+import pytest
+
+from monitor.model import DAY, MINUTE, SECOND
+from monitor.state.database import StateUnavailable
+from monitor.store.interface import Arrivals, Cursor, StoreUnavailable
+from monitor.store.sqlite import SqliteStore
+from monitor.web.fleet import Changes, Fleet, FleetUnavailable
+from tests.waiting import eventually
+from tests.web.fleet_rig import THRESHOLD, Rig
+
+
+def statuses(changes: Changes) -> dict[int, str]:
+    return {entry.mac: entry.status.value for entry in changes.entries}
+
+
+def later(rig: Rig, fleet: Fleet, cursor: object, pause: int = 2 * SECOND) -> Changes:
+    """The changes once the view may be refreshed again."""
+    rig.clock.ahead += pause
+    return fleet.changes(str(cursor))
+
+
+def test_a_sensor_heard_but_not_yet_registered_is_up(rig: Rig) -> None:
+    rig.beat(1, ago=5 * SECOND)
+    (entry,) = rig.fleet().changes(None).entries
+    assert (entry.mac, entry.status, entry.name) == (1, "up", None)
+    assert entry.last_seen is not None
+    assert entry.threshold == THRESHOLD
+
+
+def test_without_a_cursor_the_whole_fleet_is_a_reset(rig: Rig) -> None:
+    rig.beat(1, 2)
+    rig.register(1, 2)
+    changes = rig.fleet().changes(None)
+    assert changes.reset
+    assert set(statuses(changes)) == {1, 2}
+
+
+def test_a_poll_gives_only_what_changed_since(rig: Rig) -> None:
+    rig.beat(1, 2, 3)
+    rig.register(1, 2, 3)
+    fleet = rig.fleet()
+    first = fleet.changes(None)
+    rig.beat(2)
+    second = later(rig, fleet, first.cursor)
+    assert (list(statuses(second)), second.reset) == ([2], False)
+    assert later(rig, fleet, second.cursor).entries == []
+
+
+def test_a_change_of_the_registry_is_a_change(rig: Rig) -> None:
+    rig.beat(1, 2)
+    rig.register(1, 2)
+    fleet = rig.fleet()
+    first = fleet.changes(None)
+    rig.configure(2, name="Boiler room", site="Harbour", threshold=20 * SECOND)
+    (entry,) = later(rig, fleet, first.cursor).entries
+    assert (entry.name, entry.site, entry.threshold) == ("Boiler room", "Harbour", 20 * SECOND)
+
+
+def test_an_incident_makes_down_and_its_end_makes_up(rig: Rig) -> None:
+    rig.beat(1, ago=11 * MINUTE)
+    rig.register(1)
+    fleet = rig.fleet()
+    first = fleet.changes(None)
+    assert statuses(first) == {1: "unknown"}
+    opened_at = rig.open_incidents([1])
+    second = later(rig, fleet, first.cursor)
+    assert statuses(second) == {1: "down"}
+    assert second.entries[0].incident_since == opened_at
+    rig.beat(1)
+    rig.close_incident(1)
+    third = later(rig, fleet, second.cursor)
+    assert statuses(third) == {1: "up"}
+    assert third.entries[0].incident_since is None
+
+
+def test_a_sensor_beyond_the_retention_is_remembered_by_its_incident(rig: Rig) -> None:
+    rig.register(1)
+    opened_at = rig.open_incidents([1], silent_for=100 * DAY)
+    (entry,) = rig.fleet().changes(None).entries
+    assert entry.last_seen == opened_at - 100 * DAY
+    assert entry.status == "down"
+
+
+def test_registered_and_never_heard_is_waiting_and_paused_is_paused(rig: Rig) -> None:
+    rig.configure(1, name="new")
+    rig.configure(2, paused=True)
+    rig.beat(2)
+    assert statuses(rig.fleet().changes(None)) == {1: "waiting", 2: "paused"}
+
+
+def test_a_sensor_silent_for_longer_than_all_thresholds_is_found_over_the_retention(
+    rig: Rig,
+) -> None:
+    rig.beat(1, ago=30 * DAY)
+    rig.register(1)
+    assert statuses(rig.fleet().changes(None)) == {1: "unknown"}
+
+
+def test_a_forgotten_sensor_is_named_once_and_shown_again_when_heard_again(rig: Rig) -> None:
+    rig.beat(1, 2)
+    rig.register(1, 2)
+    fleet = rig.fleet()
+    first = fleet.changes(None)
+    rig.forget(1)
+    second = later(rig, fleet, first.cursor)
+    assert (second.entries, second.forgotten) == ([], [1])
+    third = later(rig, fleet, second.cursor)
+    assert (third.entries, third.forgotten) == ([], [])
+    assert set(statuses(fleet.changes(None))) == {2}
+    rig.beat(1)
+    assert set(statuses(later(rig, fleet, third.cursor))) == {1}
+
+
+def test_a_cursor_means_the_same_to_another_worker(rig: Rig) -> None:
+    rig.beat(1, 2)
+    rig.register(1, 2)
+    one, other = rig.fleet(), rig.fleet()
+    one.changes(None)
+    first = other.changes(None)
+    rig.beat(2)
+    second = later(rig, one, first.cursor)
+    assert (set(statuses(second)), second.reset) == ({2}, False)
+    third = other.changes(str(second.cursor))
+    assert (third.entries, third.reset) == ([], False)
+    assert third.cursor == second.cursor
+
+
+def test_a_worker_that_is_behind_the_cursor_reads_on_before_it_answers(rig: Rig) -> None:
+    rig.beat(1)
+    rig.register(1)
+    behind, ahead = rig.fleet(), rig.fleet()
+    behind.changes(None)
+    rig.clock.ahead += SECOND // 2
+    rig.beat(2)
+    first = ahead.changes(None)
+    answer = behind.changes(str(first.cursor))
+    assert not answer.reset
+    assert answer.cursor == first.cursor
+
+
+@pytest.mark.parametrize(
+    "cursor", ["", "x", "1", "1.2.3", "-1.2", "1.-2", "1. 2", "1.2 ", "١.٢", "9" * 30 + ".1"]
+)
+def test_what_is_no_cursor_gets_everything(rig: Rig, cursor: str) -> None:
+    rig.beat(1)
+    changes = rig.fleet().changes(cursor)
+    assert changes.reset
+    assert set(statuses(changes)) == {1}
+
+
+@pytest.mark.parametrize("cursor", ["999999.1", "1.999999", "0.0"])
+def test_a_cursor_too_old_or_ahead_of_what_can_be_gets_everything(rig: Rig, cursor: str) -> None:
+    rig.beat(1)
+    rig.register(1)
+    changes = rig.fleet().changes(cursor)
+    assert changes.reset
+    assert set(statuses(changes)) == {1}
+
+
+def test_the_store_is_asked_at_most_once_a_second(rig: Rig) -> None:
+    rig.beat(1)
+    fleet = rig.fleet()
+    cursor = str(fleet.changes(None).cursor)
+    rig.beat(2)
+    assert fleet.changes(cursor).entries == []
+    rig.clock.ahead += SECOND
+    assert set(statuses(fleet.changes(cursor))) == {2}
+
+
+def test_after_a_long_pause_the_store_is_read_anew(rig: Rig) -> None:
+    rig.beat(1)
+    fleet = rig.fleet()
+    first = fleet.changes(None)
+    rig.clock.ahead += DAY + MINUTE
+    rig.beat(2)
+    rig.writer.expire(rig.clock.now() + DAY)
+    changes = fleet.changes(str(first.cursor))
+    assert statuses(changes) == {1: "unknown", 2: "up"}
+
+
+def test_while_the_state_is_away_the_last_view_is_served_and_arrivals_go_on(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig.beat(1)
+    rig.register(1)
+    fleet = rig.fleet()
+    first = fleet.changes(None)
+    begun = rig.clock.now()
+
+    def away(*_: object) -> Any:
+        raise StateUnavailable("away")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("monitor.web.fleet.reading", away)
+        rig.beat(2)
+        second = later(rig, fleet, first.cursor)
+        assert set(statuses(second)) == {2}
+        assert second.problem == "The state database can't be read."
+        assert second.stale_since is not None
+        assert second.stale_since <= begun
+    third = later(rig, fleet, second.cursor, 6 * SECOND)
+    assert third.problem is None
+
+
+class Moody(SqliteStore):
+    """A store that can be out of reach."""
+
+    away = False
+
+    def arrivals(self, after: Cursor | None) -> Arrivals:
+        if self.away:
+            raise StoreUnavailable("away")
+        return super().arrivals(after)
+
+
+def test_while_the_store_is_away_the_last_view_is_served_and_says_so(rig: Rig) -> None:
+    rig.beat(1)
+    rig.register(1)
+    store = Moody(rig.directory / "heartbeats.sqlite", 90 * DAY)
+    fleet = Fleet(store, rig.engine, rig.clock, THRESHOLD, 90 * DAY)
+    store.away = True
+    with pytest.raises(FleetUnavailable, match="store can't be read"):
+        fleet.changes(None)
+    store.away = False
+    rig.clock.ahead += 5 * SECOND
+    first = fleet.changes(None)
+    assert first.problem is None
+    store.away = True
+    rig.configure(1, name="renamed meanwhile")
+    second = later(rig, fleet, first.cursor)
+    assert second.problem == "The heartbeat store can't be read."
+    assert [entry.name for entry in second.entries] == ["renamed meanwhile"]
+    ahead = f"{first.cursor.position + 1}.{first.cursor.version}"
+    kept = fleet.changes(ahead)
+    assert (kept.reset, kept.cursor.position) == (False, first.cursor.position + 1)
+    store.close()
+
+
+def test_a_slow_store_holds_no_request_for_long(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    rig.beat(1)
+    rig.register(1)
+    fleet = rig.fleet()
+    first = fleet.changes(None)
+    monkeypatch.setattr("monitor.web.fleet._PATIENCE", 0.05)
+    lock = sqlite3.connect(rig.directory / "state.sqlite", isolation_level=None)
+    lock.execute("BEGIN EXCLUSIVE")
+    try:
+        changes = later(rig, fleet, first.cursor, 11 * SECOND)
+        assert changes.problem is not None
+        assert "slow" in changes.problem
+    finally:
+        lock.rollback()
+        lock.close()
+    eventually(lambda: later(rig, fleet, first.cursor).problem is None)
+
+
+def test_a_later_point_that_another_reader_knows_already_is_covered_by_the_overlap(
+    rig: Rig,
+) -> None:
+    """Reader positions of a log stamped by the store's clock trail what was read."""
+    overlap = 2
+
+    class Trailing(SqliteStore):
+        """Row numbers as positions, but a reader's position stays two behind what it read."""
+
+        hidden: frozenset[str] = frozenset()
+
+        def arrivals(self, after: Cursor | None) -> Arrivals:
+            with self._connection() as connection:
+                last = connection.execute("SELECT max(id) FROM arrival").fetchone()[0]
+            begin = 0 if after is None else after.position
+            known = frozenset() if after is None else after.read
+            if after is None:
+                return Arrivals([], {}, Cursor(max(0, last - overlap)))
+            seen, read = [], set(known)
+            for row in range(begin + 1, last + 1):
+                if str(row) in known or str(row) in self.hidden:
+                    continue
+                seen += super().arrivals(Cursor(row - 1)).seen[:1]
+                read.add(str(row))
+            position = max(begin, last - overlap)
+            left = frozenset(row for row in read if int(row) > position)
+            return Arrivals(seen, {}, Cursor(position, left))
+
+    def worker() -> tuple[Trailing, Fleet]:
+        store = Trailing(rig.directory / "heartbeats.sqlite", 90 * DAY)
+        rig.readers.append(store)
+        return store, Fleet(store, rig.engine, rig.clock, THRESHOLD, 90 * DAY, overlap)
+
+    rig.beat(1)
+    (late, one), (_, other) = worker(), worker()
+    one.changes(None)
+    other.changes(None)
+    for mac in range(10, 15):
+        rig.beat(mac)
+    late.hidden = frozenset({"5"})
+    rig.clock.ahead += 2 * SECOND
+    unaware = one.changes(None)
+    assert 13 not in statuses(unaware)
+    assert 13 in statuses(other.changes(str(unaware.cursor)))
