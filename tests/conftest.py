@@ -1,0 +1,41 @@
+"""Fixtures that several rooms' tests share."""
+
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from monitor.model import DAY
+from monitor.store.influxdb import InfluxStore
+from tests.influxd.server import Access, InfluxdServer, external_influxd, require_influxd
+
+RETENTION = 90 * DAY
+
+
+@pytest.fixture(scope="session")
+def influxdb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Access]:
+    """A real InfluxDB: the one of INFLUXDB_V2_URL, or one of our own for the session."""
+    given = external_influxd()
+    if given:
+        yield given
+        return
+    with InfluxdServer(require_influxd(), tmp_path_factory.mktemp("influxd")) as server:
+        yield server.access
+
+
+def influx_store(access: Access) -> InfluxStore:
+    """A store on buckets of its own, provisioned."""
+    name = uuid.uuid4().hex[:12]
+    store = InfluxStore(
+        access.url, access.org, access.token, f"beats-{name}", f"arrivals-{name}", RETENTION
+    )
+    store.migrate()
+    return store
+
+
+@pytest.fixture
+def influxd(tmp_path: Path) -> Iterator[InfluxdServer]:
+    """An InfluxDB of the test's own, to be killed and started again."""
+    with InfluxdServer(require_influxd(), tmp_path / "influxd") as server:
+        yield server

@@ -1,0 +1,247 @@
+"""Every store through the same tests."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from monitor.model import DAY, HOUR, MINUTE, SECOND, Heartbeat, Seen
+from monitor.store.interface import Bucket, Cursor, Pulse, Store
+from monitor.store.sqlite import SqliteStore
+from tests.conftest import RETENTION, influx_store
+from tests.waiting import eventually
+
+
+@pytest.fixture(params=["sqlite", "influxdb"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    made: Store
+    if request.param == "influxdb":
+        made = influx_store(request.getfixturevalue("influxdb"))
+    else:
+        made = SqliteStore(tmp_path / "beats.sqlite", RETENTION, writable=True)
+        made.migrate()
+    yield made
+    made.close()
+
+
+# Within the retention, and aligned to the hour.
+NOW = time.time_ns() // 1_000_000 // HOUR * HOUR - DAY
+
+
+def live(mac: int, moment: int, **metrics: float) -> Heartbeat:
+    return Heartbeat(mac, moment, moment, True, metrics or None)
+
+
+def history(mac: int, moment: int, received: int = NOW, **metrics: float) -> Heartbeat:
+    return Heartbeat(mac, moment, received, False, metrics or None)
+
+
+def stored(store: Store, *macs: int) -> list[Heartbeat]:
+    return list(store.heartbeats(macs, NOW - 2 * DAY, NOW + DAY))
+
+
+def test_migrating_again_changes_nothing(store: Store) -> None:
+    store.append([live(1, NOW)])
+    store.migrate()
+    assert stored(store, 1) == [live(1, NOW)]
+
+
+def test_what_was_appended_is_read_back_in_time_order(store: Store) -> None:
+    beats = [
+        live(2, NOW + 5, battery=3.25),
+        live(1, NOW),
+        history(1, NOW - HOUR, rssi=-70.0, battery=0.1),
+        Heartbeat(2, NOW - 4, NOW + 9, True, None),
+    ]
+    store.append(beats)
+    assert stored(store, 1, 2) == sorted(beats, key=lambda beat: beat.time)
+    assert stored(store, 3) == []
+
+
+def test_appending_again_is_harmless(store: Store) -> None:
+    beats = [live(1, NOW + n, battery=float(n)) for n in range(5)]
+    store.append(beats)
+    store.append(beats[::-1])
+    assert stored(store, 1) == beats
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_the_same_moment_twice_is_one_heartbeat_whose_metrics_merge(
+    store: Store, together: bool
+) -> None:
+    first, second = live(1, NOW, battery=3.0, rssi=-1.0), live(1, NOW, rssi=-2.0, load=0.5)
+    for batch in [[first, second]] if together else [[first], [second]]:
+        store.append(batch)
+    (only,) = stored(store, 1)
+    assert only.metrics == {"battery": 3.0, "rssi": -2.0, "load": 0.5}
+    (bucket,) = store.history([1], NOW, NOW + 1, 1)[1]
+    assert bucket.beats == 1
+
+
+def test_last_seen_is_the_newest_and_knows_only_what_was_asked_for(store: Store) -> None:
+    store.append([live(1, NOW), live(1, NOW - MINUTE), live(2, NOW - HOUR), live(3, NOW)])
+    assert store.last_seen(NOW - MINUTE) == {1: NOW, 3: NOW}
+    assert store.last_seen(NOW - DAY, [1, 2, 9]) == {1: NOW, 2: NOW - HOUR}
+    assert store.last_seen(NOW - DAY, []) == {}
+
+
+def test_a_live_heartbeat_is_seen_when_received_whatever_its_stamp(store: Store) -> None:
+    behind = Heartbeat(1, NOW - 5 * HOUR, NOW, True, None)
+    ahead = Heartbeat(2, NOW + 30 * SECOND, NOW, True, None)
+    store.append([behind, ahead])
+    assert store.last_seen(NOW - MINUTE) == {1: NOW, 2: NOW}
+    assert len(stored(store, 1, 2)) == 2
+
+
+def test_history_counts_for_last_seen_at_its_own_time_but_is_not_live(store: Store) -> None:
+    store.append([history(1, NOW - HOUR), live(2, NOW - 2 * HOUR), history(2, NOW - HOUR)])
+    assert store.last_seen(NOW - DAY) == {1: NOW - HOUR, 2: NOW - HOUR}
+    assert store.last_seen(NOW - DAY, live=True) == {2: NOW - 2 * HOUR}
+
+
+def test_last_seen_of_thousands_by_name_and_of_all(store: Store) -> None:
+    store.append([live(mac, NOW + mac) for mac in range(7_000)])
+    assert store.last_seen(NOW, range(1_200)) == {mac: NOW + mac for mac in range(1_200)}
+    assert store.last_seen(NOW, range(100, 6_000)) == {mac: NOW + mac for mac in range(100, 6_000)}
+    assert len(store.last_seen(NOW)) == 7_000
+
+
+def test_history_has_every_bucket_aligned_and_half_open(store: Store) -> None:
+    store.append(
+        [
+            live(1, NOW, battery=1.0),
+            live(1, NOW + MINUTE - 1, battery=3.0),
+            live(1, NOW + MINUTE),
+            history(1, NOW + 3 * MINUTE, battery=9.0),
+        ]
+    )
+    counts = store.history([1, 2], NOW + 1, NOW + 3 * MINUTE, MINUTE)
+    assert counts[1] == [Bucket(NOW, 2), Bucket(NOW + MINUTE, 1), Bucket(NOW + 2 * MINUTE, 0)]
+    assert [bucket.beats for bucket in counts[2]] == [0, 0, 0]
+    figures = store.history([1], NOW, NOW + 2 * MINUTE, MINUTE, "battery")[1]
+    assert figures == [Bucket(NOW, 2, 1.0, 2.0, 3.0), Bucket(NOW + MINUTE, 1)]
+
+
+def test_many_heartbeats_of_one_moment_are_all_read(store: Store) -> None:
+    store.append([live(mac, NOW) for mac in range(400)] + [live(1, NOW + 1)])
+    assert len(stored(store, *range(400))) == 401
+
+
+def test_arrivals_are_read_on_from_a_cursor_and_each_is_read(store: Store) -> None:
+    start = store.arrivals(None).cursor
+    first = [Seen(1, NOW, True), Seen(2, NOW + 1, False)]
+    store.announce("a", NOW + 5, first)
+    read = store.arrivals(start)
+    assert (sorted(read.seen), read.watermarks) == (first, {"a": NOW + 5})
+    store.announce("b", NOW + 7, [Seen(3, NOW, True)])
+    store.announce("a", NOW + 6, [Seen(4, NOW, True)])
+    again = store.arrivals(read.cursor)
+    assert {seen.mac for seen in again.seen} == {3, 4}
+    assert again.watermarks == {"a": NOW + 6, "b": NOW + 7}
+    assert again.cursor.position > start.position
+    assert store.arrivals(again.cursor).seen == []
+
+
+def test_a_cursor_that_was_only_kept_as_a_position_misses_nothing(store: Store) -> None:
+    start = store.arrivals(None).cursor
+    store.announce("a", NOW, [Seen(1, NOW, True)])
+    read = store.arrivals(start)
+    store.announce("a", NOW, [Seen(2, NOW, True)])
+    kept = store.arrivals(Cursor(read.cursor.position))
+    assert 2 in {seen.mac for seen in kept.seen}
+
+
+def test_a_very_long_announcement_arrives_whole(store: Store) -> None:
+    start = store.arrivals(None).cursor
+    everybody = [Seen(mac, NOW + mac, mac % 2 == 0) for mac in range(45_000)]
+    store.announce("a", NOW, everybody)
+    assert sorted(store.arrivals(start).seen) == everybody
+
+
+def test_nothing_announced_is_nothing_read(store: Store) -> None:
+    start = store.arrivals(None).cursor
+    store.announce("a", NOW, [])
+    assert store.arrivals(start).seen == []
+
+
+def test_a_pulse_that_goes_on_covers_all_its_time_over_hours(store: Store) -> None:
+    begin = NOW - 5 * HOUR
+    for until in range(begin, NOW + 1, 20 * MINUTE):
+        store.pulse(Pulse("a", begin, until, False))
+    covered = store.coverage(begin, NOW)
+    assert {pulse.start for pulse in covered} == {begin}
+    assert covered[-1].until == NOW
+    assert len(covered) <= 7
+
+
+def test_coverage_tells_gaps_sources_and_farewells(store: Store) -> None:
+    pulses = [
+        Pulse("a", NOW, NOW + MINUTE, False),
+        Pulse("a", NOW + 2 * MINUTE, NOW + 3 * MINUTE, True),
+        Pulse("b", NOW - HOUR, NOW - 30 * MINUTE, False),
+    ]
+    for pulse in pulses:
+        store.pulse(pulse)
+    assert store.coverage(NOW - DAY, NOW + DAY) == pulses
+    assert store.coverage(NOW + MINUTE, NOW + 90 * SECOND) == pulses[:1]
+    assert store.coverage(NOW - 40 * MINUTE, NOW - 35 * MINUTE) == pulses[2:]
+
+
+def test_metric_names_are_those_ever_sent(store: Store) -> None:
+    assert store.metric_names() == set()
+    store.append([live(1, NOW, battery=1.0), live(2, NOW, rssi=-3.5)])
+    assert store.metric_names() == {"battery", "rssi"}
+
+
+def test_a_forgotten_sensor_leaves_nothing_and_the_others_stay(store: Store) -> None:
+    store.append([live(1, NOW), Heartbeat(1, NOW - HOUR, NOW, True, None), live(2, NOW)])
+    store.forget(1)
+    eventually(lambda: stored(store, 1) == [])
+    assert store.last_seen(NOW - DAY) == {2: NOW}
+    store.append([live(1, NOW + SECOND)])
+    assert store.last_seen(NOW - DAY, [1]) == {1: NOW + SECOND}
+
+
+def test_the_store_knows_the_time(store: Store) -> None:
+    assert abs(store.ping() - time.time_ns() // 1_000_000) < 2 * SECOND
+
+
+beats = st.lists(
+    st.builds(
+        lambda mac, offset, late, metrics: Heartbeat(
+            mac, NOW + offset, NOW + offset + late, late == 0, metrics or None
+        ),
+        st.integers(1, 3),
+        st.integers(0, 20),
+        st.sampled_from([0, 0, 50]),
+        st.dictionaries(st.sampled_from(["battery", "load"]), st.floats(-1e6, 1e6), max_size=2),
+    ),
+    max_size=25,
+    unique_by=lambda beat: (beat.mac, beat.time),
+)
+
+
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(st.lists(beats, max_size=3))
+def test_a_store_answers_like_a_dictionary(store: Store, batches: list[list[Heartbeat]]) -> None:
+    for mac in (1, 2, 3):
+        store.forget(mac)
+    model: dict[tuple[int, int], dict[str, float]] = {}
+    seen: dict[int, int] = {}
+    for batch in batches:
+        store.append(batch)
+        for beat in batch:
+            model.setdefault((beat.mac, beat.time), {}).update(beat.metrics or {})
+            seen[beat.mac] = max(seen.get(beat.mac, 0), beat.seen)
+    read = {(beat.mac, beat.time): dict(beat.metrics or {}) for beat in stored(store, 1, 2, 3)}
+    assert read == model
+    assert store.last_seen(NOW - DAY) == seen
+    for mac, buckets in store.history([1, 2, 3], NOW, NOW + 24, 8).items():
+        assert [bucket.beats for bucket in buckets] == [
+            sum(m == mac and b.start <= t < b.start + 8 for m, t in model) for b in buckets
+        ]
