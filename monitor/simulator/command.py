@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "The exit status is 1 when anything but a 2xx came back."
     )
     parser.add_argument("--url", type=_url, default="http://127.0.0.1:8000", help="the server's")
-    parser.add_argument("--duration", type=_seconds, help="end after it (default: at Ctrl-C)")
+    parser.add_argument("--duration", type=_seconds, help="of the plan (default: until Ctrl-C)")
     parser.add_argument("--connections", type=_count, default=32, help="kept alive (default: 32)")
     parser.add_argument(
         "--record", type=Path, metavar="FILE", help="CSV of what was acknowledged, by stored time"
@@ -105,7 +105,7 @@ def _drive(
     errors: Console,
 ) -> int:
     tally = Tally()
-    target = Target(arguments.url, os.environ.get("MONITOR_TOKEN", ""))
+    target = Target(arguments.url, os.environ.get("MONITOR_TOKEN", "").strip())
     sender = Sender(target, arguments.connections, tally, record)
     began = time.monotonic()
     try:

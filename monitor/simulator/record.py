@@ -1,11 +1,15 @@
 """Files that tell what was sent and what was acknowledged, to be compared with the store."""
 
+import errno
 import json
+import os
 import threading
 import time
+from contextlib import ExitStack
+from io import FileIO
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TextIO
+from typing import Self
 
 from monitor.model import format_time
 
@@ -17,7 +21,10 @@ class Record:
     """
 
     def __init__(self, acknowledged: Path | None = None, sent: Path | None = None) -> None:
-        self._acknowledged, self._sent = _begin(acknowledged), _begin(sent)
+        with ExitStack() as opened:
+            self._acknowledged = _begin(opened, acknowledged)
+            self._sent = _begin(opened, sent)
+            self._files = opened.pop_all()
         self._lock = threading.Lock()
 
     def __enter__(self) -> Self:
@@ -29,14 +36,13 @@ class Record:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        for file in (self._acknowledged, self._sent):
-            if file is not None:
-                file.close()
+        self._files.close()
 
     def attempted(self, mac: str) -> None:
         """About to be sent, at this machine's time: it may get stored whatever comes after."""
         if self._sent is not None:
-            self._write(self._sent, format_time(time.time_ns() // 1_000_000), mac)
+            with self._lock:
+                _write(self._sent, format_time(time.time_ns() // 1_000_000), mac)
 
     def acknowledged(self, mac: str, reply: bytes) -> bool:
         """Got a 2xx, whose `time` is when it was stored; False if it is needed and not there."""
@@ -46,17 +52,20 @@ class Record:
             stored = json.loads(reply)["time"]
         except (ValueError, TypeError, KeyError):
             return False
-        self._write(self._acknowledged, str(stored), mac)
+        with self._lock:
+            _write(self._acknowledged, str(stored), mac)
         return True
 
-    def _write(self, file: TextIO, *cells: str) -> None:
-        with self._lock:
-            file.write(",".join(cells) + "\n")
 
-
-def _begin(path: Path | None) -> TextIO | None:
+def _begin(opened: ExitStack, path: Path | None) -> FileIO | None:
     if path is None:
         return None
-    file = path.open("w", encoding="utf-8", buffering=1)
-    file.write("time,mac_address\n")
+    file = opened.enter_context(path.open("wb", buffering=0))
+    _write(file, "time", "mac_address")
     return file
+
+
+def _write(file: FileIO, *cells: str) -> None:
+    row = ",".join(cells).encode() + b"\n"
+    if file.write(row) != len(row):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), file.name)

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
 from queue import SimpleQueue
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -107,10 +107,14 @@ class _Connection:
         parts = urlsplit(target.url)
         kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
         self._http = kind(parts.hostname or "", parts.port, timeout=TIMEOUT)
-        self._path = parts.path.rstrip("/") + "/heartbeat"
-        self._headers = {"Content-Type": "application/json"}
+        head = [
+            f"POST {parts.path.rstrip('/')}/heartbeat HTTP/1.1",
+            f"Host: {parts.netloc.rpartition('@')[2]}",
+            "Content-Type: application/json",
+        ]
         if target.token:
-            self._headers["Authorization"] = f"Bearer {target.token}"
+            head.append(f"Authorization: Bearer {target.token}")
+        self._head = "\r\n".join([*head, "Content-Length: "]).encode()
         self._used = 0.0
 
     def post(self, body: bytes) -> tuple[int, bytes]:
@@ -118,12 +122,18 @@ class _Connection:
         if time.monotonic() - self._used > _IDLE or self._closed_by_peer():
             self._http.close()
         try:
-            self._http.request("POST", self._path, body, self._headers)
-            response = self._http.getresponse()
+            if self._http.sock is None:
+                self._http.connect()
+            # One packet: HTTPConnection.request would send head and body in two.
+            self._http.sock.sendall(b"%b%d\r\n\r\n%b" % (self._head, len(body), body))
+            response = HTTPResponse(self._http.sock, method="POST")
+            response.begin()
             reply = response.read()
         except (OSError, HTTPException):
             self._http.close()
             raise
+        if response.will_close:
+            self._http.close()
         self._used = time.monotonic()
         return response.status, reply
 

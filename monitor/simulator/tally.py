@@ -58,12 +58,14 @@ class Tally:
     @property
     def acknowledged(self) -> int:
         """Heartbeats that got a 2xx."""
-        return sum(count for status, count in list(self.statuses.items()) if status // 100 == 2)
+        with self._lock:
+            return sum(n for status, n in self.statuses.items() if 200 <= status < 300)
 
     @property
     def sent(self) -> int:
         """All that were sent and have ended."""
-        return sum(list(self.statuses.values())) + sum(list(self.errors.values()))
+        with self._lock:
+            return self.statuses.total() + self.errors.total()
 
     def summary(self, seconds: float) -> str:
         """Lines of text about a run that took `seconds`."""
