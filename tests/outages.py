@@ -45,6 +45,11 @@ class Outages:
 
     def down(self, *macs: int, now: int = NOW, **values: Any) -> None:
         """Open an incident for each and owe the message."""
+        with self.holding() as connection:
+            self.open(connection, *macs, now=now, **values)
+
+    def open(self, connection: Connection, *macs: int, now: int = NOW, **values: Any) -> None:
+        """The same inside a transaction that holds the group."""
         row = {
             "last_seen": now - 10 * MINUTE,
             "threshold": 10 * MINUTE,
@@ -53,14 +58,13 @@ class Outages:
             "group_id": self.group,
             "version": 1,
         }
-        with self._locked() as connection:
-            for mac in macs:
-                connection.execute(insert(incident).values(mac=mac, **(row | values)))
-            self._owe(connection, "down", now)
+        for mac in macs:
+            connection.execute(insert(incident).values(mac=mac, **(row | values)))
+        self._owe(connection, "down", now)
 
     def up(self, *macs: int, now: int = NOW, reason: str = "recovered") -> None:
         """Close the incidents and owe the message."""
-        with self._locked() as connection:
+        with self.holding() as connection:
             connection.execute(
                 update(incident)
                 .where(incident.c.mac.in_(macs), incident.c.closed_at.is_(None))
@@ -72,13 +76,14 @@ class Outages:
 
     def acknowledge(self, *macs: int, now: int = NOW) -> None:
         """As a person does."""
-        with self._locked() as connection:
+        with self.holding() as connection:
             connection.execute(
                 update(incident).where(incident.c.mac.in_(macs)).values(acknowledged_at=now)
             )
 
     @contextmanager
-    def _locked(self) -> Iterator[Connection]:
+    def holding(self) -> Iterator[Connection]:
+        """A transaction that locks the group, as whoever changes its rows must."""
         query = select(alert_group.c.id).where(alert_group.c.id == self.group)
         with writing(self.engine) as connection:
             connection.execute(query.with_for_update())

@@ -10,12 +10,13 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from functools import partial
 
 from sqlalchemy import Engine
 
 from monitor.channels.interface import Channel, Message, SendFailed
 from monitor.clock import Clock
-from monitor.model import HOUR, SECOND, parse_time
+from monitor.model import SECOND, parse_time
 from monitor.outbox import message, policy
 from monitor.state import notifications
 from monitor.state.database import StateUnavailable
@@ -29,6 +30,7 @@ SEND_LIMIT = 30
 """Seconds a channel may take, whatever it is doing: well below CLAIM."""
 
 _POLL = 1.0
+_LOOK = 3600.0
 _BACK_OFF = 5.0
 _RECORD_PAUSES = (0.5, 2.0, 5.0)
 
@@ -49,17 +51,18 @@ class Delivery:
     def run(self, stop: threading.Event) -> None:
         """Until `stop` is set; then what is being sent is still finished and recorded."""
         threads = [
-            threading.Thread(target=self._run, args=(outlet, stop), name=f"deliver-{outlet.name}")
+            threading.Thread(
+                target=_repeat, args=(partial(self._deliver_due, outlet, stop), _POLL, stop)
+            )
             for outlet in self._outlets
         ]
+        threads.append(threading.Thread(target=_repeat, args=(self._fail_unserved, _LOOK, stop)))
         for thread in threads:
             thread.start()
-        next_look = 0
-        # Woken often: a signal that sets `stop` does not always interrupt the waiting itself.
-        while not stop.wait(_POLL):
-            if self._clock.now() >= next_look:
-                next_look = self._clock.now() + HOUR
-                self._patiently(self._fail_unserved, stop)
+        # Not stop.wait(): a signal handler that sets `stop` runs in this thread, and would wait
+        # for a lock that the interrupted wait() holds.
+        while not stop.is_set():
+            time.sleep(_POLL)
         for thread in threads:
             thread.join()
 
@@ -74,24 +77,9 @@ class Delivery:
                 tried += 1
         return tried
 
-    def _run(self, outlet: "_Outlet", stop: threading.Event) -> None:
-        def deliver_due() -> None:
-            while not stop.is_set() and self._deliver(outlet, self._clock.now):
-                pass
-
-        while not stop.is_set():
-            self._patiently(deliver_due, stop)
-            stop.wait(_POLL)
-
-    def _patiently(self, work: Callable[[], None], stop: threading.Event) -> None:
-        try:
-            work()
-        except StateUnavailable as error:
-            _log.warning("delivery waits for the state database: %s", error)
-            stop.wait(_BACK_OFF)
-        except Exception:  # noqa: BLE001 (a notifier that died of a fault would deliver nothing)
-            _log.exception("delivery failed, and goes on")
-            stop.wait(_BACK_OFF)
+    def _deliver_due(self, outlet: "_Outlet", stop: threading.Event) -> None:
+        while not stop.is_set() and self._deliver(outlet, self._clock.now):
+            pass
 
     def _fail_unserved(self) -> None:
         now = self._clock.now()
@@ -147,6 +135,21 @@ class Delivery:
                 else notifications.record_retry(self._engine, claim, failure.detail, again, now)
             ),
         )
+
+
+def _repeat(work: Callable[[], None], pause: float, stop: threading.Event) -> None:
+    """Do it every `pause` seconds until `stop` is set, whatever goes wrong."""
+    while not stop.is_set():
+        try:
+            work()
+        except StateUnavailable as error:
+            _log.warning("delivery waits for the state database: %s", error)
+            stop.wait(_BACK_OFF)
+        except Exception:  # noqa: BLE001 (a notifier that died of a fault would deliver nothing)
+            _log.exception("delivery failed, and goes on")
+            stop.wait(_BACK_OFF)
+        else:
+            stop.wait(pause)
 
 
 def _insist(claim: Claim, record: Callable[[], bool]) -> None:

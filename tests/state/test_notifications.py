@@ -314,6 +314,19 @@ def test_incidents_that_open_while_a_message_is_frozen_are_told_of_exactly_once(
     assert sorted(told) == list(range(60))
 
 
+def test_freezing_waits_for_the_sweep_that_holds_the_group(state: Engine, outages: Outages) -> None:
+    outages.down(1)
+    with ThreadPoolExecutor(1) as pool:
+        with outages.holding() as sweep:
+            claiming = pool.submit(claim, state)
+            with pytest.raises(TimeoutError):
+                claiming.result(0.3)
+            outages.open(sweep, 2)  # owes nothing: the message still gathers
+        claimed = claiming.result(20)
+    assert claimed is not None
+    assert claimed.body["macs"] == [1, 2]
+
+
 def test_a_fault_while_freezing_leaves_nothing_behind(state: Engine, outages: Outages) -> None:
     outages.down(1)
     with pytest.raises(AssertionError):
