@@ -1,11 +1,10 @@
 """The fleet as the pages show it: the last-seen view, the registry and the open incidents."""
 
 import logging
-import re
+import secrets
 import threading
-from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 from sqlalchemy import Engine
 
@@ -19,6 +18,7 @@ from monitor.state import incidents as incident_rows
 from monitor.state import sensors
 from monitor.state.database import StateUnavailable, reading
 from monitor.store.interface import Store, StoreError
+from monitor.web.cursor import Cursor, Turns
 
 logger = logging.getLogger(__name__)
 
@@ -42,31 +42,6 @@ class FleetUnavailable(Exception):
     """Nothing is known yet; the text says why."""
 
 
-class Place(NamedTuple):
-    """How far arrivals and state were read. Its text is the cursor of a client, and means the
-    same to every worker of every host."""
-
-    position: int
-    version: int
-
-    def __str__(self) -> str:
-        return f"{self.position}.{self.version}"
-
-    @classmethod
-    def parse(cls, text: str | None) -> Self | None:
-        """None for whatever is not a cursor."""
-        found = re.fullmatch(r"([0-9]{1,19})\.([0-9]{1,19})", text or "", re.ASCII)
-        return cls(int(found[1]), int(found[2])) if found else None
-
-    def is_ahead_of(self, other: Self) -> bool:
-        """Something was read here that was not read there."""
-        return self.position > other.position or self.version > other.version
-
-    def joined(self, other: Self) -> Self:
-        """All that was read at either."""
-        return type(self)(max(self.position, other.position), max(self.version, other.version))
-
-
 class Entry(NamedTuple):
     """One sensor as a page shows it; moments and durations in ms."""
 
@@ -85,7 +60,7 @@ class Changes(NamedTuple):
     entries: list[Entry]
     """In order of the MAC address."""
     forgotten: list[int]
-    cursor: Place
+    cursor: Cursor
     reset: bool
     """`entries` is the whole fleet: drop what you have."""
     now: int
@@ -100,8 +75,7 @@ class Fleet:
     """One a process, filled at the first call and refreshed by calls, at most once a second.
 
     One thread of its own does the reading; callers wait for it only briefly and otherwise get the
-    view as it was. `overlap`: how far behind a reader's position the store's arrival log may
-    still bring news, in the units of that position.
+    view as it was.
     """
 
     def __init__(
@@ -111,18 +85,17 @@ class Fleet:
         clock: Clock,
         default_threshold: int,
         retention: int,
-        overlap: int = 0,
     ) -> None:
+        """`default_threshold` and `retention` in ms."""
         self._engine, self._clock = engine, clock
-        self._retention, self._overlap = retention, overlap
-        self._default_threshold = default_threshold
+        self._default_threshold, self._retention = default_threshold, retention
         self._view = LastSeen(store)
         self._registry = Registry(default_threshold)
-        self._heard: dict[int, int] = {}
-        self._changed: dict[int, int] = {}
+        self._turns = Turns(secrets.token_hex(4))
+        self._turn_of: dict[int, int] = {}
+        self._unmarked: set[int] = set()
+        self._cursor: Cursor | None = None
         self._horizon = 0
-        self._floor: Place | None = None
-        self._reach: Place | None = None
         self._lock = threading.Lock()
         self._reader = ThreadPoolExecutor(1, "fleet")
         self._refreshing: Future[None] | None = None
@@ -132,43 +105,35 @@ class Fleet:
     def changes(self, cursor: str | None) -> Changes:
         """What changed after `cursor`; everything for one that is None, no cursor, too old, or
         ahead of what can be read. Raises FleetUnavailable."""
-        since = Place.parse(cursor)
+        since = Cursor.parse(cursor)
         self._follow(since)
         now = self._clock.now()
-        floor, reach, horizon = self._floor, self._reach, self._horizon
-        if floor is None or reach is None:
-            raise FleetUnavailable(self._problem or _SLOW_PROBLEM)
         problem, stale_since = self._problem, min(self._store_read_at, self._state_read_at)
+        reach, horizon = self._cursor, self._horizon
+        if reach is None:
+            raise FleetUnavailable(problem or _SLOW_PROBLEM)
         if problem is None and now - stale_since > _STALE_AFTER:
             problem = _SLOW_PROBLEM
-        if since is not None and (
-            floor.is_ahead_of(since) or (problem is None and since.is_ahead_of(reach))
-        ):
-            since = None
-        macs, forgotten = self._all() if since is None else self._changed_since(since)
+        turn = None
+        if since is not None and (problem or not since.is_ahead_of(reach)):
+            with self._lock:
+                turn = self._turns.unknown_from(since)
+        # Copying a dict of ints is one step of the interpreter, so the reading thread may go on.
+        if turn is None:
+            macs = {*self._registry.sensors.copy(), *self._view.times.copy()}
+        else:
+            macs = {mac for mac, at in self._turn_of.copy().items() if at >= turn}
+        shown = sorted(mac for mac in macs if self._shown(mac))
         return Changes(
-            entries=[self._entry(mac, now) for mac in sorted(macs)],
-            forgotten=sorted(forgotten),
-            cursor=reach if since is None else reach.joined(since),
-            reset=since is None,
+            entries=[self._entry(mac, now) for mac in shown],
+            forgotten=[] if turn is None else sorted(macs.difference(shown)),
+            cursor=reach,
+            reset=turn is None,
             now=now,
             horizon=horizon,
             problem=problem,
             stale_since=stale_since if problem else None,
         )
-
-    # Copying a dict of ints is one step of the interpreter, so the refreshing thread may go on.
-
-    def _all(self) -> tuple[set[int], set[int]]:
-        macs = {*self._registry.sensors.copy(), *self._view.times.copy()}
-        return {mac for mac in macs if self._shown(mac)}, set()
-
-    def _changed_since(self, since: Place) -> tuple[set[int], set[int]]:
-        position, version = since.position - self._overlap, since.version
-        macs = {mac for mac, at in self._heard.copy().items() if at > position}
-        macs.update(mac for mac, at in self._changed.copy().items() if at > version)
-        shown = {mac for mac in macs if self._shown(mac)}
-        return shown, macs - shown
 
     def _shown(self, mac: int) -> bool:
         sensor = self._registry.sensors.get(mac)
@@ -190,7 +155,7 @@ class Fleet:
         since = incident.opened_at if incident is not None else None
         return Entry(mac, sensor.name, sensor.site, shown_status, seen, threshold, since)
 
-    def _follow(self, since: Place | None) -> None:
+    def _follow(self, since: Cursor | None) -> None:
         """Have the view refreshed where that is due, and wait for it for a moment."""
         with self._lock:
             if self._refreshing is None and self._is_due(since):
@@ -198,13 +163,13 @@ class Fleet:
                 self._refreshing = self._reader.submit(self._refresh)
             refreshing = self._refreshing
         if refreshing is not None:
-            wait([refreshing], _FIRST_PATIENCE if self._reach is None else _PATIENCE)
+            wait([refreshing], _FIRST_PATIENCE if self._cursor is None else _PATIENCE)
 
-    def _is_due(self, since: Place | None) -> bool:
+    def _is_due(self, since: Cursor | None) -> bool:
         pause = _REFRESH_EVERY
         if self._problem is not None:
             pause = _RETRY_AFTER
-        elif since is not None and self._reach is not None and since.is_ahead_of(self._reach):
+        elif since is not None and self._cursor is not None and since.is_ahead_of(self._cursor):
             pause = _REFRESH_WHEN_BEHIND  # another worker has read more than this one
         return not 0 <= self._clock.now() - self._started_at < pause
 
@@ -229,14 +194,13 @@ class Fleet:
             problem = self._hindered(_STATE_PROBLEM, error)
             if not self._state_read_at:
                 return problem
-        version = self._registry.version
         try:
-            self._read_arrivals(now, version)
+            self._read_arrivals(now)
             self._store_read_at = now
         except StoreError as error:
             problem = self._hindered(_STORE_PROBLEM, error)
         if self._view.filled:
-            self._reach = Place(self._view.position, version)
+            self._end_turn()
         return problem
 
     def _hindered(self, problem: str, error: Exception) -> str:
@@ -251,20 +215,23 @@ class Fleet:
             rows = sensors.changed_since(connection, known)
             incidents = incident_rows.changed_since(connection, known)
         self._registry.merge(rows, incidents, progress.version)
-        self._note(self._changed, (row.mac for row in rows), progress.version)
-        self._note(self._changed, (row.mac for row in incidents), progress.version)
+        self._unmarked.update(row.mac for row in rows)
+        self._unmarked.update(row.mac for row in incidents)
         self._horizon = progress.horizon
 
-    def _read_arrivals(self, now: int, version: int) -> None:
+    def _read_arrivals(self, now: int) -> None:
         if not self._view.filled or now - self._store_read_at > _REFILL_AFTER:
             shown = [mac for mac in self._registry.sensors if self._shown(mac)]
             recent = now - self._registry.longest_threshold
             self._view.fill(recent, now - self._retention, shown)
-            self._floor = Place(self._view.position, version)
-        heard = self._view.refresh(now)
-        self._note(self._heard, (seen.mac for seen in heard), self._view.position)
+            with self._lock:
+                self._turns.begin(self._view.position, self._registry.version)
+        self._unmarked.update(seen.mac for seen in self._view.refresh(now))
 
-    @staticmethod
-    def _note(places: dict[int, int], macs: Iterable[int], place: int) -> None:
-        """Tag these sensors: whoever has read less than `place` does not know of the change."""
-        places.update(dict.fromkeys(macs, place))
+    def _end_turn(self) -> None:
+        """Only now may clients be told that they know of all this."""
+        with self._lock:
+            turn = self._turns.add(self._view.position, self._registry.version)
+        self._turn_of.update(dict.fromkeys(self._unmarked, turn))
+        self._unmarked.clear()
+        self._cursor = self._turns.latest()
