@@ -1,0 +1,174 @@
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from monitor import settings
+from monitor.cli import build_parser
+
+ROOT = Path(__file__).parent.parent
+COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+PROGRAM = {name: service for name, service in SERVICES.items() if "build" in service}
+DOCKERFILE = (ROOT / "config" / "Dockerfile").read_text()
+EXAMPLE = (ROOT / "config" / "compose.env.example").read_text()
+
+_REFERENCE = re.compile(r"\$\{(?P<name>\w+)(?::(?P<kind>[?-])(?P<rest>[^}]*))?\}")
+REQUIRED = {
+    match["name"]
+    for match in _REFERENCE.finditer((ROOT / "docker-compose.yml").read_text())
+    if match["kind"] == "?"
+}
+FILLED = {name: f"{name.lower().replace('_', '')}0123456789abcdef0123456789" for name in REQUIRED}
+
+
+def environment_of(service: dict[str, Any], given: dict[str, str]) -> dict[str, str]:
+    """What the container gets, with `given` in .env."""
+    resolved = {}
+    for name, value in service["environment"].items():
+        if value is not None:
+            resolved[name] = _REFERENCE.sub(
+                lambda match: given.get(match["name"], match["rest"]), str(value)
+            )
+        elif name in given:
+            resolved[name] = given[name]
+    return resolved
+
+
+def filled_in(directory: Path, given: dict[str, str]) -> Path:
+    """The example as a person would complete it."""
+    path = directory / "filled.env"
+    path.write_text(
+        re.sub(r"^(\w+)=$", lambda line: f"{line[0]}{given[line[1]]}", EXAMPLE, flags=re.M)
+    )
+    return path
+
+
+def checked_by_docker_compose(env_file: Path) -> subprocess.CompletedProcess[str]:
+    if shutil.which("docker-compose") is None:
+        if os.environ.get("CI") == "true":
+            pytest.fail("docker-compose is not installed")
+        pytest.skip("docker-compose is not installed")
+    return subprocess.run(
+        ["docker-compose", "--env-file", env_file, "config"],
+        cwd=ROOT,
+        env={name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_all_processes_and_the_migrations_are_there() -> None:
+    assert PROGRAM.keys() == {"migrations", "web", "scheduler", "notifier"}
+
+
+@pytest.mark.parametrize("name", PROGRAM)
+def test_each_command_exists_in_the_program(name: str) -> None:
+    build_parser().parse_args(PROGRAM[name]["command"])
+    assert 'ENTRYPOINT ["monitor"]' in DOCKERFILE
+
+
+@pytest.mark.parametrize("name", PROGRAM)
+def test_each_variable_is_one_that_the_program_reads(name: str) -> None:
+    known = settings.variables() | set(settings.INFLUXDB_VARIABLES)
+    assert PROGRAM[name]["environment"].keys() <= known
+
+
+@pytest.mark.parametrize("name", PROGRAM)
+def test_each_process_accepts_the_settings_it_gets(name: str) -> None:
+    given = settings.load(None, environment_of(PROGRAM[name], FILLED))
+    assert given.state.url.startswith("postgresql+psycopg://monitor:postgrespassword0")
+    assert (given.influxdb is None) == (name == "notifier")
+    if name == "web":
+        assert given.server.host == "0.0.0.0"
+        assert given.server.secret_key
+        assert given.ingest.token
+
+
+def test_the_store_that_is_set_up_is_the_one_that_is_used() -> None:
+    made = environment_of(SERVICES["influxdb"], FILLED)
+    used = environment_of(SERVICES["web"], FILLED)
+    assert made["DOCKER_INFLUXDB_INIT_ORG"] == used["INFLUXDB_V2_ORG"]
+    assert made["DOCKER_INFLUXDB_INIT_ADMIN_TOKEN"] == used["INFLUXDB_V2_TOKEN"]
+    assert made["DOCKER_INFLUXDB_INIT_BUCKET"] == settings.Store().heartbeats_bucket
+    database = environment_of(SERVICES["db"], FILLED)
+    user, password, name = (database[f"POSTGRES_{part}"] for part in ("USER", "PASSWORD", "DB"))
+    assert used["MONITOR_STATE_URL"] == f"postgresql+psycopg://{user}:{password}@db/{name}"
+
+
+def test_services_wait_for_what_they_need() -> None:
+    for name in ("web", "scheduler", "notifier"):
+        assert SERVICES[name]["depends_on"] == {
+            "migrations": {"condition": "service_completed_successfully"}
+        }
+    assert SERVICES["migrations"]["restart"] == "no"
+    for name, wait in SERVICES["migrations"]["depends_on"].items():
+        assert wait == {"condition": "service_healthy"}
+        assert "healthcheck" in SERVICES[name]
+
+
+def test_each_path_exists_and_each_volume_is_named() -> None:
+    for service in PROGRAM.values():
+        assert (ROOT / service["build"]["context"] / service["build"]["dockerfile"]).is_file()
+    for service in SERVICES.values():
+        for mount in service.get("volumes", []):
+            assert mount.split(":")[0] in COMPOSE["volumes"]
+    ignored = (ROOT / ".dockerignore").read_text()
+    for line in re.findall(r"^COPY (?!--from)(.+)$", DOCKERFILE, re.MULTILINE):
+        for source in line.split()[:-1]:
+            assert (ROOT / source).exists()
+            assert f"!{source}\n" in ignored
+
+
+def test_the_data_directory_is_on_a_volume_that_belongs_to_the_program_s_user() -> None:
+    directory = PROGRAM["web"]["environment"]["MONITOR_DATA_DIRECTORY"]
+    assert PROGRAM["web"]["volumes"] == [f"web-data:{directory}"]
+    assert f"--owner monitor {directory}\n" in DOCKERFILE
+    assert "\nUSER monitor\n" in DOCKERFILE
+
+
+def test_each_image_is_pinned() -> None:
+    images = [service["image"] for service in SERVICES.values() if "build" not in service]
+    images += re.findall(r"^FROM (\S+)", DOCKERFILE, re.MULTILINE)
+    assert all(re.search(r":\d", image) for image in images)
+
+
+def test_the_example_names_every_variable_and_no_other() -> None:
+    named = set(re.findall(r"^#?([A-Z0-9_]+)=", EXAMPLE, re.MULTILINE))
+    asked = set(re.findall(r"^([A-Z0-9_]+)=$", EXAMPLE, re.MULTILINE))
+    assert asked == REQUIRED
+    handed_on = {
+        name
+        for service in PROGRAM.values()
+        for name, value in service["environment"].items()
+        if value is None
+    }
+    assert named <= REQUIRED | handed_on | {"PUBLISH_ON"}
+
+
+def test_docker_compose_accepts_the_file_with_the_example_filled_in(tmp_path: Path) -> None:
+    env_file = filled_in(tmp_path, FILLED)
+    env_file.write_text(
+        env_file.read_text().replace("#MONITOR_EMAIL_SERVER", "MONITOR_EMAIL_SERVER")
+    )
+    done = checked_by_docker_compose(env_file)
+    assert done.returncode == 0, done.stderr
+    services = yaml.safe_load(done.stdout)["services"]
+    assert services.keys() == SERVICES.keys()
+    assert services["notifier"]["environment"]["MONITOR_EMAIL_SERVER"] == "mail.example.org"
+    (port,) = services["web"]["ports"]
+    assert port == "127.0.0.1:8000:8000/tcp" or port["host_ip"] == "127.0.0.1"
+
+
+@pytest.mark.parametrize("name", sorted(REQUIRED))
+def test_docker_compose_says_which_secret_is_missing(tmp_path: Path, name: str) -> None:
+    done = checked_by_docker_compose(filled_in(tmp_path, {**FILLED, name: ""}))
+    assert done.returncode != 0
+    assert name in done.stderr
+    assert "set it in .env" in done.stderr
