@@ -1,0 +1,195 @@
+"""From the spool to the store, one chunk at a time; what the shipper does while it has the lock."""
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+from monitor.clock import Clock
+from monitor.ingest.backlog import Backlog, SegmentReader
+from monitor.ingest.deadletters import DeadLetters
+from monitor.ingest.listening import Listening
+from monitor.ingest.status import ShipperStats
+from monitor.model import HOUR, MINUTE, SECOND, Heartbeat, Seen
+from monitor.state.database import StateUnavailable
+from monitor.store.interface import Pulse, Store, StoreRejected
+
+CHUNK = 10_000
+"""Heartbeats after which a chunk is shipped."""
+
+_MARGIN = 5
+"""The wall clock may be slewed a little between two processes' readings (ms)."""
+
+_PULSE_EVERY = 1 * SECOND
+_CLOCK_CHECK_EVERY = 10 * SECOND
+_CLOCK_TOLERANCE = 2 * SECOND
+
+log = logging.getLogger(__name__)
+
+NoteMetrics = Callable[[set[str]], None]
+"""Told of metric names that were not met before; may raise StateUnavailable."""
+
+
+class Pipeline:
+    """Each call of `step` observes all workers, ships at most a chunk and says a pulse in time.
+
+    StoreUnavailable and OSError pass through; the next step then takes up the same heartbeats.
+    """
+
+    def __init__(
+        self, directory: Path, source: str, store: Store, clock: Clock, note_metrics: NoteMetrics
+    ) -> None:
+        self.stats = ShipperStats()
+        self.clock_offset = 0
+        """The store's time less ours, when last asked (ms)."""
+        self._source, self._store, self._clock = source, store, clock
+        self._note_metrics = note_metrics
+        self._backlog = Backlog(directory / "spool")
+        self._dead_letters = DeadLetters(directory / "dead-letters.ndjson")
+        self._listening = Listening()
+        self._steps = clock.steps
+        self._settled = 0
+        self._pulsed_at = self._checked_at = self._expired_at = 0
+        self._metrics: set[str] = set()
+        self._unnoted: set[str] = set()
+        self.workers_listen = True
+        """Some worker listened when last looked."""
+
+    def observe(self) -> None:
+        """Look at all workers."""
+        now = self._clock.now()
+        outlook = self._backlog.look(now)
+        if outlook.settled:
+            self._settled = now - _MARGIN
+        stepped, self._steps = self._clock.steps != self._steps, self._clock.steps
+        self._listening.observe(
+            now, self._settled, outlook.alive, outlook.died or stepped, outlook.refusals
+        )
+        self._backlog.dismiss(outlook.refusals)
+        self.workers_listen = outlook.alive
+        self.stats.damaged = self._backlog.damaged_so_far
+        self.stats.backlog_bytes = self._backlog.waiting
+
+    def step(self) -> bool:
+        """True when more waits to be shipped."""
+        self.observe()
+        try:
+            heartbeats, readers = self._gather()
+            if heartbeats:
+                self._ship(heartbeats)
+        except BaseException:
+            self._backlog.rewind()
+            raise
+        for reader in readers:
+            reader.ship()
+        self._backlog.sweep()
+        self._note()
+        now = self._clock.now()
+        if not 0 <= now - self._pulsed_at < _PULSE_EVERY:
+            self.pulse()
+            self._pulsed_at = now
+        self._chores(now)
+        self.stats.backlog_bytes = self._backlog.waiting
+        return self.stats.backlog_bytes > 0
+
+    def _gather(self) -> tuple[list[Heartbeat], list[SegmentReader]]:
+        heartbeats: list[Heartbeat] = []
+        readers: list[SegmentReader] = []
+        for reader in self._backlog.readers:
+            if reader.drained:
+                continue
+            if len(heartbeats) >= CHUNK:
+                break
+            readers.append(reader)
+            while not reader.drained and len(heartbeats) < CHUNK:
+                for received, reports in reader.take():
+                    heartbeats += [
+                        Heartbeat(
+                            report.mac,
+                            received if report.time is None else report.time,
+                            received,
+                            report.live,
+                            report.metrics,
+                        )
+                        for report in reports
+                    ]
+        return heartbeats, readers
+
+    def _ship(self, heartbeats: list[Heartbeat]) -> None:
+        refused: set[tuple[int, int, int]] = set()
+        try:
+            self._store.append(heartbeats)
+        except StoreRejected as rejection:
+            self._dead_letters.write(rejection.refused, self._clock.now())
+            refused = {beat[:3] for beat, _ in rejection.refused}
+            self.stats.dead_letters += len(refused)
+        stored = [beat for beat in heartbeats if beat[:3] not in refused] if refused else heartbeats
+        seen = [
+            Seen(beat.mac, beat.received if beat.live else beat.time, beat.live) for beat in stored
+        ]
+        self._store.announce(self._source, self.stored_up_to(), seen)
+        self.stats.shipped += len(stored)
+        for beat in stored:
+            if beat.metrics:
+                self._unnoted.update(beat.metrics)
+
+    def stored_up_to(self) -> int:
+        """All received up to this moment is in the store."""
+        oldest = self._backlog.oldest()
+        return self._settled if oldest is None else min(self._settled, oldest - 1)
+
+    def pulse(self) -> None:
+        """Say over which spans was listened, as far as that is stored."""
+        stored = self.stored_up_to()
+        spans = self._listening.spans(stored)
+        for span in spans:
+            self._store.pulse(Pulse(self._source, span.start, span.until, closing=False))
+        self._listening.told(spans, stored)
+        self.stats.watermark = stored
+        self.stats.pulsed |= bool(spans)
+
+    def farewell(self) -> None:
+        """The last worker has stopped and all is shipped: repeat the last pulse as a goodbye."""
+        self.pulse()
+        now = self._clock.now()
+        last = self._listening.last_told
+        if last is not None:
+            goodbye = Pulse(self._source, last.start, last.until, closing=True)
+        else:
+            # This shipper came only to close up after another one.
+            mine = [p for p in self._store.coverage(now - MINUTE, now) if p.source == self._source]
+            if not mine:
+                return
+            goodbye = max(mine, key=lambda pulse: pulse.until)._replace(closing=True)
+        self._store.pulse(goodbye)
+
+    def _note(self) -> None:
+        new = self._unnoted - self._metrics
+        if new:
+            try:
+                self._note_metrics(new)
+            except StateUnavailable as error:
+                log.warning("metric names not noted yet: %s", error)
+                return
+            self._metrics |= new
+        self._unnoted.clear()
+
+    def _chores(self, now: int) -> None:
+        if not 0 <= now - self._checked_at < _CLOCK_CHECK_EVERY:
+            self.clock_offset = self._store.ping() - self._clock.now()
+            self._checked_at = now
+        if not 0 <= now - self._expired_at < HOUR:
+            self._store.expire(now)
+            self._expired_at = now
+
+    @property
+    def trouble(self) -> str | None:
+        """Why sensors' words are not worth what they should be; None when all is well."""
+        if not self.stats.pulsed:
+            return "the first pulse is not stored yet"
+        if abs(self.clock_offset) > _CLOCK_TOLERANCE:
+            return f"the store's clock is {self.clock_offset / SECOND:+.1f} s off ours"
+        return None
+
+    def close(self) -> None:
+        """Let go of all files."""
+        self._backlog.close()

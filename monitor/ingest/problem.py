@@ -1,0 +1,42 @@
+"""Answers that say what was wrong: `application/problem+json` (RFC 9457)."""
+
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+
+CONTENT_TYPE = "application/problem+json"
+
+
+class Problem(Exception):
+    """A request that gets no 2xx. `field` names the part of the request at fault."""
+
+    def __init__(
+        self,
+        status: HTTPStatus,
+        detail: str,
+        field: str | None = None,
+        headers: dict[str, str] | None = None,
+        rejected: list[dict[str, Any]] | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+        self.field = field
+        self.headers = headers or {}
+        self.rejected = rejected
+        """The rows at fault, where a batch held no good one."""
+
+    def body(self) -> bytes:
+        """The JSON document."""
+        document: dict[str, Any] = {
+            "type": "about:blank",
+            "title": self.status.phrase,
+            "status": self.status.value,
+            "detail": self.detail,
+        }
+        if self.field is not None:
+            document["field"] = self.field
+        if self.rejected is not None:
+            document["rejected"] = self.rejected
+        return msgspec.json.encode(document)

@@ -1,0 +1,165 @@
+"""Each worker's copy of what the door must know: sensors, thresholds, tokens, metric names."""
+
+import hashlib
+import logging
+import threading
+from collections.abc import Callable, Collection, Iterable
+from typing import NamedTuple
+
+from sqlalchemy import Engine
+
+from monitor.model import SECOND
+from monitor.state import sensors, tokens
+from monitor.state.database import StateUnavailable, reading, writing
+
+MOST_METRIC_NAMES = 64
+"""How many names of metrics a fleet may use."""
+
+_REFRESH = 2.0
+"""Seconds between readings of the state."""
+
+log = logging.getLogger(__name__)
+
+
+class Changes(NamedTuple):
+    """What the state says, as far as it is newer than a version."""
+
+    version: int
+    complete: bool
+    """`sensors` is all there are, not only what changed."""
+    sensors: Collection[tuple[int, int | None, bool]]
+    """(mac, threshold in ms or None, forgotten)"""
+    token_required: bool
+    token_digests: frozenset[bytes]
+    metric_names: Collection[str]
+
+
+Load = Callable[[int], Changes]
+"""Reads what is newer than a version (0: everything). Raises StateUnavailable."""
+
+
+def from_state(engine: Engine) -> Load:
+    """Read from the state database."""
+
+    def load(version: int) -> Changes:
+        with reading(engine) as connection:
+            current = sensors.current_version(connection)
+            # A state put back from a backup is older than the copy.
+            since = version if version <= current else 0
+            changed = sensors.changed_since(connection, since)
+            required, digests = tokens.active(connection)
+            return Changes(
+                version=current,
+                complete=since == 0,
+                sensors=[(s.mac, s.threshold, s.forgotten_at is not None) for s in changed],
+                token_required=required,
+                token_digests=digests,
+                metric_names=sensors.metric_names(connection),
+            )
+
+    return load
+
+
+def noting_metrics(engine: Engine) -> Callable[[set[str]], None]:
+    """Write names of metrics to the state database; raises StateUnavailable."""
+
+    def note(names: set[str]) -> None:
+        with writing(engine) as connection:
+            sensors.add_metric_names(connection, names)
+
+    return note
+
+
+class Registry:
+    """A copy that is at most some seconds old, or as old as the state has been out of reach."""
+
+    def __init__(
+        self, load: Load, default_threshold: int, settings_token: str, max_sensors: int
+    ) -> None:
+        """`default_threshold` in ms; `settings_token`: always valid, "" for none."""
+        self._load = load
+        self._max_sensors = max_sensors
+        self._default = _seconds(default_threshold)
+        self._settings_digests = frozenset({_digest(settings_token)} if settings_token else ())
+        self._version = 0
+        self._known: set[int] = set()
+        self._new: set[int] = set()
+        self._thresholds: dict[int, str] = {}
+        self._metrics: set[str] = set()
+        self._new_metrics: set[str] = set()
+        self.token_digests = self._settings_digests
+        self.token_required: bool | None = None
+        """None: the state was never read, so nobody knows."""
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="registry", daemon=True)
+
+    def start(self) -> None:
+        """Read the state, now if it can be reached, and again every other second."""
+        self._try_refresh()
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop reading."""
+        self._closing.set()
+        self._thread.join()
+
+    def refresh(self) -> None:
+        """Take over what changed. Raises StateUnavailable."""
+        changes = self._load(self._version)
+        if changes.complete:
+            self._known, self._thresholds = set(), {}
+        for mac, threshold, forgotten in changes.sensors:
+            self._thresholds.pop(mac, None)
+            if forgotten:
+                self._known.discard(mac)
+                continue
+            self._known.add(mac)
+            if threshold is not None:
+                self._thresholds[mac] = _seconds(threshold)
+        self._new -= self._known
+        self._metrics = set(changes.metric_names)
+        self._new_metrics -= self._metrics
+        self.token_digests = changes.token_digests | self._settings_digests
+        self.token_required = changes.token_required or bool(self._settings_digests)
+        self._version = changes.version
+
+    def _run(self) -> None:
+        while not self._closing.wait(_REFRESH):
+            self._try_refresh()
+
+    def _try_refresh(self) -> None:
+        try:
+            self.refresh()
+        except StateUnavailable as error:
+            log.warning("the state can't be read, working by the copy: %s", error)
+
+    def threshold(self, mac: int) -> str:
+        """The threshold in force, in seconds, as a JSON number."""
+        return self._thresholds.get(mac, self._default)
+
+    def admit(self, mac: int) -> bool:
+        """Whether this sensor may report: a known one, or a new one below the ceiling."""
+        if mac in self._known or mac in self._new:
+            return True
+        if len(self._known) + len(self._new) >= self._max_sensors:
+            return False
+        self._new.add(mac)
+        return True
+
+    def surplus_metric(self, names: Iterable[str]) -> str | None:
+        """The first name that is one too many for the fleet; None when all may be used."""
+        for name in names:
+            if name in self._metrics or name in self._new_metrics:
+                continue
+            if len(self._metrics) + len(self._new_metrics) >= MOST_METRIC_NAMES:
+                return name
+            self._new_metrics.add(name)
+        return None
+
+
+def _digest(secret: str) -> bytes:
+    return hashlib.sha256(secret.encode()).digest()
+
+
+def _seconds(duration: int) -> str:
+    return f"{duration / SECOND:g}" if duration % SECOND else str(duration // SECOND)

@@ -1,0 +1,153 @@
+"""The shipper: a thread in every worker; the one that has the data directory's lock works."""
+
+import contextlib
+import fcntl
+import logging
+import os
+import secrets
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from monitor.clock import Clock
+from monitor.ingest import status
+from monitor.ingest.backlog import someone_listens
+from monitor.ingest.pipeline import NoteMetrics, Pipeline
+from monitor.ingest.status import ShipperStats
+from monitor.model import SECOND
+from monitor.store.interface import Store, StoreError
+
+_ROUND = 0.25
+"""Seconds between looks at the spool."""
+_LOCK_RETRY = 0.5
+"""Seconds between attempts to become the shipper."""
+_BACK_OFF = (0.25, 5.0)
+"""Seconds to wait after a failure: at first, at most."""
+_FAREWELL = 10.0
+"""Seconds that a stopping worker gives itself to ship what is left."""
+
+log = logging.getLogger(__name__)
+
+
+class Shipper:
+    """Made and started in each worker, after the fork and after its spool."""
+
+    def __init__(
+        self,
+        directory: Path,
+        clock: Clock,
+        open_store: Callable[[], Store],
+        note_metrics: NoteMetrics,
+    ) -> None:
+        """`directory`: the data directory. `open_store` is called only with the lock held."""
+        self._directory, self._clock = directory, clock
+        self._open_store, self._note_metrics = open_store, note_metrics
+        directory.mkdir(parents=True, exist_ok=True)
+        self._source = source_id(directory)
+        self._closing = threading.Event()
+        self._give_up_at = float("inf")
+        self._published_at, self._troubled = 0, False
+        self._thread = threading.Thread(target=self._run, name="shipper", daemon=True)
+
+    def start(self) -> None:
+        """Begin to ship, or to wait for the lock."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Called after the worker's spool is closed: the last worker ships all and says farewell.
+
+        Takes about 10 s at most; what could not be shipped then waits for the next start.
+        """
+        self._give_up_at = time.monotonic() + _FAREWELL
+        self._closing.set()
+        self._thread.join(_FAREWELL + 1)
+
+    def _run(self) -> None:
+        with (self._directory / "shipper.lock").open("ab") as lock:
+            while not self._closing.is_set():
+                if _locked(lock.fileno()):
+                    self._work()
+                    return
+                self._closing.wait(_LOCK_RETRY)
+            while time.monotonic() < self._give_up_at:
+                if _locked(lock.fileno()):
+                    self._work()
+                    return
+                if someone_listens(self._directory / "spool"):
+                    return
+                time.sleep(0.05)
+
+    def _work(self) -> None:
+        """Ship until this worker ends; with the lock held."""
+        with contextlib.ExitStack() as resources:
+            pipeline: Pipeline | None = None
+            back_off, trouble = 0.0, ""
+            while True:
+                began, closing = time.monotonic(), self._closing.is_set()
+                try:
+                    if pipeline is None:
+                        pipeline = self._open(resources)
+                    more = pipeline.step()
+                    if closing and not more:
+                        if not pipeline.workers_listen:
+                            pipeline.farewell()
+                        return
+                    pause = 0.0 if more else _ROUND - (time.monotonic() - began)
+                    back_off, trouble = 0.0, pipeline.trouble or ""
+                except Exception as error:
+                    # Whatever it is: a shipper that ends ships nothing more.
+                    expected = isinstance(error, StoreError | OSError)
+                    if str(error) != trouble:
+                        log.error("nothing is shipped: %s", error, exc_info=not expected)
+                    trouble = str(error)
+                    pause = back_off = min(2 * back_off, _BACK_OFF[1]) or _BACK_OFF[0]
+                self._publish(trouble, pipeline)
+                if closing:
+                    if time.monotonic() > self._give_up_at:
+                        return
+                    time.sleep(min(max(pause, 0.0), _BACK_OFF[0]))
+                else:
+                    self._closing.wait(pause)
+
+    def _open(self, resources: contextlib.ExitStack) -> Pipeline:
+        store = self._open_store()
+        resources.callback(store.close)
+        pipeline = Pipeline(self._directory, self._source, store, self._clock, self._note_metrics)
+        resources.callback(pipeline.close)
+        return pipeline
+
+    def _publish(self, trouble: str, pipeline: Pipeline | None) -> None:
+        now = self._clock.now()
+        if 0 <= now - self._published_at < SECOND and bool(trouble) == self._troubled:
+            return
+        stats = pipeline.stats if pipeline else ShipperStats()
+        try:
+            status.write(
+                self._directory / status.FILE,
+                status.Status(ready=not trouble, reason=trouble, at=now, stats=stats),
+            )
+        except OSError as error:
+            log.warning("the status can't be written: %s", error)
+        self._published_at, self._troubled = now, bool(trouble)
+
+
+def source_id(directory: Path) -> str:
+    """The identity of this data directory as a source; made when first asked for."""
+    path = directory / "source-id"
+    new = directory / f"source-id.{os.getpid()}.new"
+    if not path.exists():
+        new.write_text(secrets.token_hex(8), "ascii")
+        # Another worker may be first: then its identity holds.
+        with contextlib.suppress(FileExistsError):
+            os.link(new, path)
+        new.unlink()
+    return path.read_text("ascii")
+
+
+def _locked(file: int) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
