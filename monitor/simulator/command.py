@@ -29,9 +29,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "An ingest token is taken from $MONITOR_TOKEN. "
         "The exit status is 1 when anything but a 2xx came back."
     )
-    parser.add_argument("--url", type=_url, default="http://127.0.0.1:8000", help="the server's")
-    parser.add_argument("--duration", type=_seconds, help="of the plan (default: until Ctrl-C)")
-    parser.add_argument("--connections", type=_count, default=32, help="kept alive (default: 32)")
+    parser.add_argument(
+        "--url",
+        type=_url,
+        default="http://127.0.0.1:8000",
+        help="the server's (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--duration", type=_seconds, metavar="SECONDS", help="of the plan (default: until Ctrl-C)"
+    )
+    parser.add_argument(
+        "--connections", type=_count, default=32, metavar="N", help="kept alive (default: 32)"
+    )
     parser.add_argument(
         "--record", type=Path, metavar="FILE", help="CSV of what was acknowledged, by stored time"
     )
@@ -42,14 +51,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     recorded.add_argument(
         "--trace", type=Path, metavar="FILE", help="CSV of time, mac_address and metrics"
     )
-    recorded.add_argument("--speed", type=_positive, default=1.0, help="so many times as fast")
+    recorded.add_argument(
+        "--speed", type=_positive, default=1.0, metavar="N", help="so many times as fast"
+    )
     _add_fleet(parser.add_argument_group("a made-up fleet"))
 
 
 def _add_fleet(group: "argparse._ArgumentGroup") -> None:
     # Suppressed defaults: those of Fleet hold, and a trace can refuse what was given with it.
     def add(option: str, kind: Callable[[str], object], text: str) -> None:
-        group.add_argument(option, type=kind, default=argparse.SUPPRESS, help=text)
+        group.add_argument(
+            option, type=kind, default=argparse.SUPPRESS, metavar=_METAVARS[kind], help=text
+        )
 
     add("--sensors", _count, f"how many (default: {Fleet.sensors})")
     add("--first-mac", _mac, f"of the sensors (default: {format_mac(Fleet.first_mac)})")
@@ -177,3 +190,6 @@ def _count(text: str) -> int:
     if number < 1 or number % 1:
         raise argparse.ArgumentTypeError(f"{text} is not a whole number from 1 on")
     return int(number)
+
+
+_METAVARS = {_count: "N", int: "N", _mac: "MAC", _seconds: "SECONDS", _share: "SHARE"}

@@ -82,5 +82,6 @@ class Tally:
             lines.append(f"  {self.unsent:>10,}  due, but not sent")
         for name, spread in (("latency", self._latency), ("lateness", self._lateness)):
             p50, p99 = (1000 * spread.quantile(share) for share in (0.5, 0.99))
-            lines.append(f"  {name}: half within {p50:g} ms, 99 % within {p99:g} ms")
+            if p99:
+                lines.append(f"  {name}: half within {p50:g} ms, 99 % within {p99:g} ms")
         return "\n".join(lines)
