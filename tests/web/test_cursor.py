@@ -1,4 +1,4 @@
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from monitor.web.cursor import Cursor, Turns
@@ -39,7 +39,20 @@ steps = st.lists(
 )
 
 
+_LATE_FOR_A_NEW_WORKER = [
+    ("write slowly", False),
+    ("restart", True),
+    ("ask", True),
+    ("show", False),
+    ("read", False),
+    ("write", False),
+    ("read", False),
+    ("ask", False),
+]
+
+
 @given(steps)
+@example(_LATE_FOR_A_NEW_WORKER)
 def test_a_client_that_is_told_by_any_workers_in_turn_knows_all_that_the_last_one_knows(
     plan: list[tuple[str, bool]],
 ) -> None:
