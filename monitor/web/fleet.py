@@ -22,7 +22,8 @@ from monitor.web.cursor import Cursor, Turns
 
 logger = logging.getLogger(__name__)
 
-_REFRESH_EVERY = SECOND
+_REFRESH_EVERY = SECOND // 2
+"""A heartbeat is shown within a second: a quarter of it may pass in the spool."""
 _REFRESH_WHEN_BEHIND = SECOND // 10
 _RETRY_AFTER = 5 * SECOND
 _STALE_AFTER = 10 * SECOND
