@@ -10,12 +10,17 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from monitor import scheduler, supervisor
+from monitor import scheduler, supervisor, wsgi
 from monitor.channels.email import Email
 from monitor.channels.interface import Channel, SendFailed
 from monitor.channels.webhook import Webhook
 from monitor.clock import Clock
 from monitor.incidents.service import Alerting
+from monitor.ingest import status
+from monitor.ingest.http import Door, Limits
+from monitor.ingest.registry import Registry, from_state, noting_metrics
+from monitor.ingest.shipper import Shipper
+from monitor.ingest.spool import Spool
 from monitor.model import DAY, SECOND
 from monitor.outbox import delivery
 from monitor.settings import Settings
@@ -85,7 +90,10 @@ def migrate(settings: Settings) -> None:
 
 def run_scheduler(settings: Settings) -> None:
     """The scheduler process, until it is told to stop."""
-    engine, interval = open_state(settings.state_url), _milliseconds(settings.staleness.sweep_interval)
+    engine, interval = (
+        open_state(settings.state_url),
+        _milliseconds(settings.staleness.sweep_interval),
+    )
     sweep = Sweep(
         open_store(settings),
         engine,
@@ -114,6 +122,48 @@ def run_notifier(settings: Settings) -> None:
         logger.warning("no channel is switched on: incidents are recorded and nobody is told")
     engine = open_state(settings.state_url)
     delivery.Delivery(engine, chosen, Clock(), settings.server.base_url).run(stop)
+
+
+def run_web(settings: Settings) -> None:
+    """gunicorn with the door and the pages, until it is told to stop. Raises OSError when the
+    address is taken."""
+    server = settings.server
+    wsgi.GunicornServer.check_free(server.host, server.port)
+    host = f"[{server.host}]" if ":" in server.host else server.host
+    wsgi.GunicornServer(
+        lambda: _web_process(settings), f"{host}:{server.port}", server.workers, server.threads
+    ).run()
+
+
+def _web_process(settings: Settings) -> wsgi.WebProcess:
+    """One worker's door, spool, shipper and pages; called after the fork."""
+    clock, engine = Clock(), open_state(settings.state_url)
+    directory, server, ingest = settings.data_directory, settings.server, settings.ingest
+    threshold = _milliseconds(settings.staleness.threshold)
+    retention = settings.store.retention_days * DAY
+    hosts = server.hosts or (_LOOPBACK_NAMES if server.on_loopback else ())
+    spool = Spool(directory / "spool", clock, ingest.spool_limit, ingest.fsync == "always")
+    registry = Registry(from_state(engine), threshold, ingest.token, ingest.max_sensors)
+    registry.start()
+    shipper = Shipper(
+        directory, clock, lambda: open_store(settings, writable=True), noting_metrics(engine)
+    )
+    shipper.start()
+    pages = create_app(
+        lambda: Fleet(open_store(settings), engine, clock, threshold, retention),
+        Readiness(directory / status.FILE, engine, clock),
+        base_url=server.base_url,
+        secret_key=server.secret_key,
+        trusted_hosts=hosts,
+    )
+    limits = Limits(retention, ingest.body_limit, ingest.batch_rows, ingest.rate_per_sensor)
+
+    def close() -> None:
+        spool.close()
+        shipper.close()
+        registry.close()
+
+    return wsgi.WebProcess(Door(spool, registry, limits, clock, hosts, pages), close)
 
 
 def supervise(commands: list[list[str]]) -> None:

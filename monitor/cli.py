@@ -99,7 +99,11 @@ def _serve(given: Settings, options: argparse.Namespace) -> None:
 
 def _web(given: Settings, _options: argparse.Namespace) -> None:
     _require_token(given)
-    bootstrap.run_web(given)
+    try:
+        bootstrap.run_web(given)
+    except OSError as error:
+        address = f"{given.server.host}:{given.server.port}"
+        raise CommandFailed(f"can't listen on {address}: {error.strerror}") from error
 
 
 def _require_token(given: Settings) -> None:

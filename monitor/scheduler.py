@@ -2,10 +2,11 @@
 
 import logging
 import signal
+import time
 from datetime import UTC, datetime
 
 from apscheduler.executors.pool import ThreadPoolExecutor
-from apscheduler.schedulers.blocking import BlockingScheduler
+from apscheduler.schedulers.background import BackgroundScheduler
 from sqlalchemy import Engine
 
 from monitor.clock import Clock
@@ -80,7 +81,7 @@ class Leadership:
 
 def run(leadership: Leadership, interval: int) -> None:
     """Tick every `interval` ms until SIGTERM or SIGINT, the first time at once."""
-    scheduler = BlockingScheduler(
+    scheduler = BackgroundScheduler(
         timezone=UTC, executors={"default": ThreadPoolExecutor(max_workers=1)}
     )
     scheduler.add_job(
@@ -92,11 +93,12 @@ def run(leadership: Leadership, interval: int) -> None:
         misfire_grace_time=None,
         next_run_time=datetime.now(UTC),
     )
-
-    def stop(_signal: int, _frame: object) -> None:
-        scheduler.shutdown(wait=False)
-
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGINT, stop)
+    stopped: list[int] = []
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda received, _frame: stopped.append(received))
     scheduler.start()
+    # Short sleeps: a handler that sets an Event the main thread waits for may deadlock with it.
+    while not stopped:
+        time.sleep(0.2)
+    scheduler.shutdown(wait=True)
     leadership.step_down()

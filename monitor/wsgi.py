@@ -1,6 +1,5 @@
 """gunicorn and what it serves: each worker builds its application after the fork."""
 
-import logging
 import socket
 import struct
 from collections.abc import Callable
@@ -10,7 +9,7 @@ from gunicorn.app.base import BaseApplication
 
 from monitor.model import SECOND
 
-_HALF_SENT = 30 * SECOND
+HALF_SENT = 10 * SECOND
 """A connection that sends nothing for this long in the middle of a request is dropped: gthread's
 own time-out watches the worker, not the request."""
 
@@ -27,7 +26,9 @@ class WebProcess(NamedTuple):
 class GunicornServer(BaseApplication):  # type: ignore[misc]
     """gunicorn without a configuration file."""
 
-    def __init__(self, build: Callable[[], WebProcess], bind: str, workers: int, threads: int) -> None:
+    def __init__(
+        self, build: Callable[[], WebProcess], bind: str, workers: int, threads: int
+    ) -> None:
         self._build = build
         self._process: WebProcess | None = None
         self._options = {
@@ -40,14 +41,20 @@ class GunicornServer(BaseApplication):  # type: ignore[misc]
             "control_socket_disable": True,
             "graceful_timeout": 20,
             "keepalive": 75,
-            "max_requests": 0,
             "timeout": 60,
-            "when_ready": _bound_receiving,
+            "post_worker_init": _bound_receiving,
             "worker_exit": self._leave,
-            "logger_class": "gunicorn.glogging.Logger",
             "loglevel": "warning",
         }
         super().__init__()
+
+    @staticmethod
+    def check_free(host: str, port: int) -> None:
+        """Raises OSError when somebody listens there: with reuse_port both would be served."""
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        with socket.socket(family) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((host, port))
 
     def load_config(self) -> None:
         """gunicorn asks for its settings."""
@@ -64,8 +71,8 @@ class GunicornServer(BaseApplication):  # type: ignore[misc]
             self._process.close()
 
 
-def _bound_receiving(arbiter: Any) -> None:
-    seconds = struct.pack("ll", _HALF_SENT // SECOND, 0)
-    for listener in arbiter.LISTENERS:
+def _bound_receiving(worker: Any) -> None:
+    # Connections inherit it; with reuse_port each worker has listeners of its own.
+    seconds = struct.pack("ll", HALF_SENT // SECOND, 0)
+    for listener in worker.sockets:
         listener.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, seconds)
-    logging.getLogger(__name__).info("listening on %s", ", ".join(map(str, arbiter.LISTENERS)))

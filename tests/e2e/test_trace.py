@@ -1,0 +1,130 @@
+"""A recorded fleet replayed: the incidents are those that a pass over the file finds.
+
+MONITOR_TEST_TRACE names a recording (time, mac_address, …) to use instead of a made-up one.
+"""
+
+import csv
+import os
+import random
+import subprocess
+import sys
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from monitor.model import MINUTE, SECOND, format_mac, format_time, parse_mac, parse_time
+from monitor.state.database import open_state, reading
+from monitor.state.tables import incident
+from tests.influxd.server import InfluxdServer
+from tests.service import Service
+from tests.waiting import eventually
+
+SPEED = 60
+THRESHOLD = 10 * MINUTE
+SWEEP = 1 * SECOND
+APART = SPEED * (SWEEP + 1 * SECOND)
+"""Silences this close to the threshold may be judged either way: one sweep, and the second in
+which a pulse says how far the store has come; in the recording's time."""
+
+Reports = dict[int, list[int]]
+
+
+def made_up(file: Path) -> Path:
+    """25 vehicles for half an hour: every two minutes, with silences of all lengths."""
+    chance = random.Random(5)
+    rows = []
+    for vehicle in range(25):
+        moment = chance.randrange(2 * MINUTE)
+        while moment < 30 * MINUTE:
+            rows.append((moment, 0x020000001000 + vehicle))
+            moment += chance.randrange(110, 130) * SECOND
+            if chance.random() < 0.1:
+                moment += chance.randrange(5, 18) * MINUTE
+    with file.open("w", newline="") as out:
+        writer = csv.writer(out)
+        writer.writerow(["time", "mac_address", "speed"])
+        writer.writerows(
+            (format_time(1_490_000_000_000 + moment), format_mac(mac), "1.5")
+            for moment, mac in sorted(rows)
+        )
+    return file
+
+
+def read(file: Path) -> Reports:
+    """mac -> times of its reports, in order."""
+    reports: Reports = defaultdict(list)
+    with file.open() as lines:
+        for row in csv.DictReader(lines):
+            reports[parse_mac(row["mac_address"])].append(parse_time(row["time"]))
+    return {mac: sorted(times) for mac, times in reports.items()}
+
+
+def silences(reports: Reports, threshold: int) -> set[tuple[int, int]]:
+    """(mac, number of the report it follows) of every silence above `threshold`, the one after
+    the last report included."""
+    return {
+        (mac, number)
+        for mac, times in reports.items()
+        for number, (time, following) in enumerate(zip(times, [*times[1:], 1 << 60], strict=True))
+        if following - time > threshold
+    }
+
+
+@pytest.fixture
+def recording(tmp_path: Path) -> Path:
+    given = os.environ.get("MONITOR_TEST_TRACE")
+    return Path(given) if given else made_up(tmp_path / "trace.csv")
+
+
+def incidents(service: Service) -> Iterator[Any]:
+    engine = open_state(f"sqlite:///{service.directory / 'data' / 'state.sqlite'}")
+    with reading(engine) as connection:
+        yield from connection.execute(select(incident)).all()
+
+
+@pytest.mark.timeout(1200)
+def test_the_incidents_of_a_replayed_recording_are_those_of_a_pass_over_it(
+    tmp_path: Path, recording: Path, influxd: InfluxdServer
+) -> None:
+    reports = read(recording)
+    certain = silences(reports, THRESHOLD + APART)
+    possible = silences(reports, THRESHOLD - APART)
+    record = tmp_path / "record.csv"
+    variables = {
+        "INFLUXDB_V2_URL": influxd.url,
+        "INFLUXDB_V2_ORG": influxd.org,
+        "INFLUXDB_V2_TOKEN": influxd.token,
+        "MONITOR_STALENESS_THRESHOLD": THRESHOLD / SPEED / SECOND,
+        "MONITOR_STALENESS_SWEEP_INTERVAL": SWEEP / SECOND,
+    }
+    with Service(tmp_path, **variables) as service:
+        service.ready()
+        subprocess.run(
+            [
+                *(sys.executable, "-m", "monitor", "simulate", "--url", service.url),
+                *("--trace", str(recording), "--speed", str(SPEED), "--record", str(record)),
+            ],
+            check=True,
+            capture_output=True,
+        )
+
+        def open_now() -> int:
+            return sum(row.closed_at is None for row in incidents(service))
+
+        # In the end all are silent.
+        eventually(lambda: open_now() == len(reports), THRESHOLD / SPEED / SECOND + 20)
+        found = list(incidents(service))
+    stored = read(record)
+    assert {mac: len(times) for mac, times in stored.items()} == {
+        mac: len(times) for mac, times in reports.items()
+    }
+    opened = [(row.mac, stored[row.mac].index(row.last_seen)) for row in found]
+    print(f"by the file: {len(silences(reports, THRESHOLD))}, certain: {len(certain)}")
+    print(f"near the threshold: {len(possible - certain)}, opened: {len(opened)}")
+    assert len(set(opened)) == len(opened)
+    assert certain - set(opened) == set()
+    assert set(opened) - possible == set()
