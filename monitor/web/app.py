@@ -5,14 +5,13 @@ import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from flask import Flask, Response, render_template, url_for
-from flask import request as http_request
+from flask import Flask, Response, render_template, request
 from flask_compress import Compress
 from werkzeug.exceptions import NotFound
 
 from monitor.store.interface import StoreError
 from monitor.web import errors, pages, wire
-from monitor.web.fleet import Changes, Fleet, FleetUnavailable
+from monitor.web.fleet import Fleet, FleetUnavailable
 
 _STATIC = Path(__file__).parent / "static"
 _KINDS = {
@@ -72,8 +71,10 @@ def create_app(
     @app.errorhandler(StoreError)
     @app.errorhandler(FleetUnavailable)
     def unavailable(error: Exception) -> Response:
-        response = errors.explained(503, str(error))
+        told = str(error) if isinstance(error, FleetUnavailable) else "The store can't be opened."
+        response = errors.explained(503, told)
         response.retry_after = _RETRY_AFTER
+        response.headers["Refresh"] = str(_RETRY_AFTER)  # a browser heeds only this one
         return response
 
     @app.get("/")
@@ -85,8 +86,7 @@ def create_app(
 
     @app.get("/sensors")
     def sensors() -> Response:
-        changes: Changes = fleet().changes(http_request.args.get("since"))
-        return _fresh(wire.encode(changes), "application/json")
+        return _fresh(wire.encode(fleet().changes(request.args.get("since"))), "application/json")
 
     @app.get("/healthz")
     def healthz() -> Response:
@@ -143,4 +143,4 @@ def _serve_static(app: Flask) -> None:
 
     @app.template_global()
     def asset(name: str) -> str:
-        return url_for("static", version=current, name=name)
+        return f"/static/{current}/{name}"

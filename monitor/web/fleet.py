@@ -30,7 +30,7 @@ _STALE_AFTER = 10 * SECOND
 _REFILL_AFTER = 10 * MINUTE
 """After a longer pause asking the store anew is cheaper than reading all that arrived since."""
 
-_PATIENCE, _FIRST_PATIENCE = 1.0, 10.0
+_PATIENCE, _FIRST_PATIENCE = 1.0, 5.0
 """Seconds that a request waits for a refresh: the threads it would hold also take heartbeats."""
 
 _UNREADABLE = "The fleet can't be read."
@@ -73,7 +73,7 @@ class Changes(NamedTuple):
 
 
 class Fleet:
-    """One a process, filled at the first call and refreshed by calls, at most once a second.
+    """One a process, filled at the first call and refreshed by calls, at most twice a second.
 
     One thread of its own does the reading; callers wait for it only briefly and otherwise get the
     view as it was.

@@ -10,6 +10,7 @@ from werkzeug.test import TestResponse
 
 from monitor.model import MINUTE, SECOND
 from monitor.store.interface import StoreUnavailable
+from monitor.store.sqlite import SqliteStore
 from monitor.web.app import create_app
 from monitor.web.fleet import Fleet
 from monitor.web.readiness import Readiness
@@ -80,8 +81,6 @@ def test_a_long_list_travels_compressed(rig: Rig, client: FlaskClient, encoding:
 def test_without_any_view_sensors_are_unavailable_and_so_is_the_page(
     rig: Rig, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from monitor.store.sqlite import SqliteStore
-
     missing = SqliteStore(tmp_path / "missing.sqlite", MINUTE)
     app = rig.build_app(Fleet(missing, rig.engine, rig.clock, THRESHOLD, MINUTE))
     response = app.test_client().get("/sensors")
@@ -92,6 +91,7 @@ def test_without_any_view_sensors_are_unavailable_and_so_is_the_page(
     assert page.content_type.startswith("text/html")
     assert "Traceback" not in page.text
     assert "heartbeat store can&#39;t be read" in page.text
+    assert page.headers["Refresh"]
 
 
 def test_a_store_that_cannot_even_be_opened_is_unavailable() -> None:
@@ -235,7 +235,10 @@ def test_our_own_mistake_shows_no_traceback(rig: Rig, caplog: pytest.LogCaptureF
 def test_a_foreign_host_is_refused(rig: Rig) -> None:
     client = rig.build_app(rig.fleet(), trusted_hosts=["monitor.example"]).test_client()
     assert client.get("/healthz", headers={"Host": "monitor.example"}).status_code == 200
-    problem(client.get("/healthz", headers={"Host": "evil.example"}), 400)
+    evil = {"Host": "evil.example"}
+    problem(client.get("/healthz", headers=evil), 400)
+    page = client.get("/", headers=BROWSER | evil)
+    assert page.status_code == 400
 
 
 def test_a_huge_body_is_refused_unread(client: FlaskClient) -> None:
