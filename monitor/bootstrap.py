@@ -9,6 +9,7 @@ import threading
 from typing import Any
 
 from sqlalchemy import Engine
+from sqlalchemy.exc import ArgumentError
 
 from monitor import scheduler, supervisor, wsgi
 from monitor.channels.email import Email
@@ -23,7 +24,7 @@ from monitor.ingest.shipper import Shipper
 from monitor.ingest.spool import Spool
 from monitor.model import DAY, SECOND
 from monitor.outbox import delivery
-from monitor.settings import Settings
+from monitor.settings import Settings, SettingsError
 from monitor.staleness.sweep import Options, Sweep
 from monitor.state import database, sensors, tokens
 from monitor.state.database import open_state, reading, writing
@@ -59,25 +60,51 @@ def open_store(settings: Settings, writable: bool = False) -> Store:
     )
 
 
+def check(settings: Settings) -> None:
+    """What only the parts themselves can tell of the settings. Raises SettingsError."""
+    problems = []
+    for section, make in (("state.url", _open_state), ("email", _email), ("webhook", _webhook)):
+        try:
+            make(settings)
+        except (ArgumentError, ValueError) as error:
+            problems.append(f"{section}: {error}")
+        except ModuleNotFoundError as error:
+            problems.append(
+                f"{section}: {error.name} is missing; pip install 'heartbeat-monitor[postgresql]'"
+            )
+    if problems:
+        raise SettingsError(problems)
+
+
+def _open_state(settings: Settings) -> Engine:
+    return open_state(settings.state_url)
+
+
+def _email(settings: Settings) -> list[Channel]:
+    email = settings.email
+    if not email.server:
+        return []
+    return [
+        Email(
+            email.server,
+            email.port,
+            email.security,
+            email.username,
+            email.password,
+            email.sender,
+            email.recipients,
+        )
+    ]
+
+
+def _webhook(settings: Settings) -> list[Channel]:
+    webhook = settings.webhook
+    return [Webhook(webhook.url, webhook.allow_internal)] if webhook.url else []
+
+
 def channels(settings: Settings) -> list[Channel]:
     """The channels that are switched on."""
-    chosen: list[Channel] = []
-    email, webhook = settings.email, settings.webhook
-    if email.server:
-        chosen.append(
-            Email(
-                email.server,
-                email.port,
-                email.security,
-                email.username,
-                email.password,
-                email.sender,
-                email.recipients,
-            )
-        )
-    if webhook.url:
-        chosen.append(Webhook(webhook.url, webhook.allow_internal))
-    return chosen
+    return _email(settings) + _webhook(settings)
 
 
 def migrate(settings: Settings) -> None:

@@ -70,7 +70,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.command == "simulate":
         return simulator.run(options)
     try:
-        options.run(settings.load(options.config, os.environ), options)
+        given = settings.load(options.config, os.environ)
+        bootstrap.check(given)
+        options.run(given, options)
     except SettingsError as error:
         print("The settings can't be used:", file=sys.stderr)
         for problem in error.problems:

@@ -1,0 +1,116 @@
+import argparse
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+
+from monitor import bootstrap, cli
+from monitor.state.database import open_state, reading
+from monitor.state.tables import sensor, token
+
+README = Path(__file__).parent.parent / "README.md"
+
+
+@pytest.fixture(autouse=True)
+def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("MONITOR_DATA_DIRECTORY", str(tmp_path))
+    for name in ("URL", "ORG", "TOKEN"):
+        monkeypatch.delenv(f"INFLUXDB_V2_{name}", raising=False)
+    return tmp_path
+
+
+def subcommands() -> list[str]:
+    parser = cli.build_parser()
+    (choices,) = (a.choices for a in parser._actions if isinstance(a, argparse._SubParsersAction))
+    return sorted(choices)
+
+
+def test_the_readme_tells_of_every_command() -> None:
+    text = README.read_text()
+    assert [name for name in subcommands() if f"`monitor {name}" not in text] in (
+        [],
+        ["notifier", "scheduler"],  # named after `monitor web` in one cell
+    )
+    assert "`scheduler`, `notifier`" in text
+
+
+def test_a_token_is_shown_once_listed_by_name_and_revoked(
+    data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["migrate"]) == 0
+    capsys.readouterr()
+    assert cli.main(["token", "create", "cellar"]) == 0
+    secret = capsys.readouterr().out.strip()
+    assert secret.startswith("hbm_")
+    assert cli.main(["token", "list"]) == 0
+    listed = capsys.readouterr().out
+    assert "cellar" in listed
+    assert secret not in listed
+    with reading(open_state(f"sqlite:///{data / 'state.sqlite'}")) as connection:
+        assert secret.encode() not in connection.execute(select(token.c.digest)).scalar_one()
+    assert cli.main(["token", "revoke", "cellar"]) == 0
+    assert cli.main(["token", "revoke", "cellar"]) == 1
+    assert cli.main(["token", "create", "cellar"]) == 1
+    assert "choose another name" in capsys.readouterr().err
+
+
+def test_a_sensor_is_configured_by_any_spelling_of_its_address(data: Path) -> None:
+    assert cli.main(["migrate"]) == 0
+    command = ["sensor", "02-00-00-00-00-0A", "--site", "North", "--threshold", "90"]
+    assert cli.main(command) == 0
+    assert cli.main(["sensor", "0200.0000.000a", "--paused", "yes"]) == 0
+    with reading(open_state(f"sqlite:///{data / 'state.sqlite'}")) as connection:
+        row = connection.execute(select(sensor)).one()
+    assert (row.mac, row.site, row.threshold) == (0x02000000000A, "North", 90_000)
+    assert row.paused
+    assert cli.main(["sensor", "02:00:00:00:00:0a"]) == 1
+
+
+def test_every_settings_error_is_printed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MONITOR_SERVER_PORT", "x")
+    monkeypatch.setenv("MONITOR_SERVER_WORKER", "2")
+    assert cli.main(["check-config"]) == 1
+    told = capsys.readouterr().err
+    assert "MONITOR_SERVER_PORT" in told
+    assert "MONITOR_SERVER_WORKER" in told
+
+
+def test_listening_beyond_loopback_needs_a_token_and_says_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MONITOR_SERVER_HOST", "0.0.0.0")
+    monkeypatch.setenv("MONITOR_SERVER_SECRET_KEY", "k" * 32)
+    assert cli.main(["migrate"]) == 0
+    assert cli.main(["web"]) == 1
+    assert "monitor token create" in capsys.readouterr().err
+
+
+def test_sending_through_a_channel_that_is_off_says_where_to_switch_it_on(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert cli.main(["send", "email"]) == 1
+    assert "[email]" in capsys.readouterr().err
+
+
+def test_migrating_twice_changes_nothing() -> None:
+    assert cli.main(["migrate"]) == cli.main(["migrate"]) == 0
+
+
+def test_what_only_the_parts_can_tell_of_the_settings_is_a_sentence_too(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MONITOR_STATE_URL", "nonsense")
+    monkeypatch.setenv("MONITOR_EMAIL_SERVER", "localhost")
+    monkeypatch.setenv("MONITOR_EMAIL_SENDER", "not an address")
+    monkeypatch.setenv("MONITOR_EMAIL_RECIPIENTS", "night@example.org")
+    assert cli.main(["check-config"]) == 1
+    told = capsys.readouterr().err
+    assert "state.url:" in told
+    assert "email:" in told
+
+
+def test_the_channels_are_those_switched_on() -> None:
+    given = cli.settings.load(None, {"MONITOR_WEBHOOK_URL": "https://example.org/hook"})
+    assert [channel.name for channel in bootstrap.channels(given)] == ["webhook"]
