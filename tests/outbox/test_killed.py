@@ -2,9 +2,11 @@
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -151,8 +153,9 @@ def test_a_stopped_notifier_that_wakes_up_late_overwrites_nothing(
 
     def stop_the_first(_: Request) -> None:
         if not stopped:
+            with nobody_in_the_file(state):
+                os.kill(slow.pid, signal.SIGSTOP)
             stopped.append(slow.pid)
-            os.kill(slow.pid, signal.SIGSTOP)
 
     hook.before_answer = stop_the_first
     eventually(lambda: stopped, seconds=30)
@@ -165,6 +168,18 @@ def test_a_stopped_notifier_that_wakes_up_late_overwrites_nothing(
     assert slow.wait(30) == 0
     assert rows(state) == [row]
     assert_identical(hook.requests, Mailbox(), row.key)
+
+
+@contextmanager
+def nobody_in_the_file(state: Engine) -> Iterator[None]:
+    """A process stopped within a transaction would hold a lock on the SQLite file for good."""
+    if state.dialect.name != "sqlite":
+        yield
+        return
+    with closing(sqlite3.connect(str(state.url.database), 10, isolation_level=None)) as file:
+        file.execute("BEGIN EXCLUSIVE")
+        yield
+        file.execute("ROLLBACK")
 
 
 def assert_identical(requests: list[Request], box: Mailbox, key: str) -> None:
