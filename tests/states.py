@@ -3,7 +3,9 @@
 A conftest.py takes them with `from tests.states import state, state_url`.
 """
 
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -28,3 +30,15 @@ def state(state_url: str) -> Iterator[Engine]:
     migrate(engine)
     yield engine
     engine.dispose()
+
+
+@contextmanager
+def nobody_in_the_file(state: Engine) -> Iterator[None]:
+    """A process stopped within a transaction would hold a lock on the SQLite file for good."""
+    if state.dialect.name != "sqlite":
+        yield
+        return
+    with closing(sqlite3.connect(str(state.url.database), 10, isolation_level=None)) as file:
+        file.execute("BEGIN EXCLUSIVE")
+        yield
+        file.execute("ROLLBACK")

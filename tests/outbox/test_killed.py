@@ -2,11 +2,9 @@
 
 import os
 import signal
-import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -17,6 +15,7 @@ from monitor.model import DAY
 from tests.outages import NOW, Outages, let_claims_run_out, let_retries_come_due, rows
 from tests.receiver import Receiver, Request, receiver
 from tests.smtp import Mailbox, mailbox
+from tests.states import nobody_in_the_file
 from tests.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
@@ -168,18 +167,6 @@ def test_a_stopped_notifier_that_wakes_up_late_overwrites_nothing(
     assert slow.wait(30) == 0
     assert rows(state) == [row]
     assert_identical(hook.requests, Mailbox(), row.key)
-
-
-@contextmanager
-def nobody_in_the_file(state: Engine) -> Iterator[None]:
-    """A process stopped within a transaction would hold a lock on the SQLite file for good."""
-    if state.dialect.name != "sqlite":
-        yield
-        return
-    with closing(sqlite3.connect(str(state.url.database), 10, isolation_level=None)) as file:
-        file.execute("BEGIN EXCLUSIVE")
-        yield
-        file.execute("ROLLBACK")
 
 
 def assert_identical(requests: list[Request], box: Mailbox, key: str) -> None:
