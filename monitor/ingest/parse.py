@@ -189,9 +189,12 @@ def _metrics(fields: Mapping[str, Any]) -> dict[str, float] | None:
                 "can't name a metric: a letter, then up to 31 letters, "
                 "digits or _; not mac or received",
             )
-        if not math.isfinite(value):
+        try:
+            metrics[name] = float(value)
+        except OverflowError:  # an integer of hundreds of digits
+            metrics[name] = math.inf
+        if not math.isfinite(metrics[name]):
             raise Unusable(name, "must be a finite number")
-        metrics[name] = float(value)
     if len(metrics) > MOST_METRICS:
         raise Unusable(None, f"has {len(metrics)} metrics; at most {MOST_METRICS} are taken")
     return metrics or None
