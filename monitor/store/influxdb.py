@@ -267,8 +267,11 @@ class InfluxStore:
     def _points(self, start: int, stop: int, macs: Sequence[int] | None) -> Iterator[Heartbeat]:
         query = f"SELECT * FROM heartbeat WHERE {_where(start, stop, macs)}"  # noqa: S608
         for series in self._queries.stream(self._heartbeats, query, _LONG_TIMEOUT):
-            for row in series.values:
-                yield _heartbeat(dict(zip(series.columns, row, strict=True)))
+            for values in series.values:
+                row = dict(zip(series.columns, values, strict=True))
+                # Somebody else's point may have neither field.
+                if (live := row.get("received") is not None) or row.get("repaired") is not None:
+                    yield _heartbeat(row, live)
 
     def metric_names(self) -> set[str]:
         """The fields of `heartbeat` that are metrics."""
@@ -331,20 +334,14 @@ def _where(since: int, stop: int | None, macs: Sequence[int] | None) -> str:
     return where
 
 
-def _heartbeat(row: Mapping[str, Value]) -> Heartbeat:
+def _heartbeat(row: Mapping[str, Value], live: bool) -> Heartbeat:
     metrics = {
         name[2:]: float(value)
         for name, value in row.items()
         if name.startswith("m_") and value is not None
     }
-    received = row.get("received")
-    return Heartbeat(
-        parse_mac(str(row["mac"])),
-        _int(row["time"]),
-        _int(row["repaired"] if received is None else received),
-        received is not None,
-        metrics or None,
-    )
+    received = _int(row["received" if live else "repaired"])
+    return Heartbeat(parse_mac(str(row["mac"])), _int(row["time"]), received, live, metrics or None)
 
 
 def _int(value: Value) -> int:

@@ -68,7 +68,8 @@ class Store(Protocol):
     def append(self, heartbeats: Sequence[Heartbeat]) -> None:
         """Durable when it returns. Order does not matter and repeating is harmless.
 
-        The same (mac, time) twice is one heartbeat: metrics merge, the later call wins.
+        The same (mac, time) twice is one heartbeat: metrics merge, the later call wins; it is
+        live when one of them was.
         Raises StoreRejected once all rows that can be stored are stored.
         """
 
@@ -98,7 +99,9 @@ class Store(Protocol):
         self, macs: Collection[int], start: int, stop: int, every: int, metric: str | None = None
     ) -> dict[int, list[Bucket]]:
         """Counts per half-open bucket of `every` ms, aligned to the epoch; empty buckets and
-        macs without a heartbeat included. Bucket starts lie in [floor(start), stop)."""
+        macs without a heartbeat included. Bucket starts lie in [floor(start), stop).
+
+        Raises ValueError when `metric` can't be the name of one."""
 
     def heartbeats(self, macs: Collection[int], start: int, stop: int) -> Iterator[Heartbeat]:
         """The points with start <= time < stop in time order, streamed."""

@@ -1,16 +1,26 @@
 """The embedded store: one SQLite file with one writing process, read by any number."""
 
-import json
+import os
 import sqlite3
 import threading
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 
-from monitor.model import DAY, Heartbeat, Seen
+import msgspec
+
+from monitor.model import DAY, HOUR, Heartbeat, Seen
 from monitor.store import packing
-from monitor.store.interface import Arrivals, Bucket, Cursor, Pulse, StoreUnavailable
+from monitor.store.interface import (
+    Arrivals,
+    Bucket,
+    Cursor,
+    Pulse,
+    StoreRejected,
+    StoreUnavailable,
+)
+from monitor.store.refusals import check_metric, sift
 from monitor.store.slots import slot
 
 _SCHEMA = """
@@ -34,13 +44,15 @@ CREATE TABLE IF NOT EXISTS arrival (
     at INTEGER NOT NULL, beats TEXT NOT NULL
 );
 CREATE INDEX IF NOT EXISTS arrival_at ON arrival (at);
-CREATE TABLE IF NOT EXISTS metric_name (name TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS metric_name (name TEXT PRIMARY KEY) WITHOUT ROWID
 """
 
 _APPEND = """
 INSERT INTO heartbeat (mac, time, received, live, metrics) VALUES (?, ?, ?, ?, ?)
 ON CONFLICT (mac, time) DO UPDATE SET
-    received = excluded.received,
+    received = CASE WHEN live > excluded.live THEN received
+        WHEN live < excluded.live THEN excluded.received
+        ELSE max(received, excluded.received) END,
     live = max(live, excluded.live),
     metrics = CASE WHEN metrics IS NULL THEN excluded.metrics
         WHEN excluded.metrics IS NULL THEN metrics
@@ -55,95 +67,158 @@ ON CONFLICT (mac) DO UPDATE SET
                     coalesce(excluded.live_seen, live_seen))
 """
 
-_CHUNK = 500
+_HISTORY = """
+SELECT mac, time - time % :every, count(*){figures} FROM heartbeat
+WHERE mac IN (SELECT value FROM json_each(:macs)) AND time >= :begin AND time < :stop
+GROUP BY 1, 2
+"""
+_FIGURES = ", min({value}), avg({value}), max({value})".format(
+    value="CAST(json_extract(metrics, :path) AS REAL)"
+)
+
+_ENDS = """
+SELECT min((SELECT min(time) FROM heartbeat WHERE mac = value)),
+    max((SELECT max(time) FROM heartbeat WHERE mac = value)) FROM json_each(?)
+"""
+
+_POINTS = """
+SELECT mac, time, received, live, metrics FROM heartbeat
+WHERE mac IN (SELECT value FROM json_each(?)) AND time >= ? AND time < ? ORDER BY time, mac
+"""
+
+_EXPIRE = """
+DELETE FROM heartbeat WHERE mac = :mac AND time < coalesce(
+    (SELECT time FROM heartbeat WHERE mac = :mac AND time < :oldest ORDER BY time
+        LIMIT 1 OFFSET :limit), :oldest)
+"""
+
 _BUSY = 5.0
+_ROWS_A_TRANSACTION = 20_000
+
+_metrics = msgspec.json.Decoder(dict[str, float]).decode
+
+
+class _Connections:
+    """Those of one process: SQLite forbids to take one along through a fork."""
+
+    def __init__(self) -> None:
+        self.idle: list[sqlite3.Connection] = []
+        self.writing = threading.Lock()
+        self.writer: sqlite3.Connection | None = None
 
 
 class SqliteStore:
-    """Opened `writable` by one process at a time (the shipper's, or `monitor migrate`)."""
+    """Opened `writable` by one process at a time (the shipper's, or `monitor migrate`).
+
+    Any number of others read. Before the file is there they raise StoreUnavailable.
+    """
 
     def __init__(self, path: Path, retention: int, writable: bool = False) -> None:
         """`retention` in ms."""
         self._path, self._retention, self._writable = path, retention, writable
-        self._local = threading.local()
-        self._open: list[sqlite3.Connection] = []
-        self._lock = threading.Lock()
+        self._connections: dict[int, _Connections] = {}
 
     def migrate(self) -> None:
         """Create the file and its tables."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        with self._connection() as connection:
-            connection.executescript(_SCHEMA)
+        with self._writing() as connection:
+            for statement in _SCHEMA.split(";"):
+                connection.execute(statement)
 
-    @contextmanager
-    def _connection(self) -> Iterator[sqlite3.Connection]:
-        """This thread's connection; the driver's errors become StoreUnavailable."""
-        try:
-            connection = getattr(self._local, "connection", None)
-            if connection is None:
-                connection = self._local.connection = self._connect()
-            yield connection
-        except sqlite3.Error as error:
-            raise StoreUnavailable(f"{self._path.name}: {error}") from error
+    def _mine(self) -> _Connections:
+        return self._connections.setdefault(os.getpid(), _Connections())
 
-    def _connect(self) -> sqlite3.Connection:
-        mode = "rwc" if self._writable else "ro"
-        connection = sqlite3.connect(
+    def _connect(self, mode: str) -> sqlite3.Connection:
+        return sqlite3.connect(
             f"{self._path.absolute().as_uri()}?mode={mode}",
             uri=True,
             timeout=_BUSY,
             isolation_level=None,
             check_same_thread=False,
         )
+
+    @contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        """A connection for one thread at a time; the driver's errors become StoreUnavailable."""
+        idle = self._mine().idle
+        try:
+            try:
+                connection = idle.pop()
+            except IndexError:
+                connection = self._connect("ro")
+            try:
+                yield connection
+            except BaseException:
+                connection.close()
+                raise
+        except sqlite3.Error as error:
+            raise self._unavailable(error) from error
+        idle.append(connection)
+
+    @contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        """One transaction. Writing and checkpointing by one connection keeps clear of SQLite's
+        WAL-reset bug."""
+        mine = self._mine()
+        with mine.writing:
+            try:
+                if mine.writer is None:
+                    mine.writer = self._connect_writer()
+                connection = mine.writer
+                connection.execute("BEGIN IMMEDIATE")
+                try:
+                    yield connection
+                    connection.execute("COMMIT")
+                except BaseException:
+                    if connection.in_transaction:
+                        connection.execute("ROLLBACK")
+                    raise
+            except sqlite3.Error as error:
+                raise self._unavailable(error) from error
+
+    def _connect_writer(self) -> sqlite3.Connection:
+        connection = self._connect("rwc" if self._writable else "ro")
         if self._writable:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA cache_size = -32000")
-        with self._lock:
-            self._open.append(connection)
         return connection
 
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._connection() as connection:
-            connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield connection
-                connection.execute("COMMIT")
-            except BaseException:
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
-                raise
+    def _unavailable(self, error: sqlite3.Error) -> StoreUnavailable:
+        return StoreUnavailable(f"{self._path.name}: {error}")
 
     def append(self, heartbeats: Sequence[Heartbeat]) -> None:
-        """One transaction; refuses nothing."""
+        """One transaction."""
+        beats, refused = sift(heartbeats)
         names: set[str] = set()
         newest: dict[int, tuple[int, int | None]] = {}
         rows = []
-        for mac, moment, received, live, metrics in heartbeats:
+        for mac, moment, received, live, metrics in beats:
             text = None
             if metrics:
                 names.update(metrics)
-                text = json.dumps(metrics)
+                text = msgspec.json.encode(metrics).decode()
             rows.append((mac, moment, received, live, text))
             seen, live_seen = newest.get(mac, (0, None))
             if live:
                 newest[mac] = (max(seen, received), max(live_seen or 0, received))
             else:
                 newest[mac] = (max(seen, moment), live_seen)
-        # In key order the pages of the table are written once.
-        rows.sort(key=lambda row: row[:3])
-        with self._transaction() as connection:
+        # In key order the pages of the table are written once; of one moment the later wins.
+        rows.sort(key=lambda row: row[:2])
+        with self._writing() as connection:
             connection.executemany(_APPEND, rows)
             connection.executemany(_LATEST, [(mac, *pair) for mac, pair in newest.items()])
             connection.executemany(
                 "INSERT OR IGNORE INTO metric_name VALUES (?)", [(name,) for name in names]
             )
+        if refused:
+            raise StoreRejected(refused)
 
     def announce(self, source: str, until: int, seen: Sequence[Seen]) -> None:
         """Adds to the arrival log."""
-        now = self.ping()
-        with self._transaction() as connection:
+        now = _now()
+        with self._writing() as connection:
             connection.executemany(
                 "INSERT INTO arrival (source, until, at, beats) VALUES (?, ?, ?, ?)",
                 [(source, until, now, beats) for beats in packing.parts(seen)],
@@ -151,10 +226,11 @@ class SqliteStore:
 
     def arrivals(self, after: Cursor | None) -> Arrivals:
         """The cursor's position is the last row read."""
-        with self._connection() as connection:
+        with self._reading() as connection:
             if after is None:
-                last = connection.execute("SELECT coalesce(max(id), 0) FROM arrival").fetchone()[0]
-                return Arrivals([], {}, Cursor(last))
+                # Not the newest row: it may have expired.
+                query = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'arrival'"
+                return Arrivals([], {}, Cursor(connection.execute(query).fetchone()[0]))
             rows = connection.execute(
                 "SELECT id, source, until, beats FROM arrival WHERE id > ? ORDER BY id",
                 (after.position,),
@@ -168,7 +244,7 @@ class SqliteStore:
 
     def pulse(self, pulse: Pulse) -> None:
         """Replaces the row of the same source, start and hour."""
-        with self._transaction() as connection:
+        with self._writing() as connection:
             connection.execute(
                 "INSERT OR REPLACE INTO pulse (source, slot, start, until, closing) "
                 "VALUES (?, ?, ?, ?, ?)",
@@ -177,7 +253,7 @@ class SqliteStore:
 
     def coverage(self, start: int, stop: int) -> list[Pulse]:
         """Pulses that touch [start, stop]."""
-        with self._connection() as connection:
+        with self._reading() as connection:
             rows = connection.execute(
                 "SELECT source, start, until, closing FROM pulse "
                 "WHERE start <= ? AND until >= ? ORDER BY source, start, until",
@@ -191,34 +267,30 @@ class SqliteStore:
         """From the table of newest proofs of life."""
         column = "live_seen" if live else "seen"
         query = f"SELECT mac, {column} FROM latest WHERE {column} >= ?"  # noqa: S608 ours
-        with self._connection() as connection:
+        with self._reading() as connection:
             if macs is None:
                 return dict(connection.execute(query, (since,)).fetchall())
-            found: dict[int, int] = {}
-            for chunk in _chunks(macs):
-                marks = ",".join("?" * len(chunk))
-                rows = connection.execute(f"{query} AND mac IN ({marks})", (since, *chunk))
-                found.update(rows.fetchall())
-            return found
+            # The plus keeps the index of `seen` out of it.
+            query = f"SELECT mac, {column} FROM latest WHERE +{column} >= ?"  # noqa: S608 ours
+            query += " AND mac IN (SELECT value FROM json_each(?))"
+            return dict(connection.execute(query, (since, _listed(macs))).fetchall())
 
     def history(
         self, macs: Collection[int], start: int, stop: int, every: int, metric: str | None = None
     ) -> dict[int, list[Bucket]]:
         """Grouped by the database."""
         begin = start - start % every
-        value = "CAST(json_extract(metrics, ?) AS REAL)"
+        given: dict[str, int | str] = {
+            "macs": _listed(macs), "begin": begin, "stop": stop, "every": every
+        }  # fmt: skip
+        if metric is not None:
+            check_metric(metric)
+            given["path"] = f"$.{metric}"
+        query = _HISTORY.format(figures="" if metric is None else _FIGURES)
         counted: dict[int, dict[int, Bucket]] = {mac: {} for mac in macs}
-        with self._connection() as connection:
-            for chunk in _chunks(macs):
-                marks = ",".join("?" * len(chunk))
-                rows = connection.execute(
-                    f"SELECT mac, time - time % ?, count(*), min({value}), avg({value}), "  # noqa: S608
-                    f"max({value}) FROM heartbeat WHERE mac IN ({marks}) AND time >= ? "
-                    "AND time < ? GROUP BY 1, 2",
-                    (every, *[f'$."{metric}"'] * 3, *chunk, begin, stop),
-                )
-                for mac, *figures in rows:
-                    counted[mac][figures[0]] = Bucket(*figures)
+        with self._reading() as connection:
+            for mac, *figures in connection.execute(query, given):
+                counted[mac][figures[0]] = Bucket(*figures)
         starts = range(begin, stop, every)
         return {
             mac: [buckets.get(moment) or Bucket(moment, 0) for moment in starts]
@@ -226,67 +298,72 @@ class SqliteStore:
         }
 
     def heartbeats(self, macs: Collection[int], start: int, stop: int) -> Iterator[Heartbeat]:
-        """Read row by row from a connection of its own: the caller may take its time."""
-        with self._connection():
-            connection = self._connect()
-        try:
-            marks = ",".join("?" * len(macs))
-            rows = connection.execute(
-                f"SELECT mac, time, received, live, metrics FROM heartbeat "  # noqa: S608 marks
-                f"WHERE mac IN ({marks}) AND time >= ? AND time < ? ORDER BY time, mac",
-                (*macs, start, stop),
-            )
-            for mac, moment, received, live, text in rows:
-                metrics: Mapping[str, float] | None = json.loads(text) if text else None
-                yield Heartbeat(mac, moment, received, bool(live), metrics)
-        except sqlite3.Error as error:
-            raise StoreUnavailable(f"{self._path.name}: {error}") from error
-        finally:
-            with self._lock:
-                self._open.remove(connection)
-            connection.close()
+        """Read an hour at a time: the caller may be slow, and the log of the writer grows while
+        one reader holds on to the same moment."""
+        listed = _listed(macs)
+        with self._reading() as connection:
+            first, last = connection.execute(_ENDS, (listed,)).fetchone()
+            if first is None:
+                return
+            stop = min(stop, last + 1)
+            for begin in range(max(start, first), stop, HOUR):
+                span = (listed, begin, min(begin + HOUR, stop))
+                with closing(connection.execute(_POINTS, span)) as rows:
+                    for mac, moment, received, live, text in rows:
+                        metrics = _metrics(text) if text else None
+                        yield Heartbeat(mac, moment, received, bool(live), metrics)
 
     def metric_names(self) -> set[str]:
         """Kept in a table of their own."""
-        with self._connection() as connection:
+        with self._reading() as connection:
             return {name for (name,) in connection.execute("SELECT name FROM metric_name")}
 
     def forget(self, mac: int) -> None:
         """The writer only."""
-        with self._transaction() as connection:
+        with self._writing() as connection:
             connection.execute("DELETE FROM heartbeat WHERE mac = ?", (mac,))
             connection.execute("DELETE FROM latest WHERE mac = ?", (mac,))
 
     def expire(self, now: int) -> None:
-        """In small transactions, so that appending goes on between them."""
+        """In small transactions, so that other threads can write between them."""
         oldest = now - self._retention
-        with self._transaction() as connection:
+        with self._writing() as connection:
             connection.execute("DELETE FROM arrival WHERE at < ?", (now - DAY,))
             connection.execute("DELETE FROM pulse WHERE until < ?", (oldest,))
-            connection.execute("DELETE FROM latest WHERE seen < ?", (oldest,))
-            macs = [mac for (mac,) in connection.execute("SELECT DISTINCT mac FROM heartbeat")]
-        for chunk in _chunks(macs):
-            with self._transaction() as connection:
-                connection.executemany(
-                    "DELETE FROM heartbeat WHERE mac = ? AND time < ?",
-                    [(mac, oldest) for mac in chunk],
-                )
+            macs = [mac for (mac,) in connection.execute("SELECT mac FROM latest")]
+        while macs:
+            with self._writing() as connection:
+                left = _ROWS_A_TRANSACTION
+                while macs and left > 0:
+                    limits = {"mac": macs[-1], "oldest": oldest, "limit": left}
+                    deleted = connection.execute(_EXPIRE, limits).rowcount
+                    if deleted < left:
+                        macs.pop()
+                    left -= deleted + 1
+        with self._writing() as connection:
+            # Not at once: the stamp of a fast clock lies behind the moment it was seen.
+            connection.execute("DELETE FROM latest WHERE seen < ?", (oldest - HOUR,))
 
     def ping(self) -> int:
         """This machine's time: the file has no other."""
-        with self._connection() as connection:
+        with self._reading() as connection:
             connection.execute("SELECT 1 FROM latest LIMIT 1").fetchone()
-        return time.time_ns() // 1_000_000
+        return _now()
 
     def close(self) -> None:
-        """Closes the connections of all threads."""
-        with self._lock:
-            connections, self._open = self._open, []
-        for connection in connections:
+        """Closes this process's connections that no thread is using."""
+        mine = self._connections.pop(os.getpid(), None)
+        if mine is None:
+            return
+        for connection in mine.idle:
             connection.close()
+        if mine.writer:
+            mine.writer.close()
 
 
-def _chunks(macs: Collection[int]) -> Iterator[list[int]]:
-    ordered = sorted(macs)
-    for start in range(0, len(ordered), _CHUNK):
-        yield ordered[start : start + _CHUNK]
+def _now() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def _listed(macs: Collection[int]) -> str:
+    return msgspec.json.encode(sorted(macs)).decode()

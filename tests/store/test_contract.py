@@ -1,46 +1,16 @@
 """Every store through the same tests."""
 
+import math
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from monitor.model import DAY, HOUR, MINUTE, SECOND, Heartbeat, Seen
-from monitor.store.interface import Bucket, Cursor, Pulse, Store
-from monitor.store.sqlite import SqliteStore
-from tests.conftest import RETENTION, influx_store
+from monitor.store.interface import Bucket, Cursor, Pulse, Store, StoreRejected
+from tests.store.beats import NOW, history, live, stored
 from tests.waiting import eventually
-
-
-@pytest.fixture(params=["sqlite", "influxdb"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    made: Store
-    if request.param == "influxdb":
-        made = influx_store(request.getfixturevalue("influxdb"))
-    else:
-        made = SqliteStore(tmp_path / "beats.sqlite", RETENTION, writable=True)
-        made.migrate()
-    yield made
-    made.close()
-
-
-# Within the retention, and aligned to the hour.
-NOW = time.time_ns() // 1_000_000 // HOUR * HOUR - DAY
-
-
-def live(mac: int, moment: int, **metrics: float) -> Heartbeat:
-    return Heartbeat(mac, moment, moment, True, metrics or None)
-
-
-def history(mac: int, moment: int, received: int = NOW, **metrics: float) -> Heartbeat:
-    return Heartbeat(mac, moment, received, False, metrics or None)
-
-
-def stored(store: Store, *macs: int) -> list[Heartbeat]:
-    return list(store.heartbeats(macs, NOW - 2 * DAY, NOW + DAY))
 
 
 def test_migrating_again_changes_nothing(store: Store) -> None:
@@ -81,6 +51,55 @@ def test_the_same_moment_twice_is_one_heartbeat_whose_metrics_merge(
     assert bucket.beats == 1
 
 
+def test_of_the_same_moment_in_one_call_the_later_wins(store: Store) -> None:
+    first = Heartbeat(1, NOW, NOW + 9, True, {"load": 1.0})
+    second = Heartbeat(1, NOW, NOW + 5, True, {"load": 2.0})
+    store.append([first, second])
+    (only,) = stored(store, 1)
+    assert only.metrics == {"load": 2.0}
+    assert store.last_seen(NOW - MINUTE) == {1: NOW + 9}
+
+
+@pytest.mark.parametrize("together", [True, False])
+@pytest.mark.parametrize("live_first", [True, False])
+def test_a_heartbeat_that_was_live_once_stays_live_when_it_is_sent_again_as_history(
+    store: Store, together: bool, live_first: bool
+) -> None:
+    beats = [live(1, NOW, load=1.0), history(1, NOW, NOW + HOUR, rssi=-2.0)]
+    if not live_first:
+        beats.reverse()
+    for batch in [beats] if together else [[beat] for beat in beats]:
+        store.append(batch)
+    assert stored(store, 1) == [live(1, NOW, load=1.0, rssi=-2.0)]
+    assert store.last_seen(NOW - DAY) == store.last_seen(NOW - DAY, live=True) == {1: NOW}
+    store.append([history(1, NOW + 1), history(2, NOW)])
+    for metric in (None, "load"):
+        counted = store.history([1, 2], NOW, NOW + SECOND, SECOND, metric)
+        assert (counted[1][0].beats, counted[2][0].beats) == (2, 1)
+
+
+def test_what_no_store_can_keep_is_refused_and_all_else_kept(store: Store) -> None:
+    bad = [
+        live(2, NOW, load=math.nan),
+        live(3, NOW, load=-math.inf),
+        Heartbeat(4, NOW, NOW, True, {"a b": 1.0}),
+        Heartbeat(5, NOW, NOW, True, {"x=1\nheartbeat,mac=02:00:00:00:00:09 m_y": 1.0}),
+    ]
+    with pytest.raises(StoreRejected, match="4 heartbeats refused") as caught:
+        store.append([live(1, NOW), *bad, live(6, NOW, load=1.0)])
+    assert [beat for beat, _ in caught.value.refused] == bad
+    assert caught.value.refused[0][1] == "load is not a finite number"
+    assert store.last_seen(NOW) == {1: NOW, 6: NOW}
+    assert store.metric_names() == {"load"}
+
+
+def test_a_metric_that_can_be_none_is_refused_in_a_question_too(store: Store) -> None:
+    with pytest.raises(ValueError, match="not the name of a metric"):
+        store.history([1], NOW, NOW + 1, 1, 'load") FROM heartbeat --')
+    store.append([live(1, NOW, load=1.0)])
+    assert store.history([1], NOW, NOW + 1, 1, "unheard") == {1: [Bucket(NOW, 1)]}
+
+
 def test_last_seen_is_the_newest_and_knows_only_what_was_asked_for(store: Store) -> None:
     store.append([live(1, NOW), live(1, NOW - MINUTE), live(2, NOW - HOUR), live(3, NOW)])
     assert store.last_seen(NOW - MINUTE) == {1: NOW, 3: NOW}
@@ -96,10 +115,20 @@ def test_a_live_heartbeat_is_seen_when_received_whatever_its_stamp(store: Store)
     assert len(stored(store, 1, 2)) == 2
 
 
+def test_a_fast_clock_of_earlier_hides_no_later_heartbeat(store: Store) -> None:
+    store.append([Heartbeat(mac, NOW + 40 * SECOND, NOW, True, None) for mac in (1, 2, 3)])
+    store.append([live(1, NOW + 20 * SECOND), live(2, NOW + 30 * SECOND)])
+    seen = {1: NOW + 20 * SECOND, 2: NOW + 30 * SECOND, 3: NOW}
+    assert store.last_seen(NOW - DAY) == store.last_seen(NOW - DAY, [1, 2, 3], live=True) == seen
+    assert store.last_seen(NOW + SECOND) == {1: NOW + 20 * SECOND, 2: NOW + 30 * SECOND}
+
+
 def test_history_counts_for_last_seen_at_its_own_time_but_is_not_live(store: Store) -> None:
     store.append([history(1, NOW - HOUR), live(2, NOW - 2 * HOUR), history(2, NOW - HOUR)])
     assert store.last_seen(NOW - DAY) == {1: NOW - HOUR, 2: NOW - HOUR}
     assert store.last_seen(NOW - DAY, live=True) == {2: NOW - 2 * HOUR}
+    store.append([history(3, NOW + 30 * SECOND)])
+    assert store.last_seen(NOW, [3]) == {3: NOW + 30 * SECOND}
 
 
 def test_last_seen_of_thousands_by_name_and_of_all(store: Store) -> None:
@@ -123,6 +152,24 @@ def test_history_has_every_bucket_aligned_and_half_open(store: Store) -> None:
     assert [bucket.beats for bucket in counts[2]] == [0, 0, 0]
     figures = store.history([1], NOW, NOW + 2 * MINUTE, MINUTE, "battery")[1]
     assert figures == [Bucket(NOW, 2, 1.0, 2.0, 3.0), Bucket(NOW + MINUTE, 1)]
+
+
+def test_heartbeats_of_nobody_and_of_more_sensors_than_a_query_can_name(store: Store) -> None:
+    store.append([live(mac, NOW + mac % 7, load=float(mac)) for mac in range(12_000)])
+    assert stored(store) == []
+    for macs in (range(1_200), range(500, 40_000)):
+        read = stored(store, *macs)
+        assert [beat.time for beat in read] == sorted(beat.time for beat in read)
+        assert sorted(beat.mac for beat in read) == [mac for mac in macs if mac < 12_000]
+
+
+def test_reading_may_be_given_up(store: Store) -> None:
+    store.append([live(1, NOW + n * MINUTE) for n in range(200)])
+    for _ in range(30):
+        reading = store.heartbeats([1], NOW, NOW + DAY)
+        assert next(reading) == live(1, NOW)
+        del reading
+    assert len(stored(store, 1)) == 200
 
 
 def test_many_heartbeats_of_one_moment_are_all_read(store: Store) -> None:
@@ -177,6 +224,14 @@ def test_a_pulse_that_goes_on_covers_all_its_time_over_hours(store: Store) -> No
     assert len(covered) <= 7
 
 
+def test_a_pulse_said_only_after_a_long_outage_covers_all_of_it(store: Store) -> None:
+    begin = NOW - 10 * HOUR
+    store.pulse(Pulse("a", begin, begin + MINUTE, False))
+    store.pulse(Pulse("a", begin, NOW, False))
+    (covered,) = store.coverage(begin + 3 * HOUR, begin + 4 * HOUR)
+    assert covered == Pulse("a", begin, NOW, False)
+
+
 def test_coverage_tells_gaps_sources_and_farewells(store: Store) -> None:
     pulses = [
         Pulse("a", NOW, NOW + MINUTE, False),
@@ -209,18 +264,21 @@ def test_the_store_knows_the_time(store: Store) -> None:
     assert abs(store.ping() - time.time_ns() // 1_000_000) < 2 * SECOND
 
 
+def _beat(mac: int, offset: int, is_live: bool, metrics: dict[str, float]) -> Heartbeat:
+    # A clock of the same error each time, so that the same heartbeat is received once.
+    late = (-15, 0, 50)[(mac + offset) % 3]
+    return Heartbeat(mac, NOW + offset, NOW + offset + late, is_live, metrics or None)
+
+
 beats = st.lists(
     st.builds(
-        lambda mac, offset, late, metrics: Heartbeat(
-            mac, NOW + offset, NOW + offset + late, late == 0, metrics or None
-        ),
+        _beat,
         st.integers(1, 3),
         st.integers(0, 20),
-        st.sampled_from([0, 0, 50]),
+        st.booleans(),
         st.dictionaries(st.sampled_from(["battery", "load"]), st.floats(-1e6, 1e6), max_size=2),
     ),
     max_size=25,
-    unique_by=lambda beat: (beat.mac, beat.time),
 )
 
 
@@ -231,16 +289,21 @@ beats = st.lists(
 def test_a_store_answers_like_a_dictionary(store: Store, batches: list[list[Heartbeat]]) -> None:
     for mac in (1, 2, 3):
         store.forget(mac)
-    model: dict[tuple[int, int], dict[str, float]] = {}
+    model: dict[tuple[int, int], Heartbeat] = {}
     seen: dict[int, int] = {}
+    seen_live: dict[int, int] = {}
     for batch in batches:
         store.append(batch)
         for beat in batch:
-            model.setdefault((beat.mac, beat.time), {}).update(beat.metrics or {})
+            earlier = model.get(beat[:2], beat)
+            metrics = {**(earlier.metrics or {}), **(beat.metrics or {})} or None
+            model[beat[:2]] = beat._replace(live=earlier.live or beat.live, metrics=metrics)
             seen[beat.mac] = max(seen.get(beat.mac, 0), beat.seen)
-    read = {(beat.mac, beat.time): dict(beat.metrics or {}) for beat in stored(store, 1, 2, 3)}
-    assert read == model
+            if beat.live:
+                seen_live[beat.mac] = max(seen_live.get(beat.mac, 0), beat.seen)
+    assert {beat[:2]: beat for beat in stored(store, 1, 2, 3)} == model
     assert store.last_seen(NOW - DAY) == seen
+    assert store.last_seen(NOW - DAY, [1, 2, 3], live=True) == seen_live
     for mac, buckets in store.history([1, 2, 3], NOW, NOW + 24, 8).items():
         assert [bucket.beats for bucket in buckets] == [
             sum(m == mac and b.start <= t < b.start + 8 for m, t in model) for b in buckets

@@ -1,0 +1,113 @@
+"""Questions to InfluxDB in InfluxQL, which answers them two to four times faster than Flux.
+
+Answers are asked for as JSON. As CSV InfluxDB answers 200 and nothing at all when a statement
+fails, for a bucket that is missing or that the token may not read among others: nothing must never
+be taken for "nobody was heard".
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import msgspec
+import requests
+
+from monitor.model import SECOND
+from monitor.store.interface import StoreUnavailable
+
+_ROWS_A_CHUNK = 10_000
+Value = int | float | str | bool | None
+
+
+class Series(msgspec.Struct, gc=False):
+    """Rows of one answer, those of one series where it was grouped by tags."""
+
+    columns: list[str]
+    values: list[list[Value]]
+    tags: dict[str, str] = {}
+
+
+class _Result(msgspec.Struct, gc=False):
+    series: list[Series] = []
+    error: str | None = None
+    partial: bool = False
+
+
+class _Answer(msgspec.Struct, gc=False):
+    results: list[_Result] = []
+    error: str | None = None
+
+
+_decode = msgspec.json.Decoder(_Answer).decode
+
+
+class Influxql:
+    """A session with one server. Everything raises StoreUnavailable."""
+
+    def __init__(self, url: str, token: str, timeout: int) -> None:
+        """`timeout` in ms."""
+        self._url, self._timeout = f"{url}/query", timeout
+        self._session = requests.Session()
+        # A proxy or .netrc of the environment would hold for the queries and not for the writes.
+        self._session.trust_env = False
+        self._session.headers.update(
+            {"Authorization": f"Token {token}", "Accept": "application/json"}
+        )
+
+    def ask(
+        self, bucket: str, query: str, epoch: str = "ms", timeout: int | None = None
+    ) -> list[Series]:
+        """The whole answer; `timeout` in ms where this question may take longer than others."""
+        with self._asked(bucket, query, {"epoch": epoch}, timeout or self._timeout) as answer:
+            result = _result(answer.content)
+        if result.partial:
+            raise StoreUnavailable("InfluxDB answers only in part")
+        return result.series
+
+    def stream(self, bucket: str, query: str, timeout: int) -> Iterator[Series]:
+        """The answer while it is made, in pieces of some thousand rows."""
+        how = {"epoch": "ms", "chunked": "true", "chunk_size": str(_ROWS_A_CHUNK)}
+        with self._asked(bucket, query, how, timeout) as answer:
+            result = _Result(partial=True)
+            for line in answer.iter_lines(chunk_size=1 << 16):
+                if line:
+                    result = _result(line)
+                    yield from result.series
+        if result.partial:
+            raise StoreUnavailable("InfluxDB broke off its answer")
+
+    @contextmanager
+    def _asked(
+        self, bucket: str, query: str, how: dict[str, str], timeout: int
+    ) -> Iterator[requests.Response]:
+        try:
+            with self._session.post(
+                self._url,
+                params={"db": bucket, **how},
+                data={"q": query},
+                timeout=(self._timeout / SECOND, timeout / SECOND),
+                stream=True,
+            ) as answer:
+                if answer.status_code != requests.codes.ok:
+                    reason = answer.text[:200]
+                    raise StoreUnavailable(f"InfluxDB answers {answer.status_code}: {reason}")
+                yield answer
+        except requests.RequestException as error:
+            raise StoreUnavailable(f"InfluxDB can't be reached: {type(error).__name__}") from error
+
+    def close(self) -> None:
+        """Release connections."""
+        self._session.close()
+
+
+def _result(text: bytes) -> _Result:
+    """That of the one statement asked for."""
+    try:
+        answer = _decode(text)
+    except msgspec.DecodeError as error:
+        raise StoreUnavailable(f"InfluxDB answers what is no answer: {text[:80]!r}") from error
+    result = answer.results[0] if answer.results else _Result()
+    if problem := answer.error or result.error:
+        raise StoreUnavailable(f"InfluxDB answers: {problem[:200]}")
+    if not answer.results:
+        raise StoreUnavailable("InfluxDB gives no answer")
+    return result

@@ -1,0 +1,40 @@
+"""Heartbeats that no store takes, found before one of them spoils the batch it is in."""
+
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+from math import isfinite
+
+from monitor.model import Heartbeat
+
+_METRIC = re.compile(r"[A-Za-z][A-Za-z0-9_]*", re.ASCII)
+
+
+@lru_cache(1_000)
+def check_metric(name: str) -> None:
+    """Raises ValueError for what is not the name of a metric."""
+    if not _METRIC.fullmatch(name):
+        raise ValueError(f"{name[:40]!r} is not the name of a metric")
+
+
+def sift(
+    heartbeats: Sequence[Heartbeat],
+) -> tuple[Sequence[Heartbeat], list[tuple[Heartbeat, str]]]:
+    """What can be stored, in the same order, and what can't, with the reason."""
+    refused = [(beat, fault) for beat in heartbeats if (fault := _fault(beat))]
+    if not refused:
+        return heartbeats, refused
+    return [beat for beat in heartbeats if not _fault(beat)], refused
+
+
+def _fault(beat: Heartbeat) -> str | None:
+    if not beat.metrics:
+        return None
+    try:
+        for name, value in beat.metrics.items():
+            check_metric(name)
+            if not isfinite(value):
+                return f"{name} is not a finite number"
+    except ValueError as error:
+        return str(error)
+    return None

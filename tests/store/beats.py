@@ -1,0 +1,24 @@
+"""Heartbeats for the tests of the stores."""
+
+import time
+
+from monitor.model import DAY, HOUR, Heartbeat
+from monitor.store.interface import Store
+
+NOW = time.time_ns() // 1_000_000 // HOUR * HOUR - DAY
+"""Within the retention, and aligned to the hour."""
+
+
+def live(mac: int, moment: int, **metrics: float) -> Heartbeat:
+    """Not stamped by the sensor."""
+    return Heartbeat(mac, moment, moment, True, metrics or None)
+
+
+def history(mac: int, moment: int, received: int = NOW, **metrics: float) -> Heartbeat:
+    """Sent late."""
+    return Heartbeat(mac, moment, received, False, metrics or None)
+
+
+def stored(store: Store, *macs: int) -> list[Heartbeat]:
+    """All of these sensors around NOW."""
+    return list(store.heartbeats(macs, NOW - 2 * DAY, NOW + DAY))
