@@ -10,17 +10,22 @@ from monitor.store.slots import slot
 _SOURCE = re.compile(r"[A-Za-z0-9_.-]+", re.ASCII)
 
 
-def merged(heartbeats: Iterable[Heartbeat]) -> list[Heartbeat]:
-    """One for each (mac, time): of two in one POST InfluxDB would drop the first."""
-    kept: dict[tuple[int, int], Heartbeat] = {}
+def apart(heartbeats: Iterable[Heartbeat]) -> tuple[list[Heartbeat], list[Heartbeat]]:
+    """The same heartbeats for two POSTs, each (mac, time) once in either.
+
+    Of two points of one moment in one POST InfluxDB drops the first; in a later one it merges.
+    """
+    received: dict[tuple[int, int, bool], int] = {}
+    metrics: dict[tuple[int, int], dict[str, float]] = {}
     for beat in heartbeats:
-        key = beat.mac, beat.time
-        if earlier := kept.get(key):
-            live, received = max((earlier.live, earlier.received), (beat.live, beat.received))
-            metrics = {**(earlier.metrics or {}), **(beat.metrics or {})} or None
-            beat = beat._replace(live=live, received=received, metrics=metrics)
-        kept[key] = beat
-    return list(kept.values())
+        key = beat.mac, beat.time, beat.live
+        received[key] = max(beat.received, received.get(key, 0))
+        metrics.setdefault(key[:2], {}).update(beat.metrics or {})
+    beats = [
+        Heartbeat(mac, time, moment, live, metrics[mac, time] or None)
+        for (mac, time, live), moment in received.items()
+    ]
+    return [beat for beat in beats if beat.live], [beat for beat in beats if not beat.live]
 
 
 def heartbeat_lines(beats: Iterable[Heartbeat]) -> Iterator[str]:

@@ -1,0 +1,246 @@
+"""What only the store in InfluxDB can get wrong."""
+
+import threading
+import time
+import traceback
+import uuid
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from influxdb_client import InfluxDBClient, Permission, PermissionResource
+from influxdb_client.client.write_api import SYNCHRONOUS
+
+from monitor.model import DAY, HOUR, MINUTE, SECOND, Heartbeat, Seen, format_mac
+from monitor.store import packing
+from monitor.store.influxdb import InfluxStore
+from monitor.store.interface import Cursor, Pulse, Store, StoreRejected, StoreUnavailable
+from tests.conftest import RETENTION, influx_store
+from tests.influxd.server import Access, InfluxdServer
+from tests.store.beats import NOW, history, live, stored
+
+NANOSECONDS = 1_000_000
+QUESTIONS: dict[str, Callable[[Store], object]] = {
+    "last_seen": lambda store: store.last_seen(NOW),
+    "last_seen of some": lambda store: store.last_seen(NOW, [1, 2]),
+    "history": lambda store: store.history([1], NOW, NOW + 1, 1),
+    "heartbeats": lambda store: stored(store, 1),
+    "coverage": lambda store: store.coverage(NOW, NOW + 1),
+    "arrivals": lambda store: store.arrivals(Cursor(NOW * NANOSECONDS)),
+    "metric_names": lambda store: store.metric_names(),
+}
+STATEMENTS: dict[str, Callable[[Store], None]] = {
+    "append": lambda store: store.append([live(1, NOW + 50)]),
+    "announce": lambda store: store.announce("a", NOW, [Seen(1, NOW, True)]),
+    "pulse": lambda store: store.pulse(Pulse("a", NOW, NOW, False)),
+}
+CHORES: dict[str, Callable[[Store], object]] = {
+    "forget": lambda store: store.forget(1),
+    "ping": lambda store: store.ping(),
+    "migrate": lambda store: store.migrate(),
+    "arrivals of now": lambda store: store.arrivals(None),
+}
+
+
+class Fixture:
+    """A store on buckets of its own, and the client library as others would use it."""
+
+    def __init__(self, access: Access) -> None:
+        self.access = access
+        self.beats, self.log = (f"{name}-{uuid.uuid4().hex[:12]}" for name in ("beats", "arrivals"))
+        self.store = self.with_token(access.token)
+        self.client = InfluxDBClient(access.url, access.token, org=access.org)
+
+    def with_token(self, token: str) -> InfluxStore:
+        url, org = self.access.url, self.access.org
+        return InfluxStore(url, org, token, self.beats, self.log, RETENTION)
+
+    def write(self, bucket: str, line: str, precision: str = "ms") -> None:
+        writer = self.client.write_api(write_options=SYNCHRONOUS)
+        writer.write(bucket, record=line, write_precision=precision)
+
+    def flux(self, query: str) -> list[dict[str, object]]:
+        tables = self.client.query_api().query(f'from(bucket: "{self.beats}") |> {query}')
+        return [dict(record.values) for table in tables for record in table.records]
+
+
+@pytest.fixture
+def here(influxdb: Access) -> Iterator[Fixture]:
+    made = Fixture(influxdb)
+    made.store.migrate()
+    yield made
+    made.store.close()
+    made.client.close()
+
+
+def test_rows_that_influxdb_refuses_are_named_and_all_others_kept(here: Fixture) -> None:
+    here.write(here.beats, f'heartbeat,mac=02:00:00:00:00:00 m_text="word" {NOW}')
+    beats = [live(mac, NOW + mac, load=1.0) for mac in range(300)]
+    bad = {
+        7: live(7, NOW + 7, text=1.0),
+        8: live(8, NOW + 8, text=2.0),
+        150: history(150, NOW - RETENTION - 30 * DAY),
+        299: live(299, 10**17),
+    }
+    for place, beat in bad.items():
+        beats[place] = beat
+    with pytest.raises(StoreRejected) as caught:
+        here.store.append(beats)
+    reasons = {beat.mac: reason for beat, reason in caught.value.refused}
+    assert sorted(reasons) == sorted(bad)
+    for mac, said in {7: "conflict", 150: "retention", 299: "400"}.items():
+        assert said in reasons[mac]
+    kept = [beat for beat in beats if beat.mac not in bad]
+    assert stored(here.store, *range(300)) == kept
+
+
+def test_a_batch_that_is_refused_as_a_whole_is_not_halved_down_to_its_rows(
+    here: Fixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    posts: list[str] = []
+    write = here.store._write
+
+    def counted(bucket: str, lines: list[str], precision: Any) -> None:
+        posts.append(bucket)
+        write(bucket, lines, precision)
+
+    monkeypatch.setattr(here.store, "_write", counted)
+    too_old = [history(mac, NOW - RETENTION - 30 * DAY) for mac in range(5_000)]
+    with pytest.raises(StoreRejected, match="5000 heartbeats refused"):
+        here.store.append(too_old)
+    assert posts == [here.beats]
+
+
+def test_a_missing_bucket_is_an_error_and_not_silence(influxdb: Access) -> None:
+    store = Fixture(influxdb).store
+    for name, ask in QUESTIONS.items():
+        with pytest.raises(StoreUnavailable, match="database not found"):
+            pytest.fail(f"{name} is answered {ask(store)!r}")
+    for tell in STATEMENTS.values():
+        with pytest.raises(StoreUnavailable, match="404"):
+            tell(store)
+
+
+def test_a_token_that_may_only_write_is_an_error_and_not_silence(here: Fixture) -> None:
+    here.store.append([live(1, NOW)])
+    org = here.client.organizations_api().find_organizations(org=here.access.org)[0].id
+    buckets = PermissionResource(type="buckets", org_id=org)
+    authorization = here.client.authorizations_api().create_authorization(
+        org_id=org, permissions=[Permission("write", buckets)]
+    )
+    writer = here.with_token(authorization.token)
+    writer.append([live(2, NOW)])
+    for name, ask in QUESTIONS.items():
+        with pytest.raises(StoreUnavailable):
+            pytest.fail(f"{name} is answered {ask(writer)!r}")
+    assert here.store.last_seen(NOW) == {1: NOW, 2: NOW}
+
+
+def test_no_error_shows_the_token(here: Fixture) -> None:
+    wrong = "wrong" + uuid.uuid4().hex
+    store = here.with_token(wrong)
+    for ask in (QUESTIONS | STATEMENTS | CHORES).values():
+        with pytest.raises(StoreUnavailable, match="401") as caught:
+            ask(store)
+        assert wrong not in "".join(traceback.format_exception(caught.value))
+    with pytest.raises(ValueError, match="a header can't carry") as unfit:
+        here.with_token(wrong + "\n")
+    assert wrong not in "".join(traceback.format_exception(unfit.value))
+
+
+def test_an_arrival_that_becomes_visible_late_is_read_and_read_once(here: Fixture) -> None:
+    cursor = here.store.arrivals(None).cursor
+    here.store.announce("quick", NOW, [Seen(1, NOW, True)])
+    first = here.store.arrivals(cursor)
+    assert [seen.mac for seen in first.seen] == [1]
+    (beats,) = packing.parts([Seen(2, NOW, True)])
+    late = first.cursor.position - 10 * SECOND * NANOSECONDS
+    here.write(here.log, f'arrival,source=slow,part=0 until={NOW}i,beats="{beats}" {late}', "ns")
+    second = here.store.arrivals(first.cursor)
+    assert (second.seen, second.watermarks) == ([Seen(2, NOW, True)], {"slow": NOW})
+    assert second.cursor.position == first.cursor.position
+    assert here.store.arrivals(second.cursor).seen == []
+
+
+def test_the_schema_can_be_read_as_documented(here: Fixture) -> None:
+    stamped = Heartbeat(2, NOW - HOUR, NOW, True, None)
+    here.store.append([live(1, NOW, battery=3.0), history(1, NOW - MINUTE, NOW), stamped])
+    here.store.pulse(Pulse("a", NOW - MINUTE, NOW + MINUTE, False))
+    rows = here.flux(
+        "range(start: 0) |> filter(fn: (r) => r._measurement == "
+        '"heartbeat" or r._measurement == "stamped" or r._measurement == "pulse")'
+    )
+    told = {
+        (row["_measurement"], row.get("mac") or row.get("source"), row["_field"], row["_value"])
+        for row in rows
+    }
+    first, second = format_mac(1), format_mac(2)
+    assert told == {
+        ("heartbeat", first, "received", NOW),
+        ("heartbeat", first, "m_battery", 3.0),
+        ("heartbeat", first, "repaired", NOW),
+        ("heartbeat", second, "received", NOW),
+        ("stamped", second, "stamp", NOW - HOUR),
+        ("pulse", "a", "from", NOW - MINUTE),
+        ("pulse", "a", "until", NOW + MINUTE),
+        ("pulse", "a", "closing", False),
+    }
+    times = {
+        (row["_measurement"], row["_field"]): round(row["_time"].timestamp() * SECOND)  # type: ignore[attr-defined]
+        for row in rows
+    }
+    assert times["heartbeat", "repaired"] == NOW - MINUTE
+    assert times["stamped", "stamp"] == times["pulse", "from"] == NOW
+
+
+def test_points_of_others_in_the_bucket_do_no_harm(here: Fixture) -> None:
+    here.write(here.beats, f"heartbeat,mac={format_mac(1)} m_load=1 {NOW}")
+    here.write(here.beats, f"weather,place=here temperature=1 {NOW}")
+    here.store.append([live(1, NOW + 1)])
+    assert stored(here.store, 1) == [live(1, NOW + 1)]
+    assert here.store.last_seen(NOW) == {1: NOW + 1}
+
+
+def test_several_processes_provision_at_once_and_retention_is_brought_up_to_date(
+    influxdb: Access,
+) -> None:
+    made = Fixture(influxdb)
+    failures: list[BaseException] = []
+
+    def migrate() -> None:
+        try:
+            made.with_token(influxdb.token).migrate()
+        except BaseException as error:  # noqa: BLE001 told by the test's own thread
+            failures.append(error)
+
+    threads = [threading.Thread(target=migrate) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    shorter = InfluxStore(*influxdb, made.beats, made.log, 7 * DAY)
+    shorter.migrate()
+    kept = {}
+    for name in (made.beats, made.log):
+        bucket = made.client.buckets_api().find_bucket_by_name(name)
+        kept[name] = [rule.every_seconds for rule in bucket.retention_rules]
+    assert kept == {made.beats: [7 * DAY // SECOND], made.log: [DAY // SECOND]}
+
+
+def test_a_killed_influxdb_is_unavailable_and_then_goes_on(influxd: InfluxdServer) -> None:
+    store = influx_store(influxd.access)
+    for part in range(20):
+        store.append([live(mac, NOW + part, load=0.5) for mac in range(10_000)])
+    reading = store.heartbeats(range(10_000), NOW, NOW + DAY)
+    next(reading)
+    influxd.kill()
+    with pytest.raises(StoreUnavailable):
+        pytest.fail(f"a broken-off answer of {sum(1 for _ in reading)} passed for a whole one")
+    for ask in (QUESTIONS | STATEMENTS | CHORES).values():
+        with pytest.raises(StoreUnavailable):
+            ask(store)
+    influxd.start()
+    store.append([live(1, NOW + 50)])
+    assert store.last_seen(NOW, [1, 2]) == {1: NOW + 50, 2: NOW + 19}
+    assert abs(store.ping() - time.time_ns() // NANOSECONDS) < 2 * SECOND
