@@ -5,14 +5,13 @@ import tempfile
 import uuid
 from pathlib import Path
 
-from monitor.store.influxdb import InfluxStore
-
 from monitor.model import DAY
-from tests.bench import batch, single, sweep
+from monitor.store.influxdb import InfluxStore
+from tests.bench import batch, decision, single, sweep
 from tests.bench.table import Row, show
 from tests.influxd.server import Access, InfluxdServer, external_influxd, find_influxd
 
-BENCHES = ("single", "batch", "sweep", "million")
+BENCHES = ("single", "batch", "sweep", "decision", "million")
 
 
 def _store(access: Access) -> InfluxStore:
@@ -26,15 +25,19 @@ def _store(access: Access) -> InfluxStore:
 
 def _run(bench: str, directory: Path, access: Access | None) -> list[Row]:
     directory.mkdir()
-    if access is None:
-        return single.rows(directory) if bench == "single" else []
-    environment = {
-        "INFLUXDB_V2_URL": access.url,
-        "INFLUXDB_V2_ORG": access.org,
-        "INFLUXDB_V2_TOKEN": access.token,
-    }
+    environment = {}
+    if access:
+        environment = {
+            "INFLUXDB_V2_URL": access.url,
+            "INFLUXDB_V2_ORG": access.org,
+            "INFLUXDB_V2_TOKEN": access.token,
+        }
     if bench == "single":
         return single.rows(directory, **environment)
+    if bench == "decision":
+        return decision.rows(directory, **environment)
+    if access is None:
+        return []
     if bench == "batch":
         return batch.rows(directory, access, "heartbeats", **environment)
     return sweep.rows(directory, _store(access), 100_000 if bench == "sweep" else 1_000_000)
@@ -43,7 +46,7 @@ def _run(bench: str, directory: Path, access: Access | None) -> list[Row]:
 def main() -> None:
     """Prints one table; without an influxd only what does not need it."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
-    parser.add_argument("bench", nargs="*", choices=BENCHES, default=list(BENCHES[:3]))
+    parser.add_argument("bench", nargs="*", choices=BENCHES, default=list(BENCHES[:4]))
     chosen = parser.parse_args().bench
     found, binary, rows = external_influxd(), find_influxd(), []
     with tempfile.TemporaryDirectory() as name:

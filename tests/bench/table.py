@@ -25,7 +25,7 @@ class Row:
         if self.least_ratio is not None:
             met, text = self.ratio >= self.least_ratio, f"ratio >= {self.least_ratio:.2f}"
         elif self.most is not None:
-            met, text = median(self.measured) <= self.most, f"<= {self.most:g} {self.unit}"
+            met, text = max(self.measured) <= self.most, f"<= {self.most:g} {self.unit}"
         else:
             return ""
         return f"{text} {'met' if met else 'MISSED'}"

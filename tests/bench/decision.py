@@ -1,0 +1,37 @@
+"""How long after its deadline an outage is decided, with the sweep's usual interval."""
+
+import time
+from pathlib import Path
+
+from sqlalchemy import select
+
+from monitor.model import SECOND, format_mac
+from monitor.state.database import open_state, reading
+from monitor.state.tables import incident
+from tests.bench.table import Row
+from tests.service import Service
+from tests.waiting import eventually
+
+SENSORS, THRESHOLD, INTERVAL = 60, 8, 5
+LONGEST = INTERVAL + 1.5
+"""One interval, the second in which a pulse tells how far the store has come, and one sweep."""
+
+
+def rows(directory: Path, **environment: object) -> list[Row]:
+    """Sensors that report once, spread over an interval; measured against the interval."""
+    url = f"sqlite:///{directory / 'data' / 'state.sqlite'}"
+    with Service(directory, MONITOR_STALENESS_THRESHOLD=THRESHOLD, **environment) as service:
+        service.ready()
+        for number in range(SENSORS):
+            service.beat(format_mac(0x020000000000 + number))
+            time.sleep(INTERVAL / SENSORS)
+        engine = open_state(url)
+
+        def decided() -> list[float]:
+            query = select(incident.c.opened_at - incident.c.last_seen)
+            with reading(engine) as connection:
+                return [row / SECOND - THRESHOLD for row in connection.scalars(query)]
+
+        late = eventually(lambda: len(decided()) == SENSORS and decided(), THRESHOLD + 30)
+    what = "decision after the deadline passed (all outages)"
+    return [Row(what, "s", late, [INTERVAL], most=LONGEST)]
