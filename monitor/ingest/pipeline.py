@@ -9,7 +9,7 @@ from monitor.ingest.backlog import Backlog, SegmentReader
 from monitor.ingest.deadletters import DeadLetters
 from monitor.ingest.listening import Listening
 from monitor.ingest.status import ShipperStats
-from monitor.model import HOUR, MINUTE, SECOND, Heartbeat, Seen
+from monitor.model import MINUTE, SECOND, Heartbeat, Seen
 from monitor.state.database import StateUnavailable
 from monitor.store.interface import Pulse, Store, StoreRejected
 
@@ -21,6 +21,8 @@ _MARGIN = 5
 
 _PULSE_EVERY = 1 * SECOND
 _CLOCK_CHECK_EVERY = 10 * SECOND
+_EXPIRE_EVERY = 5 * MINUTE
+"""Often and little: meanwhile nothing is shipped and no pulse is said."""
 _CLOCK_TOLERANCE = 2 * SECOND
 
 log = logging.getLogger(__name__)
@@ -177,7 +179,7 @@ class Pipeline:
         if not 0 <= now - self._checked_at < _CLOCK_CHECK_EVERY:
             self.clock_offset = self._store.ping() - self._clock.now()
             self._checked_at = now
-        if not 0 <= now - self._expired_at < HOUR:
+        if not 0 <= now - self._expired_at < _EXPIRE_EVERY:
             self._store.expire(now)
             self._expired_at = now
 

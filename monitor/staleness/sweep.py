@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Engine
 from monitor.incidents import service
 from monitor.incidents.machine import Event
 from monitor.incidents.service import Alerting, Closing, Opening
-from monitor.model import DAY, HOUR
+from monitor.model import DAY, MINUTE
 from monitor.staleness.blindness import Advance, Listening, Source, Span, Window, advance
 from monitor.staleness.deadlines import Deadlines
 from monitor.staleness.last_seen import LastSeen
@@ -29,8 +29,8 @@ from monitor.store.interface import Store
 
 logger = logging.getLogger(__name__)
 
-_LOG_KEPT = 23 * HOUR
-"""The store's arrival log holds a day; a place in it older than this may be gone."""
+_READ_ON_WITHIN = 10 * MINUTE
+"""After a longer pause asking the store anew costs less than reading all that arrived since."""
 
 _BLINDNESS_KEPT = 30 * DAY
 
@@ -114,8 +114,8 @@ class Sweep:
 
     @staticmethod
     def _log_position(progress: Progress, now: int) -> int | None:
-        """Where the last committed sweep ended in the arrival log; None if that is gone by now."""
-        return progress.arrival_position if now - progress.swept_at < _LOG_KEPT else None
+        """Where the last committed sweep ended in the arrival log; None if that is long ago."""
+        return progress.arrival_position if now - progress.swept_at < _READ_ON_WITHIN else None
 
     def _read_state(self, now: int) -> tuple[Progress, dict[str, Source], list[Window]]:
         with reading(self._engine) as connection:
@@ -140,10 +140,10 @@ class Sweep:
         if not self._view.filled:
             position = self._log_position(progress, now)
             oldest = now - self._options.retention
-            recent = oldest if position is None else now - self._registry.longest_threshold
+            recent = max(oldest, progress.swept_at - self._registry.longest_threshold)
             self._view.fill(recent, oldest, self._registry.sensors.keys(), position)
             if position is None:
-                self._note_strangers(oldest)
+                self._note_strangers(recent)
         for mac, time, live in self._view.refresh(now):
             if self._registry.is_news(mac, time, live):
                 first, was_live = self._heard.get(mac, (time, False))
@@ -153,7 +153,7 @@ class Sweep:
                 self._deadlines = None
 
     def _note_strangers(self, since: int) -> None:
-        """Sensors in the store that the state does not know: a new state on an old store."""
+        """Sensors that were heard and that the state does not know, or not as live."""
         times, is_news = self._view.times, self._registry.is_news
         strangers = [mac for mac, time in times.items() if is_news(mac, time, True)]
         live = self._store.last_seen(since, strangers, live=True) if strangers else {}

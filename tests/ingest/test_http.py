@@ -1,0 +1,248 @@
+import contextlib
+import gzip
+import json
+from collections.abc import Iterator
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from werkzeug.test import Client, TestResponse
+
+from monitor.clock import Clock
+from monitor.ingest.http import Door, Limits
+from monitor.ingest.registry import Changes, Registry
+from monitor.ingest.spool import Spool
+from monitor.model import DAY, MINUTE, format_time, parse_time
+from monitor.state.database import StateUnavailable
+from monitor.state.tokens import digest
+
+MAC = "02:00:00:00:00:0a"
+LIMITS = Limits(retention=90 * DAY, body=100_000, batch_rows=12_000, rate_per_sensor=2)
+
+
+def pages(_environ: dict[str, Any], start_response: Any) -> list[bytes]:
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [b"a page"]
+
+
+class Front:
+    """A door before a real spool, and what the state says, as the test sets it."""
+
+    def __init__(self, directory: Path, spool_limit: int = 10**9, max_sensors: int = 3) -> None:
+        self.tokens: frozenset[bytes] | None = frozenset()
+        self.known: list[tuple[int, int | None, bool]] = []
+        self.spool = Spool(directory / "spool", Clock(), spool_limit, always_sync=False)
+        self.registry = Registry(self._load, 10 * MINUTE, "", max_sensors)
+        self.refresh()
+        self.client = Client(Door(self.spool, self.registry, LIMITS, Clock(), ["localhost"], pages))
+
+    def _load(self, version: int) -> Changes:
+        if self.tokens is None:
+            raise StateUnavailable("as told")
+        return Changes(version + 1, True, self.known, bool(self.tokens), self.tokens, ())
+
+    def refresh(self) -> None:
+        """As the thread does every other second."""
+        with contextlib.suppress(StateUnavailable):
+            self.registry.refresh()
+
+    def post(self, path: str = "/heartbeat", **options: Any) -> TestResponse:
+        options.setdefault("content_type", "application/json")
+        return self.client.post(path, **options)
+
+    def beat(self, **fields: Any) -> TestResponse:
+        return self.post(json={"mac_address": MAC, **fields})
+
+
+@pytest.fixture
+def front(tmp_path: Path) -> Iterator[Front]:
+    front = Front(tmp_path)
+    yield front
+    front.spool.close()
+
+
+def problem(response: TestResponse, status: HTTPStatus, field: str | None = None) -> str:
+    assert response.status_code == status, response.text
+    assert response.content_type == "application/problem+json"
+    document = json.loads(response.text)
+    assert document["status"] == status
+    assert document.get("field") == field
+    return str(document["detail"])
+
+
+def test_a_heartbeat_is_answered_with_what_is_stored(front: Front) -> None:
+    front.known = [(0x02000000000A, 90_000, False)]
+    front.refresh()
+    reply = json.loads(front.beat().text)
+    assert reply["mac_address"] == MAC
+    assert reply["time"] == reply["server_time"]
+    assert reply["threshold_seconds"] == 90
+    assert "skew_seconds" not in reply
+
+
+def test_a_stamped_heartbeat_learns_its_skew(front: Front) -> None:
+    stamp = Clock().now() - 5_000
+    reply = json.loads(front.beat(time=format_time(stamp)).text)
+    assert parse_time(reply["time"]) == stamp
+    assert -7 < reply["skew_seconds"] <= -5
+
+
+def test_a_get_says_the_same_and_is_not_kept_by_caches(front: Front) -> None:
+    response = front.client.get("/heartbeat?mac_address=0200.0000.000A&battery=3.1")
+    assert json.loads(response.text)["mac_address"] == MAC
+    assert response.headers["Cache-Control"] == "no-store"
+
+
+def test_a_get_from_a_page_of_another_site_is_refused(front: Front) -> None:
+    for site, status in (("cross-site", 403), ("same-site", 403), ("same-origin", 200)):
+        response = front.client.get(
+            f"/heartbeat?mac_address={MAC}", headers={"Sec-Fetch-Site": site}
+        )
+        assert response.status_code == status
+
+
+def test_ten_thousand_rows_in_one_request_zipped_or_not(front: Front, tmp_path: Path) -> None:
+    front.spool.close()
+    front = Front(tmp_path, max_sensors=20_000)
+    rows = [{"mac_address": f"{n:012x}"} for n in range(10_000)]
+    lines = "\n".join(map(json.dumps, rows)).encode()
+    zipped = front.post(
+        "/heartbeats",
+        data=gzip.compress(json.dumps(rows[:3_000]).encode()),
+        headers={"Content-Encoding": "gzip"},
+    )
+    assert json.loads(zipped.text)["accepted"] == 3_000
+    half = front.post(
+        "/heartbeats", data=lines[: len(lines) // 5], content_type="application/x-ndjson"
+    )
+    assert json.loads(half.text)["rejected_count"] <= 1
+    front.spool.close()
+
+
+def test_bad_rows_are_named_and_good_ones_kept(front: Front) -> None:
+    reply = json.loads(front.post("/heartbeats", json=[{"mac_address": MAC}, {}, 5]).text)
+    assert reply["accepted"] == 1
+    assert [(row["row"], row["field"]) for row in reply["rejected"]] == [
+        (1, "mac_address"),
+        (2, None),
+    ]
+    assert "no row" in problem(front.post("/heartbeats", json=[{}]), HTTPStatus.BAD_REQUEST)
+
+
+def test_a_token_is_required_once_one_was_made(front: Front) -> None:
+    front.tokens = frozenset({digest("right")})
+    front.refresh()
+    detail = problem(front.beat(), HTTPStatus.UNAUTHORIZED, "Authorization")
+    assert "monitor token" in detail
+    for header, status in (("Bearer right", 200), ("Bearer wrong", 401), ("Basic right", 401)):
+        response = front.post(json={"mac_address": MAC}, headers={"Authorization": header})
+        assert response.status_code == status
+    for name in ("token", "access_token"):
+        response = front.client.get(f"/heartbeat?mac_address={MAC}&{name}=right")
+        problem(response, HTTPStatus.BAD_REQUEST, name)
+
+
+def test_nothing_is_taken_while_nobody_knows_the_tokens(tmp_path: Path) -> None:
+    class Unknowing(Front):
+        def _load(self, version: int) -> Changes:
+            raise StateUnavailable("as told")
+
+    front = Unknowing(tmp_path)
+    response = front.beat()
+    problem(response, HTTPStatus.SERVICE_UNAVAILABLE)
+    assert response.headers["Retry-After"]
+    front.spool.close()
+
+
+def test_the_copy_serves_on_when_the_state_is_away(front: Front) -> None:
+    front.tokens = frozenset({digest("right")})
+    front.refresh()
+    front.tokens = None
+    front.refresh()
+    header = {"Authorization": "Bearer right"}
+    assert front.post(json={"mac_address": MAC}, headers=header).status_code == 200
+
+
+def test_a_new_sensor_beyond_the_ceiling_is_refused_and_known_ones_are_not(front: Front) -> None:
+    for n in range(3):
+        assert front.beat(mac_address=f"02000000000{n}").status_code == 200
+    problem(front.beat(), HTTPStatus.FORBIDDEN, "mac_address")
+    assert front.beat(mac_address="020000000002").status_code == 200
+
+
+def test_a_sensor_that_reports_too_fast_is_told_when_to_come_back(front: Front) -> None:
+    responses = [front.beat() for _ in range(45)]
+    limited = [response for response in responses if response.status_code == 429]
+    assert limited
+    assert 1 <= int(limited[0].headers["Retry-After"]) <= 10
+    assert front.beat(mac_address="020000000001").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("options", "status", "field"),
+    [
+        ({"data": "x", "content_type": "text/plain"}, 415, "Content-Type"),
+        ({"data": "{"}, 400, None),
+        ({"data": ""}, 400, None),
+        ({"json": {"mac_address": "x"}}, 400, "mac_address"),
+        ({"data": b"1" * 100_001}, 413, None),
+        ({"data": gzip.compress(b" " * 10**7), "headers": {"Content-Encoding": "gzip"}}, 413, None),
+        ({"data": b"xx", "headers": {"Content-Encoding": "gzip"}}, 400, None),
+        ({"data": b"xx", "headers": {"Content-Encoding": "br"}}, 415, None),
+        ({"json": {}, "base_url": "http://evil.example"}, 421, "Host"),
+    ],
+)
+def test_bad_requests_get_their_status(
+    front: Front, options: dict[str, Any], status: int, field: str | None
+) -> None:
+    problem(front.post(**options), HTTPStatus(status), field)
+
+
+def test_other_methods_are_told_what_is_allowed(front: Front) -> None:
+    assert front.client.delete("/heartbeat").headers["Allow"] == "GET, POST"
+    assert front.client.get("/heartbeats").headers["Allow"] == "POST"
+
+
+def test_every_other_path_is_handed_on(front: Front) -> None:
+    assert front.client.get("/").text == "a page"
+
+
+def test_a_spool_without_room_refuses_with_a_time_to_come_back(tmp_path: Path) -> None:
+    front = Front(tmp_path, spool_limit=600)
+    statuses = [front.beat(battery=n) for n in range(15)]
+    full = statuses[-1]
+    problem(full, HTTPStatus.SERVICE_UNAVAILABLE)
+    assert full.headers["Retry-After"]
+    front.spool.close()
+
+
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    path=st.sampled_from(["/heartbeat", "/heartbeats"]),
+    method=st.sampled_from(["GET", "POST", "PUT"]),
+    data=st.binary(max_size=200),
+    kind=st.sampled_from(["application/json", "application/x-ndjson", "", "text/plain"]),
+    encoding=st.sampled_from(["", "gzip", "identity", "x"]),
+    query=st.text(st.characters(codec="ascii", exclude_characters="#?"), max_size=40),
+    authorization=st.text(st.characters(codec="latin-1", exclude_categories=["Cc"]), max_size=20),
+)
+def test_no_request_makes_a_500(
+    front: Front,
+    path: str,
+    method: str,
+    data: bytes,
+    kind: str,
+    encoding: str,
+    query: str,
+    authorization: str,
+) -> None:
+    headers = {"Content-Encoding": encoding, "Authorization": authorization}
+    response = front.client.open(
+        path, method=method, data=data, content_type=kind, headers=headers, query_string=query
+    )
+    assert response.status_code < 500
