@@ -1,0 +1,229 @@
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from monitor.clock import Clock
+from monitor.ingest.parse import Report
+from monitor.ingest.pipeline import Pipeline
+from monitor.ingest.segments import HEADER_SIZE, SUFFIX
+from monitor.ingest.spool import Spool, SpoolUnavailable
+from monitor.model import DAY, MINUTE, Heartbeat
+from monitor.store.interface import Pulse, StoreRejected, StoreUnavailable
+from monitor.store.sqlite import SqliteStore
+from tests.waiting import eventually
+
+
+class TestedStore(SqliteStore):
+    """A real store that can be away, or refuse some heartbeats."""
+
+    __test__ = False
+    away: set[str]
+    refused: set[int]
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, DAY, writable=True)
+        self.away, self.refused = set(), set()
+
+    def append(self, heartbeats: Sequence[Heartbeat]) -> None:
+        """As told, and as it is."""
+        self._here("append")
+        super().append([beat for beat in heartbeats if beat.mac not in self.refused])
+        refused = [(beat, "as told") for beat in heartbeats if beat.mac in self.refused]
+        if refused:
+            raise StoreRejected(refused)
+
+    def announce(self, *arguments: Any) -> None:
+        """As told, and as it is."""
+        self._here("announce")
+        super().announce(*arguments)
+
+    def pulse(self, pulse: Pulse) -> None:
+        """As told, and as it is."""
+        self._here("pulse")
+        super().pulse(pulse)
+
+    def _here(self, name: str) -> None:
+        if name in self.away:
+            raise StoreUnavailable("as told")
+
+
+class Line:
+    """A worker's spool, a pipeline and its store."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.store = TestedStore(directory / "beats.sqlite")
+        self.store.migrate()
+        self.spool = self.new_spool()
+        self.noted: set[str] = set()
+        self.pipeline = self.new_pipeline()
+
+    def new_spool(self, limit: int = 10**9) -> Spool:
+        return Spool(self.directory / "spool", Clock(), limit, always_sync=False)
+
+    def new_pipeline(self) -> Pipeline:
+        return Pipeline(self.directory, "here", self.store, Clock(), self.noted.update)
+
+    def ship(self) -> None:
+        """All that is there, and a pulse that says so."""
+        until = Clock().now()
+        while self.pipeline.step():
+            pass
+        eventually(lambda: self.pulsed() > until)
+
+    def step_and_pulse(self) -> None:
+        """One step, and a pulse though it may not be time for one."""
+        self.pipeline.step()
+        eventually(lambda: self.pulsed() >= Clock().now() - 100)
+
+    def pulsed(self) -> int:
+        """How far the store was told that all is in it; says a pulse."""
+        self.pipeline.observe()
+        self.pipeline.pulse()
+        return max((pulse.until for pulse in self.covered()), default=0)
+
+    def stored(self) -> list[Heartbeat]:
+        return list(self.store.heartbeats(range(100), 0, 1 << 50))
+
+    def covered(self) -> list[Pulse]:
+        return self.store.coverage(0, 1 << 50)
+
+
+@pytest.fixture
+def line(tmp_path: Path) -> Iterator[Line]:
+    line = Line(tmp_path)
+    yield line
+    line.pipeline.close()
+    line.spool.close()
+    line.store.close()
+
+
+def beat(mac: int, **metrics: float) -> list[Report]:
+    return [Report(mac, None, True, metrics or None)]
+
+
+def test_what_was_spooled_is_stored_and_announced_and_its_metrics_noted(line: Line) -> None:
+    cursor = line.store.arrivals(None).cursor
+    times = [line.spool.append(beat(mac, battery=3.0)) for mac in (1, 2)]
+    line.ship()
+    assert [(b.mac, b.time, b.live) for b in line.stored()] == [
+        (1, times[0], True),
+        (2, times[1], True),
+    ]
+    assert sorted(line.store.arrivals(cursor).seen) == [(1, times[0], True), (2, times[1], True)]
+    assert line.noted == {"battery"}
+
+
+@pytest.mark.parametrize("step", ["append", "announce", "pulse"])
+def test_an_absent_store_loses_nothing_and_nothing_is_counted_twice(line: Line, step: str) -> None:
+    line.ship()
+    line.store.away = {step}
+    expected = []
+    for mac in range(3):
+        expected.append(line.spool.append(beat(mac)))
+        with pytest.raises(StoreUnavailable):
+            line.step_and_pulse()
+    line.store.away = set()
+    line.ship()
+    assert [b.time for b in line.stored()] == expected
+
+
+def test_no_pulse_claims_what_is_not_stored(line: Line) -> None:
+    line.ship()
+    received = line.spool.append(beat(1))
+    line.store.away = {"append"}
+    with pytest.raises(StoreUnavailable):
+        line.pipeline.step()
+    assert line.pulsed() < received
+
+
+def test_a_refused_row_becomes_a_dead_letter_and_the_rest_is_stored(line: Line) -> None:
+    line.store.refused = {2}
+    for mac in (1, 2, 3):
+        line.spool.append(beat(mac))
+    line.ship()
+    assert [b.mac for b in line.stored()] == [1, 3]
+    (letter,) = (line.directory / "dead-letters.ndjson").read_text().splitlines()
+    assert json.loads(letter)["mac_address"] == "00:00:00:00:00:02"
+    assert json.loads(letter)["reason"] == "as told"
+    line.ship()
+    assert len((line.directory / "dead-letters.ndjson").read_text().splitlines()) == 1
+
+
+def test_a_new_shipper_goes_on_where_the_last_one_left_off(line: Line) -> None:
+    line.spool.append(beat(1))
+    line.ship()
+    line.pipeline.close()
+    line.store.forget(1)
+    line.spool.append(beat(2))
+    line.pipeline = line.new_pipeline()
+    line.ship()
+    assert [b.mac for b in line.stored()] == [2]
+
+
+def test_history_in_a_batch_is_not_live_and_moves_no_arrival_into_now(line: Line) -> None:
+    cursor = line.store.arrivals(None).cursor
+    old = Clock().now() - 5 * MINUTE
+    line.spool.append([Report(1, old, False, None), Report(2, old, True, None)])
+    line.ship()
+    seen = {s.mac: s for s in line.store.arrivals(cursor).seen}
+    assert (seen[1].time, seen[1].live) == (old, False)
+    assert seen[2].live
+    assert seen[2].time > old
+
+
+def test_listening_is_unbroken_while_a_worker_lives(line: Line) -> None:
+    line.ship()
+    line.ship()
+    line.ship()
+    assert len({pulse.start for pulse in line.covered()}) == 1
+
+
+def test_a_refusal_is_left_out_of_the_pulses(line: Line) -> None:
+    line.ship()
+    line.spool.refuse()
+    before = line.pulsed()
+    again = line.spool.append(beat(1))
+    line.ship()
+    starts = sorted({pulse.start for pulse in line.covered()})
+    assert len(starts) == 2
+    assert before < starts[1]
+    assert starts[1] <= again + 1
+
+
+def test_a_clean_end_says_farewell_and_leaves_no_segment(line: Line) -> None:
+    line.spool.append(beat(1))
+    line.ship()
+    line.spool.close()
+    while line.pipeline.step():
+        pass
+    line.pipeline.farewell()
+    assert max(line.covered(), key=lambda pulse: pulse.until).closing
+    assert list((line.directory / "spool").glob("*" + SUFFIX)) == []
+    line.spool = line.new_spool()
+
+
+def test_a_spool_at_its_limit_refuses_and_takes_in_again_once_it_was_shipped(line: Line) -> None:
+    line.ship()
+    line.spool.close()
+    line.spool = line.new_spool(limit=2 * HEADER_SIZE)
+
+    def refused() -> bool:
+        try:
+            line.spool.append(beat(1))
+        except SpoolUnavailable:
+            return True
+        return False
+
+    eventually(refused)
+
+    def accepted() -> bool:
+        line.pipeline.step()
+        return not refused()
+
+    eventually(accepted)
+    line.ship()
+    assert len({pulse.start for pulse in line.covered()}) >= 2

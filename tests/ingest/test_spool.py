@@ -1,0 +1,177 @@
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from monitor.clock import Clock
+from monitor.ingest.backlog import Backlog
+from monitor.ingest.parse import Report
+from monitor.ingest.segments import HEADER_SIZE, SUFFIX
+from monitor.ingest.spool import Spool
+
+
+def report(mac: int, **metrics: float) -> Report:
+    return Report(mac, None, True, metrics or None)
+
+
+@pytest.fixture
+def spool(tmp_path: Path) -> Iterator[Spool]:
+    spool = Spool(tmp_path, Clock(), 10**9, always_sync=False)
+    yield spool
+    spool.close()
+
+
+def read(directory: Path) -> list[tuple[int, int]]:
+    """(received, mac) of all that a shipper would find."""
+    backlog = Backlog(directory)
+    backlog.look(Clock().now())
+    found = []
+    for reader in backlog.readers:
+        while not reader.drained:
+            for record in reader.take():
+                found += [(record.received, row.mac) for row in record.reports]
+    backlog.close()
+    return found
+
+
+def test_what_was_appended_is_read_with_the_time_that_was_returned(
+    spool: Spool, tmp_path: Path
+) -> None:
+    expected = [(spool.append([report(mac, load=0.5)]), mac) for mac in range(50)]
+    assert read(tmp_path) == expected
+
+
+def test_threads_append_whole_records_in_the_order_of_their_times(
+    spool: Spool, tmp_path: Path
+) -> None:
+    done: list[tuple[int, int]] = []
+
+    def work(first: int) -> None:
+        for mac in range(first, first + 300):
+            done.append((spool.append([report(mac)]), mac))
+
+    threads = [threading.Thread(target=work, args=(n * 1000,)) for n in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    found = read(tmp_path)
+    assert sorted(found) == sorted(done)
+    assert [received for received, _ in found] == sorted(received for received, _ in found)
+
+
+_WRITER = """
+import sys
+from pathlib import Path
+from monitor.clock import Clock
+from monitor.ingest.parse import Report
+from monitor.ingest.spool import Spool
+spool = Spool(Path(sys.argv[1]), Clock(), 10**9, always_sync=False)
+mac = 0
+while True:
+    mac += 1
+    received = spool.append([Report(mac, None, True, {"m": 1.0})])
+    sys.stdout.write(f"{received} {mac}\\n")
+    sys.stdout.flush()
+"""
+
+
+@pytest.mark.parametrize("after", [1, 500, 3_000])
+def test_a_writer_killed_in_the_middle_loses_nothing_that_was_returned(
+    tmp_path: Path, after: int
+) -> None:
+    writer = subprocess.Popen(
+        [sys.executable, "-c", _WRITER, str(tmp_path)], stdout=subprocess.PIPE, text=True
+    )
+    assert writer.stdout
+    lines = []
+    for line in writer.stdout:
+        lines.append(line)
+        if len(lines) == after:
+            os.kill(writer.pid, signal.SIGKILL)
+    writer.wait()
+    writer.stdout.close()
+    returned = [(int(a), int(b)) for a, b in (line.split() for line in lines[:-1])]
+    found = read(tmp_path)
+    assert set(returned) <= set(found)
+    assert len(set(found)) == len(found) <= len(returned) + 2
+
+
+def segment_bytes(directory: Path, count: int) -> tuple[bytes, list[tuple[int, int]], list[int]]:
+    """A whole segment, what it holds, and where each record ends."""
+    spool = Spool(directory, Clock(), 10**9, always_sync=False)
+    (path,) = directory.glob("*" + SUFFIX)
+    held, ends = [], []
+    for mac in range(count):
+        held.append((spool.append([report(mac, load=1.5)]), mac))
+        ends.append(path.stat().st_size)
+    spool.close()
+    return path.read_bytes(), held, ends
+
+
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(st.data())
+def test_damage_anywhere_costs_only_the_records_it_touches(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    whole, held, ends = segment_bytes(tmp_path_factory.mktemp("whole"), 30)
+    start = data.draw(st.integers(HEADER_SIZE, len(whole) - 1))
+    stop = data.draw(st.integers(start + 1, min(len(whole), start + 200)))
+    garbage = data.draw(st.binary(min_size=stop - start, max_size=stop - start))
+    directory = tmp_path_factory.mktemp("damaged")
+    (directory / f"{Clock().now():013d}-1-00{SUFFIX}").write_bytes(
+        whole[:start] + garbage + whole[stop:]
+    )
+    begins = [HEADER_SIZE, *ends[:-1]]
+    untouched = [
+        row
+        for row, begin, end in zip(held, begins, ends, strict=True)
+        if end <= start or begin >= stop
+    ]
+    assert set(untouched) <= set(read(directory)) <= set(held)
+
+
+def test_a_segment_cut_short_keeps_what_was_whole(tmp_path: Path) -> None:
+    whole, held, ends = segment_bytes(tmp_path / "whole", 10)
+    for cut in range(ends[5], ends[6]):
+        directory = tmp_path / str(cut)
+        directory.mkdir()
+        (directory / f"{Clock().now():013d}-1-00{SUFFIX}").write_bytes(whole[:cut])
+        assert read(directory) == held[:6]
+
+
+def test_a_file_size_limit_leaves_no_half_record_and_the_next_append_is_whole(
+    tmp_path: Path,
+) -> None:
+    script = """
+import resource, signal, sys
+from pathlib import Path
+from monitor.clock import Clock
+from monitor.ingest.parse import Report
+from monitor.ingest.spool import Spool, SpoolUnavailable
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+spool = Spool(Path(sys.argv[1]), Clock(), 10**9, always_sync=False)
+spool.append([Report(1, None, True, None)])
+resource.setrlimit(resource.RLIMIT_FSIZE, (4200, resource.RLIM_INFINITY))
+try:
+    spool.append([Report(n, None, True, {"load": 0.1}) for n in range(100, 200)])
+except SpoolUnavailable:
+    print("refused")
+resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+spool.append([Report(2, None, True, None)])
+spool.close()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True
+    )
+    assert (done.returncode, done.stdout) == (0, "refused\n"), done.stderr
+    assert [mac for _, mac in read(tmp_path)] == [1, 2]
