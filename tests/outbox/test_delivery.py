@@ -3,7 +3,6 @@
 import json
 import logging
 import threading
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -19,24 +18,12 @@ from monitor.outbox.policy import GIVE_UP_AFTER
 from monitor.state import notifications
 from monitor.state.database import StateUnavailable, migrate, open_state
 from tests.outages import INTERVAL, NOW, WAIT, Outages, rows
-from tests.receiver import Receiver, receiver
-from tests.smtp import Mailbox, mailbox
+from tests.receiver import Receiver
+from tests.smtp import Mailbox
 from tests.waiting import eventually
 
 DUE = NOW + WAIT
 URL = "https://monitor.example.org"
-
-
-@pytest.fixture
-def hook() -> Iterator[Receiver]:
-    with receiver() as hook:
-        yield hook
-
-
-@pytest.fixture
-def box() -> Iterator[Mailbox]:
-    with mailbox() as box:
-        yield box
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ from sqlalchemy import Engine
 from monitor.clock import Clock
 from monitor.model import DAY
 from tests.outages import NOW, Outages, let_claims_run_out, let_retries_come_due, rows
-from tests.receiver import Receiver, Request, receiver
-from tests.smtp import Mailbox, mailbox
+from tests.receiver import Receiver, Request
+from tests.smtp import Mailbox
 from tests.states import nobody_in_the_file
 from tests.waiting import eventually
 
@@ -38,18 +38,6 @@ class Notifiers:
         """What a server does with the first message: it kills who sent it, and takes it."""
         self.started[0].kill()
         return "250 OK"
-
-
-@pytest.fixture
-def hook() -> Iterator[Receiver]:
-    with receiver() as hook:
-        yield hook
-
-
-@pytest.fixture
-def box() -> Iterator[Mailbox]:
-    with mailbox() as box:
-        yield box
 
 
 @pytest.fixture
