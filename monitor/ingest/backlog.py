@@ -3,43 +3,34 @@
 import fcntl
 import mmap
 import os
-import time
 from collections.abc import Sequence
 from pathlib import Path
+from time import sleep
 from typing import NamedTuple
 
 import msgspec
 
+from monitor.ingest import segments
 from monitor.ingest.listening import Refusal
-from monitor.ingest.parse import Report
 from monitor.ingest.segments import (
-    FORMAT,
     HEADER_SIZE,
     NEW_SUFFIX,
     REFUSING_SUFFIX,
     SUFFIX,
-    Field,
     created,
     decode,
     frames,
 )
+from monitor.model import Heartbeat
 
 _WINDOW = 256 * 1024
 """Bytes read at once, unless a record is longer."""
-
 
 _PATIENCE = 200
 """How long an append under way is waited for (ms)."""
 
 _ABANDONED = 60_000
 """A file that was not finished within this many ms was left behind by a death."""
-
-
-class Record(NamedTuple):
-    """What one request brought, received at this moment (ms)."""
-
-    received: int
-    reports: list[Report]
 
 
 class SegmentReader:
@@ -60,7 +51,7 @@ class SegmentReader:
             os.close(self._file)
             raise
         self._header = memoryview(self._map).cast("q")
-        self.damaged = int(self._header[Field.FORMAT] != FORMAT)
+        self.damaged = int(self._header[segments.FORMAT] != segments.OUR_FORMAT)
         """Damaged places met so far."""
         self.alive, self.ended, self.settled = True, False, False
         """Its worker lives; let go of it cleanly; nothing was half-way, when last looked."""
@@ -69,14 +60,14 @@ class SegmentReader:
     @property
     def shipped(self) -> int:
         """Up to this offset everything is stored."""
-        offset = self._header[Field.SHIPPED]
-        sound = offset > HEADER_SIZE and ~offset == self._header[Field.SHIPPED_CHECK]
+        offset = self._header[segments.SHIPPED]
+        sound = offset > HEADER_SIZE and ~offset == self._header[segments.SHIPPED_CHECK]
         return offset if sound else HEADER_SIZE
 
     def ship(self) -> None:
         """All that was taken is stored."""
-        self._header[Field.SHIPPED] = self.position
-        self._header[Field.SHIPPED_CHECK] = ~self.position
+        self._header[segments.SHIPPED] = self.position
+        self._header[segments.SHIPPED_CHECK] = ~self.position
 
     def rewind(self) -> None:
         """What was taken since the last `ship` is to be taken again."""
@@ -86,31 +77,33 @@ class SegmentReader:
     def refusal(self) -> Refusal | None:
         """The last span of refusing, unless `dismiss` was called for it."""
         header = self._header
-        start, stop = header[Field.REFUSED_FROM], header[Field.REFUSED_UNTIL]
-        if not start or (stop and stop == header[Field.REFUSAL_SEEN]):
+        start, stop = header[segments.REFUSED_FROM], header[segments.REFUSED_UNTIL]
+        if not start or (stop and stop == header[segments.REFUSAL_SEEN]):
             return None
         return Refusal(start, stop if stop >= start else None)
 
     def dismiss(self, refusal: Refusal) -> None:
         """This span need not be shown again, if it is over."""
         if refusal.stop is not None:
-            self._header[Field.REFUSAL_SEEN] = refusal.stop
+            self._header[segments.REFUSAL_SEEN] = refusal.stop
 
     def look(self, patience: int) -> None:
         """See what is there now; waits up to `patience` ms for an append that is under way."""
         self.alive = self.alive and not _lockable(self._file)
         header = self._header
-        self.ended = header[Field.ENDED] == 1
+        self.ended = header[segments.ENDED] == 1
         if not self.alive:
             # A killed worker may have written a record that its header does not know of.
             self.end, self.settled = os.fstat(self._file).st_size, True
             return
-        appends = header[Field.APPENDS]
-        while appends % 2 and header[Field.APPENDS] == appends and patience > 0:
-            time.sleep(0.001)
+        appends = header[segments.APPENDS]
+        while appends % 2 and header[segments.APPENDS] == appends and patience > 0:
+            sleep(0.001)
             patience -= 1
-        self.settled = not appends % 2 or header[Field.APPENDS] != appends
-        self.end = header[Field.LENGTH]
+        self.settled = not appends % 2 or header[segments.APPENDS] != appends
+        # The bytes are read well after this, so it does not matter in which order a processor
+        # makes them and the length visible.
+        self.end = header[segments.LENGTH]
 
     @property
     def drained(self) -> bool:
@@ -127,26 +120,32 @@ class SegmentReader:
     def oldest(self) -> int | None:
         """When the first record that was not taken yet was received; None without one."""
         data, final = self._window()
-        return next((piece.received for piece in frames(data, final)), None)
+        return next((received for _, _, received, _ in frames(data, final)), None)
 
-    def take(self) -> list[Record]:
-        """The next records; moves `position`. May be empty where there was only damage."""
+    def take(self) -> list[Heartbeat]:
+        """What the next records brought; moves `position`. Empty where there was only damage."""
         data, final = self._window()
-        records: list[Record] = []
+        heartbeats: list[Heartbeat] = []
         position = 0
-        for piece in frames(data, final):
-            self.damaged += piece.start > position
-            position = piece.end
+        for start, end, received, payload in frames(data, final):
+            self.damaged += start > position
+            position = end
             try:
-                records.append(Record(piece.received, decode(piece.payload)))
+                rows = decode(payload)
             except msgspec.DecodeError:
                 self.damaged += 1
+                continue
+            for mac, time, live, metrics in rows:
+                heartbeats.append(
+                    Heartbeat(mac, received if time is None else time, received, live, metrics)
+                )
         if final:
-            self.damaged += position < len(data)
+            # Room that was allocated and never used holds zeros.
+            self.damaged += bool(data[position:].strip(b"\0"))
             self.position = self.end
         else:
             self.position += position
-        return records
+        return heartbeats
 
     def _window(self) -> tuple[bytes, bool]:
         """Bytes from `position` on that hold a sound record, or all there are (True)."""

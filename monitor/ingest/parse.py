@@ -14,6 +14,7 @@ MOST_METRICS = 16
 """How many metrics one heartbeat may carry."""
 
 _METRIC = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,31}", re.ASCII)
+_HEXADECIMAL = frozenset("0123456789abcdefABCDEF")
 _RESERVED = frozenset({"mac", "received"})
 _MILLISECONDS_FROM = 1e11
 """A number above this is a time in milliseconds, below it in seconds (until the year 5138)."""
@@ -49,6 +50,10 @@ class Unusable(ValueError):
         self.detail = detail
 
 
+class TooManyRows(Exception):
+    """A batch of more rows than are taken at once."""
+
+
 class UnusableRow(NamedTuple):
     """One row of a batch (counted from 0) that can't be used."""
 
@@ -65,13 +70,13 @@ class Batch(NamedTuple):
     unusable: list[UnusableRow]
 
 
-def single(body: bytes, span: Span) -> Report:
-    """The report of `POST /heartbeat`. Raises Unusable."""
-    return _report(_document(body), span, live=True)
+def single(body: bytes) -> Report:
+    """The report of `POST /heartbeat`; its time is to be checked. Raises Unusable."""
+    return _report(_document(body), live=True)
 
 
-def query(text: str, span: Span) -> Report:
-    """The report of `GET /heartbeat?…`: the same fields, numbers as text. Raises Unusable."""
+def query(text: str) -> Report:
+    """The same from `GET /heartbeat?…`, where numbers are text. Raises Unusable."""
     try:
         pairs = parse_qsl(text, keep_blank_values=True, max_num_fields=MOST_METRICS + 2)
     except ValueError as error:
@@ -81,7 +86,17 @@ def query(text: str, span: Span) -> Report:
         if name in fields:
             raise Unusable(name[:40], "is given twice")
         fields[name] = value if name == "mac_address" else _number_or_text(value)
-    return _report(fields, span, live=True)
+    return _report(fields, live=True)
+
+
+def check_time(report: Report, span: Span) -> None:
+    """Raises Unusable when the sensor's own stamp, if there is one, lies outside of `span`."""
+    if report.time is None:
+        return
+    if report.time > span.latest:
+        raise Unusable("time", "lies in the future; is the sensor's clock right?")
+    if report.time < span.earliest:
+        raise Unusable("time", "is older than anything that is kept")
 
 
 def array(body: bytes, span: Span, most: int) -> Batch:
@@ -102,18 +117,16 @@ def lines(body: bytes, span: Span, most: int) -> Batch:
     return _batch(documents, _document, span)
 
 
-class TooManyRows(Exception):
-    """A batch of more rows than are taken at once."""
-
-
 def _batch(documents: Iterable[Any], read: Callable[[Any], Any], span: Span) -> Batch:
     batch = Batch([], [], [])
     for number, document in enumerate(documents):
         try:
-            batch.reports.append(_report(read(document), span, live=False))
+            report = _report(read(document), live=False)
+            check_time(report, span)
         except Unusable as error:
             batch.unusable.append(UnusableRow(number, error.field, error.detail))
         else:
+            batch.reports.append(report)
             batch.rows.append(number)
     return batch
 
@@ -134,7 +147,7 @@ def _number_or_text(text: str) -> float | str:
         return text
 
 
-def _report(fields: Any, span: Span, live: bool) -> Report:
+def _report(fields: Any, live: bool) -> Report:
     """`live`: a report that carries its own time is nevertheless the sensor speaking now."""
     if type(fields) is not dict:
         raise Unusable(None, 'must be an object like {"mac_address": "02:00:00:00:00:00"}')
@@ -143,33 +156,34 @@ def _report(fields: Any, span: Span, live: bool) -> Report:
         missing = text is None
         raise Unusable("mac_address", "is missing" if missing else "must be a string")
     try:
-        mac = parse_mac(text)
+        mac = _mac(text)
     except ValueError as error:
         raise Unusable("mac_address", str(error)) from error
     if len(fields) == 1:
         return Report(mac, None, True, None)
     stamp = fields.get("time")
-    time = None if stamp is None else _time(stamp, span)
+    time = None if stamp is None else _time(stamp)
     return Report(mac, time, live or time is None, _metrics(fields))
 
 
-def _time(value: object, span: Span) -> int:
+def _mac(text: str) -> int:
+    """As `parse_mac`, which is slower; the usual spelling gets past it."""
+    if len(text) == 17 and text[2::3] == ":::::":
+        digits = text.replace(":", "")
+        if len(digits) == 12 and _HEXADECIMAL.issuperset(digits):
+            return int(digits, 16)
+    return parse_mac(text)
+
+
+def _time(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise Unusable("time", "must be RFC 3339 text or Unix seconds")
     try:
         if isinstance(value, str):
-            moment = parse_time(value)
-        elif isinstance(value, int | float) and not isinstance(value, bool):
-            moment = round(value if value > _MILLISECONDS_FROM else value * SECOND)
-        else:
-            raise Unusable("time", "must be RFC 3339 text or Unix seconds")
+            return parse_time(value)
+        return round(value if value > _MILLISECONDS_FROM else value * SECOND)
     except (ValueError, OverflowError) as error:
-        if isinstance(error, Unusable):
-            raise
         raise Unusable("time", f"is not a time like 2026-11-23T03:42:00Z: {error}") from error
-    if moment > span.latest:
-        raise Unusable("time", "lies in the future; is the sensor's clock right?")
-    if moment < span.earliest:
-        raise Unusable("time", "is older than anything that is kept")
-    return moment
 
 
 def _metrics(fields: Mapping[str, Any]) -> dict[str, float] | None:

@@ -103,17 +103,7 @@ class Pipeline:
                 break
             readers.append(reader)
             while not reader.drained and len(heartbeats) < CHUNK:
-                for received, reports in reader.take():
-                    heartbeats += [
-                        Heartbeat(
-                            report.mac,
-                            received if report.time is None else report.time,
-                            received,
-                            report.live,
-                            report.metrics,
-                        )
-                        for report in reports
-                    ]
+                heartbeats += reader.take()
         return heartbeats, readers
 
     def _ship(self, heartbeats: list[Heartbeat]) -> None:
@@ -126,13 +116,11 @@ class Pipeline:
             self.stats.dead_letters += len(refused)
         stored = [beat for beat in heartbeats if beat[:3] not in refused] if refused else heartbeats
         seen = [
-            Seen(beat.mac, beat.received if beat.live else beat.time, beat.live) for beat in stored
+            Seen(mac, received if live else time, live) for mac, time, received, live, _ in stored
         ]
         self._store.announce(self._source, self.stored_up_to(), seen)
         self.stats.shipped += len(stored)
-        for beat in stored:
-            if beat.metrics:
-                self._unnoted.update(beat.metrics)
+        self._unnoted.update(*(beat.metrics for beat in stored if beat.metrics))
 
     def stored_up_to(self) -> int:
         """All received up to this moment is in the store."""

@@ -87,7 +87,8 @@ class Registry:
         self._thresholds: dict[int, str] = {}
         self._metrics: set[str] = set()
         self._new_metrics: set[str] = set()
-        self.token_digests = self._settings_digests
+        self._digests = self._settings_digests
+        self._admitted: set[str] = set()
         self.token_required: bool | None = None
         """None: the state was never read, so nobody knows."""
         self._closing = threading.Event()
@@ -119,7 +120,8 @@ class Registry:
         self._new -= self._known
         self._metrics = set(changes.metric_names)
         self._new_metrics -= self._metrics
-        self.token_digests = changes.token_digests | self._settings_digests
+        self._digests = changes.token_digests | self._settings_digests
+        self._admitted = set()
         self.token_required = changes.token_required or bool(self._settings_digests)
         self._version = changes.version
 
@@ -132,6 +134,19 @@ class Registry:
             self.refresh()
         except StateUnavailable as error:
             log.warning("the state can't be read, working by the copy: %s", error)
+
+    def admits_bearer(self, authorization: str) -> bool:
+        """Whether this Authorization header lets a sensor in. False while nobody knows."""
+        if self.token_required is False or authorization in self._admitted:
+            return True
+        admitted = self._admitted
+        scheme, _, secret = authorization.partition(" ")
+        if scheme.lower() != "bearer" or _digest(secret.strip()) not in self._digests:
+            return False
+        # Until the next refresh, which may revoke it, the same header needs no digest.
+        if admitted is self._admitted:
+            admitted.add(authorization)
+        return True
 
     def threshold(self, mac: int) -> str:
         """The threshold in force, in seconds, as a JSON number."""
@@ -158,7 +173,7 @@ class Registry:
 
 
 def _digest(secret: str) -> bytes:
-    return hashlib.sha256(secret.encode()).digest()
+    return hashlib.sha256(secret.encode("utf-8", "replace")).digest()
 
 
 def _seconds(duration: int) -> str:

@@ -1,14 +1,17 @@
-"""The spool's files: a header page shared by mapping, then records that only grow.
+"""The spool's files: a header page, then records that only grow; both written by mapping.
 
-    header   4096 bytes, of which the first hold native 64-bit integers (see `Field`)
-    record   magic, length of payload, checksum, received (ms), payload: reports as MessagePack
+    header   4096 bytes, of which the first hold native 64-bit integers
+    record   magic, length of payload, checksum, payload (reports as MessagePack), received (ms)
+
+A mapped byte belongs to the file at once, so it survives the process as a written one does; and
+storing it never lets go of the interpreter's lock while that of the spool is held, which under
+load costs more than the write. The room is allocated beforehand, so a full disk shows there.
 
 The worker that writes a segment holds its `flock` for as long as it lives. Everything here is
 meant for a local file system, where a mapping and reads of the file agree.
 """
 
 import contextlib
-import errno
 import fcntl
 import mmap
 import os
@@ -16,15 +19,11 @@ import secrets
 import struct
 import threading
 from array import array
-from collections.abc import Iterator
-from enum import IntEnum
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
 from zlib import crc32
 
 import msgspec
-
-from monitor.ingest.parse import Report
 
 HEADER_SIZE = 4096
 SUFFIX = ".segment"
@@ -33,132 +32,161 @@ NEW_SUFFIX = ".new"
 REFUSING_SUFFIX = ".refusing"
 """Empty; held by a worker that has no room for a segment and refuses every heartbeat."""
 
-FORMAT = int.from_bytes(b"hbspool\x01", "little")
+# Which integer of the header says what.
+FORMAT = 0
+APPENDS = 1  # odd while an append is under way
+LENGTH = 2  # what lies before is whole
+REFUSED_FROM = 3
+REFUSED_UNTIL = 4  # 0: still refusing
+REFUSAL_SEEN = 5  # the REFUSED_UNTIL that the shipper has dealt with
+ENDED = 6  # 1: the worker let go of it cleanly
+SHIPPED = 7
+SHIPPED_CHECK = 8  # the complement of SHIPPED; otherwise SHIPPED is not believed
+
+OUR_FORMAT = int.from_bytes(b"hbspool\x02", "little")
+
 _MAGIC = b"\xf5hb\xfa"
-_FRAME = struct.Struct("<4sIIq")
+_FRAME = struct.Struct("<4sII")
+_STAMP = 8
+OVERHEAD = _FRAME.size + _STAMP
+"""Bytes that a record takes beside its payload."""
+
 _LONGEST = 256 * 1024 * 1024
+_PAGE = 4096
+_STEP = 64 * _PAGE
+"""Room is allocated by so many bytes, where there are as many."""
 
 encode = msgspec.msgpack.Encoder().encode
 """Reports to the payload of a record."""
 
-decode = msgspec.msgpack.Decoder(list[Report]).decode
-"""The payload of a record to its reports; raises msgspec.DecodeError."""
+decode = msgspec.msgpack.Decoder(list[tuple[int, int | None, bool, dict[str, float] | None]]).decode
+"""The payload of a record to the fields of its reports; raises msgspec.DecodeError."""
+
+Frame = tuple[int, int, int, memoryview]
+"""A record in a piece of a file: where it starts and ends there, received (ms), payload."""
 
 
-class Field(IntEnum):
-    """Which integer of the header says what."""
-
-    FORMAT = 0
-    APPENDS = 1  # odd while an append is under way
-    LENGTH = 2  # what lies before is whole
-    REFUSED_FROM = 3
-    REFUSED_UNTIL = 4  # 0: still refusing
-    REFUSAL_SEEN = 5  # the REFUSED_UNTIL that the shipper has dealt with
-    ENDED = 6  # 1: the worker let go of it cleanly
-    SHIPPED = 7
-    SHIPPED_CHECK = 8  # the complement of SHIPPED; otherwise SHIPPED is not believed
-
-
-class Frame(NamedTuple):
-    """A record in a piece of a file: `start` and `end` are offsets in that piece."""
-
-    start: int
-    end: int
-    received: int
-    payload: bytes
-
-
-def frame(received: int, payload: bytes, checksum: int) -> bytes:
-    """A record; `checksum` is crc32(payload), which the caller can make before it has the lock."""
-    whole = crc32(received.to_bytes(8, "little"), checksum)
-    return _FRAME.pack(_MAGIC, len(payload), whole, received) + payload
+def frame(payload: bytes, checksum: int, received: int) -> bytes:
+    """A record; `checksum` is crc32(payload), which can be made before the moment is known."""
+    stamp = received.to_bytes(_STAMP, "little")
+    return _FRAME.pack(_MAGIC, len(payload), crc32(stamp, checksum)) + payload + stamp
 
 
 def frames(data: bytes, final: bool) -> Iterator[Frame]:
-    """The sound records in `data`, in order; what lies between them is damaged.
+    """The sound records in `data`, in order; what lies between them is damaged, or never used.
 
     Unless `final`, a record that reaches beyond `data` ends the search: more is to be read.
     """
+    view, size = memoryview(data), len(data)
     position = data.find(_MAGIC)
-    while 0 <= position <= len(data) - _FRAME.size:
-        _, length, checksum, received = _FRAME.unpack_from(data, position)
+    while 0 <= position <= size - _FRAME.size:
+        _, length, checksum = _FRAME.unpack_from(data, position)
         start = position + _FRAME.size
-        end = start + length
-        if end > len(data) and length <= _LONGEST and not final:
-            return
-        payload = data[start:end]
-        if end <= len(data) and crc32(data[start - 8 : start], crc32(payload)) == checksum:
-            yield Frame(position, end, received, payload)
+        stop = start + length
+        end = stop + _STAMP
+        if end <= size and crc32(view[start:end]) == checksum:
+            yield position, end, int.from_bytes(view[stop:end], "little"), view[start:stop]
             position = end
-            if data.startswith(_MAGIC, position):
-                continue
+        elif end > size and length <= _LONGEST and not final:
+            return
         else:
             position += 1
         position = data.find(_MAGIC, position)
 
 
 class SegmentWriter:
-    """One growing segment of this process. `write` and the header are the spool's lock's matter;
-    `sync` may be called by any thread."""
+    """One growing segment of this process. Its user lets one thread in at a time, except to
+    `sync`."""
 
     def __init__(self, directory: Path, now: int) -> None:
         """Raises OSError when there is no room for it."""
         header = array("q", bytes(HEADER_SIZE))
-        header[Field.FORMAT] = FORMAT
-        header[Field.LENGTH] = HEADER_SIZE
+        header[FORMAT] = OUR_FORMAT
+        header[LENGTH] = HEADER_SIZE
         # Real bytes: a mapping of a hole would die of SIGBUS on a full disk.
         self._file, self.path = _hold(directory, now, SUFFIX, header.tobytes())
-        self.length = HEADER_SIZE
-        self._map = mmap.mmap(self._file, HEADER_SIZE)
-        self._header = memoryview(self._map).cast("q")
+        self.length = self._allocated = HEADER_SIZE
+        self._map = self._page = mmap.mmap(self._file, HEADER_SIZE)
+        self._header = memoryview(self._page).cast("q")
+        self.refusing = False
         self._synced = 0
         self._sync_lock = threading.Lock()
 
-    def begin(self) -> None:
-        """An append begins: a time will be taken. The shipper waits for `finish`."""
-        self._header[Field.APPENDS] += 1
-
-    def finish(self) -> None:
-        """The append is over, well or badly."""
-        self._header[Field.APPENDS] += 1
-
-    def write(self, record: bytes) -> None:
-        """Add a record; raises OSError, and then it is as if nothing had been written."""
-        try:
-            _write_all(self._file, record, self.length)
-        except OSError:
-            # Only to give the room back: the next record overwrites what is left of this one.
-            with contextlib.suppress(OSError):
-                os.ftruncate(self._file, self.length)
-            raise
-        self.length += len(record)
-        self._header[Field.LENGTH] = self.length
-
-    def refuse(self, now: int) -> None:
-        """A valid heartbeat is being refused. A span that nobody has seen yet grows instead."""
+    def append(self, payload: bytes, checksum: int, now: Callable[[], int]) -> int:
+        """Add a record stamped `now()`, and return the stamp. Raises OSError: then it is as if
+        nothing had been written, and that moment counts as refused."""
         header = self._header
-        if header[Field.REFUSED_FROM] and not header[Field.REFUSED_UNTIL]:
-            return
-        if header[Field.REFUSED_UNTIL] == header[Field.REFUSAL_SEEN]:
-            header[Field.REFUSED_FROM] = now
-        header[Field.REFUSED_UNTIL] = 0
+        header[APPENDS] += 1
+        try:
+            received = now()
+            record = frame(payload, checksum, received)
+            start, end = self.length, self.length + len(record)
+            if end > self._allocated:
+                self._allocate(end, received)
+            self._map[start:end] = record
+            self.length = header[LENGTH] = end
+            if self.refusing:
+                self._accept(received)
+        finally:
+            header[APPENDS] += 1
+        return received
 
-    def accept(self, now: int) -> None:
-        """The refusal is over."""
-        self._header[Field.REFUSED_UNTIL] = now
+    def _allocate(self, end: int, now: int) -> None:
+        error: OSError | None = None
+        for step in (_STEP, _PAGE):
+            size = -(-end // step) * step
+            try:
+                os.posix_fallocate(self._file, self._allocated, size - self._allocated)
+                grown = mmap.mmap(self._file, size)
+            except OSError as failure:
+                error = failure
+                continue
+            if self._map is not self._page:
+                self._map.close()
+            self._map, self._allocated = grown, size
+            return
+        self._refuse(now)
+        # It may have got some of what it could not have all of.
+        with contextlib.suppress(OSError):
+            os.ftruncate(self._file, self._allocated)
+        raise error or OSError("no room")
+
+    def refuse(self, now: Callable[[], int]) -> None:
+        """A valid heartbeat is being refused."""
+        self._header[APPENDS] += 1
+        self._refuse(now())
+        self._header[APPENDS] += 1
+
+    def inherit_refusal(self, start: int) -> None:
+        """This segment follows one that refuses since `start`."""
+        self._refuse(start)
+
+    def _refuse(self, now: int) -> None:
+        """A span of refusing that nobody has seen yet grows instead."""
+        header = self._header
+        self.refusing = True
+        if header[REFUSED_FROM] and not header[REFUSED_UNTIL]:
+            return
+        if header[REFUSED_UNTIL] == header[REFUSAL_SEEN]:
+            header[REFUSED_FROM] = now
+        header[REFUSED_UNTIL] = 0
+
+    def _accept(self, now: int) -> None:
+        self._header[REFUSED_UNTIL] = now
+        self.refusing = False
 
     @property
     def refused_from(self) -> int:
         """Since when heartbeats are refused; meaningful only while they are."""
-        return self._header[Field.REFUSED_FROM]
+        return self._header[REFUSED_FROM]
 
     @property
     def drained(self) -> bool:
         """It holds records, and all of them are stored."""
-        return HEADER_SIZE < self.length <= self._header[Field.SHIPPED]
+        return HEADER_SIZE < self.length <= self._header[SHIPPED]
 
     def sync(self) -> None:
-        """All that was written before the call survives a power cut; raises OSError."""
+        """All that was appended before the call survives a power cut; raises OSError."""
         length = self.length
         with self._sync_lock:
             if self._synced >= length:
@@ -169,13 +197,18 @@ class SegmentWriter:
             os.fdatasync(self._file)
             self._synced = target
 
-    def end(self) -> None:
-        """No record will follow."""
-        self._header[Field.ENDED] = 1
+    def end(self, now: int) -> None:
+        """No record will follow, and what was refused until `now` is over."""
+        if self.refusing:
+            self._accept(now)
+        self._header[ENDED] = 1
 
     def close(self) -> None:
         """Let go of the file and its lock."""
+        with contextlib.suppress(OSError):
+            os.ftruncate(self._file, self.length)
         self._header.release()
+        self._page.close()
         self._map.close()
         os.close(self._file)
         self._file = -1  # a late `sync` must not meet another file under the same number
@@ -209,7 +242,8 @@ def _hold(directory: Path, now: int, suffix: str, content: bytes) -> tuple[int, 
     file = os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o640)
     try:
         fcntl.flock(file, fcntl.LOCK_EX)
-        _write_all(file, content, 0)
+        if os.write(file, content) < len(content):
+            raise OSError("no room for a header")
         new.rename(path)
     except OSError:
         os.close(file)
@@ -217,15 +251,6 @@ def _hold(directory: Path, now: int, suffix: str, content: bytes) -> tuple[int, 
             new.unlink()
         raise
     return file, path
-
-
-def _write_all(file: int, data: bytes, offset: int) -> None:
-    written = os.pwrite(file, data, offset)
-    if written < len(data):
-        # The rest says why: disk full, quota, file size limit.
-        rest = data[written:]
-        if os.pwrite(file, rest, offset + written) < len(rest):
-            raise OSError(errno.ENOSPC, "no room for the whole record")
 
 
 def _sync_directory(path: Path) -> None:

@@ -10,7 +10,7 @@ from zlib import crc32
 
 from monitor.clock import Clock
 from monitor.ingest.parse import Report
-from monitor.ingest.segments import Placeholder, SegmentWriter, encode, frame
+from monitor.ingest.segments import OVERHEAD, Placeholder, SegmentWriter, encode
 
 ROTATE_AT = 8 * 1024 * 1024
 """A segment longer than this is followed by a new one, so that what was shipped can go."""
@@ -40,7 +40,6 @@ class Spool:
         self._retired: list[SegmentWriter] = []
         self._segment: SegmentWriter | None = None
         self._placeholder: Placeholder | None = None
-        self._refusing = False
         directory.mkdir(parents=True, exist_ok=True)
         self._room = limit - _size(directory)
         try:
@@ -48,7 +47,6 @@ class Spool:
         except OSError as error:
             log.error("no room for a segment: %s", error)
             self._placeholder = Placeholder(directory, clock.now())
-            self._refusing = True
         self._closing = threading.Event()
         self._keeper = threading.Thread(target=self._keep, name="spool-keeper", daemon=True)
         self._keeper.start()
@@ -60,21 +58,28 @@ class Spool:
         moment counts as not listened to.
         """
         payload = encode(reports)
-        checksum = crc32(payload)
+        checksum, size = crc32(payload), OVERHEAD + len(payload)
         with self._lock:
             segment = self._segment
             if (
                 segment is None
                 or segment.length > ROTATE_AT
-                or (self._refusing and segment.drained)
+                or (segment.refusing and segment.drained)
             ):
                 segment = self._rotate()
-            segment.begin()
+            refusing = segment.refusing
             try:
-                received = self._clock.now()
-                self._write(segment, frame(received, payload, checksum), received)
-            finally:
-                segment.finish()
+                if size > self._room:
+                    segment.refuse(self._clock.now)
+                    raise OSError(f"the spool has reached its limit of {self._limit} bytes")
+                received = segment.append(payload, checksum, self._clock.now)
+            except OSError as error:
+                if not refusing:
+                    log.error("heartbeats are refused: %s", error)
+                raise SpoolUnavailable(str(error)) from error
+            self._room -= size
+        if refusing:
+            log.warning("heartbeats are accepted again")
         if self._always_sync:
             try:
                 segment.sync()
@@ -83,31 +88,11 @@ class Spool:
                 raise SpoolUnavailable(str(error)) from error
         return received
 
-    def _write(self, segment: SegmentWriter, record: bytes, now: int) -> None:
-        try:
-            if len(record) > self._room:
-                raise OSError(f"the spool has reached its limit of {self._limit} bytes")
-            segment.write(record)
-        except OSError as error:
-            if not self._refusing:
-                log.error("heartbeats are refused: %s", error)
-            self._refusing = True
-            segment.refuse(now)
-            raise SpoolUnavailable(str(error)) from error
-        self._room -= len(record)
-        if self._refusing:
-            log.warning("heartbeats are accepted again")
-            self._refusing = False
-            segment.accept(now)
-
     def refuse(self) -> None:
         """A valid heartbeat gets no 2xx for a reason of ours: this moment is not listened to."""
         with self._lock:
             if self._segment is not None:
-                self._segment.begin()
-                self._segment.refuse(self._clock.now())
-                self._segment.finish()
-                self._refusing = True
+                self._segment.refuse(self._clock.now)
 
     def _rotate(self) -> SegmentWriter:
         """The segment to write to: a new one where possible."""
@@ -117,7 +102,7 @@ class Spool:
         try:
             new = SegmentWriter(self._directory, now)
         except OSError as error:
-            if old is not None and not (self._refusing and old.drained):
+            if old is not None and not (old.refusing and old.drained):
                 return old  # it may grow: better than to refuse
             if old is not None:
                 self._make_way(old, now)
@@ -125,11 +110,11 @@ class Spool:
         self._segment = new
         self._room -= new.length
         if old is not None:
-            if self._refusing:
-                new.refuse(old.refused_from)
+            if old.refusing:
+                new.inherit_refusal(old.refused_from)
             self._retire(old, now)
         if self._placeholder is not None:
-            new.refuse(self._placeholder.since)
+            new.inherit_refusal(self._placeholder.since)
             self._placeholder.close()
             self._placeholder = None
         return new
@@ -144,24 +129,22 @@ class Spool:
         self._retire(segment, now)
 
     def _retire(self, segment: SegmentWriter, now: int) -> None:
-        if self._refusing:
-            segment.accept(now)
-        segment.end()
+        segment.end(now)
         self._retired.append(segment)
 
     def _keep(self) -> None:
         """Tell the disk, measure the spool, and see whether a refusal can end."""
         while not self._closing.wait(_ROUND):
             self._let_go()
+            with self._lock:
+                segment = self._segment
             try:
-                with self._lock:
-                    segment = self._segment
                 if segment is not None and not self._always_sync:
                     segment.sync()
                 self._room = self._limit - _size(self._directory)
             except OSError as error:
                 log.error("the spool can't be kept: %s", error)
-            if self._refusing:
+            if segment is None or segment.refusing:
                 with contextlib.suppress(SpoolUnavailable):
                     self.append(())
 

@@ -46,8 +46,10 @@ def _run(bench: str, directory: Path, access: Access | None) -> list[Row]:
 def main() -> None:
     """Prints one table; without an influxd only what does not need it."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
-    parser.add_argument("bench", nargs="*", choices=BENCHES, default=list(BENCHES[:4]))
-    chosen = parser.parse_args().bench
+    parser.add_argument("bench", nargs="*", metavar=f"{{{','.join(BENCHES)}}}")
+    chosen = parser.parse_args().bench or BENCHES[:4]
+    if not set(chosen) <= set(BENCHES):
+        parser.error(f"choose from {', '.join(BENCHES)}")
     found, binary, rows = external_influxd(), find_influxd(), []
     with tempfile.TemporaryDirectory() as name:
         for bench in chosen:

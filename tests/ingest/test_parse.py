@@ -4,7 +4,7 @@ import math
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from monitor.ingest import parse
@@ -20,6 +20,12 @@ def body(**fields: Any) -> bytes:
     return json.dumps({"mac_address": "02:00:00:00:00:0a", **fields}).encode()
 
 
+def single(data: bytes) -> Report:
+    report = parse.single(data)
+    parse.check_time(report, SPAN)
+    return report
+
+
 @given(st.integers(0, 2**48 - 1), st.sampled_from([":", "-", ".", ""]), st.booleans())
 def test_every_usual_spelling_of_an_address_is_the_same_address(
     mac: int, separator: str, upper: bool
@@ -27,17 +33,41 @@ def test_every_usual_spelling_of_an_address_is_the_same_address(
     plain = f"{mac:012x}"
     size = 4 if separator == "." else 2
     spelled = separator.join(plain[n : n + size] for n in range(0, 12, size))
-    assert parse_mac(spelled.upper() if upper else spelled) == mac
+    spelled = spelled.upper() if upper else spelled
+    assert parse_mac(spelled) == mac
     assert parse_mac(format_mac(mac)) == mac
+    assert single(body(mac_address=spelled)).mac == mac
+
+
+@given(st.text(alphabet="0123456789abcdefABCDEF:-. _x+g٣", min_size=10, max_size=18))
+@example("0:2:00:00:00:00:0")
+@example("02:00:00:00:00:_7")
+@example("٠٢:00:00:00:00:07")
+@example("02:00:00:00:00:0\n")
+def test_what_is_no_address_is_refused_by_its_name(text: str) -> None:
+    try:
+        mac = parse_mac(text)
+    except ValueError:
+        with pytest.raises(Unusable) as caught:
+            single(body(mac_address=text))
+        assert caught.value.field == "mac_address"
+    else:
+        assert single(body(mac_address=text)).mac == mac
 
 
 @given(st.binary(max_size=300))
+@example(b"[" * 100_000)
+@example(b'{"mac_address":"02:00:00:00:00:07","time":' + b"9" * 400 + b"}")
+@example(b'{"mac_address":"02:00:00:00:00:07","time":1e308}')
+@example(b'{"mac_address":"02:00:00:00:00:07","time":"0001-01-01T00:00:00+23:59"}')
+@example(b'{"mac_address":"02:00:00:00:00:07","time":"9999-12-31T23:59:59-23:59"}')
+@example(b'{"mac_address":"\\ud800"}')
 def test_no_bytes_make_anything_but_a_report_or_a_named_fault(data: bytes) -> None:
     for read in (
-        lambda: parse.single(data, SPAN),
+        lambda: single(data),
         lambda: parse.array(data, SPAN, 10),
         lambda: parse.lines(data, SPAN, 10),
-        lambda: parse.query(data.decode("latin-1"), SPAN),
+        lambda: parse.query(data.decode("latin-1")),
     ):
         with contextlib.suppress(Unusable, TooManyRows):
             read()
@@ -60,7 +90,7 @@ names = st.sampled_from(["mac_address", "time", "battery", "received", "m"]) | s
 @given(values | st.dictionaries(names, values, max_size=20))
 def test_any_json_is_taken_or_refused_and_what_is_taken_is_sound(document: Any) -> None:
     try:
-        report = parse.single(json.dumps(document).encode(), SPAN)
+        report = single(json.dumps(document).encode())
     except Unusable:
         return
     assert 0 <= report.mac < 2**48
@@ -84,7 +114,7 @@ def test_any_json_is_taken_or_refused_and_what_is_taken_is_sound(document: Any) 
 def test_a_time_is_rfc_3339_or_unix_seconds_or_unix_milliseconds(
     stamp: object, moment: int
 ) -> None:
-    assert parse.single(body(time=stamp), SPAN) == Report(MAC, moment, True, None)
+    assert single(body(time=stamp)) == Report(MAC, moment, True, None)
 
 
 @pytest.mark.parametrize(
@@ -108,20 +138,20 @@ def test_a_time_is_rfc_3339_or_unix_seconds_or_unix_milliseconds(
 )
 def test_what_is_wrong_is_named_by_its_field(fields: dict[str, Any], named: str | None) -> None:
     with pytest.raises(Unusable) as caught:
-        parse.single(body(**fields), SPAN)
+        single(body(**fields))
     assert caught.value.field == named
 
 
 def test_sixteen_metrics_are_taken_and_seventeen_are_not() -> None:
     metrics = {f"m{n}": float(n) for n in range(17)}
     with pytest.raises(Unusable):
-        parse.single(body(**metrics), SPAN)
+        single(body(**metrics))
     del metrics["m16"]
-    assert parse.single(body(**metrics), SPAN).metrics == metrics
+    assert single(body(**metrics)).metrics == metrics
 
 
 def test_a_query_says_the_same_as_a_body() -> None:
-    asked = parse.query("mac_address=02-00-00-00-00-0A&battery=3.25&time=1795395720", SPAN)
+    asked = parse.query("mac_address=02-00-00-00-00-0A&battery=3.25&time=1795395720")
     assert asked == Report(MAC, NOW, True, {"battery": 3.25})
 
 

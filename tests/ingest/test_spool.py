@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from monitor.clock import Clock
-from monitor.ingest.backlog import Backlog
+from monitor.ingest.backlog import Backlog, SegmentReader
 from monitor.ingest.parse import Report
 from monitor.ingest.segments import HEADER_SIZE, SUFFIX
 from monitor.ingest.spool import Spool
@@ -35,8 +35,7 @@ def read(directory: Path) -> list[tuple[int, int]]:
     found = []
     for reader in backlog.readers:
         while not reader.drained:
-            for record in reader.take():
-                found += [(record.received, row.mac) for row in record.reports]
+            found += [(beat.received, beat.mac) for beat in reader.take()]
     backlog.close()
     return found
 
@@ -108,10 +107,13 @@ def segment_bytes(directory: Path, count: int) -> tuple[bytes, list[tuple[int, i
     """A whole segment, what it holds, and where each record ends."""
     spool = Spool(directory, Clock(), 10**9, always_sync=False)
     (path,) = directory.glob("*" + SUFFIX)
+    reader = SegmentReader(path)
     held, ends = [], []
     for mac in range(count):
         held.append((spool.append([report(mac, load=1.5)]), mac))
-        ends.append(path.stat().st_size)
+        reader.look(patience=0)
+        ends.append(reader.end)
+    reader.close()
     spool.close()
     return path.read_bytes(), held, ends
 
@@ -160,10 +162,10 @@ from monitor.ingest.parse import Report
 from monitor.ingest.spool import Spool, SpoolUnavailable
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 spool = Spool(Path(sys.argv[1]), Clock(), 10**9, always_sync=False)
+resource.setrlimit(resource.RLIMIT_FSIZE, (8192, resource.RLIM_INFINITY))
 spool.append([Report(1, None, True, None)])
-resource.setrlimit(resource.RLIMIT_FSIZE, (4200, resource.RLIM_INFINITY))
 try:
-    spool.append([Report(n, None, True, {"load": 0.1}) for n in range(100, 200)])
+    spool.append([Report(n, None, True, {"load": 0.1}) for n in range(100, 400)])
 except SpoolUnavailable:
     print("refused")
 resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
