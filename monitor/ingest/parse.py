@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
@@ -15,6 +16,7 @@ MOST_METRICS = 16
 
 _METRIC = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,31}", re.ASCII)
 _HEXADECIMAL = frozenset("0123456789abcdefABCDEF")
+_OURS = frozenset({"mac_address", "time"})
 _RESERVED = frozenset({"mac", "received"})
 _MILLISECONDS_FROM = 1e11
 """A number above this is a time in milliseconds, below it in seconds (until the year 5138)."""
@@ -106,15 +108,25 @@ def array(body: bytes, span: Span, most: int) -> Batch:
         raise Unusable(None, "must be a JSON array of heartbeats; a single one goes to /heartbeat")
     if len(documents) > most:
         raise TooManyRows(len(documents))
-    return _batch(documents, lambda document: document, span)
+    return _batch(documents, _as_it_is, span)
 
 
 def lines(body: bytes, span: Span, most: int) -> Batch:
     """The rows of NDJSON, one object a line; empty lines don't count. Raises TooManyRows."""
-    documents = [line for line in body.split(b"\n") if line and not line.isspace()]
+    try:
+        documents = _json.decode_lines(body)
+        read: Callable[[Any], Any] = _as_it_is
+    except (msgspec.DecodeError, RecursionError):
+        # Line by line, so that the bad ones can be named and the others kept.
+        documents = [line for line in body.split(b"\n") if line and not line.isspace()]
+        read = _document
     if len(documents) > most:
         raise TooManyRows(len(documents))
-    return _batch(documents, _document, span)
+    return _batch(documents, read, span)
+
+
+def _as_it_is(document: Any) -> Any:
+    return document
 
 
 def _batch(documents: Iterable[Any], read: Callable[[Any], Any], span: Span) -> Batch:
@@ -186,18 +198,24 @@ def _time(value: object) -> int:
         raise Unusable("time", f"is not a time like 2026-11-23T03:42:00Z: {error}") from error
 
 
+@lru_cache(1_000)
+def _may_name_a_metric(name: str) -> bool:
+    return bool(_METRIC.fullmatch(name)) and name not in _RESERVED
+
+
 def _metrics(fields: Mapping[str, Any]) -> dict[str, float] | None:
     metrics: dict[str, float] = {}
     for name, value in fields.items():
-        if name in ("mac_address", "time"):
+        if name in _OURS:
             continue
-        if isinstance(value, bool) or not isinstance(value, int | float):
+        kind = type(value)
+        if kind is not float and kind is not int:
             raise Unusable(
                 name[:40],
                 "is not known; anything beside mac_address and time is a "
                 "metric and must be a number",
             )
-        if not _METRIC.fullmatch(name) or name in _RESERVED:
+        if not _may_name_a_metric(name):
             raise Unusable(
                 name[:40],
                 "can't name a metric: a letter, then up to 31 letters, "

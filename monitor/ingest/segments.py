@@ -53,7 +53,7 @@ OVERHEAD = _FRAME.size + _STAMP
 
 _LONGEST = 256 * 1024 * 1024
 _PAGE = 4096
-_STEP = 64 * _PAGE
+_STEP = 4 * _PAGE
 """Room is allocated by so many bytes, where there are as many."""
 
 encode = msgspec.msgpack.Encoder().encode
