@@ -1,5 +1,6 @@
 """The only place that picks stores and channels, and wires the rooms together."""
 
+import gc
 import logging
 import os
 import secrets
@@ -183,6 +184,10 @@ def _web_process(settings: Settings) -> wsgi.WebProcess:
         secret_key=server.secret_key,
         trusted_hosts=hosts,
     )
+    # What a worker allocates by the ten thousand is plain rows without cycles: searching them for
+    # garbage as often as usual takes more time than making them.
+    gc.freeze()
+    gc.set_threshold(100_000, 20, 50)
     limits = Limits(retention, ingest.body_limit, ingest.batch_rows, ingest.rate_per_sensor)
 
     def close() -> None:

@@ -68,6 +68,13 @@ def parse_mac(text: str) -> int:
 
     Raises ValueError for anything else.
     """
+    if len(text) == 17 and text[2::3] == ":::::":  # the usual case, a third of the time
+        try:
+            octets = bytes.fromhex(text.replace(":", ""))
+        except ValueError:
+            octets = b""
+        if len(octets) == 6:
+            return int.from_bytes(octets, "big")
     lowered = text.strip().lower()
     if not _MAC.fullmatch(lowered):
         raise ValueError(f"{text[:40]!r} is not a MAC address like 02:00:00:00:00:00")
