@@ -13,7 +13,7 @@ from monitor.model import MINUTE, SECOND, Heartbeat, Seen
 from monitor.state.database import StateUnavailable
 from monitor.store.interface import Pulse, Store, StoreRejected
 
-CHUNK = 10_000
+CHUNK = 20_000
 """Heartbeats after which a chunk is shipped."""
 
 _MARGIN = 5

@@ -35,7 +35,7 @@ def heartbeat_lines(beats: Iterable[Heartbeat]) -> Iterator[str]:
         field = "received" if live else "repaired"
         more = ""
         if metrics:
-            more = "".join(f",m_{name}={float(value)!r}" for name, value in metrics.items())
+            more = "".join(f",m_{name}={value!r}" for name, value in metrics.items())
         yield f"heartbeat,mac={address} {field}={received}i{more} {time}"
         if live and time != received:
             yield f"stamped,mac={address} stamp={time}i {received}"
