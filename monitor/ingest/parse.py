@@ -15,7 +15,6 @@ MOST_METRICS = 16
 """How many metrics one heartbeat may carry."""
 
 _METRIC = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,31}", re.ASCII)
-_HEXADECIMAL = frozenset("0123456789abcdefABCDEF")
 _OURS = frozenset({"mac_address", "time"})
 _RESERVED = frozenset({"mac", "received"})
 _MILLISECONDS_FROM = 1e11
@@ -168,7 +167,7 @@ def _report(fields: Any, live: bool) -> Report:
         missing = text is None
         raise Unusable("mac_address", "is missing" if missing else "must be a string")
     try:
-        mac = _mac(text)
+        mac = parse_mac(text)
     except ValueError as error:
         raise Unusable("mac_address", str(error)) from error
     if len(fields) == 1:
@@ -176,15 +175,6 @@ def _report(fields: Any, live: bool) -> Report:
     stamp = fields.get("time")
     time = None if stamp is None else _time(stamp)
     return Report(mac, time, live or time is None, _metrics(fields))
-
-
-def _mac(text: str) -> int:
-    """As `parse_mac`, which is slower; the usual spelling gets past it."""
-    if len(text) == 17 and text[2::3] == ":::::":
-        digits = text.replace(":", "")
-        if len(digits) == 12 and _HEXADECIMAL.issuperset(digits):
-            return int(digits, 16)
-    return parse_mac(text)
 
 
 def _time(value: object) -> int:
