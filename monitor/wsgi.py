@@ -6,12 +6,16 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from gunicorn.app.base import BaseApplication
+from gunicorn.workers.gthread import ThreadWorker
 
 from monitor.model import SECOND
 
 HALF_SENT = 10 * SECOND
 """A connection that sends nothing for this long in the middle of a request is dropped: gthread's
 own time-out watches the worker, not the request."""
+
+_GATHERED = 64 * 1024
+"""Bytes of a response that are held back at most."""
 
 WsgiApplication = Callable[[dict[str, Any], Callable[..., Any]], Any]
 
@@ -21,6 +25,46 @@ class WebProcess(NamedTuple):
 
     application: WsgiApplication
     close: Callable[[], None]
+
+
+class _Gathering:
+    """A connection that sends the head of a response and a short body together: gunicorn by itself
+    makes two packets of them, which a heartbeat's whole work takes no longer than."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._held = b""
+
+    def sendall(self, data: bytes) -> None:
+        """Held back until `flush`, or until there is much of it."""
+        self._held += data
+        if len(self._held) > _GATHERED:
+            self.flush()
+
+    def flush(self) -> None:
+        """Send what is held back."""
+        held, self._held = self._held, b""
+        if held:
+            self._connection.sendall(held)
+
+    def __getattr__(self, name: str) -> Any:
+        self.flush()  # whatever is meant comes after what was sent
+        return getattr(self._connection, name)
+
+
+class Worker(ThreadWorker):  # type: ignore[misc]
+    """gthread, with each response sent at once."""
+
+    def handle_request(self, req: Any, conn: Any) -> Any:
+        """One request on a connection; whether the connection can be kept."""
+        connection = conn.sock
+        conn.sock = gathering = _Gathering(connection)
+        try:
+            kept = super().handle_request(req, conn)
+            gathering.flush()
+            return kept
+        finally:
+            conn.sock = connection
 
 
 class GunicornServer(BaseApplication):  # type: ignore[misc]
@@ -35,7 +79,7 @@ class GunicornServer(BaseApplication):  # type: ignore[misc]
             "bind": bind,
             "workers": workers,
             "threads": threads,
-            "worker_class": "gthread",
+            "worker_class": Worker,
             # Else the connections of one client often all land on one worker.
             "reuse_port": True,
             "control_socket_disable": True,

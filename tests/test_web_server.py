@@ -4,9 +4,11 @@ import socket
 from pathlib import Path
 
 import pytest
+import requests
 
 from monitor import wsgi
 from tests.service import Service
+from tests.waiting import eventually
 
 HALF = b"POST /heartbeat HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 
@@ -26,3 +28,41 @@ def test_half_sent_requests_on_every_thread_do_not_lock_others_out(tmp_path: Pat
         for connection in held:
             connection.close()
         service.beat("02:00:00:00:00:01")
+
+
+def test_the_head_and_a_short_body_leave_together_and_much_is_not_held_back() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        theirs.setblocking(False)
+        gathering = wsgi._Gathering(ours)
+        gathering.sendall(b"head")
+        with pytest.raises(BlockingIOError):
+            theirs.recv(100)
+        gathering.sendall(b"body")
+        gathering.flush()
+        assert theirs.recv(100) == b"headbody"
+        gathering.sendall(b"head")
+        gathering.send(b"100 Continue")  # whatever else is done comes after
+        assert theirs.recv(100) == b"head100 Continue"
+        gathering.sendall(bytes(100_000))
+        assert theirs.recv(1_000_000)
+
+
+def test_a_page_longer_than_what_is_held_back_arrives_whole(tmp_path: Path) -> None:
+    with Service(tmp_path) as service:
+        service.ready()
+        row = '{"mac_address":"02:00:00:00:00:%02x"}'
+        service_rows = "\n".join(row % (n % 256) for n in range(256))
+        answer = requests.post(
+            f"{service.url}/heartbeats",
+            data=service_rows,
+            headers={"Content-Type": "application/x-ndjson"},
+            timeout=10,
+        )
+        assert answer.json()["accepted"] == 256
+        page = eventually(lambda: (p := _page(service)) and p.count("02:00:00:00:00:") >= 256 and p)
+        assert page.rstrip().endswith("</html>")
+
+
+def _page(service: Service) -> str:
+    return requests.get(service.url, timeout=10).text
