@@ -53,8 +53,7 @@ class Pipeline:
         self._pulsed_at = self._checked_at = self._expired_at = 0
         self._metrics: set[str] = set()
         self._unnoted: set[str] = set()
-        self.workers_listen = True
-        """Some worker listened when last looked."""
+        self._workers_listen = True
 
     def observe(self) -> None:
         """Look at all workers."""
@@ -67,7 +66,7 @@ class Pipeline:
             now, self._settled, outlook.alive, outlook.died or stepped, outlook.refusals
         )
         self._backlog.dismiss(outlook.refusals)
-        self.workers_listen = outlook.alive
+        self._workers_listen = outlook.alive
         self.stats.damaged = self._backlog.damaged_so_far
         self.stats.backlog_bytes = self._backlog.waiting
 
@@ -87,8 +86,7 @@ class Pipeline:
         self._note()
         now = self._clock.now()
         if not 0 <= now - self._pulsed_at < _PULSE_EVERY:
-            self.pulse()
-            self._pulsed_at = now
+            self._pulsed_at = now if self.pulse() else 0
         self._chores(now)
         self.stats.backlog_bytes = self._backlog.waiting
         return self.stats.backlog_bytes > 0
@@ -127,8 +125,8 @@ class Pipeline:
         oldest = self._backlog.oldest()
         return self._settled if oldest is None else min(self._settled, oldest - 1)
 
-    def pulse(self) -> None:
-        """Say over which spans was listened, as far as that is stored."""
+    def pulse(self) -> bool:
+        """Say over which spans was listened, as far as that is stored; False when over none."""
         stored = self.stored_up_to()
         spans = self._listening.spans(stored)
         for span in spans:
@@ -136,10 +134,14 @@ class Pipeline:
         self._listening.told(spans, stored)
         self.stats.watermark = stored
         self.stats.pulsed |= bool(spans)
+        return bool(spans)
 
     def farewell(self) -> None:
-        """The last worker has stopped and all is shipped: repeat the last pulse as a goodbye."""
+        """All is shipped, this worker has stopped. If it was the last, repeat the last pulse as a
+        goodbye; another one's shipper begins a pulse of its own."""
         self.pulse()
+        if self._workers_listen:
+            return
         now = self._clock.now()
         last = self._listening.last_told
         if last is not None:

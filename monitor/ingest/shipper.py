@@ -90,8 +90,7 @@ class Shipper:
                         pipeline = self._open(resources)
                     more = pipeline.step()
                     if closing and not more:
-                        if not pipeline.workers_listen:
-                            pipeline.farewell()
+                        pipeline.farewell()
                         return
                     pause = 0.0 if more else _ROUND - (time.monotonic() - began)
                     back_off, trouble = 0.0, pipeline.trouble or ""

@@ -67,13 +67,14 @@ class Batches:
         answer = self._straight.get(
             f"{self._access.url}/query", params={"db": self._bucket, "q": query}
         ).json()
+        assert "error" not in answer["results"][0], answer
         series = answer["results"][0].get("series")
         return int(series[0]["values"][0][1]) if series else 0
 
     def _rate(self, field: str, since: int, begin: float) -> float:
         self._await(field, since)
         seconds = time.perf_counter() - begin
-        assert self._count(field, since) == ROWS * BATCHES
+        eventually(lambda: self._count(field, since) == ROWS * BATCHES)
         return ROWS * BATCHES / seconds
 
 
