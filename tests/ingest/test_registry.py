@@ -1,0 +1,130 @@
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine
+
+from monitor.ingest.registry import MOST_METRIC_NAMES, Registry, from_state, noting_metrics
+from monitor.model import MINUTE
+from monitor.state import sensors, tokens
+from monitor.state.database import StateUnavailable, migrate, open_state, writing
+from tests.waiting import eventually
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Engine:
+    engine = open_state(f"sqlite:///{tmp_path / 'state.sqlite'}")
+    migrate(engine)
+    return engine
+
+
+def registry_of(engine: Engine, token: str = "", most: int = 2) -> Registry:
+    return Registry(from_state(engine), 10 * MINUTE, token, most)
+
+
+def configure(engine: Engine, mac: int, **values: object) -> None:
+    with writing(engine) as connection:
+        sensors.configure(connection, mac, sensors.next_version(connection), **values)
+
+
+def test_thresholds_follow_the_state_and_fall_back_on_the_default(engine: Engine) -> None:
+    registry = registry_of(engine)
+    configure(engine, 1, threshold=90_500)
+    registry.refresh()
+    assert (registry.threshold(1), registry.threshold(2)) == ("90.5", "600")
+    configure(engine, 1, threshold=None)
+    registry.refresh()
+    assert registry.threshold(1) == "600"
+
+
+def test_a_forgotten_sensor_makes_room_for_another(engine: Engine) -> None:
+    registry = registry_of(engine)
+    configure(engine, 1)
+    configure(engine, 2)
+    registry.refresh()
+    assert registry.admit(1)
+    assert not registry.admit(3)
+    with writing(engine) as connection:
+        connection.execute(
+            sensors.sensor.update()
+            .where(sensors.sensor.c.mac == 1)
+            .values(forgotten_at=5, version=sensors.next_version(connection))
+        )
+    registry.refresh()
+    assert registry.admit(3)
+    assert not registry.admit(1)
+
+
+def test_a_sensor_let_in_is_counted_once_when_it_is_registered(engine: Engine) -> None:
+    registry = registry_of(engine, most=2)
+    registry.refresh()
+    assert registry.admit(1)
+    configure(engine, 1)
+    registry.refresh()
+    assert registry.admit(2)
+    assert not registry.admit(3)
+
+
+def test_a_state_put_back_from_a_backup_replaces_the_copy(engine: Engine, tmp_path: Path) -> None:
+    registry = registry_of(engine)
+    backup = (tmp_path / "state.sqlite").read_bytes()
+    configure(engine, 1, threshold=1000)
+    configure(engine, 2)
+    registry.refresh()
+    (tmp_path / "state.sqlite").write_bytes(backup)
+    registry.refresh()
+    assert registry.threshold(1) == "600"
+    assert registry.admit(3)
+
+
+def test_a_revoked_token_admits_nobody_after_a_refresh(engine: Engine) -> None:
+    registry = registry_of(engine)
+    assert not registry.admits_bearer("")
+    registry.refresh()
+    assert registry.admits_bearer("")
+    with writing(engine) as connection:
+        secret = tokens.create(connection, "gateway", 0)
+    registry.refresh()
+    assert registry.admits_bearer(f"Bearer {secret}")
+    assert registry.admits_bearer(f"bearer {secret}")
+    assert not registry.admits_bearer(f"Basic {secret}")
+    assert not registry.admits_bearer(f"Bearer {secret}x")
+    with writing(engine) as connection:
+        assert tokens.revoke(connection, "gateway", 1)
+    registry.refresh()
+    assert not registry.admits_bearer(f"Bearer {secret}")
+    assert not registry.admits_bearer("")
+
+
+def test_the_settings_token_is_known_before_the_state_is(engine: Engine) -> None:
+    registry = registry_of(engine, token="a token of the settings")
+    assert registry.admits_bearer("Bearer a token of the settings")
+    assert registry.token_required is None
+    assert not registry.admits_bearer("Bearer another")
+
+
+def test_the_fleet_has_at_most_so_many_names_of_metrics(engine: Engine) -> None:
+    registry = registry_of(engine)
+    noting_metrics(engine)({f"old{n}" for n in range(MOST_METRIC_NAMES - 1)})
+    registry.refresh()
+    assert registry.surplus_metric(["old1", "new"]) is None
+    assert registry.surplus_metric(["old1", "new", "newer"]) == "newer"
+    noting_metrics(engine)({"new", "old1"})
+    registry.refresh()
+    assert registry.surplus_metric(["new"]) is None
+
+
+def test_it_begins_without_a_state_and_reads_it_when_it_comes(engine: Engine) -> None:
+    state = {"there": False}
+    read = from_state(engine)
+
+    def load(version: int) -> object:
+        if not state["there"]:
+            raise StateUnavailable("as told")
+        return read(version)
+
+    registry = Registry(load, 10 * MINUTE, "", 2)  # type: ignore[arg-type]
+    registry.start()
+    assert registry.token_required is None
+    state["there"] = True
+    eventually(lambda: registry.token_required is False)
+    registry.close()

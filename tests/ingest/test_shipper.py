@@ -1,0 +1,339 @@
+"""Shippers and workers as processes, killed and stopped; the store is a real one."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from monitor.clock import Clock
+from monitor.ingest import status
+from monitor.ingest.parse import Report
+from monitor.ingest.segments import REFUSING_SUFFIX, SUFFIX
+from monitor.ingest.shipper import Shipper, source_id
+from monitor.ingest.spool import Spool, SpoolUnavailable
+from monitor.model import DAY
+from monitor.store.interface import Pulse, StoreUnavailable
+from monitor.store.sqlite import SqliteStore
+from tests.waiting import eventually
+
+_WORKER = """
+import signal, sys, threading
+from pathlib import Path
+from monitor.clock import Clock
+from monitor.ingest.parse import Report
+from monitor.ingest.shipper import Shipper
+from monitor.ingest.spool import Spool
+from monitor.model import DAY
+from monitor.store.sqlite import SqliteStore
+
+directory, first, pause = Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
+stop = threading.Event()
+signal.signal(signal.SIGTERM, lambda *_: stop.set())
+clock = Clock()
+spool = Spool(directory / "spool", clock, 10**9, always_sync=first % 2 == 1)
+shipper = Shipper(
+    directory, clock, lambda: SqliteStore(directory / "beats.sqlite", DAY, True), lambda names: None
+)
+shipper.start()
+mac = first
+while not stop.wait(pause):
+    mac += 1
+    received = spool.append([Report(mac, None, True, None)])
+    sys.stdout.write(f"{received} {mac}\\n")
+    sys.stdout.flush()
+spool.close()
+shipper.close()
+"""
+
+
+class Site:
+    """A data directory with workers, and what they said was received."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.store = SqliteStore(directory / "beats.sqlite", DAY, writable=True)
+        self.store.migrate()
+        self.said: set[tuple[int, int]] = set()
+        self.workers: list[subprocess.Popen[str]] = []
+
+    def start(self, pause: float = 0.001) -> subprocess.Popen[str]:
+        first = (len(self.workers) + 1) * 1_000_000
+        worker = subprocess.Popen(
+            [sys.executable, "-c", _WORKER, str(self.directory), str(first), str(pause)],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self.workers.append(worker)
+        return worker
+
+    def hear(self, worker: subprocess.Popen[str], lines: int | None = None) -> None:
+        """Note what a worker says: so many lines, or all until its end."""
+        assert worker.stdout
+        while lines is None or lines > 0:
+            line = worker.stdout.readline()
+            if not line.endswith("\n"):
+                worker.stdout.close()
+                return
+            received, mac = line.split()
+            self.said.add((int(received), int(mac)))
+            lines = None if lines is None else lines - 1
+
+    def end(self, worker: subprocess.Popen[str], how: signal.Signals) -> None:
+        worker.send_signal(how)
+        self.hear(worker)
+        worker.wait(30)
+
+    def stored(self) -> Counter[tuple[int, int]]:
+        macs = [mac for _, mac in self.said]
+        return Counter((b.received, b.mac) for b in self.store.heartbeats(macs, 0, 1 << 50))
+
+    def pulses(self) -> list[Pulse]:
+        return sorted(self.store.coverage(0, 1 << 50), key=lambda pulse: pulse.start)
+
+    def segments(self) -> list[Path]:
+        return list((self.directory / "spool").glob("*" + SUFFIX))
+
+    def shippers(self) -> list[int]:
+        """Processes that have the heartbeat file open."""
+        file = str(self.directory / "beats.sqlite")
+        return [
+            worker.pid
+            for worker in self.workers
+            if worker.poll() is None
+            and any(opened.path == file for opened in psutil.Process(worker.pid).open_files())
+        ]
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    site = Site(tmp_path)
+    yield site
+    for worker in site.workers:
+        if worker.poll() is None:
+            worker.kill()
+            worker.wait()
+        if worker.stdout:
+            worker.stdout.close()
+    site.store.close()
+
+
+def test_of_several_workers_one_ships_what_all_received_and_the_last_says_farewell(
+    site: Site,
+) -> None:
+    workers = [site.start() for _ in range(3)]
+    for worker in workers:
+        site.hear(worker, 100)
+    assert len(eventually(site.shippers)) == 1
+    eventually(site.pulses)
+    for worker in workers:
+        worker.send_signal(signal.SIGTERM)
+    for worker in workers:
+        site.end(worker, signal.SIGTERM)
+    assert site.stored() == Counter(site.said)
+    last = site.pulses()[-1]
+    assert last.closing
+    assert last.until >= max(received for received, _ in site.said) - 500
+    assert site.segments() == []
+
+
+def test_a_worker_that_ends_while_others_go_on_says_no_farewell(site: Site) -> None:
+    workers = [site.start() for _ in range(2)]
+    for worker in workers:
+        site.hear(worker, 20)
+    shipping = eventually(site.shippers)
+    workers.sort(key=lambda worker: worker.pid not in shipping)
+    site.end(workers[0], signal.SIGTERM)
+    eventually(lambda: site.shippers() == [workers[1].pid])
+    heard_by_the_second = max(received for received, _ in site.said)
+    eventually(lambda: site.pulses()[-1].until > heard_by_the_second)
+    assert not any(pulse.closing for pulse in site.pulses())
+    site.end(workers[1], signal.SIGTERM)
+    assert site.pulses()[-1].closing
+    assert site.stored() == Counter(site.said)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_workers_killed_at_any_moment_lose_nothing_that_was_said_and_count_nothing_twice(
+    site: Site, seed: int
+) -> None:
+    chance = random.Random(seed)
+    workers = [site.start() for _ in range(2)]
+    for _ in range(4):
+        for worker in workers:
+            site.hear(worker, chance.randrange(1, 400))
+        victim = chance.randrange(2)
+        site.end(workers[victim], signal.SIGKILL)
+        workers[victim] = site.start()
+    for worker in workers:
+        site.hear(worker, 50)
+        site.end(worker, signal.SIGTERM)
+    stored = site.stored()
+    assert set(stored) >= site.said
+    # A worker may be killed after it wrote a heartbeat and before it said so.
+    assert max(stored.values()) == 1
+    assert site.pulses()[-1].closing
+    assert site.segments() == []
+
+
+def test_a_death_breaks_the_pulse_and_a_new_one_begins(site: Site) -> None:
+    survivor, victim = site.start(), site.start()
+    site.hear(survivor, 10)
+    site.hear(victim, 10)
+    eventually(lambda: site.pulses() and site.pulses()[-1].until > Clock().now() - 1500)
+    if site.shippers() == [victim.pid]:
+        survivor, victim = victim, survivor
+    before = site.pulses()[-1].start
+    killed = Clock().now()
+    site.end(victim, signal.SIGKILL)
+    eventually(lambda: site.pulses()[-1].start > before)
+    old, new = site.pulses()[-2:]
+    assert old.until <= killed + 300
+    assert new.start >= killed
+    site.end(survivor, signal.SIGTERM)
+
+
+class Away(SqliteStore):
+    """A real store out of reach until told otherwise."""
+
+    reachable = False
+
+    def append(self, heartbeats: object) -> None:
+        """As told, and as it is."""
+        if not self.reachable:
+            raise StoreUnavailable("as told")
+        super().append(heartbeats)  # type: ignore[arg-type]
+
+
+def test_the_status_says_why_nothing_is_shipped_and_when_it_is_again(tmp_path: Path) -> None:
+    store = Away(tmp_path / "beats.sqlite", DAY, writable=True)
+    store.migrate()
+    spool = Spool(tmp_path / "spool", Clock(), 10**9, always_sync=False)
+    shipper = Shipper(tmp_path, Clock(), lambda: store, lambda names: None)
+    said = spool.append([Report(1, None, True, None)])
+    shipper.start()
+
+    def state() -> dict[str, object]:
+        try:
+            return dict(json.loads((tmp_path / status.FILE).read_bytes()))
+        except FileNotFoundError:
+            return {}
+
+    eventually(lambda: state().get("reason") == "as told")
+    assert state()["ready"] is False
+    store.reachable = True
+    eventually(lambda: state().get("ready") is True)
+    reader = SqliteStore(tmp_path / "beats.sqlite", DAY)
+    assert [beat.time for beat in reader.heartbeats([1], 0, 1 << 50)] == [said]
+    reader.close()
+    spool.close()
+    shipper.close()
+
+
+def test_the_source_is_the_same_for_every_worker_and_every_start(tmp_path: Path) -> None:
+    script = (
+        "import sys; from pathlib import Path; from monitor.ingest.shipper import source_id; "
+        "print(source_id(Path(sys.argv[1])))"
+    )
+    workers = [
+        subprocess.Popen([sys.executable, "-c", script, str(tmp_path)], stdout=subprocess.PIPE)
+        for _ in range(4)
+    ]
+    said = {worker.communicate(timeout=30)[0].decode().strip() for worker in workers}
+    assert said == {source_id(tmp_path)}
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 256 KiB."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(place)], capture_output=True
+    )
+    if mounted.returncode:
+        if os.environ.get("CI") == "true":
+            pytest.fail(f"no tmpfs: {mounted.stderr.decode()}")
+        pytest.skip("mounting a tmpfs needs privileges")
+    yield place
+    subprocess.run(["umount", "--lazy", str(place)], check=True)
+
+
+def fill(spool: Spool) -> list[int]:
+    """The macs of those appended before there was no room."""
+    kept: list[int] = []
+    while append(spool, len(kept), rows=30):
+        kept.append(len(kept))
+    return kept
+
+
+def append(spool: Spool, mac: int, rows: int = 1) -> bool:
+    """Whether there was room."""
+    try:
+        spool.append([Report(mac, None, True, {"load": n / 7}) for n in range(rows)])
+    except SpoolUnavailable as error:
+        assert "No space" in str(error)  # noqa: PT017
+        return False
+    return True
+
+
+def test_a_disk_filled_by_the_spool_itself_recovers_once_all_is_shipped(
+    tmp_path: Path, small_disk: Path
+) -> None:
+    spool = Spool(small_disk, Clock(), 10**9, always_sync=False)
+    kept = fill(spool)
+    assert kept
+    (tmp_path / "spool").symlink_to(small_disk)
+    store = SqliteStore(tmp_path / "beats.sqlite", DAY, writable=True)
+    store.migrate()
+    shipper = Shipper(tmp_path, Clock(), lambda: store, lambda names: None)
+    shipper.start()
+    eventually(lambda: append(spool, 5_000), 20)
+    spool.close()
+    shipper.close()
+    reader = SqliteStore(tmp_path / "beats.sqlite", DAY)
+    found = {beat.mac for beat in reader.heartbeats([*kept, 5_000], 0, 1 << 50)}
+    reader.close()
+    assert found == {*kept, 5_000}
+
+
+def test_a_worker_started_on_a_full_disk_refuses_says_so_and_recovers(
+    tmp_path: Path, small_disk: Path
+) -> None:
+    filler = small_disk / "filler"
+    with filler.open("wb", buffering=0) as file:
+        for size in (4096, 1):
+            try:
+                while True:
+                    file.write(bytes(size))
+            except OSError:
+                continue
+    spool = Spool(small_disk, Clock(), 10**9, always_sync=False)
+    assert list(small_disk.glob("*" + REFUSING_SUFFIX))
+    with pytest.raises(SpoolUnavailable):
+        spool.append([Report(1, None, True, None)])
+    (tmp_path / "spool").symlink_to(small_disk)
+    store = SqliteStore(tmp_path / "beats.sqlite", DAY, writable=True)
+    store.migrate()
+    shipper = Shipper(tmp_path, Clock(), lambda: store, lambda names: None)
+    shipper.start()
+    reader = SqliteStore(tmp_path / "beats.sqlite", DAY)
+    eventually(lambda: (tmp_path / status.FILE).exists())
+    assert reader.coverage(0, 1 << 50) == []
+    filler.unlink()
+    # The keeper finds out by itself, without a heartbeat.
+    covered = eventually(lambda: reader.coverage(0, 1 << 50))
+    assert not list(small_disk.glob("*" + REFUSING_SUFFIX))
+    received = spool.append([Report(1, None, True, None)])
+    assert covered[0].start <= received
+    spool.close()
+    shipper.close()
+    assert [beat.received for beat in reader.heartbeats([1], 0, 1 << 50)] == [received]
+    reader.close()
