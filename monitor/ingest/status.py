@@ -5,13 +5,8 @@ from pathlib import Path
 
 import msgspec
 
-from monitor.model import SECOND
-
 FILE = "shipper.json"
 """In the data directory."""
-
-FRESH = 5 * SECOND
-"""A status older than this says nothing any more."""
 
 
 @dataclass
@@ -46,15 +41,3 @@ def write(path: Path, status: Status) -> None:
     new = path.with_suffix(".new")
     new.write_bytes(msgspec.json.encode(status))
     new.replace(path)
-
-
-def read(path: Path, now: int) -> Status:
-    """The last status; one that says why not, if there is none or it is old."""
-    try:
-        status = msgspec.json.decode(path.read_bytes(), type=Status)
-    except (OSError, msgspec.DecodeError):
-        return Status(ready=False, reason="no shipper has begun yet", at=0)
-    if abs(now - status.at) <= FRESH:
-        return status
-    stale = "the shipper is held up; is the store in reach?"
-    return Status(ready=False, reason=stale, at=status.at, stats=status.stats)
