@@ -126,7 +126,7 @@ def test_damage_anywhere_costs_only_the_records_it_touches(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:
     whole, held, ends = segment_bytes(tmp_path_factory.mktemp("whole"), 30)
-    start = data.draw(st.integers(HEADER_SIZE, len(whole) - 1))
+    start = data.draw(st.integers(0, len(whole) - 1))
     stop = data.draw(st.integers(start + 1, min(len(whole), start + 200)))
     garbage = data.draw(st.binary(min_size=stop - start, max_size=stop - start))
     directory = tmp_path_factory.mktemp("damaged")
