@@ -51,7 +51,8 @@ class Listening:
                 self._start = now
         else:
             for refusal in _merge(refusals):
-                self._stop(refusal.start - 1)
+                # It may have begun after the moment up to which all can be seen.
+                self._stop(min(refusal.start - 1, settled))
                 self._start = refusal.stop
             if self._start is None and not any(refusal.stop is None for refusal in refusals):
                 self._start = now

@@ -68,6 +68,12 @@ def test_while_refusing_the_pulse_stands_still(observer: Observer) -> None:
     assert [span.start for span in observer.spans()] == [T0 + 8 * ROUND + 100]
 
 
+def test_a_refusal_seen_early_claims_nothing_beyond_the_look(observer: Observer) -> None:
+    observer.look(refusals=[Refusal(T0 + ROUND + 3, None)])
+    observer.look(broken=True, refusals=[Refusal(T0 + ROUND + 3, None)])
+    assert observer.spans() == [Span(T0, T0 + ROUND - MARGIN)]
+
+
 def test_of_two_workers_refusals_the_whole_is_left_out(observer: Observer) -> None:
     refusals = [
         Refusal(T0 + 300, T0 + 500),
