@@ -58,13 +58,13 @@ def test_a_refusal_that_is_over_cuts_itself_out(observer: Observer) -> None:
 
 
 def test_while_refusing_the_pulse_stands_still(observer: Observer) -> None:
-    refusing = [Refusal(T0 + 300, None)]
+    refusing = [Refusal(T0 + 200, None)]
     for _ in range(8):
         observer.look(refusals=refusing)
-    assert observer.spans() == [Span(T0, T0 + 299)]
+    assert observer.spans() == [Span(T0, T0 + 199)]
     observer.listening.told(observer.spans(), observer.now)
     assert observer.spans() == []
-    observer.look(refusals=[Refusal(T0 + 300, observer.now + 100)])
+    observer.look(refusals=[Refusal(T0 + 200, observer.now + 100)])
     assert [span.start for span in observer.spans()] == [T0 + 8 * ROUND + 100]
 
 
