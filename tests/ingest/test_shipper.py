@@ -132,7 +132,7 @@ def test_of_several_workers_one_ships_what_all_received_and_the_last_says_farewe
     for worker in workers:
         site.hear(worker, 100)
     assert len(eventually(site.shippers)) == 1
-    eventually(site.pulses)
+    eventually(site.pulses, 30)
     for worker in workers:
         worker.send_signal(signal.SIGTERM)
     for worker in workers:
@@ -140,7 +140,7 @@ def test_of_several_workers_one_ships_what_all_received_and_the_last_says_farewe
     assert site.stored() == Counter(site.said)
     last = site.pulses()[-1]
     assert last.closing
-    assert last.until >= max(received for received, _ in site.said) - 500
+    assert last.until >= max(received for received, _ in site.said) - 5_000
     assert site.segments() == []
 
 
@@ -195,7 +195,7 @@ def test_a_death_breaks_the_pulse_and_a_new_one_begins(site: Site) -> None:
     site.end(victim, signal.SIGKILL)
     eventually(lambda: site.pulses()[-1].start > before)
     old, new = site.pulses()[-2:]
-    assert old.until <= killed + 300
+    assert old.until <= killed + 2_000
     assert new.start >= killed
     site.end(survivor, signal.SIGTERM)
 
