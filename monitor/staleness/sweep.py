@@ -66,6 +66,7 @@ class Sweep:
         self._unseen: set[int] = set()
         self._deadlines: Deadlines | None = None
         self._led: Lease | None = None
+        self._followed_at = 0
 
     def watch(self, now: int) -> None:
         """Follow the store and the registry without deciding. Raises StoreUnavailable,
@@ -104,9 +105,15 @@ class Sweep:
 
     def _take_over(self, progress: Progress, now: int) -> None:
         """The former leader's last commit counts, not what this process read meanwhile."""
-        self._heard.clear()
         self._deadlines = None
         position = self._log_position(progress, now)
+        if position is None and now - self._followed_at < _READ_ON_WITHIN:
+            # Nobody swept for long, but this process has followed the store by itself: filling
+            # the view again would take as long as it did, and the lease might run out again.
+            is_news = self._registry.is_news
+            self._heard = {m: heard for m, heard in self._heard.items() if is_news(m, *heard)}
+            return
+        self._heard.clear()
         if position is None:
             self._view = LastSeen(self._store)
         elif self._view.filled:
@@ -151,6 +158,7 @@ class Sweep:
             if mac in self._unseen:
                 self._unseen.clear()
                 self._deadlines = None
+        self._followed_at = now
 
     def _note_strangers(self, since: int) -> None:
         """Sensors that were heard and that the state does not know, or not as live."""
@@ -250,7 +258,8 @@ class Sweep:
                 closings.append(Closing(row, Event.FORGET))
             elif sensor.paused:
                 closings.append(Closing(row, Event.PAUSE))
-            elif not judge(seen, self._registry.threshold(mac), horizon, listening).down:
+            # Blindness defers a verdict of down; it is no proof of life, so it closes nothing.
+            elif listening.between(seen, horizon) <= self._registry.threshold(mac):
                 if seen > row.last_seen:
                     closings.append(Closing(row, Event.RECOVER, recovered_at=seen))
                 elif self._registry.threshold(mac) > row.threshold:

@@ -301,3 +301,34 @@ def test_frequent_blindness_hides_no_death_for_ever(world: World) -> None:
         world.listening_since = world.now
     (row,) = world.incidents()
     assert not row.proven
+
+
+def test_a_first_look_longer_than_the_lease_is_not_thrown_away(world: World) -> None:
+    world.hear(1)
+    world.now += MINUTE
+    world.pulse()
+    leases.release(world.engine, world.lease)
+    with pytest.raises(LeaseLost):  # it ran out while the view was filled
+        world.sweep.run(world.lease, world.now)
+    view = world.sweep._view
+    world.lease = world.take_lease("again")
+    assert world.sweep.run(world.lease, world.now).registered == 1
+    assert world.sweep._view is view
+    world.pass_time(12 * MINUTE)
+    assert len(world.incidents()) == 1
+
+
+def test_a_blind_window_lets_nothing_stale_close_an_incident(world: World) -> None:
+    world.hear(1, 2, 3)
+    world.pass_time(25 * MINUTE, 3)
+    world.now += 2 * MINUTE
+    world.listening_since = world.now
+    world.hear(1, live=False, time=START + 5 * MINUTE)
+    with writing(world.engine) as connection:
+        version = sensors.next_version(connection)
+        sensors.configure(connection, 2, version, threshold=11 * MINUTE)
+    world.pass_time(5 * MINUTE, 3)
+    assert {row.mac: (row.last_seen, row.closed_at) for row in world.incidents()} == {
+        1: (START + 5 * MINUTE, None),
+        2: (START, None),
+    }
