@@ -67,7 +67,7 @@ def check(settings: Settings) -> None:
     for section, make in (("state.url", _open_state), ("email", _email), ("webhook", _webhook)):
         try:
             make(settings)
-        except (ArgumentError, ValueError) as error:
+        except (ArgumentError, ValueError, OSError) as error:
             problems.append(f"{section}: {error}")
         except ModuleNotFoundError as error:
             problems.append(

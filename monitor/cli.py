@@ -53,7 +53,7 @@ def build_parser() -> argparse.ArgumentParser:
     sensor.add_argument("mac_address", type=_mac)
     sensor.add_argument("--name")
     sensor.add_argument("--site", help="alerts are grouped by site")
-    sensor.add_argument("--threshold", type=float, help="seconds of silence; 0: the default")
+    sensor.add_argument("--threshold", type=_threshold, help="seconds of silence; 0: the default")
     sensor.add_argument("--paused", choices=("yes", "no"))
     send = command("send", _send, "send a test message through a channel")
     send.add_argument("channel", choices=("email", "webhook"))
@@ -89,6 +89,13 @@ def _mac(text: str) -> int:
         return parse_mac(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _threshold(text: str) -> float:
+    seconds = float(text)
+    if not (seconds == 0 or 0.1 <= seconds <= 10 * 365 * 86_400):
+        raise argparse.ArgumentTypeError("must be 0, or from 0.1 seconds to ten years")
+    return seconds
 
 
 def _serve(given: Settings, options: argparse.Namespace) -> None:

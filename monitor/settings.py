@@ -12,7 +12,7 @@ from msgspec import Meta
 
 Port = Annotated[int, Meta(ge=1, le=65535)]
 Count = Annotated[int, Meta(ge=1)]
-Seconds = Annotated[float, Meta(gt=0)]
+Seconds = Annotated[float, Meta(ge=0.1, le=10 * 365 * 86_400)]
 
 _OTHER_VARIABLES = {"MONITOR_CONFIG", "MONITOR_TOKEN"}
 """Read by the command line itself: the settings file, and the simulator's token."""
@@ -95,7 +95,7 @@ class Staleness:
 class Alerts:
     """How incidents gather into messages. Seconds."""
 
-    group_wait: Annotated[float, Meta(ge=0)] = 30
+    group_wait: Annotated[float, Meta(ge=0, le=86_400)] = 30
     group_interval: Seconds = 300
 
 
@@ -249,12 +249,20 @@ def _influxdb(environment: Mapping[str, str], problems: list[str]) -> InfluxDB |
     url, org, token = (environment.get(name, "") for name in INFLUXDB_VARIABLES)
     if not url:
         return None
-    if urlsplit(url).scheme not in ("http", "https"):
-        problems.append("INFLUXDB_V2_URL: must begin with http:// or https://")
+    if not _is_web_address(url):
+        problems.append("INFLUXDB_V2_URL: must look like https://host/path")
     for name, value in zip(INFLUXDB_VARIABLES[1:], (org, token), strict=True):
         if not value:
             problems.append(f"{name}: must be set when INFLUXDB_V2_URL is")
     return InfluxDB(url.rstrip("/"), org, token)
+
+
+def _is_web_address(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in ("http", "https") and bool(parts.hostname)
+    except ValueError:  # such as an unfinished IPv6 address
+        return False
 
 
 def _contradictions(settings: Settings) -> list[str]:
@@ -266,10 +274,10 @@ def _contradictions(settings: Settings) -> list[str]:
         )
     if settings.email.server and not (settings.email.sender and settings.email.recipients):
         problems.append("email.server: needs email.sender and email.recipients as well")
-    if settings.webhook.url and urlsplit(settings.webhook.url).scheme not in ("http", "https"):
-        problems.append("webhook.url: must begin with http:// or https://")
-    if urlsplit(settings.server.base_url).scheme not in ("http", "https"):
-        problems.append("server.base_url: must begin with http:// or https://")
+    if settings.webhook.url and not _is_web_address(settings.webhook.url):
+        problems.append("webhook.url: must look like https://host/path")
+    if not _is_web_address(settings.server.base_url):
+        problems.append("server.base_url: must look like https://host/path")
     if settings.ingest.token and len(settings.ingest.token) < 16:
         problems.append("ingest.token: must have at least 16 characters")
     return problems

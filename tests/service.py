@@ -106,7 +106,7 @@ class Service:
 
     def named(self, command: str) -> list[psutil.Process]:
         """The processes of one `monitor` command, the eldest first."""
-        return [p for p in self.family() if p.is_running() and command in p.cmdline()]
+        return [member for member in self.family() if command in _arguments(member)]
 
     def kill(self) -> None:
         """SIGKILL to every process of it."""
@@ -146,3 +146,10 @@ class Service:
     def tail(self) -> str:
         """The end of its output."""
         return self.log.read_text("utf-8", "replace")[-4000:]
+
+
+def _arguments(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.NoSuchProcess:  # dead, and perhaps not reaped yet
+        return []

@@ -114,3 +114,30 @@ def test_what_only_the_parts_can_tell_of_the_settings_is_a_sentence_too(
 def test_the_channels_are_those_switched_on() -> None:
     given = cli.settings.load(None, {"MONITOR_WEBHOOK_URL": "https://example.org/hook"})
     assert [channel.name for channel in bootstrap.channels(given)] == ["webhook"]
+
+
+@pytest.mark.parametrize("value", ["-5", "inf", "nan", "1e18", "0.0001"])
+def test_a_threshold_that_is_none_is_refused(
+    value: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(["sensor", "02:00:00:00:00:0a", f"--threshold={value}"])
+    assert "threshold" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("MONITOR_STALENESS_THRESHOLD", "inf"),
+        ("MONITOR_STALENESS_THRESHOLD", "0.0001"),
+        ("MONITOR_WEBHOOK_URL", "http://[::1"),
+        ("MONITOR_SERVER_BASE_URL", "https://"),
+        ("MONITOR_DATA_DIRECTORY", "/proc/nowhere"),
+    ],
+)
+def test_no_setting_passes_the_check_and_fails_later(
+    variable: str, value: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(variable, value)
+    assert cli.main(["check-config"]) == 1
+    assert "can't be used" in capsys.readouterr().err

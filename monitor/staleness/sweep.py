@@ -83,7 +83,12 @@ class Sweep:
             self._take_over(progress, now)
             self._led = lease
         # Pulses first: what they vouch for is then surely among the arrivals read after them.
-        spans = [Span(*pulse) for pulse in self._store.coverage(progress.horizon, now + DAY)]
+        # A host whose clock is ahead vouches for nothing beyond now.
+        spans = [
+            Span(pulse.source, pulse.start, min(pulse.until, now), pulse.closing)
+            for pulse in self._store.coverage(progress.horizon, now + DAY)
+            if pulse.start <= now
+        ]
         self._follow(progress, now)
         reach = advance(
             progress.horizon,

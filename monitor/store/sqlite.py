@@ -231,10 +231,13 @@ class SqliteStore:
     def arrivals(self, after: Cursor | None) -> Arrivals:
         """The cursor's position is the last row read."""
         with self._reading() as connection:
+            # Not the newest row: it may have expired.
+            query = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'arrival'"
+            newest = connection.execute(query).fetchone()[0]
             if after is None:
-                # Not the newest row: it may have expired.
-                query = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'arrival'"
-                return Arrivals([], {}, Cursor(connection.execute(query).fetchone()[0]))
+                return Arrivals([], {}, Cursor(newest))
+            if after.position > newest:
+                after = Cursor(0)  # a place in another store's log
             rows = connection.execute(
                 "SELECT id, source, until, beats FROM arrival WHERE id > ? ORDER BY id",
                 (after.position,),

@@ -332,3 +332,12 @@ def test_a_blind_window_lets_nothing_stale_close_an_incident(world: World) -> No
         1: (START + 5 * MINUTE, None),
         2: (START, None),
     }
+
+
+def test_a_host_whose_clock_is_ahead_does_not_move_the_horizon_into_the_future(
+    world: World,
+) -> None:
+    world.hear(1)
+    world.store.pulse(Pulse("ahead", START, START + DAY, False))
+    (outcome,) = world.pass_time(MINUTE)
+    assert outcome.horizon == world.now

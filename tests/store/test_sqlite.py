@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from monitor.model import DAY, HOUR, MINUTE, SECOND, Seen
-from monitor.store.interface import Pulse, StoreUnavailable
+from monitor.store.interface import Cursor, Pulse, StoreUnavailable
 from monitor.store.sqlite import SqliteStore
 from tests.conftest import RETENTION
 from tests.store.beats import NOW, history, live, stored
@@ -244,3 +244,10 @@ def test_a_slow_export_does_not_hold_on_to_one_moment(writer: SqliteStore, path:
             connection.close()
 
     eventually(emptied)
+
+
+def test_a_place_in_another_stores_log_is_no_place_in_this_one(writer: SqliteStore) -> None:
+    writer.announce("a", NOW, [Seen(1, NOW, True)])
+    read = writer.arrivals(Cursor(NOW * 1_000_000))
+    assert [seen.mac for seen in read.seen] == [1]
+    assert writer.arrivals(read.cursor).seen == []
