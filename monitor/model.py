@@ -7,6 +7,7 @@ a MAC address is the integer of its 48 bits. Text exists only at the edges.
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 from typing import NamedTuple
 
 SECOND = 1_000
@@ -61,6 +62,18 @@ class Member(NamedTuple):
     proven: bool
     opened_at: int
     recovered_at: int | None
+    labels: Mapping[str, str] = MappingProxyType({})
+    usual_interval: int | None = None
+    """How far apart its heartbeats were before the silence, where that could be told."""
+    interruptions: int = 0
+    """How often monitoring itself was interrupted during the silence."""
+
+
+class Held(NamedTuple):
+    """Why nobody is told of an incident for now, and until when (ms)."""
+
+    until: int
+    reason: str
 
 
 def parse_mac(text: str) -> int:

@@ -13,6 +13,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    UniqueConstraint,
 )
 
 metadata = MetaData(
@@ -87,12 +88,15 @@ alert_group = Table(
     metadata,
     Column("id", _RowId, primary_key=True),
     Column("cohort", String(220), nullable=False),
+    # The route its messages take; empty: the default one.
+    Column("route", String(80), nullable=False, server_default=""),
     Column("opened_at", BigInteger, nullable=False),
     Column("closed_at", BigInteger),
 )
 Index(
     "ix_alert_group_one_open",
     alert_group.c.cohort,
+    alert_group.c.route,
     unique=True,
     sqlite_where=alert_group.c.closed_at.is_(None),
     postgresql_where=alert_group.c.closed_at.is_(None),
@@ -108,7 +112,12 @@ incident = Table(
     # False: presumed by the second clause, since monitoring was interrupted again and again.
     Column("proven", Boolean, nullable=False),
     Column("opened_at", BigInteger, nullable=False),
+    # How far apart its heartbeats were before the silence, where that could be told.
+    Column("usual_interval", BigInteger),
+    # While a sensor falls silent again and again: when the first incident of those opened.
+    Column("flapping_since", BigInteger),
     Column("acknowledged_at", BigInteger),
+    Column("acknowledged_by", String(200)),
     Column("closed_at", BigInteger),
     # recovered | threshold changed | paused | forgotten
     Column("closed_reason", String(40)),
@@ -134,13 +143,17 @@ notification = Table(
     Column("key", String(80), nullable=False, unique=True),
     Column("group_id", ForeignKey(alert_group.c.id), nullable=False, index=True),
     Column("channel", String(80), nullable=False),
-    # down | recovered
+    # down | recovered | reminder | flapping | notice
     Column("kind", String(20), nullable=False),
+    # Tells only of incidents open for so long: an escalation waits for somebody to acknowledge.
+    Column("delay", BigInteger, nullable=False, server_default="0"),
     # pending | claimed | sent | failed | cancelled
     Column("state", String(20), nullable=False),
     Column("created_at", BigInteger, nullable=False),
     Column("attempts", Integer, nullable=False, default=0),
     Column("next_attempt_at", BigInteger, nullable=False),
+    # Set while all it could tell of is silenced, or under maintenance.
+    Column("held_until", BigInteger),
     # While claimed: when another notifier may take over, by the database's clock.
     Column("claimed_until", BigInteger),
     Column("claimed_by", String(80)),
@@ -161,11 +174,120 @@ notification_incident = Table(
     Column("incident_id", ForeignKey(incident.c.id), primary_key=True, index=True),
 )
 
+# Each try to send a message.
+attempt = Table(
+    "attempt",
+    metadata,
+    Column("id", _RowId, primary_key=True),
+    Column("notification_id", ForeignKey(notification.c.id), nullable=False, index=True),
+    Column("at", BigInteger, nullable=False),
+    # sent | retry | failed
+    Column("result", String(20), nullable=False),
+    Column("detail", Text),
+)
+
+# Why somebody was not told of an incident, or not yet.
+suppression = Table(
+    "suppression",
+    metadata,
+    Column("id", _RowId, primary_key=True),
+    Column("incident_id", ForeignKey(incident.c.id), nullable=False, index=True),
+    Column("channel", String(80), nullable=False),
+    Column("kind", String(20), nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("reason", String(300), nullable=False),
+    Column("until", BigInteger),
+    UniqueConstraint("incident_id", "channel", "kind", "reason"),
+)
+
+# A way to reach one recipient, besides those of the settings.
+channel = Table(
+    "channel",
+    metadata,
+    Column("id", _RowId, primary_key=True),
+    Column("name", String(80), nullable=False, unique=True),
+    Column("kind", String(40), nullable=False),
+    Column("settings", JSON, nullable=False),
+    # A JSON object, encrypted with the secret key.
+    Column("secrets", LargeBinary),
+    Column("enabled", Boolean, nullable=False),
+    # Told of whatever no route matches.
+    Column("is_default", Boolean, nullable=False),
+    # The most messages in 24 hours; NULL: any number.
+    Column("budget", Integer),
+    Column("created_at", BigInteger, nullable=False),
+)
+
+# How sending goes on a channel, by name: the settings' own channels have no row above.
+channel_health = Table(
+    "channel_health",
+    metadata,
+    Column("name", String(80), primary_key=True),
+    Column("failing_since", BigInteger),
+    # When the others were told that it keeps failing.
+    Column("reported_at", BigInteger),
+    Column("sent_at", BigInteger),
+    Column("error", Text),
+    Column("error_at", BigInteger),
+)
+
+# Who is told of what: the first route, by position, whose matchers all hold.
+route = Table(
+    "route",
+    metadata,
+    Column("id", _RowId, primary_key=True),
+    Column("name", String(80), nullable=False, unique=True),
+    Column("position", Integer, nullable=False),
+    Column("matchers", JSON, nullable=False),
+    Column("channels", JSON, nullable=False),
+    Column("escalate_to", JSON, nullable=False),
+    Column("escalate_after", BigInteger),
+)
+
+silence = Table(
+    "silence",
+    metadata,
+    Column("id", _RowId, primary_key=True),
+    Column("matchers", JSON, nullable=False),
+    Column("starts_at", BigInteger, nullable=False),
+    Column("ends_at", BigInteger, nullable=False, index=True),
+    Column("comment", Text, nullable=False),
+    Column("created_by", String(200), nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+)
+
+maintenance = Table(
+    "maintenance",
+    metadata,
+    Column("id", _RowId, primary_key=True),
+    Column("name", String(200), nullable=False),
+    Column("matchers", JSON, nullable=False),
+    Column("zone", String(64), nullable=False),
+    # The first window by the zone's clocks: 2026-03-29T01:30.
+    Column("start", String(16), nullable=False),
+    Column("stop", String(16), nullable=False),
+    # RFC 5545; NULL: once.
+    Column("recurrence", String(500)),
+    Column("created_by", String(200), nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("ended_at", BigInteger),
+)
+
+# Keys of the installation itself, encrypted with the secret key.
+secret = Table(
+    "secret",
+    metadata,
+    Column("name", String(40), primary_key=True),
+    Column("value", LargeBinary, nullable=False),
+)
+
 token = Table(
     "token",
     metadata,
     Column("id", _RowId, primary_key=True),
     Column("name", String(80), nullable=False, unique=True),
+    # ingest | viewer | operator | administrator
+    Column("role", String(20), nullable=False, server_default="ingest"),
     # SHA-256 of the 256 random bits.
     Column("digest", LargeBinary(32), nullable=False, unique=True),
     Column("created_at", BigInteger, nullable=False),

@@ -1,12 +1,19 @@
-"""Ingest tokens: shown once when made, kept only as SHA-256 of their 256 random bits."""
+"""Tokens: shown once when made, kept only as SHA-256 of their 256 random bits."""
 
 import hashlib
+import hmac
 import secrets
 from typing import NamedTuple
 
 from sqlalchemy import Connection, insert, select, update
 
 from monitor.state.tables import token
+
+INGEST = "ingest"
+"""The role that may send heartbeats, and nothing else."""
+
+ROLES = (INGEST, "viewer", "operator", "administrator")
+"""From `viewer` on, each may do what the one before it may."""
 
 
 class NameTaken(Exception):
@@ -17,21 +24,24 @@ class Token(NamedTuple):
     """What may be shown of a token; moments in ms."""
 
     name: str
+    role: str
     created_at: int
     revoked_at: int | None
 
 
 def digest(secret: str) -> bytes:
     """What is stored and compared instead of the secret (32 bytes)."""
-    return hashlib.sha256(secret.encode()).digest()
+    return hashlib.sha256(secret.encode("utf-8", "replace")).digest()
 
 
-def create(connection: Connection, name: str, now: int) -> str:
+def create(connection: Connection, name: str, now: int, role: str = INGEST) -> str:
     """The new secret, which can't be read again later. Raises NameTaken."""
     if connection.execute(select(token.c.id).where(token.c.name == name)).first():
         raise NameTaken(f"there is, or was, a token named {name!r}; choose another name")
     secret = "hbm_" + secrets.token_urlsafe(32)
-    connection.execute(insert(token).values(name=name, digest=digest(secret), created_at=now))
+    connection.execute(
+        insert(token).values(name=name, role=role, digest=digest(secret), created_at=now)
+    )
     return secret
 
 
@@ -47,13 +57,28 @@ def revoke(connection: Connection, name: str, now: int) -> bool:
 
 def listed(connection: Connection) -> list[Token]:
     """All tokens ever made, in the order they were made."""
-    rows = connection.execute(
-        select(token.c.name, token.c.created_at, token.c.revoked_at).order_by(token.c.id)
-    )
+    columns = (token.c.name, token.c.role, token.c.created_at, token.c.revoked_at)
+    rows = connection.execute(select(*columns).order_by(token.c.id))
     return [Token(*row) for row in rows]
 
 
+def find(connection: Connection, secret: str) -> Token | None:
+    """The token in force with this secret, of whatever role."""
+    given = digest(secret)
+    row = connection.execute(
+        select(
+            token.c.name, token.c.role, token.c.created_at, token.c.revoked_at, token.c.digest
+        ).where(token.c.digest == given, token.c.revoked_at.is_(None))
+    ).first()
+    # How long the index takes tells of digests at most, and this line of nothing.
+    if row is None or not hmac.compare_digest(bytes(row.digest), given):
+        return None
+    return Token(row.name, row.role, row.created_at, row.revoked_at)
+
+
 def active(connection: Connection) -> tuple[bool, frozenset[bytes]]:
-    """Whether any token was ever made (then one is required), and the digests in force."""
-    rows = connection.execute(select(token.c.digest, token.c.revoked_at)).all()
+    """Whether any ingest token was ever made (then sensors need one), and the digests in force."""
+    rows = connection.execute(
+        select(token.c.digest, token.c.revoked_at).where(token.c.role == INGEST)
+    ).all()
     return bool(rows), frozenset(bytes(row.digest) for row in rows if row.revoked_at is None)
