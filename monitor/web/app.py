@@ -5,12 +5,15 @@ import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from flask import Flask, Response, render_template, request
+from flask import Blueprint, Flask, Response, render_template, request
 from flask_compress import Compress
+from sqlalchemy import Engine
 from werkzeug.exceptions import NotFound
+from werkzeug.routing import IntegerConverter, Map
 
 from monitor.store.interface import StoreError
 from monitor.web import errors, pages, wire
+from monitor.web.api import access, body
 from monitor.web.fleet import Fleet, FleetUnavailable
 
 _STATIC = Path(__file__).parent / "static"
@@ -21,7 +24,6 @@ _KINDS = {
 }
 _YEAR = 365 * 24 * 3600
 _BODY_LIMIT = 1024 * 1024
-_RETRY_AFTER = 2
 
 _HEADERS = {
     "Content-Security-Policy": (
@@ -42,9 +44,12 @@ def create_app(
     base_url: str,
     secret_key: str,
     trusted_hosts: Sequence[str] = (),
+    engine: Engine | None = None,
+    blueprints: Sequence[Blueprint] = (),
 ) -> Flask:
     """`open_fleet` is called once, at the first page that needs it; `readiness` gives the reasons
-    why this host is not ready; `trusted_hosts` empty trusts any Host header."""
+    why this host is not ready; `trusted_hosts` empty trusts any Host header; `engine` is where
+    the tokens are that the views of `blueprints` require."""
     app = Flask(__name__, static_folder=None)
     app.config.update(
         SECRET_KEY=secret_key or None,
@@ -58,8 +63,13 @@ def create_app(
     )
     app.jinja_options = {"trim_blocks": True, "lstrip_blocks": True}
     Compress(app)
+    app.url_map.converters["int"] = _RowNumber
     errors.handle_errors(app)
     _serve_static(app)
+    if engine is not None:
+        access.check_tokens_in(app, engine)
+    for blueprint in blueprints:
+        app.register_blueprint(blueprint)
     fleet = _Once(open_fleet)
 
     @app.after_request
@@ -72,10 +82,7 @@ def create_app(
     @app.errorhandler(FleetUnavailable)
     def unavailable(error: Exception) -> Response:
         told = str(error) if isinstance(error, FleetUnavailable) else "The store can't be opened."
-        response = errors.explained(503, told)
-        response.retry_after = _RETRY_AFTER
-        response.headers["Refresh"] = str(_RETRY_AFTER)  # a browser heeds only this one
-        return response
+        return errors.unavailable(told)
 
     @app.get("/")
     def grid() -> Response:
@@ -97,11 +104,18 @@ def create_app(
         reasons = list(readiness())
         if reasons:
             response = errors.problem(503, " ".join(reasons), reasons)
-            response.retry_after = _RETRY_AFTER
+            response.retry_after = errors.RETRY_AFTER
             return response
         return _fresh(b'{"status":"ready"}', "application/json")
 
     return app
+
+
+class _RowNumber(IntegerConverter):
+    """`<int:…>` in a path: no greater than a database takes."""
+
+    def __init__(self, url_map: Map) -> None:
+        super().__init__(url_map, max=body.GREATEST_ID)
 
 
 class _Once:

@@ -1,12 +1,20 @@
 """Errors as people and programs want them: a calm page, or problem+json. Never a traceback."""
 
+from collections.abc import Mapping
 from http import HTTPStatus
+from typing import Any
 
 import msgspec
 from flask import Flask, Response, render_template, request
 from werkzeug.exceptions import HTTPException
 
-_FOR_PROGRAMS = ("/sensors", "/healthz", "/readyz", "/heartbeat", "/api/")
+from monitor.state.database import StateUnavailable
+
+RETRY_AFTER = 2
+"""Seconds after which it is worth trying again."""
+
+_FOR_PROGRAMS = ("/sensors", "/healthz", "/readyz", "/metrics")
+_FOR_PROGRAMS_BELOW = ("/heartbeat", "/api/")
 
 
 class Problem(msgspec.Struct):
@@ -16,13 +24,43 @@ class Problem(msgspec.Struct):
     status: int
     detail: str
     type: str = "about:blank"
+    field: str | msgspec.UnsetType = msgspec.UNSET
     reasons: list[str] | msgspec.UnsetType = msgspec.UNSET
 
 
-def problem(status: int, detail: str, reasons: list[str] | None = None) -> Response:
+class Refused(HTTPException):
+    """A request that can't be granted: raised by whoever finds out, told by `handle_errors`."""
+
+    def __init__(
+        self,
+        status: int,
+        detail: str,
+        field: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        """`field` names the part of the request at fault."""
+        super().__init__(detail)
+        self.code = status
+        self.field = field
+        self._headers = dict(headers or {})
+
+    def get_headers(self, *arguments: Any, **named: Any) -> list[tuple[str, str]]:
+        """What werkzeug sends by itself, and those given."""
+        return [*super().get_headers(*arguments, **named), *self._headers.items()]
+
+
+def problem(
+    status: int, detail: str, reasons: list[str] | None = None, field: str | None = None
+) -> Response:
     """A problem+json response."""
     body = msgspec.json.encode(
-        Problem(HTTPStatus(status).phrase, status, detail, reasons=reasons or msgspec.UNSET)
+        Problem(
+            HTTPStatus(status).phrase,
+            status,
+            detail,
+            field=field or msgspec.UNSET,
+            reasons=reasons or msgspec.UNSET,
+        )
     )
     response = Response(body, status, content_type="application/problem+json")
     response.cache_control.no_store = True
@@ -32,24 +70,45 @@ def problem(status: int, detail: str, reasons: list[str] | None = None) -> Respo
 def handle_errors(app: Flask) -> None:
     """Let every error of this app be told in that way."""
     app.register_error_handler(HTTPException, _told)
+    app.register_error_handler(StateUnavailable, _state_away)
 
 
-def explained(status: int, detail: str) -> Response:
+def explained(status: int, detail: str, field: str | None = None) -> Response:
     """The error as whoever asks understands it."""
-    if (
-        request.path.startswith(_FOR_PROGRAMS)
-        or "text/html" not in request.accept_mimetypes.values()
-    ):
-        return problem(status, detail)
+    if for_program():
+        return problem(status, detail, field=field)
     page = render_template("error.html", title=HTTPStatus(status).phrase, detail=detail)
     response = Response(page, status, content_type="text/html; charset=utf-8")
     response.cache_control.no_store = True
     return response
 
 
+def unavailable(detail: str) -> Response:
+    """503, with when to try again; a browser does so by itself."""
+    response = explained(503, detail)
+    response.retry_after = RETRY_AFTER
+    response.headers["Refresh"] = str(RETRY_AFTER)  # a browser heeds only this one
+    return response
+
+
+def for_program() -> bool:
+    """Whether this request wants JSON rather than a page."""
+    path = request.path
+    return (
+        path in _FOR_PROGRAMS
+        or path.startswith(_FOR_PROGRAMS_BELOW)
+        or "text/html" not in request.accept_mimetypes.values()
+    )
+
+
+def _state_away(_error: StateUnavailable) -> Response:
+    return unavailable("The state database can't be used at the moment.")
+
+
 def _told(error: HTTPException) -> Response:
     status = error.code or 500
-    response = explained(status, error.description or HTTPStatus(status).description)
+    detail = error.description or HTTPStatus(status).description
+    response = explained(status, detail, getattr(error, "field", None))
     for name, value in error.get_headers():
         if name.lower() not in ("content-type", "content-length"):
             response.headers.add(name, value)

@@ -1,0 +1,75 @@
+"""What the API reads and answers: JSON by the shapes that msgspec checks."""
+
+import re
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+from flask import Response, request
+from msgspec import Meta
+
+from monitor.web.errors import Refused
+
+Shape = TypeVar("Shape", bound=msgspec.Struct)
+
+GREATEST_ID = 2**63 - 1
+
+Id = Annotated[int, Meta(ge=1, le=GREATEST_ID)]
+"""The number of a row."""
+
+_JSON = "application/json"
+_WHERE = re.compile(r"(?P<what>.*?)(?: - at `(?:key in )?\$?(?P<path>.*)`)?", re.DOTALL)
+_NAMED = re.compile(r"Object (?:missing required|contains unknown) field `(?P<name>.*)`", re.DOTALL)
+
+
+def read(shape: type[Shape]) -> Shape:
+    """The request's JSON body in this shape, a msgspec.Struct (`forbid_unknown_fields=True`
+    refuses misspelt names).
+
+    Raises Refused: 415 for another type, 400 for what does not fit, with the field's name.
+    A body too large is a 413 of Flask's own.
+    """
+    if request.mimetype != _JSON:
+        raise Refused(415, f"Content-Type must be {_JSON}", "Content-Type", {"Accept-Post": _JSON})
+    content = request.get_data()
+    if b"\\u0000" in content:  # PostgreSQL keeps no such text
+        raise Refused(400, "a text must not hold the character U+0000")
+    try:
+        return msgspec.json.decode(content, type=shape)
+    except msgspec.ValidationError as error:
+        raise _misfit(error) from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Refused(400, f"the body is not JSON: {error}") from error
+
+
+def query(shape: type[Shape]) -> Shape:
+    """The query's parameters in this shape, numbers and booleans read from their text.
+
+    Raises Refused: 400 with the parameter's name.
+    """
+    for name, values in request.args.lists():
+        if len(values) > 1:
+            raise Refused(400, "can be given only once", name)
+        if "\0" in values[0]:
+            raise Refused(400, "a text must not hold the character U+0000", name)
+    try:
+        return msgspec.convert(request.args.to_dict(), shape, strict=False)
+    except msgspec.ValidationError as error:
+        raise _misfit(error) from error
+
+
+def reply(content: Any, status: int = 200) -> Response:
+    """`content` as JSON: structs, dicts, lists, texts, numbers."""
+    response = Response(msgspec.json.encode(content), status, content_type=_JSON)
+    response.cache_control.no_store = True
+    return response
+
+
+def _misfit(error: msgspec.ValidationError) -> Refused:
+    """msgspec's words, taken apart: where it was and what was wrong there."""
+    told = _WHERE.fullmatch(str(error))
+    what, path = (told["what"], told["path"] or "") if told else (str(error), "")
+    path = path.lstrip(".")
+    named = _NAMED.fullmatch(what)
+    if named:
+        path = f"{path}.{named['name']}" if path else named["name"]
+    return Refused(400, what, path or None)
