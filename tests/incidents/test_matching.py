@@ -1,0 +1,122 @@
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from monitor.incidents.matching import Matcher, attributes, parse
+from monitor.model import format_mac
+
+HALL = attributes(0x020000000001, "Door", "Hall A", {"floor": "2"})
+
+words = st.text(alphabet="ab .é", max_size=4).map(str.strip)
+patterns = st.text(alphabet="ab *", max_size=6).map(str.strip)
+matchers = st.builds(
+    Matcher,
+    st.sampled_from(["site", "name", "floor", "severity"]),
+    st.lists(patterns, min_size=1, max_size=3, unique=True).map(tuple),
+    st.booleans(),
+)
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        [],
+        ["site=Hall A"],
+        ["site=Hall B|Hall A"],
+        ["site = Hall B | Hall A"],
+        ["site=Hall*"],
+        ["site=*"],
+        ["site!=Hall B"],
+        ["Site=Hall A"],
+        ["mac=02:00:*"],
+        ["mac=02-00-00-*"],
+        ["mac=0200.0000.0001"],
+        ["MAC=02000000000A|020000000001"],
+        ["floor=2", "name=D*r"],
+        ["severity=critical"],
+        ["wing="],
+        ["wing!=east"],
+    ],
+)
+def test_a_sensor_is_meant_when_all_matchers_hold(texts: list[str]) -> None:
+    assert parse(texts).match(HALL)
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        ["site=hall a"],
+        ["site=Hall"],
+        ["site!=Hall*"],
+        ["site="],
+        ["mac=02:01:*"],
+        ["mac!=02:00:00:00:00:01"],
+        ["floor=2", "name=Window"],
+        ["severity=warning"],
+        ["wing=*east"],
+        ["wing!="],
+        ["site=Hall A*A"],
+    ],
+)
+def test_a_sensor_is_not_meant_when_one_matcher_fails(texts: list[str]) -> None:
+    assert not parse(texts).match(HALL)
+
+
+def test_a_label_replaces_the_default_severity_but_not_what_a_sensor_is() -> None:
+    own = attributes(1, None, None, {"severity": "warning", "mac": "x", "site": "elsewhere"})
+    assert parse(["severity=warning", "site=", "mac=00:00:00:00:00:01"]).match(own)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("site", "'site' is not a matcher; write it like site=Hall A"),
+        ("=Hall", "'=Hall' is not a matcher"),
+        ("!=Hall", "'!=Hall' is not a matcher"),
+        ("site=~Hall.*", "no regular expressions"),
+        ("site==Hall", "no =="),
+        ('site="Hall A"', "leave out the quotation marks"),
+        ("mac=02:00", "'mac=02:00': '02:00' is not a MAC address like"),
+        ("mac=", "is not a MAC address like"),
+        ("mac=0200*", "'0200*' fits no MAC address; write it like 02:00:*"),
+        ("mac=0g:*", "fits no MAC address"),
+        ("site=" + "|".join(f"{n}*" for n in range(101)), "at most 100 alternatives"),
+    ],
+)
+def test_what_is_no_matcher_is_refused_with_what_to_write(text: str, told: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(told)):
+        parse(["floor=2", text])
+
+
+def test_too_many_matchers_are_refused() -> None:
+    with pytest.raises(ValueError, match="at most 20"):
+        parse(["floor=2"] * 21)
+
+
+@given(st.lists(matchers, max_size=4))
+def test_the_canonical_texts_make_the_same_matchers(given: list[Matcher]) -> None:
+    again = parse([str(matcher) for matcher in given])
+    assert list(again.matchers) == given
+    assert parse(again.texts()) == again
+
+
+@given(st.integers(0, 2**48 - 1), st.sampled_from([":", "-", ""]))
+def test_a_mac_is_matched_in_any_spelling(mac: int, separator: str) -> None:
+    spelled = mac.to_bytes(6, "big").hex(separator).upper() if separator else f"{mac:012X}"
+    matcher = parse([f"mac={spelled}"])
+    assert matcher.match(attributes(mac, None, None, {}))
+    assert not matcher.match(attributes(mac ^ 1, None, None, {}))
+    assert str(matcher) == f"mac={format_mac(mac)}"
+
+
+@given(matchers, words)
+def test_wildcards_match_as_the_regular_expression_would(matcher: Matcher, value: str) -> None:
+    expression = "|".join(re.escape(pattern).replace(r"\*", ".*") for pattern in matcher.patterns)
+    expected = (re.fullmatch(expression, value) is not None) is not matcher.negated
+    assert matcher.match({matcher.name: value}) == expected
+
+
+def test_a_pattern_full_of_wildcards_costs_no_more_than_its_length() -> None:
+    assert not parse(["name=" + "*a" * 500 + "*b"]).match({"name": "a" * 5_000})
