@@ -1,0 +1,142 @@
+"""Channels that were added by command or API: rows of `channel`, their secrets encrypted."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from monitor.state.tables import channel, channel_health
+from monitor.vault import Unreadable, Vault
+
+BROWSER = "webpush"
+"""The kind of a channel that is one browser's subscription."""
+
+
+class NameTaken(Exception):
+    """There is a channel or route of this name already; the text is for whoever chose it."""
+
+
+@dataclass(frozen=True)
+class Stored:
+    """One channel with its secrets in clear: to be used, not to be shown."""
+
+    name: str
+    kind: str
+    settings: Mapping[str, Any]
+    secrets: Mapping[str, Any] = field(repr=False)
+    enabled: bool = True
+    is_default: bool = False
+    """Told of whatever no route matches."""
+    budget: int | None = None
+    """The most messages in 24 hours; None: any number."""
+    created_at: int = 0
+    broken: str | None = None
+    """Why its secrets can't be read; then `secrets` is empty, and it can't be used."""
+
+
+class Health(NamedTuple):
+    """How sending went lately; moments in ms."""
+
+    sent_at: int | None
+    failing_since: int | None
+    error: str | None
+    error_at: int | None
+
+
+def load(connection: Connection, vault: Vault) -> list[Stored]:
+    """All channels, in the order they were added; one that is broken does not hide the others."""
+    rows = connection.execute(select(channel).order_by(channel.c.id))
+    return [_stored(row, vault) for row in rows]
+
+
+def find(connection: Connection, vault: Vault, name: str, to_change: bool = False) -> Stored | None:
+    """The channel of this name; `to_change`: nobody else changes it before the transaction ends."""
+    query = select(channel).where(channel.c.name == name)
+    row = connection.execute(query.with_for_update() if to_change else query).first()
+    return None if row is None else _stored(row, vault)
+
+
+def add(connection: Connection, vault: Vault, new: Stored) -> None:
+    """Raises NameTaken, after which the transaction can only be rolled back."""
+    values = _values(new) | {"secrets": _encrypted(new, vault), "created_at": new.created_at}
+    try:
+        connection.execute(insert(channel).values(name=new.name, **values))
+    except IntegrityError as error:
+        raise NameTaken(f"there is a channel named {new.name!r} already") from error
+
+
+def save(connection: Connection, vault: Vault, changed: Stored) -> None:
+    """Replace the row of that name; what can't be read stays as it is."""
+    values = _values(changed)
+    if changed.broken is None:
+        values["secrets"] = _encrypted(changed, vault)
+    connection.execute(update(channel).where(channel.c.name == changed.name).values(**values))
+
+
+def remove(connection: Connection, name: str) -> bool:
+    """False when there is none of this name."""
+    removed = connection.execute(delete(channel).where(channel.c.name == name)).rowcount == 1
+    if removed:
+        connection.execute(delete(channel_health).where(channel_health.c.name == name))
+    return removed
+
+
+def remove_gone(connection: Connection, name: str) -> bool:
+    """Remove a browser whose subscription has ended; other kinds of channels stay."""
+    kind = connection.execute(select(channel.c.kind).where(channel.c.name == name)).scalar()
+    return kind == BROWSER and remove(connection, name)
+
+
+def count(connection: Connection, kind: str) -> int:
+    """How many channels there are of this kind."""
+    query = select(func.count()).select_from(channel).where(channel.c.kind == kind)
+    return int(connection.execute(query).scalar_one())
+
+
+def names(connection: Connection) -> set[str]:
+    """Names of all channels, switched on or off."""
+    return set(connection.execute(select(channel.c.name)).scalars())
+
+
+def health(connection: Connection) -> dict[str, Health]:
+    """By channel's name, also for the settings' own; one never used has none."""
+    columns = (getattr(channel_health.c, name) for name in Health._fields)
+    rows = connection.execute(select(channel_health.c.name, *columns))
+    return {row[0]: Health(*row[1:]) for row in rows}
+
+
+def _stored(row: Any, vault: Vault) -> Stored:
+    secrets, broken = {}, None
+    if row.secrets is not None:
+        try:
+            secrets = json.loads(vault.decrypt(bytes(row.secrets)))
+        except Unreadable as error:
+            broken = f"its secrets can't be read: {error}"
+    return Stored(
+        name=row.name,
+        kind=row.kind,
+        settings=row.settings,
+        secrets=secrets,
+        enabled=row.enabled,
+        is_default=row.is_default,
+        budget=row.budget,
+        created_at=row.created_at,
+        broken=broken,
+    )
+
+
+def _values(given: Stored) -> dict[str, Any]:
+    return {
+        "kind": given.kind,
+        "settings": dict(given.settings),
+        "enabled": given.enabled,
+        "is_default": given.is_default,
+        "budget": given.budget,
+    }
+
+
+def _encrypted(given: Stored, vault: Vault) -> bytes | None:
+    return vault.encrypt(json.dumps(dict(given.secrets)).encode()) if given.secrets else None

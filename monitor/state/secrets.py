@@ -1,0 +1,29 @@
+"""Keys that the installation makes for itself, once: rows of `secret`, encrypted."""
+
+from collections.abc import Callable
+
+from sqlalchemy import Engine, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from monitor.state.database import reading, writing
+from monitor.state.tables import secret
+from monitor.vault import Vault
+
+
+def once(engine: Engine, vault: Vault, name: str, make: Callable[[], bytes]) -> bytes:
+    """The secret of this name; `make` makes it when there is none yet.
+
+    Several processes that find none at the same moment all get the same one. Raises
+    StateUnavailable, and vault.Unreadable: then it is not made anew, for what depends on it
+    would be lost.
+    """
+    query = select(secret.c.value).where(secret.c.name == name)
+    with reading(engine) as connection:
+        stored = connection.execute(query).scalar()
+    if stored is None:
+        insert = (sqlite if engine.dialect.name == "sqlite" else postgresql).insert
+        made = insert(secret).values(name=name, value=vault.encrypt(make()))
+        with writing(engine) as connection:
+            connection.execute(made.on_conflict_do_nothing())
+            stored = connection.execute(query).scalar_one()
+    return vault.decrypt(bytes(stored))

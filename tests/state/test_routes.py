@@ -1,0 +1,77 @@
+"""Routes in their order."""
+
+import pytest
+from sqlalchemy import Engine
+
+from monitor.state import routes, routing
+from monitor.state.channels import NameTaken
+from monitor.state.database import reading, writing
+from monitor.state.routing import RouteRow
+
+
+def route(name: str, *channels: str, escalate_to: tuple[str, ...] = ()) -> RouteRow:
+    return RouteRow(name, [f"site={name}"], list(channels), list(escalate_to), None)
+
+
+@pytest.fixture
+def three(state: Engine) -> Engine:
+    """Routes a, b and c."""
+    with writing(state) as connection:
+        for name in "abc":
+            routes.add(connection, route(name, "email"))
+    return state
+
+
+def order(state: Engine) -> str:
+    with reading(state) as connection:
+        return "".join(row.name for row in routing.routes(connection))
+
+
+def test_routes_come_in_the_order_they_were_added(three: Engine) -> None:
+    assert order(three) == "abc"
+    with reading(three) as connection:
+        assert routing.routes(connection)[0] == route("a", "email")
+
+
+@pytest.mark.parametrize(("position", "expected"), [(1, "dabc"), (3, "abdc"), (9, "abcd")])
+def test_a_route_takes_the_place_it_is_given(three: Engine, position: int, expected: str) -> None:
+    with writing(three) as connection:
+        routes.add(connection, route("d", "email"), position)
+    assert order(three) == expected
+
+
+def test_the_order_changes_only_as_a_whole(three: Engine) -> None:
+    with writing(three) as connection:
+        routes.arrange(connection, ["c", "a", "b"])
+        for wrong in (["a", "b"], ["a", "b", "c", "d"], ["a", "b", "b"]):
+            with pytest.raises(ValueError, match="each route once"):
+                routes.arrange(connection, wrong)
+    assert order(three) == "cab"
+
+
+def test_a_replaced_route_keeps_its_place(three: Engine) -> None:
+    with writing(three) as connection:
+        assert routes.replace(connection, route("b", "webhook"))
+        assert not routes.replace(connection, route("x", "webhook"))
+    with reading(three) as connection:
+        assert routing.routes(connection)[1] == route("b", "webhook")
+
+
+def test_removing_a_route_that_is_not_there_says_so(three: Engine) -> None:
+    with writing(three) as connection:
+        assert routes.remove(connection, "b")
+        assert not routes.remove(connection, "b")
+    assert order(three) == "ac"
+
+
+def test_a_routes_name_in_use_is_taken(three: Engine) -> None:
+    with pytest.raises(NameTaken, match="route named 'a'"), writing(three) as connection:
+        routes.add(connection, route("a", "email"))
+
+
+def test_the_routes_that_lead_to_a_channel_are_known(three: Engine) -> None:
+    with writing(three) as connection:
+        routes.add(connection, route("d", "night", escalate_to=("boss",)))
+        assert routes.leading_to(connection, "email") == ["a", "b", "c"]
+        assert routes.leading_to(connection, "boss") == ["d"]
+        assert routes.leading_to(connection, "nobody") == []

@@ -1,0 +1,43 @@
+"""Keys that the installation makes for itself."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from sqlalchemy import Engine, select
+
+from monitor.state import secrets
+from monitor.state.database import reading
+from monitor.state.tables import secret
+from monitor.vault import Unreadable, Vault
+
+VAULT = Vault("a key of at least thirty-two characters")
+
+
+def test_a_secret_is_made_once_and_kept_encrypted(state: Engine) -> None:
+    assert secrets.once(state, VAULT, "key", lambda: b"first") == b"first"
+    assert secrets.once(state, VAULT, "key", lambda: b"second") == b"first"
+    with reading(state) as connection:
+        row = connection.execute(select(secret)).one()
+    assert b"first" not in bytes(row.value)
+
+
+def test_all_who_make_it_at_once_get_the_same(state: Engine) -> None:
+    together = threading.Barrier(4)
+
+    def make(number: int) -> bytes:
+        def own() -> bytes:
+            together.wait()  # each has found none
+            return b"made by %d" % number
+
+        return secrets.once(state, VAULT, "key", own)
+
+    with ThreadPoolExecutor(4) as threads:
+        made = set(threads.map(make, range(4)))
+    assert len(made) == 1
+
+
+def test_a_secret_of_another_key_is_not_made_anew(state: Engine) -> None:
+    secrets.once(state, Vault("another key of at least 32 characters!"), "key", lambda: b"first")
+    with pytest.raises(Unreadable):
+        secrets.once(state, VAULT, "key", lambda: b"second")
