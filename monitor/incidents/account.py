@@ -1,0 +1,159 @@
+"""The ledger of one incident in plain words: what was sent, tried and left unsaid, and why."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from monitor.model import SECOND, format_time
+from monitor.state.ledger import Case, Facts, Sending
+
+_MESSAGES = {
+    "down": "the alert",
+    "recovered": "the recovery",
+    "reminder": "a reminder",
+    "flapping": "the notice of flapping",
+}
+_ENDINGS = {
+    "recovered": "it was heard again",
+    "threshold changed": "its threshold was changed",
+    "paused": "it was paused",
+    "forgotten": "it was removed",
+}
+_RESULTS = {
+    "sent": "was sent",
+    "retry": "was not sent, to be tried again",
+    "failed": "was not sent, given up",
+}
+
+
+class Entry(NamedTuple):
+    """One thing that happened, or is going to; moments in ms."""
+
+    at: int
+    channel: str | None
+    """The recipient; None: it concerns the incident itself."""
+    kind: str | None
+    """down | recovered | reminder | flapping; None as above."""
+    event: str
+    """opened | acknowledged | closed | nobody | written | sent | retry | failed | cancelled |
+    waiting | held | suppressed"""
+    text: str
+    until: int | None = None
+
+
+def tell(facts: Facts, now: int) -> list[Entry]:
+    """Everything on one incident in the order of time; what is still to come is at its end."""
+    entries = [*_life(facts.case), *_suppressed(facts)]
+    held = {(row.channel, row.kind) for row in facts.suppressions if row.until is not None}
+    refused = {(row.channel, row.kind) for row in facts.suppressions if row.until is None}
+    told = {(row.channel, row.kind) for row in facts.sendings if row.names}
+    for sending in facts.sendings:
+        matter = (sending.channel, sending.kind)
+        still_held = sending.held_until is not None and sending.finished_at is None
+        if sending.names:
+            entries += _named(sending, now)
+        elif matter in refused or (still_held and matter in held):
+            continue  # said already
+        elif matter in told and sending.kind != "reminder":
+            continue  # said already
+        else:
+            entries += _left_out(facts.case, sending, now)
+    if not facts.sendings and not facts.suppressions:
+        text = "nobody was told: there was no channel to tell"
+        entries.append(Entry(facts.case.opened_at, None, None, "nobody", text))
+    return sorted(dict.fromkeys(entries), key=lambda entry: entry.at)
+
+
+def _life(case: Case) -> Iterator[Entry]:
+    why = "" if case.proven else "; presumed, for monitoring was itself interrupted"
+    text = (
+        f"silent since {moment(case.last_seen)}, longer than its threshold of "
+        f"{case.threshold / SECOND:g} s{why}"
+    )
+    yield Entry(case.opened_at, None, None, "opened", text)
+    if case.acknowledged_at is not None:
+        text = f"acknowledged by {case.acknowledged_by or 'somebody'}"
+        yield Entry(case.acknowledged_at, None, None, "acknowledged", text)
+    if case.closed_at is not None:
+        text = f"over: {_ending(case)}"
+        if case.recovered_at is not None:
+            text += f", first at {moment(case.recovered_at)}"
+        yield Entry(case.closed_at, None, None, "closed", text)
+
+
+def _suppressed(facts: Facts) -> Iterator[Entry]:
+    for row in facts.suppressions:
+        what = _MESSAGES.get(row.kind, row.kind)
+        if row.until is None:
+            text, event = f"not told ({what}): {row.reason}", "suppressed"
+        else:
+            text, event = f"{what} was held back until {moment(row.until)}: {row.reason}", "held"
+        yield Entry(row.at, row.channel, row.kind, event, text, row.until)
+
+
+def _named(row: Sending, now: int) -> Iterator[Entry]:
+    """A message that tells of the incident."""
+    what, channel, kind = _MESSAGES.get(row.kind, row.kind), row.channel, row.kind
+    if row.frozen_at is not None:
+        about = f": {row.subject}" if row.subject else ""
+        yield Entry(row.frozen_at, channel, kind, "written", f"{what} was written{about}")
+    for number, attempt in enumerate(row.attempts, start=1):
+        detail = f": {attempt.detail}" if attempt.detail else ""
+        result = _RESULTS.get(attempt.result, attempt.result)
+        text = f"{what} {result} (attempt {number}){detail}"
+        yield Entry(attempt.at, channel, kind, attempt.result, text)
+    if row.finished_at is not None:
+        last = row.attempts[-1].result if row.attempts else None
+        if row.state != last:  # ended by something else than an attempt
+            yield _ended(row, row.finished_at)
+    elif row.state == "claimed":
+        yield Entry(now, channel, kind, "waiting", f"{what} is being sent")
+    else:
+        yield _waiting(row, now, "will be tried again" if row.attempts else "will be tried")
+
+
+def _left_out(case: Case, row: Sending, now: int) -> Iterator[Entry]:
+    """A message that could have told of the incident, and does not, or not yet."""
+    if row.kind == "recovered" and case.closed_reason != "recovered":
+        return
+    if row.kind == "flapping" and case.flapping_since is None:
+        return
+    end = None if row.kind == "recovered" else _end(case)
+    if end is not None and end[0] <= (row.frozen_at or row.finished_at or now):
+        text = f"not told ({_MESSAGES.get(row.kind, row.kind)}): {end[1]} before it was sent"
+        yield Entry(end[0], row.channel, row.kind, "cancelled", text)
+    elif row.finished_at is not None and row.frozen_at is None:
+        yield _ended(row, row.finished_at)
+    elif row.frozen_at is None:
+        yield _waiting(row, now, "waits")
+
+
+def _end(case: Case) -> tuple[int, str] | None:
+    """Since when there is nothing to tell of any more, and why."""
+    if case.acknowledged_at is not None:
+        return case.acknowledged_at, "it was acknowledged"
+    return None if case.closed_at is None else (case.closed_at, _ending(case))
+
+
+def _ended(row: Sending, at: int) -> Entry:
+    what = _MESSAGES.get(row.kind, row.kind)
+    reason = f": {row.outcome}" if row.outcome else ""
+    result = _RESULTS.get(row.state, "was not sent")
+    return Entry(at, row.channel, row.kind, row.state, f"{what} {result}{reason}")
+
+
+def _waiting(row: Sending, now: int, verb: str) -> Entry:
+    what, due = _MESSAGES.get(row.kind, row.kind), row.next_attempt_at
+    text = f"{what} {verb}"
+    if row.held_until is not None:
+        due, reason = row.held_until, f": {row.outcome}" if row.outcome else ""
+        text = f"{what} is held back{reason}"
+    return Entry(max(due, now), row.channel, row.kind, "waiting", text, due)
+
+
+def _ending(case: Case) -> str:
+    return _ENDINGS.get(case.closed_reason or "", case.closed_reason or "")
+
+
+def moment(at: int) -> str:
+    """2026-11-23 03:42:05 UTC."""
+    return format_time(at)[:19].replace("T", " ") + " UTC"

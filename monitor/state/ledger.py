@@ -1,0 +1,211 @@
+"""Who was told of which incident and who was not: the rows behind the ledger, read together."""
+
+from collections import defaultdict
+from collections.abc import Collection, Sequence
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, Select, and_, exists, func, or_, select
+
+from monitor.state.database import in_chunks
+from monitor.state.tables import (
+    attempt,
+    incident,
+    notification,
+    notification_incident,
+    sensor,
+    suppression,
+)
+
+
+class Case(NamedTuple):
+    """An incident with its sensor; moments and durations in ms."""
+
+    id: int
+    mac: int
+    name: str | None
+    site: str | None
+    last_seen: int
+    threshold: int
+    proven: bool
+    opened_at: int
+    flapping_since: int | None
+    acknowledged_at: int | None
+    acknowledged_by: str | None
+    closed_at: int | None
+    closed_reason: str | None
+    recovered_at: int | None
+
+
+class Attempt(NamedTuple):
+    """One try to send a message."""
+
+    at: int
+    result: str
+    """sent | retry | failed"""
+    detail: str | None
+
+
+class Sending(NamedTuple):
+    """A message to one channel, as far as it concerns one incident."""
+
+    id: int
+    channel: str
+    kind: str
+    delay: int
+    state: str
+    next_attempt_at: int
+    held_until: int | None
+    frozen_at: int | None
+    finished_at: int | None
+    outcome: str | None
+    subject: str | None
+    names: bool
+    """Its text tells of the incident; otherwise it could have, and did not."""
+    attempts: Sequence[Attempt] = ()
+
+
+class Suppression(NamedTuple):
+    """Why a channel was not told, for good or until a moment."""
+
+    channel: str
+    kind: str
+    at: int
+    reason: str
+    until: int | None
+
+
+class Facts(NamedTuple):
+    """All there is on one incident, each list in the order it happened."""
+
+    case: Case
+    sendings: list[Sending]
+    suppressions: list[Suppression]
+
+
+_CASE = (
+    incident.c.id,
+    incident.c.mac,
+    sensor.c.name,
+    sensor.c.site,
+    *(incident.c[name] for name in Case._fields[4:]),
+)
+
+
+def find(connection: Connection, number: int) -> Case | None:
+    """One incident."""
+    row = connection.execute(_cases().where(incident.c.id == number)).one_or_none()
+    return Case(*row) if row else None
+
+
+def cases(
+    connection: Connection,
+    limit: int,
+    *,
+    mac: int | None = None,
+    site: str | None = None,
+    still_open: bool | None = None,
+    since: int | None = None,
+    before: int | None = None,
+) -> list[Case]:
+    """The newest incidents first, at most `limit`, with numbers below `before`.
+
+    `since`: open at that moment (ms) or later. Conditions left None don't count.
+    """
+    query = _cases().order_by(incident.c.id.desc()).limit(limit)
+    if mac is not None:
+        query = query.where(incident.c.mac == mac)
+    if site is not None:
+        query = query.where(sensor.c.site == site)
+    if still_open is not None:
+        ended = incident.c.closed_at
+        query = query.where(ended.is_(None) if still_open else ended.is_not(None))
+    if since is not None:
+        query = query.where(or_(incident.c.closed_at.is_(None), incident.c.closed_at >= since))
+    if before is not None:
+        query = query.where(incident.c.id < before)
+    return [Case(*row) for row in connection.execute(query)]
+
+
+def told_by(connection: Connection, notification_id: int) -> list[Case]:
+    """The incidents that a message told of, the longest silent first."""
+    members = select(notification_incident.c.incident_id).where(
+        notification_incident.c.notification_id == notification_id
+    )
+    query = _cases().where(incident.c.id.in_(members))
+    rows = connection.execute(query.order_by(incident.c.last_seen, incident.c.id))
+    return [Case(*row) for row in rows]
+
+
+def facts(connection: Connection, found: Collection[Case]) -> list[Facts]:
+    """What is known of these incidents, in the order given."""
+    sendings: dict[int, list[Sending]] = defaultdict(list)
+    suppressions: dict[int, list[Suppression]] = defaultdict(list)
+    for ids in in_chunks([case.id for case in found]):
+        rows = connection.execute(_sendings(ids)).all()
+        attempts = _attempts(connection, {row.id for row in rows})
+        for number, *columns in rows:
+            sending = Sending(*columns)
+            sendings[number].append(sending._replace(attempts=attempts[sending.id]))
+        for number, *columns in connection.execute(_suppressions(ids)):
+            suppressions[number].append(Suppression(*columns))
+    return [Facts(case, sendings[case.id], suppressions[case.id]) for case in found]
+
+
+def _cases() -> Select[Any]:
+    return select(*_CASE).join(sensor, sensor.c.mac == incident.c.mac, isouter=True)
+
+
+def _sendings(ids: Collection[int]) -> Select[Any]:
+    """(incident id, a Sending's columns): messages that name an incident, and those of its group
+    that were still to be written while it was open."""
+    named = exists().where(
+        notification_incident.c.notification_id == notification.c.id,
+        notification_incident.c.incident_id == incident.c.id,
+    )
+    written_at = func.coalesce(notification.c.frozen_at, notification.c.finished_at)
+    meant = and_(
+        or_(written_at.is_(None), written_at >= incident.c.opened_at),
+        or_(incident.c.closed_at.is_(None), notification.c.created_at <= incident.c.closed_at),
+    )
+    of_its_group = notification.c.group_id == incident.c.group_id
+    return (
+        select(
+            incident.c.id,
+            notification.c.id,
+            notification.c.channel,
+            notification.c.kind,
+            notification.c.delay,
+            notification.c.state,
+            notification.c.next_attempt_at,
+            notification.c.held_until,
+            notification.c.frozen_at,
+            notification.c.finished_at,
+            notification.c.outcome,
+            notification.c.body["subject"].as_string(),
+            named,
+        )
+        .join_from(incident, notification, of_its_group)
+        .where(incident.c.id.in_(ids), or_(named, meant))
+        .order_by(notification.c.id)
+    )
+
+
+def _attempts(connection: Connection, ids: Collection[int]) -> dict[int, list[Attempt]]:
+    found: dict[int, list[Attempt]] = defaultdict(list)
+    for chunk in in_chunks(sorted(ids)):
+        query = (
+            select(attempt.c.notification_id, attempt.c.at, attempt.c.result, attempt.c.detail)
+            .where(attempt.c.notification_id.in_(chunk))
+            .order_by(attempt.c.id)
+        )
+        for number, *columns in connection.execute(query):
+            found[number].append(Attempt(*columns))
+    return found
+
+
+def _suppressions(ids: Collection[int]) -> Select[Any]:
+    return (
+        select(suppression.c.incident_id, *(suppression.c[name] for name in Suppression._fields))
+        .where(suppression.c.incident_id.in_(ids))
+        .order_by(suppression.c.id)
+    )

@@ -1,0 +1,109 @@
+"""/api/v1/incidents: what is out, what became of it, and that somebody knows."""
+
+from typing import Annotated, Literal
+
+import msgspec
+from flask import Blueprint, Response, g
+from msgspec import Meta
+from sqlalchemy import Engine
+
+from monitor.clock import Clock
+from monitor.incidents.acknowledge import acknowledge
+from monitor.model import parse_mac
+from monitor.state import ledger
+from monitor.state.database import reading, writing
+from monitor.web.api import body
+from monitor.web.api.access import requires
+from monitor.web.api.shapes import case_shape, ledger_shape
+from monitor.web.errors import Refused
+
+MOST = 1_000
+"""Incidents in one answer, or acknowledged by one request."""
+
+
+class Query(msgspec.Struct, forbid_unknown_fields=True):
+    """Which incidents; newest first."""
+
+    state: Literal["open", "closed"] | None = None
+    site: str | None = None
+    mac: str | None = None
+    before: body.Id | None = None
+    limit: Annotated[int, Meta(ge=1, le=MOST)] = 100
+
+
+class Numbers(msgspec.Struct, forbid_unknown_fields=True):
+    """Incidents to acknowledge."""
+
+    ids: Annotated[list[body.Id], Meta(min_length=1, max_length=MOST)]
+
+
+def blueprint(engine: Engine, clock: Clock) -> Blueprint:
+    """Lists, shows and acknowledges incidents."""
+    api = Blueprint("api_incidents", __name__, url_prefix="/api/v1/incidents")
+
+    @api.get("")
+    @requires("viewer")
+    def listed() -> Response:
+        asked = body.query(Query)
+        with reading(engine) as connection:
+            found = ledger.cases(
+                connection,
+                asked.limit,
+                mac=mac_in("mac", asked.mac),
+                site=asked.site,
+                still_open=None if asked.state is None else asked.state == "open",
+                before=asked.before,
+            )
+        return body.reply(
+            {
+                "incidents": [case_shape(case) for case in found],
+                "next_before": found[-1].id if len(found) == asked.limit else None,
+            }
+        )
+
+    @api.get("/<int:number>")
+    @requires("viewer")
+    def one(number: int) -> Response:
+        with reading(engine) as connection:
+            case = ledger.find(connection, number)
+            found = [] if case is None else ledger.facts(connection, [case])
+        if not found:
+            raise Refused(404, f"there is no incident {number}")
+        return body.reply(ledger_shape(found[0], clock.now()))
+
+    @api.post("/<int:number>/acknowledge")
+    @requires("operator")
+    def acknowledge_one(number: int) -> Response:
+        with writing(engine) as connection:
+            outcome = acknowledge(connection, [number], g.principal, clock.now())
+            case = ledger.find(connection, number)
+        if case is None:
+            raise Refused(404, f"there is no incident {number}")
+        if outcome.closed:
+            raise Refused(409, f"incident {number} is over; there is nothing to acknowledge")
+        return body.reply(case_shape(case))
+
+    @api.post("/acknowledge")
+    @requires("operator")
+    def acknowledge_many() -> Response:
+        ids = body.read(Numbers).ids
+        with writing(engine) as connection:
+            outcome = acknowledge(connection, ids, g.principal, clock.now())
+        return body.reply(
+            {
+                "acknowledged": outcome.done,
+                "acknowledged_before": outcome.earlier,
+                "closed": outcome.closed,
+                "unknown": outcome.unknown,
+            }
+        )
+
+    return api
+
+
+def mac_in(field: str, text: str | None) -> int | None:
+    """The address in a parameter, in any usual spelling. Raises Refused."""
+    try:
+        return None if text is None else parse_mac(text)
+    except ValueError as error:
+        raise Refused(400, str(error), field) from error

@@ -1,0 +1,66 @@
+"""/api/v1/ledger: for each incident and recipient what was sent, tried and suppressed, and why."""
+
+from typing import Annotated
+
+import msgspec
+from flask import Blueprint, Response
+from msgspec import Meta
+from sqlalchemy import Engine
+
+from monitor.clock import Clock
+from monitor.model import parse_time
+from monitor.state import ledger
+from monitor.state.database import reading
+from monitor.web.api import body
+from monitor.web.api.access import requires
+from monitor.web.api.incidents import mac_in
+from monitor.web.api.shapes import ledger_shape
+from monitor.web.errors import Refused
+
+_MOST = 200
+
+
+class Query(msgspec.Struct, forbid_unknown_fields=True):
+    """Of which incidents; newest first. `since` is RFC 3339: open at that moment or later."""
+
+    site: str | None = None
+    mac: str | None = None
+    since: str | None = None
+    before: body.Id | None = None
+    limit: Annotated[int, Meta(ge=1, le=_MOST)] = 50
+
+
+def blueprint(engine: Engine, clock: Clock) -> Blueprint:
+    """Shows the ledger."""
+    api = Blueprint("api_ledger", __name__, url_prefix="/api/v1/ledger")
+
+    @api.get("")
+    @requires("viewer")
+    def listed() -> Response:
+        asked = body.query(Query)
+        with reading(engine) as connection:
+            found = ledger.cases(
+                connection,
+                asked.limit,
+                mac=mac_in("mac", asked.mac),
+                site=asked.site,
+                since=_moment("since", asked.since),
+                before=asked.before,
+            )
+            facts = ledger.facts(connection, found)
+        now = clock.now()
+        return body.reply(
+            {
+                "incidents": [ledger_shape(fact, now) for fact in facts],
+                "next_before": found[-1].id if len(found) == asked.limit else None,
+            }
+        )
+
+    return api
+
+
+def _moment(field: str, text: str | None) -> int | None:
+    try:
+        return None if text is None else parse_time(text)
+    except ValueError as error:
+        raise Refused(400, f"must be a time like 2026-11-23T03:42:00Z: {error}", field) from error

@@ -1,0 +1,86 @@
+"""Incidents and their ledger as JSON, for the API and the command line."""
+
+from typing import Any
+
+import msgspec
+
+from monitor.incidents import machine
+from monitor.incidents.account import tell
+from monitor.model import SECOND, format_mac, format_time
+from monitor.state.ledger import Case, Facts
+
+
+class CaseShape(msgspec.Struct):
+    """One incident; moments are RFC 3339 in UTC."""
+
+    id: int
+    mac_address: str
+    name: str | None
+    site: str | None
+    state: str
+    """open | acknowledged | closed"""
+    last_seen: str
+    threshold_seconds: float
+    proven: bool
+    opened_at: str
+    flapping_since: str | None
+    acknowledged_at: str | None
+    acknowledged_by: str | None
+    closed_at: str | None
+    closed_reason: str | None
+    recovered_at: str | None
+
+
+class EntryShape(msgspec.Struct):
+    """One line of a ledger; see monitor.incidents.account.Entry."""
+
+    time: str
+    channel: str | None
+    kind: str | None
+    event: str
+    text: str
+    until: str | None
+
+
+def case_shape(case: Case) -> CaseShape:
+    """An incident as the API shows it."""
+    return CaseShape(
+        id=case.id,
+        mac_address=format_mac(case.mac),
+        name=case.name,
+        site=case.site,
+        state=machine.state_of(case.acknowledged_at, case.closed_at).value,
+        last_seen=format_time(case.last_seen),
+        threshold_seconds=case.threshold / SECOND,
+        proven=case.proven,
+        opened_at=format_time(case.opened_at),
+        flapping_since=time(case.flapping_since),
+        acknowledged_at=time(case.acknowledged_at),
+        acknowledged_by=case.acknowledged_by,
+        closed_at=time(case.closed_at),
+        closed_reason=case.closed_reason,
+        recovered_at=time(case.recovered_at),
+    )
+
+
+def ledger_shape(facts: Facts, now: int) -> dict[str, Any]:
+    """An incident with all that was sent, tried and suppressed, in the order of time."""
+    return {
+        "incident": case_shape(facts.case),
+        "ledger": [
+            EntryShape(
+                time=format_time(entry.at),
+                channel=entry.channel,
+                kind=entry.kind,
+                event=entry.event,
+                text=entry.text,
+                until=time(entry.until),
+            )
+            for entry in tell(facts, now)
+        ],
+    }
+
+
+def time(moment: int | None) -> str | None:
+    """RFC 3339 in UTC."""
+    return None if moment is None else format_time(moment)

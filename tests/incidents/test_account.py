@@ -1,0 +1,191 @@
+"""The ledger in words."""
+
+import pytest
+from sqlalchemy import Engine
+
+from monitor.incidents.account import Entry, tell
+from monitor.model import HOUR, MINUTE, SECOND
+from monitor.state import ledger
+from monitor.state.database import reading
+from tests.cases import NOW, Cases
+
+FROZEN = NOW + 30 * SECOND
+LATER = NOW + HOUR
+
+
+@pytest.fixture
+def cases(state: Engine) -> Cases:
+    return Cases(state)
+
+
+def account(state: Engine, number: int, now: int = LATER) -> list[Entry]:
+    with reading(state) as connection:
+        case = ledger.find(connection, number)
+        assert case is not None
+        (facts,) = ledger.facts(connection, [case])
+    return tell(facts, now)
+
+
+def told(state: Engine, number: int, channel: str | None = "email", now: int = LATER) -> list[str]:
+    """The words on one recipient."""
+    return [entry.text for entry in account(state, number, now) if entry.channel == channel]
+
+
+def test_every_try_is_told_with_its_moment_and_result(state: Engine, cases: Cases) -> None:
+    group = cases.group()
+    number = cases.incident(1, group)
+    tries = [(FROZEN + SECOND, "retry", "451 try later"), (FROZEN + MINUTE, "sent", None)]
+    cases.message(group, [number], tries, state="sent", finished_at=FROZEN + MINUTE)
+    entries = [entry for entry in account(state, number) if entry.channel]
+    assert [(entry.at, entry.event, entry.text) for entry in entries] == [
+        (FROZEN, "written", "the alert was written: Boiler silent"),
+        (
+            FROZEN + SECOND,
+            "retry",
+            "the alert was not sent, to be tried again (attempt 1): 451 try later",
+        ),
+        (FROZEN + MINUTE, "sent", "the alert was sent (attempt 2)"),
+    ]
+
+
+def test_the_life_of_the_incident_frames_it(state: Engine, cases: Cases) -> None:
+    number = cases.incident(
+        1,
+        cases.group(),
+        proven=False,
+        acknowledged_at=NOW + MINUTE,
+        acknowledged_by="email by link",
+        closed_at=NOW + HOUR,
+        closed_reason="recovered",
+        recovered_at=NOW + HOUR - SECOND,
+    )
+    assert told(state, number, None) == [
+        "silent since 2026-11-23 00:51:00 UTC, longer than its threshold of 600 s; "
+        "presumed, for monitoring was itself interrupted",
+        "nobody was told: there was no channel to tell",
+        "acknowledged by email by link",
+        "over: it was heard again, first at 2026-11-23 02:01:59 UTC",
+    ]
+
+
+def test_what_was_given_up_says_why(state: Engine, cases: Cases) -> None:
+    group = cases.group()
+    number = cases.incident(1, group)
+    tries = [(FROZEN, "failed", "550 no such mailbox")]
+    cases.message(group, [number], tries, state="failed", finished_at=FROZEN, outcome="550")
+    assert told(state, number)[-1] == (
+        "the alert was not sent, given up (attempt 1): 550 no such mailbox"
+    )
+    cases.message(
+        group,
+        state="failed",
+        channel="pager",
+        finished_at=LATER,
+        outcome="no notifier serves this channel",
+    )
+    assert told(state, number, "pager") == [
+        "the alert was not sent, given up: no notifier serves this channel"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        ({"closed_at": NOW + 9, "closed_reason": "recovered"}, "it was heard again"),
+        ({"closed_at": NOW + 9, "closed_reason": "paused"}, "it was paused"),
+        ({"acknowledged_at": NOW + 9}, "it was acknowledged"),
+    ],
+)
+def test_what_ended_before_it_was_sent_is_told_as_such(
+    state: Engine, cases: Cases, values: dict[str, object], reason: str
+) -> None:
+    group = cases.group()
+    number, other = cases.incident(1, group, **values), cases.incident(2, group)
+    words = [f"not told (the alert): {reason} before it was sent"]
+    cancelled = cases.message(group, state="cancelled", finished_at=FROZEN, outcome="…")
+    assert cancelled
+    assert told(state, number) == words
+    cases.message(group, [other], channel="sms", state="sent", finished_at=FROZEN)
+    assert told(state, number, "sms") == words
+
+
+def test_a_recovery_nobody_needed_says_so(state: Engine, cases: Cases) -> None:
+    group = cases.group()
+    number = cases.incident(1, group, closed_at=NOW + 9, closed_reason="recovered")
+    cases.message(
+        group,
+        kind="recovered",
+        state="cancelled",
+        created_at=NOW + 9,
+        finished_at=FROZEN,
+        outcome="nobody was told",
+    )
+    assert told(state, number) == ["the recovery was not sent: nobody was told"]
+
+
+def test_what_holds_a_message_back_is_told_with_its_end(state: Engine, cases: Cases) -> None:
+    group = cases.group()
+    number = cases.incident(1, group)
+    cases.message(group, held_until=LATER + HOUR)
+    cases.suppress(number, "silenced until morning: works", until=LATER + HOUR)
+    cases.suppress(number, "the budget of 5 messages a day is used up", channel="sms")
+    assert told(state, number) == [
+        "the alert was held back until 2026-11-23 03:02:00 UTC: silenced until morning: works",
+    ]
+    assert told(state, number, "sms") == [
+        "not told (the alert): the budget of 5 messages a day is used up"
+    ]
+
+
+def test_a_used_up_budget_says_so(state: Engine, cases: Cases) -> None:
+    group = cases.group()
+    number = cases.incident(1, group)
+    cases.message(group, held_until=LATER + HOUR, outcome="the budget of 5 a day is used up")
+    assert told(state, number) == ["the alert is held back: the budget of 5 a day is used up"]
+
+
+def test_a_reminder_ends_with_the_acknowledgement(state: Engine, cases: Cases) -> None:
+    group = cases.group()
+    number = cases.incident(1, group, acknowledged_at=NOW + MINUTE)
+    cases.message(group, kind="reminder", next_attempt_at=LATER + HOUR)
+    (entry,) = [entry for entry in account(state, number) if entry.channel]
+    assert (entry.at, entry.text) == (
+        NOW + MINUTE,
+        "not told (a reminder): it was acknowledged before it was sent",
+    )
+    cases.message(group, kind="flapping")
+    assert len(told(state, number)) == 1
+
+
+def test_what_is_still_to_come_stands_at_the_end(state: Engine, cases: Cases) -> None:
+    group = cases.group()
+    number = cases.incident(1, group)
+    cases.message(group)
+    cases.message(group, [number], channel="sms", next_attempt_at=LATER + MINUTE)
+    cases.message(group, [number], channel="chat", state="claimed")
+    entries = account(state, number, NOW + SECOND)
+    assert told(state, number, now=NOW + SECOND) == ["the alert waits"]
+    assert entries[-1] == Entry(
+        LATER + MINUTE, "sms", "down", "waiting", "the alert will be tried", LATER + MINUTE
+    )
+    assert told(state, number, "chat")[-1] == "the alert is being sent"
+
+
+def test_messages_about_others_say_nothing_of_this_one(state: Engine, cases: Cases) -> None:
+    group = cases.group()
+    first, second = cases.incident(1, group), cases.incident(2, group, opened_at=NOW + MINUTE)
+    cases.message(group, [first], state="sent", finished_at=FROZEN)
+    cases.message(
+        group,
+        [second],
+        created_at=NOW + MINUTE,
+        frozen_at=NOW + 6 * MINUTE,
+        state="sent",
+        finished_at=NOW + 6 * MINUTE,
+        body={"subject": "1 more sensor silent"},
+    )
+    assert told(state, first) == ["the alert was written: Boiler silent", "the alert was sent"]
+    assert told(state, second) == [
+        "the alert was written: 1 more sensor silent",
+        "the alert was sent",
+    ]

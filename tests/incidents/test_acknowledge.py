@@ -1,0 +1,68 @@
+"""Acknowledging incidents."""
+
+import threading
+
+import pytest
+from sqlalchemy import Engine, select
+
+from monitor.incidents.acknowledge import Acknowledged, acknowledge
+from monitor.model import MINUTE
+from monitor.state import incidents, sensors
+from monitor.state.database import reading, writing
+from monitor.state.tables import incident
+from tests.cases import NOW, Cases
+
+
+@pytest.fixture
+def cases(state: Engine) -> Cases:
+    return Cases(state)
+
+
+def test_open_ones_are_acknowledged_and_the_rest_is_told_apart(state: Engine, cases: Cases) -> None:
+    group = cases.group()
+    fresh = cases.incident(1, group)
+    earlier = cases.incident(2, group, acknowledged_at=NOW, acknowledged_by="the night shift")
+    over = cases.incident(3, group, closed_at=NOW, closed_reason="recovered")
+    with writing(state) as connection:
+        before = sensors.current_version(connection)
+        outcome = acknowledge(connection, [over, 999, fresh, earlier], "email by link", NOW + 5)
+    assert outcome == Acknowledged([fresh], [earlier], [over], [999])
+    with reading(state) as connection:
+        rows = connection.execute(select(incident).order_by(incident.c.id)).all()
+        changed = incidents.changed_since(connection, before)
+    assert [(row.acknowledged_at, row.acknowledged_by) for row in rows] == [
+        (NOW + 5, "email by link"),
+        (NOW, "the night shift"),
+        (None, None),
+    ]
+    assert [row.id for row in changed] == [fresh]
+
+
+def test_a_second_time_changes_nothing(state: Engine, cases: Cases) -> None:
+    number = cases.incident(1, cases.group())
+    for at, by in ((NOW, "first"), (NOW + MINUTE, "second")):
+        with writing(state) as connection:
+            acknowledge(connection, [number, number], by, at)
+    with reading(state) as connection:
+        row = connection.execute(select(incident)).one()
+    assert (row.acknowledged_at, row.acknowledged_by) == (NOW, "first")
+
+
+def test_a_message_being_written_is_waited_for(state: Engine, cases: Cases) -> None:
+    """Freezing holds the group's lock: it tells of the incident, or it sees it acknowledged."""
+    group = cases.group()
+    number = cases.incident(1, group)
+    done = threading.Event()
+
+    def person() -> None:
+        with writing(state) as connection:
+            acknowledge(connection, [number], "somebody", NOW)
+        done.set()
+
+    with writing(state) as connection:
+        incidents.lock_groups(connection, [group])
+        thread = threading.Thread(target=person)
+        thread.start()
+        assert not done.wait(0.3)
+    thread.join(10)
+    assert done.is_set()

@@ -1,0 +1,90 @@
+"""What the ledger is read from."""
+
+import pytest
+from sqlalchemy import Engine
+
+from monitor.model import MINUTE, SECOND
+from monitor.state import ledger
+from monitor.state.database import reading
+from tests.cases import NOW, Cases
+
+
+@pytest.fixture
+def cases(state: Engine) -> Cases:
+    return Cases(state)
+
+
+def test_incidents_are_found_by_sensor_site_state_and_time(state: Engine, cases: Cases) -> None:
+    cases.sensor(1, name="Boiler", site="Harbour")
+    cases.sensor(2, site="Mill")
+    group = cases.group()
+    first = cases.incident(1, group, closed_at=NOW + MINUTE, closed_reason="recovered")
+    second = cases.incident(2, group)
+    third = cases.incident(1, group, opened_at=NOW + 2 * MINUTE)
+    stranger = cases.incident(3, group)
+
+    def numbers(limit: int = 10, **conditions: object) -> list[int]:
+        with reading(state) as connection:
+            return [case.id for case in ledger.cases(connection, limit, **conditions)]
+
+    assert numbers() == [stranger, third, second, first]
+    assert numbers(2) == [stranger, third]
+    assert numbers(before=third) == [second, first]
+    assert numbers(mac=1) == [third, first]
+    assert numbers(site="Mill") == [second]
+    assert numbers(still_open=True) == [stranger, third, second]
+    assert numbers(still_open=False) == [first]
+    assert numbers(since=NOW + MINUTE + 1) == [stranger, third, second]
+    assert numbers(site="Harbour", still_open=False, since=NOW + MINUTE) == [first]
+    with reading(state) as connection:
+        case = ledger.find(connection, first)
+        assert ledger.find(connection, 999) is None
+    assert case is not None
+    assert (case.name, case.site, case.closed_reason) == ("Boiler", "Harbour", "recovered")
+
+
+def test_messages_come_with_their_attempts_and_subject(state: Engine, cases: Cases) -> None:
+    group = cases.group()
+    told, other = cases.incident(1, group), cases.incident(2, group)
+    tries = [(NOW + 31 * SECOND, "retry", "451 later"), (NOW + 61 * SECOND, "sent", None)]
+    first = cases.message(group, [told], tries, state="sent", finished_at=NOW + 61 * SECOND)
+    second = cases.message(group, channel="sms")
+    cases.suppress(other, "silenced: works", until=NOW + MINUTE)
+    with reading(state) as connection:
+        found = ledger.cases(connection, 10)
+        facts = {fact.case.id: fact for fact in ledger.facts(connection, found)}
+        assert [case.id for case in ledger.told_by(connection, first)] == [told]
+    mine = facts[told].sendings
+    assert [(row.id, row.names, row.subject) for row in mine] == [
+        (first, True, "Boiler silent"),
+        (second, False, None),
+    ]
+    assert mine[0].attempts == [ledger.Attempt(*one) for one in tries]
+    assert [row.names for row in facts[other].sendings] == [False, False]
+    assert facts[other].suppressions == [
+        ledger.Suppression("email", "down", NOW, "silenced: works", NOW + MINUTE)
+    ]
+
+
+def test_messages_of_the_group_before_and_after_an_incident_are_not_its_own(
+    state: Engine, cases: Cases
+) -> None:
+    group = cases.group()
+    earlier = cases.incident(1, group, closed_at=NOW + MINUTE, closed_reason="recovered")
+    later = cases.incident(1, group, opened_at=NOW + 10 * MINUTE)
+    cases.message(group, [earlier], state="sent", finished_at=NOW + 31 * SECOND)
+    cases.message(group, state="cancelled", finished_at=NOW + 2 * MINUTE, channel="sms")
+    cases.message(group, created_at=NOW + 10 * MINUTE)
+    with reading(state) as connection:
+        facts = ledger.facts(connection, ledger.cases(connection, 10))
+    assert [(fact.case.id, len(fact.sendings)) for fact in facts] == [(later, 1), (earlier, 2)]
+
+
+def test_many_incidents_are_read_in_few_queries(state: Engine, cases: Cases) -> None:
+    group = cases.group()
+    for mac in range(3):
+        cases.incident(mac, group)
+    with reading(state) as connection:
+        found = ledger.cases(connection, 10)
+        repeated = [found[number % 3] for number in range(1_200)]
+        assert len(ledger.facts(connection, repeated)) == 1_200
