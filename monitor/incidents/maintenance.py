@@ -1,0 +1,181 @@
+"""Maintenance: windows by the clocks of a named zone, once or recurring.
+
+A window begins and ends when the zone's clocks say so, however long that takes: 22:00 to 06:00
+lasts seven or nine hours over a change. A start or stop that the clocks skip is moved on by what
+they skip (as PEP 495 does); one that they show twice is the first if a start, the second if a stop.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from monitor.incidents import recurrence
+from monitor.incidents.matching import Matchers
+from monitor.incidents.recurrence import Recurrence
+from monitor.incidents.silence import Span, Unusable, reason
+from monitor.model import DAY
+
+LONGEST = timedelta(days=366)
+LONGEST_NAME = 200
+LONGEST_RECURRENCE = 500
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LOCAL = timedelta(days=2)
+"""More than a zone's clocks are ever away from UTC, together with a change of them."""
+_YEARS = range(2000, 2200)
+_AHEAD = (35 * DAY, 400 * DAY, 8 * 366 * DAY)
+
+
+@dataclass(frozen=True)
+class Window:
+    """When maintenance is done: start and stop of the first time, by the zone's clocks."""
+
+    zone: ZoneInfo
+    start: datetime
+    stop: datetime
+    recurrence: Recurrence | None = None
+    ended_at: int | None = None
+    """It was ended for good at this moment (ms)."""
+
+
+@dataclass(frozen=True)
+class Maintenance:
+    """Messages about the sensors that match are held inside the window."""
+
+    id: int
+    name: str
+    matchers: Matchers
+    window: Window
+
+    def spans(self, since: int, until: int) -> list[Span]:
+        """Its windows that lie in, or overlap, the time from `since` to `until` (ms)."""
+        why = reason("maintenance", self.id, self.name)
+        return [Span(*times, why) for times in occurrences(self.window, since, until)]
+
+
+def extended(windows: Iterable[Span], opened_at: int, threshold: int) -> list[Span]:
+    """What windows hold of the messages about an incident, other than that of its end.
+
+    One that was open before is held until the stop. The silence of any other may be the
+    maintenance's own doing, so its sensor has the whole threshold from the stop to be heard, and
+    has it anew when the next window begins within.
+    """
+    spans: list[Span] = []
+    excused_until: int | None = None
+    for span in sorted(windows):
+        first = span.start <= opened_at < span.stop + threshold
+        if first or (excused_until is not None and span.start <= excused_until):
+            longer = span._replace(stop=span.stop + threshold)
+            excused_until = max(longer.stop, excused_until or 0)
+            spans.append(longer)
+        else:
+            spans.append(span)
+    return spans
+
+
+def occurrences(window: Window, since: int, until: int) -> list[tuple[int, int]]:
+    """(start, stop) of each time the window overlaps the time from `since` up to `until`, in ms
+    and in order; the end of the window for good cuts it short."""
+    if window.ended_at is not None:
+        until = min(until, window.ended_at)
+    length = window.stop.date() - window.start.date()
+    first = _day(since) - length - _LOCAL
+    found = []
+    for start in _starts(window, first, _day(until) + _LOCAL):
+        stop = datetime.combine(start.date() + length, window.stop.time())
+        begins, ends = _begin(start, window.zone), _end(stop, window.zone)
+        if window.ended_at is not None:
+            ends = min(ends, window.ended_at)
+        if begins < min(ends, until) and ends > since:
+            found.append((begins, ends))
+    return found
+
+
+def upcoming(window: Window, now: int, most: int) -> list[tuple[int, int]]:
+    """The first occurrences that end after `now`; looks ahead for eight years at the most."""
+    found: list[tuple[int, int]] = []
+    for ahead in _AHEAD:
+        found = occurrences(window, now, now + ahead)
+        if len(found) >= most:
+            break
+    return found[:most]
+
+
+def parse(zone: str, start: str, stop: str, rule: str | None) -> Window:
+    """A window from its texts: start and stop like 2026-03-29T01:30, the rule as RFC 5545 has it.
+
+    Raises Unusable with the field at fault: zone, start, stop or recurrence.
+    """
+    clocks = _zone(zone)
+    first, last = _moment("start", start), _moment("stop", stop)
+    if not first < last:
+        raise Unusable("stop", "must be after the start")
+    if last - first > LONGEST:
+        raise Unusable("stop", "a window lasts a year at most")
+    if rule is None:
+        return Window(clocks, first, last)
+    if len(rule) > LONGEST_RECURRENCE:
+        raise Unusable("recurrence", f"is longer than {LONGEST_RECURRENCE} characters")
+    try:
+        return Window(clocks, first, last, recurrence.parse(rule, first, clocks))
+    except ValueError as error:
+        raise Unusable("recurrence", str(error)) from error
+
+
+def check_name(name: str) -> None:
+    """Raises Unusable."""
+    if not name.strip():
+        raise Unusable("name", "say what is done")
+    if len(name) > LONGEST_NAME:
+        raise Unusable("name", f"is longer than {LONGEST_NAME} characters")
+
+
+def text(moment: datetime) -> str:
+    """A moment by a zone's clocks as it is written: 2026-03-29T01:30."""
+    return moment.isoformat(timespec="minutes")
+
+
+def _starts(window: Window, first: datetime, last: datetime) -> Iterable[datetime]:
+    if window.recurrence is not None:
+        return window.recurrence.between(first, last)
+    return (window.start,) if first <= window.start <= last else ()
+
+
+def _day(moment: int) -> datetime:
+    """The day of UTC, so that the same question is asked all day long."""
+    return (_EPOCH + timedelta(days=moment // DAY)).replace(tzinfo=None)
+
+
+def _begin(moment: datetime, zone: ZoneInfo) -> int:
+    return _at(moment.replace(tzinfo=zone, fold=0))
+
+
+def _end(moment: datetime, zone: ZoneInfo) -> int:
+    # Shown twice: the second is later. Skipped: fold=0 is later, and moves it on.
+    return max(_at(moment.replace(tzinfo=zone, fold=fold)) for fold in (0, 1))
+
+
+def _at(moment: datetime) -> int:
+    return (moment - _EPOCH) // timedelta(milliseconds=1)
+
+
+def _zone(name: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise Unusable("zone", f"{name[:64]!r} is no time zone like Europe/Berlin") from None
+
+
+def _moment(field: str, written: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(written)
+    except ValueError:
+        raise Unusable(field, f"{written[:40]!r} is not like 2026-03-29T01:30") from None
+    if moment.tzinfo is not None:
+        raise Unusable(field, "is by the zone's clocks; write it like 2026-03-29T01:30")
+    if moment.second or moment.microsecond:
+        raise Unusable(field, "is to the minute; write it like 2026-03-29T01:30")
+    if moment.year not in _YEARS:
+        raise Unusable(field, f"must be in the years {_YEARS[0]} to {_YEARS[-1]}")
+    return moment

@@ -1,0 +1,92 @@
+"""Silences, and how long what is quiet stays quiet. Moments are ms."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from monitor.incidents import matching
+from monitor.incidents.matching import Matchers
+from monitor.model import DAY, Held
+
+LONGEST = 366 * DAY
+LONGEST_COMMENT = 1_000
+_LONGEST_REASON = 200
+
+
+class Unusable(ValueError):
+    """What was asked for can't be done; `field` names the part at fault."""
+
+    def __init__(self, field: str, detail: str) -> None:
+        super().__init__(detail)
+        self.field = field
+
+
+class Span(NamedTuple):
+    """Messages about an incident are held from `start` up to, not including, `stop`."""
+
+    start: int
+    stop: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class Silence:
+    """Messages about the sensors that match are held while it lasts."""
+
+    id: int
+    matchers: Matchers
+    starts_at: int
+    ends_at: int
+    comment: str
+    created_by: str
+    created_at: int
+
+    def span(self) -> Span:
+        """What it holds, whatever the message says."""
+        return Span(self.starts_at, self.ends_at, reason("silence", self.id, self.comment))
+
+
+def reason(what: str, number: int, words: str) -> str:
+    """Why somebody was not told, short enough for the ledger."""
+    told = f"{what} {number} ({' '.join(words.split())})"
+    return told if len(told) <= _LONGEST_REASON else told[: _LONGEST_REASON - 1] + "…"
+
+
+def held(spans: Iterable[Span], now: int) -> Held | None:
+    """Until when an incident is held at `now`, by the latest end of what overlaps or follows on.
+
+    None: it is not. The reason is that of the span which covers `now` the longest.
+    """
+    covering: Span | None = None
+    until = now
+    for span in sorted(spans):
+        if span.start > until:
+            break
+        if span.start <= now < span.stop and (covering is None or span.stop > covering.stop):
+            covering = span
+        until = max(until, span.stop)
+    return None if covering is None else Held(until, covering.reason)
+
+
+def meant(texts: Iterable[str]) -> Matchers:
+    """The matchers of a silence or a maintenance. Raises Unusable, also for none at all."""
+    try:
+        matchers = matching.parse(texts)
+    except ValueError as error:
+        raise Unusable("matchers", str(error)) from error
+    if not matchers.matchers:
+        raise Unusable("matchers", "say which sensors, like site=Hall A; mac=* means all of them")
+    return matchers
+
+
+def check(starts_at: int, ends_at: int, comment: str, now: int) -> None:
+    """Raises Unusable unless a silence of these times, with this comment, can begin now or later
+    and does end."""
+    if ends_at <= max(starts_at, now):
+        raise Unusable("ends_at", "must lie ahead, and after the start")
+    if ends_at - max(starts_at, now) > LONGEST:
+        raise Unusable("ends_at", "is too far ahead: a silence lasts a year at most")
+    if not comment.strip():
+        raise Unusable("comment", "say why, for whoever wonders later")
+    if len(comment) > LONGEST_COMMENT:
+        raise Unusable("comment", f"is longer than {LONGEST_COMMENT} characters")

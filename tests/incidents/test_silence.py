@@ -1,0 +1,65 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from monitor.incidents.silence import LONGEST, Silence, Span, Unusable, check, held, meant
+from monitor.model import HOUR, Held
+
+NOW = 1_795_395_720_000
+
+spans = st.lists(
+    st.tuples(st.integers(0, 60), st.integers(0, 20)).map(
+        lambda drawn: Span(drawn[0], drawn[0] + drawn[1], f"from {drawn[0]}")
+    ),
+    max_size=8,
+)
+
+
+@given(spans, st.integers(0, 60))
+def test_an_incident_is_held_for_as_long_as_spans_cover_each_moment(
+    given: list[Span], now: int
+) -> None:
+    def covered(moment: int) -> bool:
+        return any(span.start <= moment < span.stop for span in given)
+
+    until = next(moment for moment in range(now, 200) if not covered(moment))
+    found = held(given, now)
+    if until == now:
+        assert found is None
+    else:
+        assert found is not None
+        assert found.until == until
+        assert found.reason in {span.reason for span in given if span.start <= now < span.stop}
+
+
+def test_a_silence_says_who_wanted_it_quiet_and_why() -> None:
+    silence = Silence(7, meant(["site=Hall"]), NOW, NOW + HOUR, "new\n switch", "anna", NOW)
+    assert held([silence.span()], NOW) == Held(NOW + HOUR, "silence 7 (new switch)")
+    assert held([silence.span()], NOW + HOUR) is None
+    long = Silence(7, silence.matchers, NOW, NOW + HOUR, "x" * 900, "anna", NOW)
+    assert len(long.span().reason) == 200
+
+
+@pytest.mark.parametrize(
+    ("field", "starts_at", "ends_at", "comment"),
+    [
+        ("ends_at", NOW - 2 * HOUR, NOW - HOUR, "why"),
+        ("ends_at", NOW + HOUR, NOW + HOUR, "why"),
+        ("ends_at", NOW, NOW + LONGEST + 1, "why"),
+        ("comment", NOW, NOW + HOUR, " "),
+        ("comment", NOW, NOW + HOUR, "x" * 1001),
+    ],
+)
+def test_a_silence_that_cannot_be_is_refused_with_the_field_at_fault(
+    field: str, starts_at: int, ends_at: int, comment: str
+) -> None:
+    with pytest.raises(Unusable) as refused:
+        check(starts_at, ends_at, comment, NOW)
+    assert refused.value.field == field
+
+
+@pytest.mark.parametrize("texts", [[], ["site"]])
+def test_whom_a_silence_means_must_be_said(texts: list[str]) -> None:
+    with pytest.raises(Unusable) as refused:
+        meant(texts)
+    assert refused.value.field == "matchers"
