@@ -8,16 +8,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from monitor import bootstrap, settings
-from monitor.model import SECOND, format_mac, format_time, parse_mac
+from monitor.commands import CommandFailed, incidents, ledger, tokens
+from monitor.model import SECOND, format_mac, parse_mac
 from monitor.settings import Settings, SettingsError
 from monitor.simulator import command as simulator
 from monitor.state.database import StateUnavailable
 from monitor.state.tokens import NameTaken
 from monitor.store.interface import StoreError
-
-
-class CommandFailed(Exception):
-    """The command can't be carried out; the text says why, to the person who gave it."""
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -44,11 +41,8 @@ def build_parser() -> argparse.ArgumentParser:
     command("notifier", _notifier, "deliver what is owed to recipients; any number may run")
     command("migrate", _migrate, "create or update the state's tables and the store's buckets")
     command("check-config", _check_config, "print every error in the settings, or that all is well")
-    token = command("token", _token, "make, list and revoke ingest tokens")
-    actions = token.add_subparsers(dest="action", required=True, metavar="ACTION")
-    actions.add_parser("create", help="make a token and print it, once").add_argument("name")
-    actions.add_parser("list", help="names of tokens, never the tokens")
-    actions.add_parser("revoke", help="refuse this token from now on").add_argument("name")
+    for chores in (tokens, incidents, ledger):
+        chores.add(command)
     sensor = command("sensor", _sensor, "name a sensor, set its site or threshold, pause it")
     sensor.add_argument("mac_address", type=_mac)
     sensor.add_argument("--name")
@@ -139,19 +133,6 @@ def _migrate(given: Settings, _options: argparse.Namespace) -> None:
 def _check_config(given: Settings, _options: argparse.Namespace) -> None:
     store = f"InfluxDB at {given.influxdb.url}" if given.influxdb else "embedded SQLite"
     print(f"all is well: store {store}, data in {given.data_directory}")
-
-
-def _token(given: Settings, options: argparse.Namespace) -> None:
-    chores = bootstrap.Chores(given)
-    if options.action == "create":
-        print(chores.create_token(options.name))
-    elif options.action == "revoke":
-        if not chores.revoke_token(options.name):
-            raise CommandFailed(f"there is no token {options.name!r} in force")
-    else:
-        for token in chores.tokens():
-            end = f"revoked {format_time(token.revoked_at)}" if token.revoked_at else "in force"
-            print(f"{token.name}\tmade {format_time(token.created_at)}\t{end}")
 
 
 def _sensor(given: Settings, options: argparse.Namespace) -> None:

@@ -1,9 +1,10 @@
 """The ledger of one incident in plain words: what was sent, tried and left unsaid, and why."""
 
 from collections.abc import Iterator
+from datetime import UTC
 from typing import NamedTuple
 
-from monitor.model import SECOND, format_time
+from monitor.outbox import wording
 from monitor.state.ledger import Case, Facts, Sending
 
 _MESSAGES = {
@@ -49,13 +50,10 @@ def tell(facts: Facts, now: int) -> list[Entry]:
     for sending in facts.sendings:
         matter = (sending.channel, sending.kind)
         still_held = sending.held_until is not None and sending.finished_at is None
+        said = matter in refused or (still_held and matter in held)
         if sending.names:
             entries += _named(sending, now)
-        elif matter in refused or (still_held and matter in held):
-            continue  # said already
-        elif matter in told and sending.kind != "reminder":
-            continue  # said already
-        else:
+        elif not said and (matter not in told or sending.kind == "reminder"):
             entries += _left_out(facts.case, sending, now)
     if not facts.sendings and not facts.suppressions:
         text = "nobody was told: there was no channel to tell"
@@ -67,7 +65,7 @@ def _life(case: Case) -> Iterator[Entry]:
     why = "" if case.proven else "; presumed, for monitoring was itself interrupted"
     text = (
         f"silent since {moment(case.last_seen)}, longer than its threshold of "
-        f"{case.threshold / SECOND:g} s{why}"
+        f"{wording.duration(case.threshold)}{why}"
     )
     yield Entry(case.opened_at, None, None, "opened", text)
     if case.acknowledged_at is not None:
@@ -156,4 +154,4 @@ def _ending(case: Case) -> str:
 
 def moment(at: int) -> str:
     """2026-11-23 03:42:05 UTC."""
-    return format_time(at)[:19].replace("T", " ") + " UTC"
+    return wording.long(at, UTC)

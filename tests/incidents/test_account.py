@@ -60,7 +60,7 @@ def test_the_life_of_the_incident_frames_it(state: Engine, cases: Cases) -> None
         recovered_at=NOW + HOUR - SECOND,
     )
     assert told(state, number, None) == [
-        "silent since 2026-11-23 00:51:00 UTC, longer than its threshold of 600 s; "
+        "silent since 2026-11-23 00:51:00 UTC, longer than its threshold of 10 min; "
         "presumed, for monitoring was itself interrupted",
         "nobody was told: there was no channel to tell",
         "acknowledged by email by link",

@@ -1,0 +1,87 @@
+"""`monitor incidents` and `monitor acknowledge`."""
+
+import argparse
+import getpass
+from collections.abc import Callable, Sequence
+
+from monitor.clock import Clock
+from monitor.commands import CommandFailed
+from monitor.incidents import machine
+from monitor.incidents.account import moment
+from monitor.incidents.acknowledge import acknowledge
+from monitor.model import format_mac
+from monitor.settings import Settings
+from monitor.state import ledger
+from monitor.state.database import open_state, reading, writing
+from monitor.state.ledger import Case
+from monitor.web.api.body import GREATEST_ID
+
+_MOST = 1_000
+
+
+def add(command: Callable[..., argparse.ArgumentParser]) -> None:
+    """Add the subcommands to the parser."""
+    incidents = command("incidents", _incidents, "list incidents, the newest first")
+    incidents.add_argument("--open", action="store_true", help="only those that are not over")
+    known = command("acknowledge", _acknowledge, "say that somebody knows of these incidents")
+    known.add_argument("ids", type=number, nargs="+", metavar="ID", help="of `monitor incidents`")
+    known.add_argument("--by", default=None, help="who knows (default: the user's name)")
+
+
+def number(text: str) -> int:
+    """The number of an incident."""
+    value = int(text)
+    if not 1 <= value <= GREATEST_ID:
+        raise argparse.ArgumentTypeError("must be a number of `monitor incidents`")
+    return value
+
+
+def describe(case: Case) -> str:
+    """Boiler (02:00:00:00:00:0a) at Harbour."""
+    mac = format_mac(case.mac)
+    called = f"{case.name} ({mac})" if case.name else mac
+    return plain(called + (f" at {case.site}" if case.site else ""))
+
+
+def stand(case: Case) -> str:
+    """Where it stands, with its moments."""
+    state = machine.state_of(case.acknowledged_at, case.closed_at)
+    if case.closed_at is not None:
+        return f"{case.closed_reason} {moment(case.closed_at)}"
+    if case.acknowledged_at is not None:
+        return f"acknowledged {moment(case.acknowledged_at)} by {plain(case.acknowledged_by or '')}"
+    return state.value
+
+
+def plain(text: str) -> str:
+    """Without what would move the cursor, change colours or break the line of a terminal."""
+    return "".join(letter if letter.isprintable() else " " for letter in text)
+
+
+def _incidents(given: Settings, options: argparse.Namespace) -> None:
+    with reading(open_state(given.state_url)) as connection:
+        found = ledger.cases(connection, _MOST, still_open=True if options.open else None)
+    for case in found:
+        since = f"silent since {moment(case.last_seen)}"
+        print(f"{case.id}\t{describe(case)}\t{since}\t{stand(case)}")
+
+
+def _acknowledge(given: Settings, options: argparse.Namespace) -> None:
+    ids: Sequence[int] = options.ids
+    with writing(open_state(given.state_url)) as connection:
+        outcome = acknowledge(connection, ids, options.by or _user(), Clock().now())
+    for one in outcome.done:
+        print(f"{one} is acknowledged")
+    for one in outcome.earlier:
+        print(f"{one} was acknowledged before")
+    problems = [f"{one} is over, there is nothing to acknowledge" for one in outcome.closed]
+    problems += [f"there is no incident {one}" for one in outcome.unknown]
+    if problems:
+        raise CommandFailed("; ".join(problems))
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user may have no name
+        return "command line"

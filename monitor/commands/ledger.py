@@ -1,0 +1,73 @@
+"""`monitor ledger`: for each incident and recipient what was sent, tried and left unsaid."""
+
+import argparse
+from collections.abc import Callable
+
+import msgspec
+
+from monitor.clock import Clock
+from monitor.commands import CommandFailed
+from monitor.commands.incidents import describe, number, plain, stand
+from monitor.incidents.account import moment, tell
+from monitor.model import parse_mac, parse_time
+from monitor.settings import Settings
+from monitor.state import ledger
+from monitor.state.database import open_state, reading
+from monitor.state.ledger import Facts
+from monitor.web.api.shapes import ledger_shape
+
+_MOST = 200
+
+
+def add(command: Callable[..., argparse.ArgumentParser]) -> None:
+    """Add the subcommand to the parser."""
+    shown = command("ledger", _ledger, "show who was told of which incident, who not, and why")
+    which = shown.add_mutually_exclusive_group()
+    which.add_argument("--incident", type=number, metavar="ID", help="of `monitor incidents`")
+    which.add_argument("--sensor", type=_of(parse_mac), metavar="MAC")
+    shown.add_argument(
+        "--since",
+        type=_of(parse_time),
+        metavar="TIME",
+        help="incidents open then or later, like 2026-11-23T03:42:00Z",
+    )
+    shown.add_argument("--json", action="store_true", help="one JSON document for each incident")
+
+
+def _of(parse: Callable[[str], int]) -> Callable[[str], int]:
+    def read(text: str) -> int:
+        try:
+            return parse(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from error
+
+    return read
+
+
+def _ledger(given: Settings, options: argparse.Namespace) -> None:
+    with reading(open_state(given.state_url)) as connection:
+        if options.incident is None:
+            found = ledger.cases(connection, _MOST, mac=options.sensor, since=options.since)
+        else:
+            case = ledger.find(connection, options.incident)
+            if case is None:
+                raise CommandFailed(f"there is no incident {options.incident}")
+            found = [case]
+        facts = ledger.facts(connection, found)
+    now = Clock().now()
+    for fact in reversed(facts):  # the newest at the end, where the eye is
+        if options.json:
+            print(msgspec.json.encode(ledger_shape(fact, now)).decode())
+        else:
+            _show(fact, now)
+
+
+def _show(facts: Facts, now: int) -> None:
+    print(f"{facts.case.id}  {describe(facts.case)}: {stand(facts.case)}")
+    entries = tell(facts, now)
+    width = max(len(entry.channel or "") for entry in entries)
+    for entry in entries:
+        channel = (entry.channel or "").ljust(width)
+        until = f", until {moment(entry.until)}" if entry.event == "waiting" and entry.until else ""
+        print(f"    {moment(entry.at)}  {channel}  {plain(entry.text)}{until}")
+    print()

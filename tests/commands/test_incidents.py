@@ -1,0 +1,128 @@
+"""`monitor incidents`, `acknowledge`, `ledger` and `token` on a state of their own."""
+
+import json
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, select
+
+from monitor import cli
+from monitor.model import MINUTE
+from monitor.state.database import migrate, open_state, reading
+from monitor.state.tables import incident
+from tests.cases import NOW, Cases
+
+
+@pytest.fixture
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Engine:
+    monkeypatch.setenv("MONITOR_DATA_DIRECTORY", str(tmp_path))
+    for name in ("URL", "ORG", "TOKEN"):
+        monkeypatch.delenv(f"INFLUXDB_V2_{name}", raising=False)
+    engine = open_state(f"sqlite:///{tmp_path / 'state.sqlite'}")
+    migrate(engine)
+    return engine
+
+
+@pytest.fixture
+def cases(state: Engine) -> Cases:
+    return Cases(state)
+
+
+def said(capsys: pytest.CaptureFixture[str], *arguments: str, status: int = 0) -> str:
+    """What a command prints, on standard error if it fails."""
+    capsys.readouterr()
+    assert cli.main(list(arguments)) == status
+    printed = capsys.readouterr()
+    return printed.err if status else printed.out
+
+
+def test_incidents_are_listed_and_acknowledged(
+    state: Engine, cases: Cases, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cases.sensor(1, name="Boiler\x1b[2J", site="Harbour")
+    group = cases.group()
+    over = cases.incident(1, group, closed_at=NOW + MINUTE, closed_reason="recovered")
+    fresh = cases.incident(1, group)
+    listed = said(capsys, "incidents")
+    assert listed.splitlines() == [
+        f"{fresh}\tBoiler [2J (00:00:00:00:00:01) at Harbour\t"
+        "silent since 2026-11-23 00:51:00 UTC\topen",
+        f"{over}\tBoiler [2J (00:00:00:00:00:01) at Harbour\t"
+        "silent since 2026-11-23 00:51:00 UTC\trecovered 2026-11-23 01:03:00 UTC",
+    ]
+    assert said(capsys, "acknowledge", str(fresh), "--by", "the night shift") == (
+        f"{fresh} is acknowledged\n"
+    )
+    assert said(capsys, "acknowledge", str(fresh)) == f"{fresh} was acknowledged before\n"
+    with reading(state) as connection:
+        (by,) = connection.scalars(select(incident.c.acknowledged_by).where(incident.c.id == fresh))
+    assert by == "the night shift"
+    only = said(capsys, "incidents", "--open").splitlines()
+    assert len(only) == 1
+    assert only[0].endswith("by the night shift")
+    told = said(capsys, "acknowledge", str(over), "999", status=1)
+    assert f"{over} is over" in told
+    assert "no incident 999" in told
+
+
+def test_the_ledger_shows_who_was_told_and_who_not(
+    cases: Cases, capsys: pytest.CaptureFixture[str]
+) -> None:
+    group = cases.group()
+    number = cases.incident(0xA, group)
+    other = cases.incident(0xB, group, closed_at=NOW + MINUTE, closed_reason="recovered")
+    tries = [(NOW + 31_000, "retry", "451\nlater"), (NOW + 61_000, "sent", None)]
+    cases.message(group, [number], tries, state="sent", finished_at=NOW + 61_000)
+    cases.suppress(number, "the budget of 5 a day is used up", channel="sms")
+    assert said(capsys, "ledger", "--incident", str(number)).splitlines() == [
+        f"{number}  00:00:00:00:00:0a: open",
+        "    2026-11-23 01:02:00 UTC         silent since 2026-11-23 00:51:00 UTC, "
+        "longer than its threshold of 10 min",
+        "    2026-11-23 01:02:00 UTC  sms    not told (the alert): "
+        "the budget of 5 a day is used up",
+        "    2026-11-23 01:02:30 UTC  email  the alert was written: Boiler silent",
+        "    2026-11-23 01:02:31 UTC  email  the alert was not sent, to be tried again "
+        "(attempt 1): 451 later",
+        "    2026-11-23 01:03:01 UTC  email  the alert was sent (attempt 2)",
+        "",
+    ]
+    documents = said(capsys, "ledger", "--sensor", "0000.0000.000b", "--json").splitlines()
+    (document,) = (json.loads(line) for line in documents)
+    assert document["incident"]["id"] == other
+    everything = said(capsys, "ledger", "--since", "2026-11-23T01:03:01Z", "--json")
+    assert [json.loads(line)["incident"]["id"] for line in everything.splitlines()] == [number]
+    assert "no incident 999" in said(capsys, "ledger", "--incident", "999", status=1)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["ledger", "--sensor", "nonsense"],
+        ["ledger", "--since", "2026-11-23T01:03:01"],
+        ["ledger", "--incident", "0"],
+        ["ledger", "--incident", "1", "--sensor", "00:00:00:00:00:0a"],
+        ["acknowledge"],
+        ["acknowledge", str(2**63)],
+        ["token", "create", "night", "--role", "king"],
+        ["token", "create", "a\nb"],
+    ],
+)
+def test_what_means_nothing_is_bad_usage(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main(arguments)
+    assert ended.value.code == 2
+
+
+def test_tokens_are_listed_with_their_role(
+    state: Engine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said(capsys, "token", "create", "roof")
+    secret = said(capsys, "token", "create", "night", "--role", "operator").strip()
+    listed = said(capsys, "token", "list")
+    assert secret not in listed
+    assert [line.split("\t")[:2] for line in listed.splitlines()] == [
+        ["roof", "ingest"],
+        ["night", "operator"],
+    ]
