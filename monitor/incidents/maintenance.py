@@ -102,7 +102,9 @@ def upcoming(window: Window, now: int, most: int) -> list[tuple[int, int]]:
     return found[:most]
 
 
-def parse(zone: str, start: str, stop: str, rule: str | None) -> Window:
+def parse(
+    zone: str, start: str, stop: str, rule: str | None, ended_at: int | None = None
+) -> Window:
     """A window from its texts: start and stop like 2026-03-29T01:30, the rule as RFC 5545 has it.
 
     Raises Unusable with the field at fault: zone, start, stop or recurrence.
@@ -114,13 +116,14 @@ def parse(zone: str, start: str, stop: str, rule: str | None) -> Window:
     if last - first > LONGEST:
         raise Unusable("stop", "a window lasts a year at most")
     if rule is None:
-        return Window(clocks, first, last)
+        return Window(clocks, first, last, None, ended_at)
     if len(rule) > LONGEST_RECURRENCE:
         raise Unusable("recurrence", f"is longer than {LONGEST_RECURRENCE} characters")
     try:
-        return Window(clocks, first, last, recurrence.parse(rule, first, clocks))
+        repeated = recurrence.parse(rule, first, clocks)
     except ValueError as error:
         raise Unusable("recurrence", str(error)) from error
+    return Window(clocks, first, last, repeated, ended_at)
 
 
 def check_name(name: str) -> None:

@@ -41,9 +41,11 @@ class Silence:
     created_by: str
     created_at: int
 
-    def span(self) -> Span:
-        """What it holds, whatever the message says."""
-        return Span(self.starts_at, self.ends_at, reason("silence", self.id, self.comment))
+    def spans(self, since: int, until: int) -> list[Span]:
+        """The time it lasts, where that overlaps the time from `since` to `until`."""
+        if self.starts_at >= until or self.ends_at <= since:
+            return []
+        return [Span(self.starts_at, self.ends_at, reason("silence", self.id, self.comment))]
 
 
 def reason(what: str, number: int, words: str) -> str:

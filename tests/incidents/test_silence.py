@@ -34,10 +34,11 @@ def test_an_incident_is_held_for_as_long_as_spans_cover_each_moment(
 
 def test_a_silence_says_who_wanted_it_quiet_and_why() -> None:
     silence = Silence(7, meant(["site=Hall"]), NOW, NOW + HOUR, "new\n switch", "anna", NOW)
-    assert held([silence.span()], NOW) == Held(NOW + HOUR, "silence 7 (new switch)")
-    assert held([silence.span()], NOW + HOUR) is None
+    assert held(silence.spans(NOW, NOW + 1), NOW) == Held(NOW + HOUR, "silence 7 (new switch)")
+    assert silence.spans(NOW - HOUR, NOW) == silence.spans(NOW + HOUR, NOW + 2 * HOUR) == []
     long = Silence(7, silence.matchers, NOW, NOW + HOUR, "x" * 900, "anna", NOW)
-    assert len(long.span().reason) == 200
+    [span] = long.spans(NOW, NOW + 1)
+    assert len(span.reason) == 200
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,202 @@
+"""Silences and maintenance: rows of `silence` and `maintenance`, kept as the texts they came as.
+
+Whoever decides that a message is held reads the rows with `deciding`, which keeps them as they are
+until that transaction ends. Whoever ends one waits for it, and then finds the message that it let
+wait: so none waits for a silence that is no more.
+"""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, Select, case, insert, or_, select, update
+
+from monitor.state.tables import maintenance, notification, silence
+
+MOST_PAST = 200
+"""So many of what is over are listed, the newest first."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_ZONES = timedelta(days=2)
+"""More than the clocks of any zone are away from UTC."""
+
+
+class SilenceRow(NamedTuple):
+    """Moments in ms; never acts when it ends before it begins."""
+
+    id: int
+    matchers: tuple[str, ...]
+    starts_at: int
+    ends_at: int
+    comment: str
+    created_by: str
+    created_at: int
+
+
+class MaintenanceRow(NamedTuple):
+    """`start` and `stop` are those of the first window, by the clocks of the zone."""
+
+    id: int
+    name: str
+    matchers: tuple[str, ...]
+    zone: str
+    start: str
+    stop: str
+    recurrence: str | None
+    created_by: str
+    created_at: int
+    ended_at: int | None
+
+
+_SILENCE = select(*(silence.c[name] for name in SilenceRow._fields)).order_by(silence.c.id)
+_MAINTENANCE = select(*(maintenance.c[name] for name in MaintenanceRow._fields)).order_by(
+    maintenance.c.id
+)
+
+
+def add_silence(
+    connection: Connection,
+    matchers: list[str],
+    starts_at: int,
+    ends_at: int,
+    comment: str,
+    created_by: str,
+    now: int,
+) -> int:
+    """Its id."""
+    added = insert(silence).values(
+        matchers=matchers,
+        starts_at=starts_at,
+        ends_at=ends_at,
+        comment=comment,
+        created_by=created_by,
+        created_at=now,
+    )
+    return int(connection.execute(added.returning(silence.c.id)).scalar_one())
+
+
+def add_maintenance(
+    connection: Connection,
+    name: str,
+    matchers: list[str],
+    zone: str,
+    start: str,
+    stop: str,
+    recurrence: str | None,
+    created_by: str,
+    now: int,
+) -> int:
+    """Its id."""
+    added = insert(maintenance).values(
+        name=name,
+        matchers=matchers,
+        zone=zone,
+        start=start,
+        stop=stop,
+        recurrence=recurrence,
+        created_by=created_by,
+        created_at=now,
+    )
+    return int(connection.execute(added.returning(maintenance.c.id)).scalar_one())
+
+
+def end_silence(connection: Connection, number: int, now: int) -> bool:
+    """End it now, begun or not; False when there is none of this number that still lasts."""
+    ended = connection.execute(
+        update(silence)
+        .where(silence.c.id == number, silence.c.ends_at > now)
+        .values(
+            starts_at=case((silence.c.starts_at > now, now), else_=silence.c.starts_at),
+            ends_at=now,
+        )
+    )
+    release_held(connection, now)
+    return ended.rowcount == 1
+
+
+def end_maintenance(connection: Connection, number: int, now: int) -> bool:
+    """End it for good; False when there is none of this number, or it was ended before."""
+    ended = connection.execute(
+        update(maintenance)
+        .where(maintenance.c.id == number, maintenance.c.ended_at.is_(None))
+        .values(ended_at=now)
+    )
+    release_held(connection, now)
+    return ended.rowcount == 1
+
+
+def release_held(connection: Connection, now: int) -> None:
+    """Let all that waits look again whether it still has to.
+
+    Called in the transaction that ended a silence or a maintenance, after that change.
+    """
+    # What another transaction has locked is being decided there, and sees the change.
+    waiting = (
+        select(notification.c.id)
+        .where(notification.c.state == "pending", notification.c.held_until.is_not(None))
+        .with_for_update(skip_locked=True)
+    )
+    connection.execute(
+        update(notification).where(notification.c.id.in_(waiting)).values(next_attempt_at=now)
+    )
+
+
+def deciding(
+    connection: Connection, since: int, now: int
+) -> tuple[list[SilenceRow], list[MaintenanceRow]]:
+    """As `in_force`, and unchanged by others until this transaction ends."""
+    return _in_force(connection, since, now, True)
+
+
+def in_force(
+    connection: Connection, since: int, now: int
+) -> tuple[list[SilenceRow], list[MaintenanceRow]]:
+    """Silences not over at `now`, and maintenance that may have a window after `since`."""
+    return _in_force(connection, since, now, False)
+
+
+def _in_force(
+    connection: Connection, since: int, now: int, locked: bool
+) -> tuple[list[SilenceRow], list[MaintenanceRow]]:
+    # By any zone's clocks; texts of this form sort as the moments do.
+    earliest = (_EPOCH + timedelta(milliseconds=since) - _ZONES).strftime("%Y-%m-%dT%H:%M")
+    lasting = _SILENCE.where(silence.c.ends_at > now)
+    planned = _MAINTENANCE.where(
+        or_(maintenance.c.ended_at.is_(None), maintenance.c.ended_at > since),
+        or_(maintenance.c.recurrence.is_not(None), maintenance.c.stop > earliest),
+    )
+    if locked:
+        lasting, planned = lasting.with_for_update(read=True), planned.with_for_update(read=True)
+    return _silences(connection, lasting), _maintenances(connection, planned)
+
+
+def past_silences(connection: Connection, now: int) -> list[SilenceRow]:
+    """The newest of those that are over at `now`."""
+    query = _SILENCE.where(silence.c.ends_at <= now).order_by(None)
+    return _silences(connection, query.order_by(silence.c.ends_at.desc()).limit(MOST_PAST))
+
+
+def find_silence(connection: Connection, number: int) -> SilenceRow | None:
+    """Over or not."""
+    return next(iter(_silences(connection, _SILENCE.where(silence.c.id == number))), None)
+
+
+def find_maintenance(connection: Connection, number: int) -> MaintenanceRow | None:
+    """Ended or not."""
+    query = _MAINTENANCE.where(maintenance.c.id == number)
+    return next(iter(_maintenances(connection, query)), None)
+
+
+def newest_maintenance(connection: Connection) -> list[MaintenanceRow]:
+    """Ended ones included, the newest first."""
+    query = _MAINTENANCE.order_by(None).order_by(maintenance.c.id.desc()).limit(MOST_PAST)
+    return _maintenances(connection, query)
+
+
+def _silences(connection: Connection, query: Select[Any]) -> list[SilenceRow]:
+    rows = [SilenceRow(*row) for row in connection.execute(query)]
+    return [row._replace(matchers=tuple(row.matchers)) for row in rows]
+
+
+def _maintenances(connection: Connection, query: Select[Any]) -> list[MaintenanceRow]:
+    rows = [MaintenanceRow(*row) for row in connection.execute(query)]
+    return [row._replace(matchers=tuple(row.matchers)) for row in rows]
