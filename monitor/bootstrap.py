@@ -7,7 +7,7 @@ import secrets
 import signal
 import socket
 import threading
-from typing import Any
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import ArgumentError
@@ -17,6 +17,7 @@ from monitor.channels.email import Email
 from monitor.channels.interface import Channel, SendFailed
 from monitor.channels.webhook import Webhook
 from monitor.clock import Clock
+from monitor.incidents import flapping
 from monitor.incidents.service import Alerting
 from monitor.ingest import status
 from monitor.ingest.http import Door, Limits
@@ -25,6 +26,8 @@ from monitor.ingest.shipper import Shipper
 from monitor.ingest.spool import Spool
 from monitor.model import DAY, SECOND
 from monitor.outbox import delivery
+from monitor.outbox.message import Frame
+from monitor.outbox.outlets import Served
 from monitor.settings import Settings, SettingsError
 from monitor.staleness.sweep import Options, Sweep
 from monitor.state import database, sensors, tokens
@@ -134,6 +137,9 @@ def run_scheduler(settings: Settings) -> None:
             channels=tuple(channel.name for channel in channels(settings)),
             group_wait=_milliseconds(settings.alerts.group_wait),
             group_interval=_milliseconds(settings.alerts.group_interval),
+            flapping=flapping.Rule(
+                settings.alerts.flapping_outages, _milliseconds(settings.alerts.flapping_window)
+            ),
         ),
     )
     holder = f"{socket.gethostname()[:40]}:{os.getpid()}:{secrets.token_hex(4)}"
@@ -145,11 +151,18 @@ def run_notifier(settings: Settings) -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: stop.set())
-    chosen = channels(settings)
-    if not chosen:
+    served = [Served(channel) for channel in channels(settings)]
+    if not served:
         logger.warning("no channel is switched on: incidents are recorded and nobody is told")
     engine = open_state(settings.state_url)
-    delivery.Delivery(engine, chosen, Clock(), settings.server.base_url).run(stop)
+    manner = delivery.Manner(
+        frame=_frame(settings), remind_after=_milliseconds(settings.alerts.repeat_interval)
+    )
+    delivery.Delivery(engine, lambda: served, Clock(), manner).run(stop)
+
+
+def _frame(settings: Settings) -> Frame:
+    return Frame(settings.server.base_url.rstrip("/"), ZoneInfo(settings.alerts.time_zone))
 
 
 def run_web(settings: Settings) -> None:
@@ -217,7 +230,7 @@ def send_test(settings: Settings, name: str) -> str:
     if name not in chosen:
         return f"the channel {name} is not switched on; see [{name}] in the settings"
     try:
-        delivery.send_test(chosen[name], Clock().now(), settings.server.base_url)
+        delivery.send_test(chosen[name], Clock().now(), _frame(settings))
     except SendFailed as failure:
         return failure.detail
     return ""
@@ -228,22 +241,6 @@ class Chores:
 
     def __init__(self, settings: Settings) -> None:
         self._engine: Engine = open_state(settings.state_url)
-        self._now = Clock().now()
-
-    def create_token(self, name: str) -> str:
-        """The new ingest token, in clear for the only time."""
-        with writing(self._engine) as connection:
-            return tokens.create(connection, name, self._now)
-
-    def revoke_token(self, name: str) -> bool:
-        """False when there is none in force by this name."""
-        with writing(self._engine) as connection:
-            return tokens.revoke(connection, name, self._now)
-
-    def tokens(self) -> list[Any]:
-        """Names and moments of all tokens."""
-        with reading(self._engine) as connection:
-            return list(tokens.listed(connection))
 
     def configure_sensor(self, mac: int, values: dict[str, object]) -> None:
         """Set name, site, threshold (ms) or paused."""

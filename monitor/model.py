@@ -15,6 +15,9 @@ MINUTE = 60 * SECOND
 HOUR = 60 * MINUTE
 DAY = 24 * HOUR
 
+FLEET = "fleet"
+"""The cohort of a silence that spares nobody, whatever the sites."""
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MAC = re.compile(
     r"(?:[0-9a-f]{2}([:-]))(?:[0-9a-f]{2}\1){4}[0-9a-f]{2}"
@@ -67,6 +70,35 @@ class Member(NamedTuple):
     """How far apart its heartbeats were before the silence, where that could be told."""
     interruptions: int = 0
     """How often monitoring itself was interrupted during the silence."""
+    flapping_since: int | None = None
+    """While it falls silent again and again: when the first incident of those opened."""
+
+
+class Occasion(NamedTuple):
+    """What a message is about when it is frozen."""
+
+    notification: int
+    """Its number in the outbox."""
+    channel: str
+    kind: str
+    """down | recovered | reminder | flapping"""
+    time: int
+    thread: str
+    """The same for all messages about one matter."""
+    escalated: bool
+    """Sent since nobody acknowledged what others were told."""
+    members: list[Member]
+    """Those it tells of, the longest silent first; never empty."""
+    silent: int
+    """Incidents of the matter open at this moment, told of earlier or not."""
+    fleet_wide: bool
+    """The silence spares nobody, whatever the sites."""
+    site: str | None
+    """Where all members are, if they have a site in common."""
+    neighbours: int | None
+    """How many sensors that site has, or the fleet if it is fleet-wide; paused ones not counted."""
+    neighbours_silent: int
+    """How many of those have an open incident."""
 
 
 class Held(NamedTuple):

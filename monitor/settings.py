@@ -1,11 +1,13 @@
 """Settings from a TOML file and MONITOR_<SECTION>_<NAME> variables; every error at once."""
 
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_type_hints
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 from msgspec import Meta
@@ -13,6 +15,8 @@ from msgspec import Meta
 Port = Annotated[int, Meta(ge=1, le=65535)]
 Count = Annotated[int, Meta(ge=1)]
 Seconds = Annotated[float, Meta(ge=0.1, le=10 * 365 * 86_400)]
+
+_SITE_RULE = re.compile(r"(?i:[0-9a-f]{2}(:[0-9a-f]{2}){0,5})=\s*\S.{0,199}")
 
 _OTHER_VARIABLES = {"MONITOR_CONFIG", "MONITOR_TOKEN"}
 """Read by the command line itself: the settings file, and the simulator's token."""
@@ -97,6 +101,13 @@ class Alerts:
 
     group_wait: Annotated[float, Meta(ge=0, le=86_400)] = 30
     group_interval: Seconds = 300
+    repeat_interval: Annotated[float, Meta(ge=60, le=30 * 86_400)] = 14_400
+    flapping_outages: Annotated[int, Meta(ge=2, le=1_000)] = 3
+    flapping_window: Annotated[float, Meta(ge=1, le=30 * 86_400)] = 3_600
+    blind_notice_after: Seconds = 15
+    time_zone: str = "UTC"
+    sites: tuple[str, ...] = ()
+    allow_internal: bool = False
 
 
 @dataclass(frozen=True)
@@ -115,6 +126,14 @@ class Email:
 @dataclass(frozen=True)
 class Webhook:
     """The webhook channel; off while `url` is empty."""
+
+    url: str = field(default="", repr=False)
+    allow_internal: bool = False
+
+
+@dataclass(frozen=True)
+class Watchdog:
+    """A URL that is asked for while all goes well; off while `url` is empty."""
 
     url: str = field(default="", repr=False)
     allow_internal: bool = False
@@ -142,6 +161,7 @@ class Settings:
     alerts: Alerts = Alerts()
     email: Email = Email()
     webhook: Webhook = Webhook()
+    watchdog: Watchdog = Watchdog()
     influxdb: InfluxDB | None = None
     """Not a section: chosen by INFLUXDB_V2_URL, _ORG and _TOKEN."""
 
@@ -276,6 +296,15 @@ def _contradictions(settings: Settings) -> list[str]:
         problems.append("email.server: needs email.sender and email.recipients as well")
     if settings.webhook.url and not _is_web_address(settings.webhook.url):
         problems.append("webhook.url: must look like https://host/path")
+    if settings.watchdog.url and not _is_web_address(settings.watchdog.url):
+        problems.append("watchdog.url: must look like https://host/path")
+    try:
+        ZoneInfo(settings.alerts.time_zone)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        problems.append("alerts.time_zone: must be a name such as Europe/Berlin")
+    for rule in settings.alerts.sites:
+        if not _SITE_RULE.fullmatch(rule):
+            problems.append(f"alerts.sites: {rule!r} must look like 02:00:01=Site A")
     if not _is_web_address(settings.server.base_url):
         problems.append("server.base_url: must look like https://host/path")
     if settings.ingest.token and len(settings.ingest.token) < 16:

@@ -90,15 +90,10 @@ class Outages:
             yield connection
 
     def _owe(self, connection: Connection, kind: str, now: int) -> None:
-        notifications.enqueue(
-            connection,
-            self.group,
-            kind,
-            self.channels,
-            now,
-            group_wait=WAIT,
-            group_interval=INTERVAL,
-        )
+        for channel in self.channels:
+            notifications.enqueue(
+                connection, self.group, kind, channel, now, wait=WAIT, interval=INTERVAL
+            )
 
     def closed(self) -> bool:
         """Whether the group is settled."""

@@ -4,12 +4,19 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple, Protocol
 
 
+class Action(NamedTuple):
+    """Something the recipient can do about a message: a page to open."""
+
+    label: str
+    url: str
+
+
 class Message(NamedTuple):
     """The same key always comes with the same content: a receiver may drop repetitions."""
 
     key: str
     kind: str
-    """down | recovered | test"""
+    """down | recovered | reminder | flapping | notice | test"""
     time: int
     """When it was frozen (epoch ms)."""
     subject: str
@@ -17,20 +24,36 @@ class Message(NamedTuple):
     text: str
     data: Mapping[str, Any]
     """All of it as JSON, for programs."""
+    thread: str = ""
+    """The same for all messages about one matter."""
+    severity: str = "critical"
+    """critical | warning | info"""
+    link: str = ""
+    """The page that shows more."""
+    actions: tuple[Action, ...] = ()
 
 
 class SendFailed(Exception):
     """The message was not accepted, or that is unknown.
 
     `permanent`: trying again is useless. `retry_after`: the receiver's wish (ms from now).
+    `gone`: the recipient exists no more, so the channel is of no use either.
     `detail` is kept and shown: it says what happened, without addresses' paths or secrets.
     """
 
-    def __init__(self, detail: str, *, permanent: bool, retry_after: int | None = None) -> None:
+    def __init__(
+        self,
+        detail: str,
+        *,
+        permanent: bool,
+        retry_after: int | None = None,
+        gone: bool = False,
+    ) -> None:
         super().__init__(detail)
         self.detail = detail
         self.permanent = permanent
         self.retry_after = retry_after
+        self.gone = gone
 
 
 class Channel(Protocol):

@@ -1,8 +1,9 @@
-"""Which incidents are told of together: those of one site; strays alone, until there are many."""
+"""Which incidents are told of together: those of one site; strays alone, until there are many;
+all there are, when the whole fleet is silent."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 
-from monitor.model import format_mac
+from monitor.model import FLEET, format_mac
 
 TOGETHER_FROM = 5
 """So many open incidents without a site are one matter, not that many."""
@@ -11,6 +12,7 @@ NO_SITE = "no site"
 """The cohort of sensors without a site that are told of together."""
 
 _SITE, _SENSOR = "site:", "sensor:"
+_NEARLY_ALL = 0.95
 
 
 def cohort(mac: int, site: str | None, together: bool) -> str:
@@ -20,20 +22,36 @@ def cohort(mac: int, site: str | None, together: bool) -> str:
     return NO_SITE if together else _SENSOR + format_mac(mac)
 
 
-def site_of(cohort_key: str) -> str | None:
-    """The site of a site's cohort, None for any other."""
-    return cohort_key.removeprefix(_SITE) if cohort_key.startswith(_SITE) else None
+def is_alone(cohort_key: str) -> bool:
+    """Whether it is the cohort of one sensor without a site."""
+    return cohort_key.startswith(_SENSOR)
+
+
+def is_stray(cohort_key: str) -> bool:
+    """Whether it is a cohort of sensors without a site."""
+    return cohort_key == NO_SITE or is_alone(cohort_key)
+
+
+def is_fleet_wide(overdue: int, watched: int, sites: int) -> bool:
+    """Whether silence has more than one place and spares next to nobody.
+
+    `overdue`: how many of the `watched` sensors have not been heard for half their threshold.
+    """
+    return sites > 1 and watched >= TOGETHER_FROM and overdue >= _NEARLY_ALL * watched
 
 
 def assign(
-    opening: Mapping[int, str | None], alone: Collection[int], together: int
+    opening: Mapping[int, str | None], untold: Mapping[int, str], together: int, fleet_wide: bool
 ) -> dict[int, str]:
     """mac -> cohort for the incidents that open, and for earlier ones that now join others.
 
-    `opening`: mac -> site of each new incident. `alone`: macs without a site that have an open
-    incident of their own nobody was told of yet. `together`: how many other incidents without
-    a site are open.
+    `opening`: mac -> site of each new incident. `untold`: mac -> cohort of earlier ones nobody
+    was told of yet. `together`: how many incidents without a site are open besides these.
     """
+    if fleet_wide:
+        joining = (mac for mac, key in untold.items() if key != FLEET)
+        return dict.fromkeys([*opening, *joining], FLEET)
+    alone = [mac for mac, key in untold.items() if is_alone(key)]
     strays = sum(1 for site in opening.values() if not site)
     many = strays > 0 and strays + len(alone) + together >= TOGETHER_FROM
     cohorts = {mac: cohort(mac, site, many) for mac, site in opening.items()}

@@ -1,35 +1,43 @@
 """Incidents and the messages they cause, written in the caller's transaction."""
 
 from collections import defaultdict
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from sqlalchemy import Connection
 
-from monitor.incidents import grouping, machine
+from monitor.incidents import flapping, grouping, machine, routing
+from monitor.incidents.flapping import USUAL, Rule
 from monitor.incidents.machine import Event
+from monitor.incidents.matching import attributes
 from monitor.state import incidents, notifications
-from monitor.state.incidents import Incident
+from monitor.state.incidents import Group, Incident
+from monitor.state.sensors import Sensor
 
 
 @dataclass(frozen=True, slots=True)
 class Alerting:
-    """How messages are caused: to which channels, and how long they gather (ms)."""
+    """How messages are caused; durations in ms."""
 
     channels: tuple[str, ...]
+    """Those that the settings switch on."""
     group_wait: int
     group_interval: int
+    flapping: Rule = USUAL
+    tracking_kinds: frozenset[str] = field(default_factory=frozenset)
+    """Kinds of channels that are told of every closing, not of recoveries alone."""
 
 
 class Opening(NamedTuple):
     """A silence that became an outage."""
 
-    mac: int
-    site: str | None
+    sensor: Sensor
     last_seen: int
     threshold: int
     proven: bool
+    usual_interval: int | None = None
+    """How far apart its heartbeats were (ms), where that could be told."""
 
 
 class Closing(NamedTuple):
@@ -46,37 +54,61 @@ def open_all(
     alerting: Alerting,
     now: int,
     version: int,
+    fleet_wide: bool = False,
 ) -> None:
-    """Open one incident for each silence and owe its group a message."""
+    """Open one incident for each silence and owe its group a message.
+
+    `fleet_wide`: the silence spares nobody, so sites do not matter.
+    """
     earlier = incidents.open_incidents(connection)
-    openings = [opening for opening in openings if opening.mac not in earlier]
-    if not openings:
+    new = {opening.sensor.mac: opening for opening in openings if opening.sensor.mac not in earlier}
+    if not new:
         return
-    alone, together = _strays(connection, earlier.values())
+    route_to = routing.read(connection, alerting.channels, alerting.tracking_kinds)
+    groups = incidents.open_groups(connection)
+    held = incidents.lock_groups(connection, groups.values())
+    untold, together = _untold(connection, earlier, held, fleet_wide)
     cohorts = grouping.assign(
-        {opening.mac: opening.site for opening in openings}, alone.keys(), together
+        {mac: opening.sensor.site for mac, opening in new.items()},
+        {mac: held[earlier[mac].group_id].cohort for mac in untold},
+        together,
+        fleet_wide,
     )
-    groups = incidents.open_groups(connection, set(cohorts.values()))
-    for cohort in sorted(set(cohorts.values()) - groups.keys()):
-        groups[cohort] = incidents.open_group(connection, cohort, now)
+    routes = {mac: route_to.route_of(_attributes(opening.sensor)) for mac, opening in new.items()}
+    routes |= {mac: held[earlier[mac].group_id].route for mac in untold}
+    group_of = {}
+    for mac, cohort in cohorts.items():
+        key = cohort, routes[mac]
+        if key not in groups:
+            groups[key] = incidents.open_group(connection, *key, now)
+        group_of[mac] = groups[key]
+    flaps = _flapping(connection, new, alerting.flapping, now)
     incidents.add(
         connection,
         [
             {
-                "mac": opening.mac,
+                "mac": mac,
                 "last_seen": opening.last_seen,
                 "threshold": opening.threshold,
                 "proven": opening.proven,
                 "opened_at": now,
-                "group_id": groups[cohorts[opening.mac]],
+                "usual_interval": opening.usual_interval,
+                "flapping_since": flaps.get(mac),
+                "group_id": group_of[mac],
                 "version": version,
             }
-            for opening in openings
+            for mac, opening in new.items()
         ],
     )
-    _join(connection, [alone[mac] for mac in alone.keys() & cohorts.keys()], groups, now, version)
-    for group_id in sorted({groups[cohorts[opening.mac]] for opening in openings}):
-        _owe(connection, group_id, "down", alerting, now)
+    _join(
+        connection, {earlier[mac]: group_of[mac] for mac in untold & group_of.keys()}, now, version
+    )
+    owed = defaultdict(set)
+    for mac in new:
+        owed[group_of[mac], routes[mac]].add("flapping" if flaps.get(mac) == now else "down")
+    for (group_id, route), kinds in sorted(owed.items()):
+        for kind in sorted(kinds):
+            _owe(connection, group_id, kind, route_to.recipients(route), alerting, now)
 
 
 def close_all(
@@ -90,60 +122,91 @@ def close_all(
 
     Raises IllegalMove when one is closed already.
     """
-    affected: dict[int, bool] = defaultdict(bool)
-    for closing in closings:
-        affected[closing.incident.group_id] |= closing.event is Event.RECOVER
-    incidents.lock_groups(connection, affected)
+    if not closings:
+        return
+    recovered: dict[int, bool] = defaultdict(bool)
     for closing in closings:
         row = closing.incident
         machine.move(machine.state_of(row.acknowledged_at, row.closed_at), closing.event)
-        incidents.change(
-            connection,
-            [row.id],
-            closed_at=now,
-            closed_reason=closing.event.value,
-            recovered_at=closing.recovered_at,
-            version=version,
-        )
-    for group_id, recovered in affected.items():
-        if recovered:
-            _owe(connection, group_id, "recovered", alerting, now)
+        recovered[row.group_id] |= closing.event is Event.RECOVER
+    groups = incidents.lock_groups(connection, recovered)
+    incidents.change(
+        connection,
+        {
+            closing.incident.id: {
+                "closed_at": now,
+                "closed_reason": closing.event.value,
+                "recovered_at": closing.recovered_at,
+                "version": version,
+            }
+            for closing in closings
+        },
+    )
+    route_to = routing.read(connection, alerting.channels, alerting.tracking_kinds)
+    for group_id, group in groups.items():
+        told = route_to.recipients if recovered[group_id] else route_to.tracking
+        _owe(connection, group_id, "recovered", told(group.route), alerting, now)
         notifications.settle(connection, group_id, now)
 
 
-def _strays(
-    connection: Connection, earlier: Collection[Incident]
-) -> tuple[dict[int, Incident], int]:
-    """Open incidents without a site: those in an untold group of their own, and how many else."""
-    cohorts = incidents.cohorts_of(connection, {row.group_id for row in earlier})
-    strays = [row for row in earlier if grouping.site_of(cohorts[row.group_id]) is None]
-    single = [row for row in strays if cohorts[row.group_id] != grouping.NO_SITE]
-    incidents.lock_groups(connection, {row.group_id for row in single})
-    alone = {row.mac: row for row in single if not notifications.frozen(connection, row.group_id)}
-    return alone, len(strays) - len(alone)
+def _attributes(sensor: Sensor) -> Mapping[str, str]:
+    return attributes(sensor.mac, sensor.name, sensor.site, sensor.labels)
 
 
-def _join(
+def _untold(
     connection: Connection,
-    moving: Sequence[Incident],
-    groups: dict[str, int],
-    now: int,
-    version: int,
-) -> None:
-    """Move single incidents that nobody was told of into the group that tells of all."""
-    for row in moving:
-        notifications.cancel_unfrozen(connection, row.group_id, "told together with others", now)
-        incidents.change(connection, [row.id], group_id=groups[grouping.NO_SITE], version=version)
-        incidents.close_group(connection, row.group_id, now)
+    earlier: Mapping[int, Incident],
+    groups: Mapping[int, Group],
+    fleet_wide: bool,
+) -> tuple[set[int], int]:
+    """Earlier incidents that may still join others: those nobody was told of; and how many
+    others without a site are open."""
+    strays = {mac for mac, row in earlier.items() if grouping.is_stray(groups[row.group_id].cohort)}
+    movable = set(earlier) if fleet_wide else strays
+    silent = incidents.untold(connection, {earlier[mac].group_id for mac in movable})
+    untold = {mac for mac in movable if earlier[mac].group_id in silent}
+    if not fleet_wide:
+        untold = {mac for mac in untold if grouping.is_alone(groups[earlier[mac].group_id].cohort)}
+    return untold, len(strays - untold)
 
 
-def _owe(connection: Connection, group_id: int, kind: str, alerting: Alerting, now: int) -> None:
-    notifications.enqueue(
+def _flapping(
+    connection: Connection, new: Mapping[int, Opening], rule: Rule, now: int
+) -> dict[int, int | None]:
+    longest = max(rule.window_of(opening.threshold) for opening in new.values())
+    earlier = incidents.history(connection, new, now - longest)
+    return {
+        mac: flapping.flapping_since(earlier[mac], new[mac].threshold, now, rule) for mac in earlier
+    }
+
+
+def _join(connection: Connection, moving: Mapping[Incident, int], now: int, version: int) -> None:
+    """Move incidents that nobody was told of into the group that tells of all."""
+    incidents.change(
         connection,
-        group_id,
-        kind,
-        alerting.channels,
-        now,
-        group_wait=alerting.group_wait,
-        group_interval=alerting.group_interval,
+        {row.id: {"group_id": group_id, "version": version} for row, group_id in moving.items()},
     )
+    for group_id in sorted({row.group_id for row in moving} - set(moving.values())):
+        notifications.cancel_unfrozen(connection, group_id, "told together with others", now)
+        incidents.close_group(connection, group_id, now)
+
+
+def _owe(
+    connection: Connection,
+    group_id: int,
+    kind: str,
+    recipients: Sequence[routing.Recipient],
+    alerting: Alerting,
+    now: int,
+) -> None:
+    for who in recipients:
+        notifications.enqueue(
+            connection,
+            group_id,
+            kind,
+            who.channel,
+            now,
+            wait=max(alerting.group_wait, who.delay if kind == "down" else 0),
+            interval=alerting.group_interval,
+            delay=who.delay if kind == "down" else 0,
+        )

@@ -7,91 +7,127 @@ import secrets
 import socket
 import threading
 import time
-import traceback
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future
-from functools import partial
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
-from monitor.channels.interface import Channel, Message, SendFailed
+from monitor.channels.interface import Action, Channel, Message, SendFailed
 from monitor.clock import Clock
-from monitor.model import SECOND, parse_time
-from monitor.outbox import message, policy
-from monitor.state import notifications
-from monitor.state.database import StateUnavailable
-from monitor.state.freezing import Occasion
-from monitor.state.notifications import Body, Claim
+from monitor.model import SECOND, Occasion, parse_time
+from monitor.outbox import message, policy, trouble
+from monitor.outbox.message import Frame
+from monitor.outbox.outlets import Outlet, Outlets, Served, Supply
+from monitor.state import channels, claims, notifications
+from monitor.state.claims import Claim
+from monitor.state.database import StateUnavailable, writing
+from monitor.state.freezing import Hold, Terms
+from monitor.state.notifications import Body
 
 CLAIM = 60 * SECOND
 """How long a claim holds; after it another notifier sends the message again."""
 
-SEND_LIMIT = 30
-"""Seconds a channel may take, whatever it is doing: well below CLAIM."""
-
 _POLL = 1.0
-_LOOK = 3600.0
+_LOOK_AFTER = 10.0
 _BACK_OFF = 5.0
 _RECORD_PAUSES = (0.5, 2.0, 5.0)
 
 _log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True)
+class Manner:
+    """How messages are written, and to whom trouble with a channel is told."""
+
+    frame: Frame
+    hold: Hold = lambda _connection, _members, _kind, _now: {}
+    remind_after: int | None = None
+    """Ms after which those still silent are told of again, until acknowledged."""
+    acknowledge_link: Callable[[int, str, int], str] | None = None
+    """(notification, channel, now) -> the link by which its recipient can answer for it."""
+    recipients: Callable[[Connection], Collection[str]] = lambda _connection: ()
+    """The channels told of what concerns the service itself."""
+
+
 class Delivery:
     """Delivers over each channel in a thread of its own, so that none holds up another."""
 
-    def __init__(
-        self, engine: Engine, channels: Sequence[Channel], clock: Clock, base_url: str
-    ) -> None:
-        self._engine, self._clock, self._base_url = engine, clock, base_url
-        self._outlets = [_Outlet(channel) for channel in channels]
+    def __init__(self, engine: Engine, supply: Supply, clock: Clock, manner: Manner) -> None:
+        self._engine, self._clock, self._manner = engine, clock, manner
+        self._outlets = Outlets(supply)
         host = socket.gethostname()[:40]
         self._holder = f"{host}:{os.getpid()}:{secrets.token_hex(4)}"
 
     def run(self, stop: threading.Event) -> None:
         """Until `stop` is set; then what is being sent is still finished and recorded."""
-        threads = [
-            threading.Thread(
-                target=_repeat, args=(partial(self._deliver_due, outlet, stop), _POLL, stop)
-            )
-            for outlet in self._outlets
-        ]
-        threads.append(threading.Thread(target=_repeat, args=(self._fail_unserved, _LOOK, stop)))
-        for thread in threads:
-            thread.start()
+        looked_after = 0.0
         # Not stop.wait(): a signal handler that sets `stop` runs in this thread, and would wait
         # for a lock that the interrupted wait() holds.
         while not stop.is_set():
-            time.sleep(_POLL)
-        for thread in threads:
-            thread.join()
+            pause = _POLL
+            try:
+                if time.monotonic() - looked_after >= _LOOK_AFTER:
+                    self._look_after(self._clock.now())
+                    looked_after = time.monotonic()
+                self._start_due(stop)
+            except StateUnavailable as error:
+                _log.warning("delivery waits for the state database: %s", error)
+                pause = _BACK_OFF
+            except Exception:  # noqa: BLE001 (a notifier that died of a fault would deliver nothing)
+                _log.exception("delivery failed, and goes on")
+                pause = _BACK_OFF
+            time.sleep(pause)
+        for outlet in self._outlets.by_name.values():
+            if outlet.worker is not None:
+                outlet.worker.join()
 
     def deliver_once(self, now: int) -> int:
         """Try everything that is due at `now`; how many messages were tried.
 
         Raises StateUnavailable.
         """
+        self._look_after(now)
         tried = 0
-        for outlet in self._outlets:
+        for outlet in list(self._outlets.by_name.values()):
             while self._deliver(outlet, lambda: now):
                 tried += 1
         return tried
 
-    def _deliver_due(self, outlet: "_Outlet", stop: threading.Event) -> None:
-        while not stop.is_set() and self._deliver(outlet, self._clock.now):
-            pass
-
-    def _fail_unserved(self) -> None:
-        now = self._clock.now()
-        served = [outlet.name for outlet in self._outlets]
+    def _look_after(self, now: int) -> None:
+        """Follow changes of the channels, and tell of those in trouble."""
+        self._outlets.refresh()
+        trouble.report(self._engine, self._manner.recipients, self._manner.frame, now)
+        served = self._outlets.by_name.keys()
         notifications.fail_unserved(self._engine, served, now - policy.GIVE_UP_AFTER, now)
 
-    def _deliver(self, outlet: "_Outlet", clock: Callable[[], int]) -> bool:
+    def _start_due(self, stop: threading.Event) -> None:
+        """A thread for each channel that has work and nobody at it."""
+        for name in claims.due_channels(self._engine, self._clock.now()):
+            outlet = self._outlets.by_name.get(name)
+            if outlet is not None and outlet.free:
+                outlet.worker = threading.Thread(
+                    target=self._deliver_due, args=(outlet, stop), name=f"deliver-{name}"
+                )
+                outlet.worker.start()
+
+    def _deliver_due(self, outlet: Outlet, stop: threading.Event) -> None:
+        try:
+            while not stop.is_set() and self._deliver(outlet, self._clock.now):
+                pass
+        except StateUnavailable as error:
+            _log.warning("delivery on %s waits for the state: %s", outlet.name, error)
+            outlet.rests_until = time.monotonic() + _BACK_OFF
+        except Exception:  # noqa: BLE001 (the next poll tries again)
+            _log.exception("delivery on %s failed, and goes on", outlet.name)
+            outlet.rests_until = time.monotonic() + _BACK_OFF
+
+    def _deliver(self, outlet: Outlet, clock: Callable[[], int]) -> bool:
         """Try the next message due on a channel; False when there is none."""
-        if outlet.busy():
+        if outlet.busy:
             return False
-        claim = notifications.claim(
-            self._engine, outlet.name, self._holder, clock(), CLAIM, self._compose
+        terms = Terms(self._manner.hold, outlet.served.tracks, outlet.served.budget)
+        claim = claims.claim(
+            self._engine, outlet.name, self._holder, clock(), CLAIM, self._compose, terms
         )
         if claim is None:
             return False
@@ -104,15 +140,20 @@ class Delivery:
         return True
 
     def _compose(self, occasion: Occasion) -> Body:
-        return message.compose(*occasion, base_url=self._base_url)
+        link = None
+        if self._manner.acknowledge_link and occasion.kind in ("down", "reminder"):
+            link = self._manner.acknowledge_link(
+                occasion.notification, occasion.channel, occasion.time
+            )
+        return message.compose(occasion, self._manner.frame, link)
 
-    def _record_sent(self, outlet: "_Outlet", claim: Claim, now: int) -> None:
+    def _record_sent(self, outlet: Outlet, claim: Claim, now: int) -> None:
         _log.info("%s %s %s sent (attempt %d)", outlet.name, claim.kind, claim.key, claim.attempt)
-        _insist(claim, lambda: notifications.record_sent(self._engine, claim, now))
+        # A receiver that keeps a state of its own repeats itself as its people want it to.
+        remind_after = None if outlet.served.tracks else self._manner.remind_after
+        _insist(claim, lambda: claims.record_sent(self._engine, claim, now, remind_after))
 
-    def _record_failure(
-        self, outlet: "_Outlet", claim: Claim, failure: SendFailed, now: int
-    ) -> None:
+    def _record_failure(self, outlet: Outlet, claim: Claim, failure: SendFailed, now: int) -> None:
         again = None
         if not failure.permanent:
             frozen_at = parse_time(claim.body["time"])
@@ -130,26 +171,15 @@ class Delivery:
         _insist(
             claim,
             lambda: (
-                notifications.record_failed(self._engine, claim, failure.detail, now)
+                claims.record_failed(self._engine, claim, failure.detail, now)
                 if again is None
-                else notifications.record_retry(self._engine, claim, failure.detail, again, now)
+                else claims.record_retry(self._engine, claim, failure.detail, again, now)
             ),
         )
-
-
-def _repeat(work: Callable[[], None], pause: float, stop: threading.Event) -> None:
-    """Do it every `pause` seconds until `stop` is set, whatever goes wrong."""
-    while not stop.is_set():
-        try:
-            work()
-        except StateUnavailable as error:
-            _log.warning("delivery waits for the state database: %s", error)
-            stop.wait(_BACK_OFF)
-        except Exception:  # noqa: BLE001 (a notifier that died of a fault would deliver nothing)
-            _log.exception("delivery failed, and goes on")
-            stop.wait(_BACK_OFF)
-        else:
-            stop.wait(pause)
+        if failure.gone:
+            with writing(self._engine) as connection:
+                if channels.remove_gone(connection, claim.channel):
+                    notifications.drop_channel(connection, claim.channel, failure.detail, now)
 
 
 def _insist(claim: Claim, record: Callable[[], bool]) -> None:
@@ -169,10 +199,10 @@ def _insist(claim: Claim, record: Callable[[], bool]) -> None:
         _log.warning("%s: the claim ran out, another notifier has taken over", claim.key)
 
 
-def send_test(channel: Channel, now: int, base_url: str) -> None:
+def send_test(channel: Channel, now: int, frame: Frame) -> None:
     """Send a message about nothing. Raises SendFailed."""
-    body = message.compose_test(now, base_url)
-    _Outlet(channel).send(_message(secrets.token_hex(16), body))
+    body = message.compose_test(now, frame)
+    Outlet(Served(channel)).send(_message(secrets.token_hex(16), body))
 
 
 def _message(key: str, body: Body) -> Message:
@@ -183,44 +213,8 @@ def _message(key: str, body: Body) -> Message:
         subject=body["subject"],
         text=body["text"],
         data={"key": key, **body},
+        thread=body.get("thread", ""),
+        severity=body.get("severity", "critical"),
+        link=body.get("link", ""),
+        actions=tuple(Action(**action) for action in body.get("actions", ())),
     )
-
-
-class _Outlet:
-    """A channel that answers in bounded time, whatever it hangs in."""
-
-    def __init__(self, channel: Channel) -> None:
-        self.name = channel.name
-        self._channel = channel
-        self._sender: threading.Thread | None = None
-
-    def busy(self) -> bool:
-        """Whether a message given up on is still being sent."""
-        return self._sender is not None and self._sender.is_alive()
-
-    def send(self, message: Message) -> None:
-        """Raises SendFailed, also for a channel's own faults."""
-        result: Future[None] = Future()
-
-        def work() -> None:
-            try:
-                self._channel.send(message)
-            except BaseException as error:  # noqa: BLE001 (handed to the waiting thread)
-                result.set_exception(error)
-            else:
-                result.set_result(None)
-
-        self._sender = threading.Thread(target=work, name=f"send-{self.name}", daemon=True)
-        self._sender.start()
-        try:
-            failure = result.exception(SEND_LIMIT)
-        except TimeoutError:
-            detail = f"not finished within {SEND_LIMIT} s"
-            raise SendFailed(detail, permanent=False) from None
-        if isinstance(failure, SendFailed):
-            raise failure
-        if failure is not None:
-            # Its text may hold a secret: only its kind and place are told.
-            place = "".join(traceback.format_tb(failure.__traceback__))
-            _log.error("channel %s: %s\n%s", self.name, type(failure).__name__, place)
-            raise SendFailed(f"a fault of the channel ({type(failure).__name__})", permanent=False)

@@ -1,11 +1,12 @@
 """What a message says. It is read by a person just woken: the subject has to be enough."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
-from itertools import pairwise
-from typing import Any
+from datetime import tzinfo
+from typing import Any, NamedTuple
 
-from monitor.model import DAY, HOUR, MINUTE, SECOND, Member, format_mac, format_time
+from monitor.model import SECOND, Member, Occasion, format_mac, format_time
+from monitor.outbox import wording
+from monitor.outbox.wording import at, duration, label, long, name, number, short
 
 LISTED = 10
 """How many members the text names; the rest is a number."""
@@ -13,182 +14,230 @@ LISTED = 10
 LISTED_IN_DATA = 1_000
 """How many members the data for programs names."""
 
-_LONGEST_NAME = 60
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_UNITS = ((DAY, "d"), (HOUR, "h"), (MINUTE, "min"), (SECOND, "s"))
+SEVERITIES = ("info", "warning", "critical")
+"""From the least; a sensor's label `severity` says it, critical without one."""
 
 
-def compose(
-    kind: str,
-    time: int,
-    members: Sequence[Member],
-    silent: int,
-    site: str | None,
-    site_sensors: int | None,
-    base_url: str,
-) -> dict[str, Any]:
+class Frame(NamedTuple):
+    """What all messages have in common."""
+
+    base_url: str
+    """Of our pages, without a slash at its end."""
+    zone: tzinfo
+    """The time zone in which moments are written."""
+
+
+def compose(occasion: Occasion, frame: Frame, acknowledge: str | None = None) -> dict[str, Any]:
     """The frozen body: what every channel sends, as JSON.
 
-    `members` (never empty) are told of in the order given; `silent` counts all open incidents of
-    their group; `site`, with its `site_sensors`, is where all members are, if they share one.
+    `acknowledge`: the link by which the recipient can answer for it without a login.
 
-    The body: `kind` (down | recovered), `time`, `subject`, `text`, `site`, `site_sensors`,
-    `silent`, `count` and `members`, of which the first 1,000 are listed, each with `mac`, `name`,
-    `site`, `last_seen`, `threshold_seconds`, `proven`, `opened_at`, `recovered_at`. Moments are
-    RFC 3339 in UTC.
+    The body: `kind`, `time`, `thread`, `severity`, `subject`, `text`, `link`, `actions` (each
+    `label` and `url`), `escalated`, `fleet_wide`, `site`, `neighbours` (sensors of the site, or of
+    the fleet if it is fleet-wide), `neighbours_silent`, `silent` (open incidents of this matter),
+    `count` and `members`, of which the first 1,000 are listed, each with `mac`, `name`, `site`,
+    `labels`, `last_seen`, `threshold_seconds`, `usual_interval_seconds`, `proven`,
+    `interruptions`, `opened_at`, `recovered_at`. Moments are RFC 3339 in UTC.
     """
-    if kind == "down":
-        subject = _down(time, members, silent, site, site_sensors)
-        lines = [_down_line(time, member, site) for member in members[:LISTED]]
-    else:
-        subject = _recovered(members, silent, site)
-        lines = [_recovered_line(member, site) for member in members[:LISTED]]
-    if len(members) > LISTED:
-        lines.append(f"- and {len(members) - LISTED} more")
+    subject, explanation = _SAID[occasion.kind](occasion, frame)
+    if occasion.escalated:
+        subject = f"Escalated: {subject}"
+        explanation = "Nobody has acknowledged it so far. " + explanation
+    line = _back_line if occasion.kind == "recovered" else _silent_line
+    lines = [line(member, occasion, frame) for member in occasion.members[:LISTED]]
+    if len(occasion.members) > LISTED:
+        lines.append(f"- and {number(len(occasion.members) - LISTED)} more")
+    link = frame.base_url + "/"
+    if len(occasion.members) == 1:
+        link += f"sensors/{format_mac(occasion.members[0].mac)}"
+    actions = [] if acknowledge is None else [{"label": _ACKNOWLEDGE, "url": acknowledge}]
+    offered = "\n".join(f"{action['label']}: {action['url']}" for action in actions)
+    paragraphs = [f"{subject}.", explanation.strip(), "\n".join(lines), _around(occasion), offered]
     return {
-        "kind": kind,
-        "time": format_time(time),
+        "kind": occasion.kind,
+        "time": format_time(occasion.time),
+        "thread": occasion.thread,
+        "severity": _severity(occasion.members),
         "subject": subject,
-        "text": _text(f"{subject}.", lines, time, base_url),
-        "site": site,
-        "site_sensors": site_sensors,
-        "silent": silent,
-        "count": len(members),
-        "members": [_data(member) for member in members[:LISTED_IN_DATA]],
+        "text": _text(paragraphs, occasion.time, link, frame),
+        "link": link,
+        "actions": actions,
+        "escalated": occasion.escalated,
+        "fleet_wide": occasion.fleet_wide,
+        "site": occasion.site,
+        "neighbours": occasion.neighbours,
+        "neighbours_silent": occasion.neighbours_silent,
+        "silent": occasion.silent,
+        "count": len(occasion.members),
+        "members": [_data(member) for member in occasion.members[:LISTED_IN_DATA]],
     }
 
 
-def compose_test(time: int, base_url: str) -> dict[str, Any]:
-    """A body of kind `test`, about no sensor: it shows that a channel reaches its recipient."""
-    subject = "Test message from heartbeat-monitor"
-    sentence = "This channel works: messages about silent sensors will arrive like this one."
+def compose_notice(
+    subject: str,
+    sentences: Sequence[str],
+    time: int,
+    thread: str,
+    frame: Frame,
+    kind: str = "notice",
+) -> dict[str, Any]:
+    """A body about the service itself and no sensor: of kind `notice`, or `test`."""
+    link = frame.base_url + "/"
     return {
-        "kind": "test",
+        "kind": kind,
         "time": format_time(time),
+        "thread": thread,
+        "severity": "warning" if kind == "notice" else "info",
         "subject": subject,
-        "text": _text(sentence, [], time, base_url),
+        "text": _text([f"{subject}.", *sentences], time, link, frame),
+        "link": link,
+        "actions": [],
+        "escalated": False,
+        "fleet_wide": False,
         "site": None,
-        "site_sensors": None,
+        "neighbours": None,
+        "neighbours_silent": 0,
         "silent": 0,
         "count": 0,
         "members": [],
     }
 
 
-def _down(
-    time: int, members: Sequence[Member], silent: int, site: str | None, site_sensors: int | None
-) -> str:
+def compose_test(time: int, frame: Frame) -> dict[str, Any]:
+    """A body of kind `test`: it shows that a channel reaches its recipient."""
+    return compose_notice(
+        "Test message from heartbeat-monitor",
+        ["This channel works: messages about silent sensors will arrive like this one."],
+        time,
+        f"heartbeat-monitor-test-{time}",
+        frame,
+        kind="test",
+    )
+
+
+_ACKNOWLEDGE = "Acknowledge, or silence for 4 h"
+
+
+def _down(occasion: Occasion, frame: Frame) -> tuple[str, str]:
+    members = occasion.members
     state = "silent" if any(member.proven for member in members) else "presumed silent"
-    since = _short(min(member.last_seen for member in members), time)
-    of_all = "" if site_sensors is None else f" of {site_sensors}"
-    told_earlier = silent > len(members)
-    if len(members) == 1:
-        who = _name(members[0])
-    elif told_earlier:
-        who = f"{len(members)} more sensors"
-    elif len(members) == site_sensors:
-        who = f"All {site_sensors} sensors"
+    since = short(min(member.last_seen for member in members), occasion.time, frame.zone)
+    told_earlier = occasion.silent > len(members)
+    of_all = "" if occasion.neighbours is None else f" of {number(occasion.neighbours)}"
+    if told_earlier and len(members) > 1:
+        where = "" if occasion.fleet_wide else at(occasion.site)
+        who = f"{number(len(members))} more sensors{where}"
     else:
-        who = f"{len(members)}{of_all} sensors"
-    in_all = f", {silent}{of_all} in all" if told_earlier else ""
-    return f"{who}{_at(site)} {state} since {since}{in_all}"
+        who = _who(occasion)
+    in_all = f", {number(occasion.silent)}{of_all} in all" if told_earlier else ""
+    prefix = "Fleet-wide: " if occasion.fleet_wide else ""
+    return f"{prefix}{who} {state} since {since}{in_all}", ""
 
 
-def _recovered(members: Sequence[Member], silent: int, site: str | None) -> str:
-    longest = _duration(max(_silence(member) for member in members))
-    still = f"; {silent} still silent" if silent else ""
+def _reminder(occasion: Occasion, frame: Frame) -> tuple[str, str]:
+    since = short(min(member.last_seen for member in occasion.members), occasion.time, frame.zone)
+    prefix = "Fleet-wide: " if occasion.fleet_wide else ""
+    subject = f"Reminder: {prefix}{_who(occasion)} still silent since {since}"
+    return subject, "It comes again until somebody acknowledges it."
+
+
+def _flapping(occasion: Occasion, _frame: Frame) -> tuple[str, str]:
+    one = len(occasion.members) == 1
+    subject = f"{_who(occasion)} {'keeps' if one else 'keep'} falling silent and returning"
+    return subject, (
+        "Such outages are recorded, and not told one by one: the next message comes when "
+        f"{'it stays' if one else 'they stay'} silent, or when this begins anew."
+    )
+
+
+def _recovered(occasion: Occasion, _frame: Frame) -> tuple[str, str]:
+    members, silent = occasion.members, occasion.silent
+    longest = duration(max(_silence(member) for member in members))
+    still = f"; {number(silent)} still silent" if silent else ""
     if len(members) == 1:
-        return f"Recovered: {_name(members[0])}{_at(site)}, silent for {longest}{still}"
-    return f"Recovered: {len(members)} sensors{_at(site)}, silent for up to {longest}{still}"
+        return f"Recovered: {_who(occasion)}, silent for {longest}{still}", ""
+    who = f"{number(len(members))} sensors{at(occasion.site)}"
+    return f"Recovered: {who}, silent for up to {longest}{still}", ""
 
 
-def _down_line(time: int, member: Member, site: str | None) -> str:
-    ago = _duration(time - member.last_seen)
-    presumed = "" if member.proven else "; presumed, for monitoring was itself interrupted"
+_SAID = {"down": _down, "reminder": _reminder, "flapping": _flapping, "recovered": _recovered}
+
+
+def _who(occasion: Occasion) -> str:
+    """`Boiler at Site X`, or `212 of 230 sensors at Site X`."""
+    count, neighbours = len(occasion.members), occasion.neighbours
+    where = "" if occasion.fleet_wide else at(occasion.site)
+    if count == 1:
+        return name(occasion.members[0]) + where
+    if count == neighbours:
+        return f"All {number(count)} sensors{where}"
+    of_all = "" if neighbours is None else f" of {number(neighbours)}"
+    return f"{number(count)}{of_all} sensors{where}"
+
+
+def _silent_line(member: Member, occasion: Occasion, frame: Frame) -> str:
+    silence = occasion.time - member.last_seen
+    parts = [
+        f"last seen {long(member.last_seen, frame.zone)}, {duration(silence)} before this "
+        f"message (threshold {duration(member.threshold)})"
+    ]
+    if member.usual_interval:
+        missed = silence // member.usual_interval
+        parts.append(f"usually heard every {duration(member.usual_interval)}, {missed} missed")
+    if not member.proven:
+        times = f" {member.interruptions} times" if member.interruptions else ""
+        parts.append(f"presumed, for monitoring was itself interrupted{times}")
+    return f"- {label(member, occasion.site)}: {'; '.join(parts)}"
+
+
+def _back_line(member: Member, occasion: Occasion, frame: Frame) -> str:
+    silence = _silence(member)
     return (
-        f"- {_label(member, site)}: last seen {_long(member.last_seen)}, {ago} before this "
-        f"message (threshold {_duration(member.threshold)}){presumed}"
+        f"- {label(member, occasion.site)}: silent for {duration(silence)}, from "
+        f"{long(member.last_seen, frame.zone)} to {long(member.last_seen + silence, frame.zone)}"
     )
 
 
-def _recovered_line(member: Member, site: str | None) -> str:
-    back = member.last_seen + _silence(member)
+def _around(occasion: Occasion) -> str:
+    """What of the neighbours: whether a sensor is dead or its site."""
+    if occasion.neighbours is None or occasion.neighbours < 2:
+        return ""
+    where = "the fleet" if occasion.fleet_wide else wording.clean(occasion.site or "")
+    silent = min(occasion.neighbours_silent, occasion.neighbours)
     return (
-        f"- {_label(member, site)}: silent for {_duration(_silence(member))}, "
-        f"from {_long(member.last_seen)} to {_long(back)}"
-    )
+        f"Of {number(occasion.neighbours)} sensors in all at {where}, {number(silent)} "
+        f"{'is' if silent == 1 else 'are'} silent and {number(occasion.neighbours - silent)} not."
+    ).replace("at the fleet", "in the fleet")
 
 
 def _silence(member: Member) -> int:
     return max((member.recovered_at or member.last_seen) - member.last_seen, 0)
 
 
-def _text(sentence: str, lines: Sequence[str], time: int, base_url: str) -> str:
-    footer = f"Written {_long(time)}. All sensors: {base_url.rstrip('/')}/"
-    paragraphs = [sentence, "\n".join(lines), footer]
-    return "\n\n".join(paragraph for paragraph in paragraphs if paragraph) + "\n"
+def _severity(members: Sequence[Member]) -> str:
+    """The gravest of their severities; what is none of the words counts as critical."""
+    said = (member.labels.get("severity", "critical") for member in members)
+    ranks = (SEVERITIES.index(each) if each in SEVERITIES else 2 for each in said)
+    return SEVERITIES[max(ranks)]
+
+
+def _text(paragraphs: Sequence[str], time: int, link: str, frame: Frame) -> str:
+    footer = f"Written {long(time, frame.zone)}. See {link}"
+    return "\n\n".join(paragraph for paragraph in [*paragraphs, footer] if paragraph) + "\n"
 
 
 def _data(member: Member) -> dict[str, Any]:
+    interval = member.usual_interval
     return {
         "mac": format_mac(member.mac),
         "name": member.name,
         "site": member.site,
+        "labels": dict(member.labels),
         "last_seen": format_time(member.last_seen),
         "threshold_seconds": member.threshold / SECOND,
+        "usual_interval_seconds": None if interval is None else interval / SECOND,
         "proven": member.proven,
+        "interruptions": member.interruptions,
         "opened_at": format_time(member.opened_at),
         "recovered_at": None if member.recovered_at is None else format_time(member.recovered_at),
     }
-
-
-def _name(member: Member) -> str:
-    return _clean(member.name or "") or format_mac(member.mac)
-
-
-def _label(member: Member, site: str | None) -> str:
-    """Name and address; the site too unless it is said already."""
-    name, mac = _name(member), format_mac(member.mac)
-    label = mac if name == mac else f"{name} ({mac})"
-    return label if site else label + _at(member.site)
-
-
-def _at(site: str | None) -> str:
-    cleaned = _clean(site or "")
-    return f" at {cleaned}" if cleaned else ""
-
-
-def _clean(text: str) -> str:
-    """On one line, without what can't be seen (control characters, changes of direction)."""
-    words = "".join(letter if letter.isprintable() else " " for letter in text).split()
-    joined = " ".join(words)
-    return joined if len(joined) <= _LONGEST_NAME else joined[: _LONGEST_NAME - 1].rstrip() + "…"
-
-
-def _short(moment: int, now: int) -> str:
-    """14:03 UTC, with the day when it is not the day of `now`."""
-    then, today = _utc(moment), _utc(now)
-    if then.date() == today.date():
-        return f"{then:%H:%M} UTC"
-    return f"{then:%H:%M} UTC on {then.day} {then:%B}" + (
-        "" if then.year == today.year else f" {then.year}"
-    )
-
-
-def _long(moment: int) -> str:
-    return f"{_utc(moment):%Y-%m-%d %H:%M:%S} UTC"
-
-
-def _utc(moment: int) -> datetime:
-    return _EPOCH + timedelta(milliseconds=moment)
-
-
-def _duration(milliseconds: int) -> str:
-    """Its largest unit and the next, rounded down: 2 h 5 min."""
-    for (unit, symbol), (smaller, smaller_symbol) in pairwise(_UNITS):
-        whole, rest = divmod(milliseconds, unit)
-        if whole:
-            return f"{whole} {symbol}" + (
-                f" {rest // smaller} {smaller_symbol}" if rest >= smaller else ""
-            )
-    return f"{milliseconds // SECOND} s"

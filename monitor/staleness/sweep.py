@@ -10,7 +10,7 @@ from dataclasses import astuple, dataclass
 
 from sqlalchemy import Connection, Engine
 
-from monitor.incidents import service
+from monitor.incidents import grouping, service
 from monitor.incidents.machine import Event
 from monitor.incidents.service import Alerting, Closing, Opening
 from monitor.model import DAY, MINUTE
@@ -206,10 +206,22 @@ class Sweep:
             if openings or closings or moved or new:
                 version = sensors.next_version(connection)
                 sensors.register(connection, new, version)
-                for incident_id, seen in moved.items():
-                    incident_rows.change(connection, [incident_id], last_seen=seen, version=version)
+                incident_rows.change(
+                    connection,
+                    {
+                        number: {"last_seen": seen, "version": version}
+                        for number, seen in moved.items()
+                    },
+                )
                 service.close_all(connection, closings, self._alerting, now, version)
-                service.open_all(connection, openings, self._alerting, now, version)
+                service.open_all(
+                    connection,
+                    openings,
+                    self._alerting,
+                    now,
+                    version,
+                    fleet_wide=self._is_fleet_wide(openings, reach.horizon),
+                )
             self._record(connection, reach, sources, now)
         self._heard.clear()
         for closing in closings:
@@ -229,14 +241,27 @@ class Sweep:
             down = self._down(down, deadlines, horizon, listening)
         return [
             Opening(
-                mac,
-                self._registry.sensors[mac].site,
+                self._registry.sensors[mac],
                 self._view.times[mac],
                 self._registry.threshold(mac),
                 verdict.proven,
             )
             for mac, verdict in down.items()
         ]
+
+    def _is_fleet_wide(self, openings: list[Opening], horizon: int) -> bool:
+        """Whether next to nobody was heard lately, at more than one site."""
+        if not openings:
+            return False
+        overdue = watched = 0
+        sites = set()
+        for mac, sensor in self._registry.sensors.items():
+            if sensor.live and not sensor.paused and sensor.forgotten_at is None:
+                watched += 1
+                sites.add(sensor.site)
+                silence = horizon - self._view.times.get(mac, 0)
+                overdue += 2 * silence > self._registry.threshold(mac)
+        return grouping.is_fleet_wide(overdue, watched, len(sites))
 
     def _down(
         self, macs: Iterable[int], deadlines: Deadlines, horizon: int, listening: Listening

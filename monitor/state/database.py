@@ -3,10 +3,10 @@
 import os
 import sqlite3
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from alembic import command
 from alembic.config import Config
@@ -25,6 +25,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolExhausted
+
+Value = TypeVar("Value")
 
 BUSY = 10
 """How many seconds a transaction waits for another one's lock."""
@@ -142,6 +144,13 @@ def database_now(connection: Connection) -> ColumnElement[int]:
     else:
         expression = "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)"
     return literal_column(expression, BigInteger())
+
+
+def in_chunks(values: Iterable[Value]) -> Iterator[list[Value]]:
+    """The values in lists short enough for one statement's IN."""
+    remaining = list(values)
+    for start in range(0, len(remaining), 500):
+        yield remaining[start : start + 500]
 
 
 def migrate(engine: Engine) -> None:

@@ -1,28 +1,43 @@
 """Whom a message tells of, decided once, when its text is frozen."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, exists, func, select
+from sqlalchemy import ColumnElement, Connection, exists, func, not_, select
 
-from monitor.model import Member
-from monitor.state.tables import incident, notification, notification_incident, sensor
+from monitor.model import FLEET, Held, Member, Occasion
+from monitor.state.tables import alert_group, incident, notification, notification_incident, sensor
+
+Hold = Callable[[Connection, Mapping[int, Member], str, int], Mapping[int, Held]]
+"""(connection, incident id -> member, kind, now) -> those nobody may be told of now."""
+
+LIMIT_OF_TRACKING = 1_000
+"""Members of one message to a receiver that keeps account of each."""
 
 
-class Occasion(NamedTuple):
-    """What a message is about when it is frozen."""
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a channel's messages are subject to."""
 
-    kind: str
-    """down | recovered"""
-    time: int
-    members: list[Member]
-    """Those it tells of, the longest silent first; never empty."""
-    silent: int
-    """Incidents of the group open at this moment, told of earlier or not."""
-    site: str | None
-    """Where all members are, if they have a site in common."""
-    site_sensors: int | None
-    """How many sensors that site has."""
+    hold: Hold
+    tracks: bool = False
+    """Its receiver keeps a state of its own: told of every closing, and of every member."""
+    budget: int | None = None
+    """The most messages in 24 hours."""
+
+
+class Decision(NamedTuple):
+    """What becomes of a message that is due."""
+
+    members: dict[int, Member]
+    """incident id -> whom it tells of; empty: nobody for now."""
+    later: int | None
+    """When those left out have their turn."""
+    held: Mapping[int, Held]
+    """Those of the left out that are held back, and why."""
+    gone: Mapping[int, str]
+    """incident id -> why this channel is not told of it any more."""
 
 
 class Undeliverable(Exception):
@@ -37,40 +52,136 @@ class TooEarly(Exception):
         self.until = until
 
 
-def decide(connection: Connection, row: Any, now: int) -> tuple[list[int], Occasion]:
-    """The incidents that the `notification` row is to tell of, and what there is to say.
+def decide(connection: Connection, row: Any, now: int, terms: Terms) -> Decision:
+    """What the `notification` row is to tell of. Raises Undeliverable, TooEarly.
 
-    Raises Undeliverable, TooEarly. The caller holds the group's lock.
+    The caller holds the group's lock.
     """
-    members = _newly_silent(connection, row) if row.kind == "down" else _back(connection, row)
-    return list(members), _occasion(connection, row, list(members.values()), now)
+    candidates, gone = _CANDIDATES[row.kind](connection, row, terms)
+    young = {number for number, who in candidates.items() if who.opened_at + row.delay > now}
+    held = terms.hold(connection, candidates, row.kind, now)
+    members = {
+        number: who
+        for number, who in candidates.items()
+        if number not in young and number not in held
+    }
+    turns = [candidates[number].opened_at + row.delay for number in young - held.keys()]
+    turns += [each.until for each in held.values()]
+    if terms.tracks and len(members) > LIMIT_OF_TRACKING:
+        members = dict(list(members.items())[:LIMIT_OF_TRACKING])
+        turns.append(now)
+    return Decision(members, min(turns, default=None), held, gone)
 
 
-def _newly_silent(connection: Connection, row: Any) -> dict[int, Member]:
-    """incident id -> member: open, not acknowledged, and this channel knows nothing of it yet."""
-    untold = ~_told(row.channel, "down", ("pending", "claimed", "sent"))
+def occasion(connection: Connection, row: Any, members: Sequence[Member], now: int) -> Occasion:
+    """What there is to say when the row tells of these members."""
+    group = connection.execute(
+        select(alert_group.c.cohort, alert_group.c.opened_at).where(
+            alert_group.c.id == row.group_id
+        )
+    ).one()
+    silent = connection.execute(
+        select(func.count()).where(
+            incident.c.group_id == row.group_id, incident.c.closed_at.is_(None)
+        )
+    ).scalar_one()
+    sites = {member.site for member in members}
+    site = sites.pop() if len(sites) == 1 else None
+    fleet_wide = group.cohort == FLEET
+    neighbours, neighbours_silent = None, 0
+    if fleet_wide or site is not None:
+        neighbours, neighbours_silent = _neighbours(connection, None if fleet_wide else site)
+    return Occasion(
+        notification=row.id,
+        channel=row.channel,
+        kind=row.kind,
+        time=now,
+        thread=f"heartbeat-monitor-{row.group_id}-{group.opened_at}",
+        escalated=row.delay > 0,
+        members=list(members),
+        silent=silent,
+        fleet_wide=fleet_wide,
+        site=site,
+        neighbours=neighbours,
+        neighbours_silent=neighbours_silent,
+    )
+
+
+def told(connection: Connection, notification_id: int) -> dict[int, Member]:
+    """incident id -> those that a frozen message tells of."""
+    named = exists().where(
+        notification_incident.c.incident_id == incident.c.id,
+        notification_incident.c.notification_id == notification_id,
+    )
+    return _members(connection, named)
+
+
+def _newly_silent(
+    connection: Connection, row: Any, _terms: Terms
+) -> tuple[dict[int, Member], dict[int, str]]:
+    """Open, not acknowledged, and this channel knows nothing of it yet."""
+    in_group = incident.c.group_id == row.group_id
+    untold = ~_told(row.channel, ("down",), ("pending", "claimed", "sent"))
+    silent = incident.c.closed_at.is_(None) & incident.c.acknowledged_at.is_(None)
+    members = _members(connection, in_group, silent, untold)
+    gone = {
+        number: f"{reason or 'acknowledged'} before it was sent"
+        for number, reason in connection.execute(
+            select(incident.c.id, incident.c.closed_reason).where(
+                in_group,
+                untold,
+                not_(silent),
+                func.coalesce(incident.c.closed_at, incident.c.acknowledged_at) >= row.created_at,
+            )
+        )
+    }
+    if not members:
+        raise Undeliverable(
+            ", ".join(sorted(set(gone.values()))) or "an earlier message told of all"
+        )
+    return members, gone
+
+
+def _still_silent(
+    connection: Connection, row: Any, _terms: Terms
+) -> tuple[dict[int, Member], dict[int, str]]:
+    """Open, not acknowledged, and this channel was told."""
     members = _members(
         connection,
-        row.group_id,
+        incident.c.group_id == row.group_id,
         incident.c.closed_at.is_(None),
         incident.c.acknowledged_at.is_(None),
-        untold,
+        _told(row.channel, ("down",), ("sent",)),
     )
-    if members:
-        return members
-    gone = connection.execute(
-        select(incident.c.closed_reason).where(incident.c.group_id == row.group_id, untold)
-    ).scalars()
-    reasons = {reason or "acknowledged" for reason in gone}
-    if not reasons:
+    if not members:
+        raise Undeliverable("acknowledged or over")
+    return members, {}
+
+
+def _flapping(
+    connection: Connection, row: Any, _terms: Terms
+) -> tuple[dict[int, Member], dict[int, str]]:
+    """The first of an episode of incidents, and this channel knows nothing of it yet."""
+    members = _members(
+        connection,
+        incident.c.group_id == row.group_id,
+        incident.c.flapping_since == incident.c.opened_at,
+        ~_told(row.channel, ("flapping",), ("pending", "claimed", "sent")),
+    )
+    if not members:
         raise Undeliverable("an earlier message told of all")
-    raise Undeliverable(f"{', '.join(sorted(reasons))} before it was sent")
+    return members, {}
 
 
-def _back(connection: Connection, row: Any) -> dict[int, Member]:
-    """incident id -> member: recovered, this channel told of the silence and not of its end."""
-    recovered = incident.c.closed_reason == "recovered"
-    untold = ~_told(row.channel, "recovered", ("pending", "claimed", "sent"))
+def _back(
+    connection: Connection, row: Any, terms: Terms
+) -> tuple[dict[int, Member], dict[int, str]]:
+    """Over, and this channel was told of the silence and not of its end."""
+    in_group = incident.c.group_id == row.group_id
+    over = incident.c.closed_reason == "recovered"
+    if terms.tracks:
+        over = incident.c.closed_at.is_not(None)
+    untold = ~_told(row.channel, ("recovered",), ("pending", "claimed", "sent"))
     answered = connection.execute(
         select(func.max(notification.c.next_attempt_at))
         .select_from(notification.join(notification_incident).join(incident))
@@ -79,39 +190,45 @@ def _back(connection: Connection, row: Any) -> dict[int, Member]:
             notification.c.channel == row.channel,
             notification.c.kind == "down",
             notification.c.state.in_(("pending", "claimed")),
-            recovered,
+            over,
             untold,
         )
     ).scalar()
     if answered is not None:
         raise TooEarly(answered)
-    told = _told(row.channel, "down", ("sent",))
-    members = _members(connection, row.group_id, recovered, told, untold)
+    told_down = _told(row.channel, ("down",), ("sent",))
+    members = _members(connection, in_group, over, told_down, untold)
     if members:
-        return members
-    if _members(connection, row.group_id, recovered, told):
+        return members, {}
+    if _members(connection, in_group, over, told_down):
         raise Undeliverable("an earlier message told of all")
-    if _members(connection, row.group_id, recovered, _told(row.channel, "down", ("failed",))):
+    if _members(connection, in_group, over, _told(row.channel, ("down",), ("failed",))):
         raise Undeliverable("the down message was never delivered")
     raise Undeliverable("nobody was told")
 
 
-def _told(channel: str, kind: str, states: Sequence[str]) -> ColumnElement[bool]:
-    """Whether an incident is in a frozen message of this kind, in one of these states."""
+_CANDIDATES = {
+    "down": _newly_silent,
+    "reminder": _still_silent,
+    "flapping": _flapping,
+    "recovered": _back,
+}
+
+
+def _told(channel: str, kinds: Sequence[str], states: Sequence[str]) -> ColumnElement[bool]:
+    """Whether an incident is in a frozen message of these kinds, in one of these states."""
     # Under names of their own, so that a query over the same tables does not mix them up.
     telling, member = notification.alias("telling"), notification_incident.alias("member")
     return exists().where(
         member.c.incident_id == incident.c.id,
         member.c.notification_id == telling.c.id,
         telling.c.channel == channel,
-        telling.c.kind == kind,
+        telling.c.kind.in_(kinds),
         telling.c.state.in_(states),
     )
 
 
-def _members(
-    connection: Connection, group_id: int, *conditions: ColumnElement[bool]
-) -> dict[int, Member]:
+def _members(connection: Connection, *conditions: ColumnElement[bool]) -> dict[int, Member]:
     """incident id -> member, the longest silent first."""
     rows = connection.execute(
         select(
@@ -123,26 +240,42 @@ def _members(
             incident.c.threshold,
             incident.c.proven,
             incident.c.opened_at,
-            func.coalesce(incident.c.recovered_at, incident.c.closed_at),
+            func.coalesce(incident.c.recovered_at, incident.c.closed_at).label("recovered_at"),
+            sensor.c.labels,
+            incident.c.usual_interval,
+            incident.c.flapping_since,
         )
         .join(sensor, sensor.c.mac == incident.c.mac, isouter=True)
-        .where(incident.c.group_id == group_id, *conditions)
+        .where(*conditions)
         .order_by(incident.c.last_seen, incident.c.mac)
     )
-    return {number: Member(*columns) for number, *columns in rows}
-
-
-def _occasion(connection: Connection, row: Any, members: list[Member], now: int) -> Occasion:
-    silent = connection.execute(
-        select(func.count()).where(
-            incident.c.group_id == row.group_id, incident.c.closed_at.is_(None)
+    return {
+        row.id: Member(
+            mac=row.mac,
+            name=row.name,
+            site=row.site,
+            last_seen=row.last_seen,
+            threshold=row.threshold,
+            proven=row.proven,
+            opened_at=row.opened_at,
+            recovered_at=row.recovered_at,
+            labels=row.labels or {},
+            usual_interval=row.usual_interval,
+            flapping_since=row.flapping_since,
         )
-    ).scalar_one()
-    sites = {member.site for member in members}
-    site = sites.pop() if len(sites) == 1 else None
-    site_sensors = None
+        for row in rows
+    }
+
+
+def _neighbours(connection: Connection, site: str | None) -> tuple[int, int]:
+    """(sensors, those of them with an open incident) of a site; of the whole fleet for None."""
+    counted = [sensor.c.forgotten_at.is_(None), ~sensor.c.paused]
     if site is not None:
-        site_sensors = connection.execute(
-            select(func.count()).where(sensor.c.site == site, sensor.c.forgotten_at.is_(None))
-        ).scalar_one()
-    return Occasion(row.kind, now, members, silent, site, site_sensors)
+        counted.append(sensor.c.site == site)
+    of_all = connection.execute(select(func.count()).select_from(sensor).where(*counted))
+    silent = connection.execute(
+        select(func.count())
+        .select_from(sensor.join(incident, incident.c.mac == sensor.c.mac))
+        .where(*counted, incident.c.closed_at.is_(None))
+    )
+    return of_all.scalar_one(), silent.scalar_one()

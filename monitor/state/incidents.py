@@ -1,11 +1,13 @@
 """Incidents and alert groups: rows of `incident` and `alert_group`."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 
-from monitor.state.tables import alert_group, incident
+from monitor.state.database import in_chunks
+from monitor.state.tables import alert_group, incident, notification
 
 
 class Incident(NamedTuple):
@@ -25,7 +27,16 @@ class Incident(NamedTuple):
     version: int
 
 
+class Group(NamedTuple):
+    """One matter that messages are about."""
+
+    id: int
+    cohort: str
+    route: str
+
+
 _COLUMNS = tuple(incident.c[name] for name in Incident._fields)
+_GROUP = (alert_group.c.id, alert_group.c.cohort, alert_group.c.route)
 
 
 def changed_since(connection: Connection, version: int) -> list[Incident]:
@@ -41,31 +52,51 @@ def open_incidents(connection: Connection) -> dict[int, Incident]:
     return {row.mac: row for row in changed_since(connection, 0)}
 
 
-def lock_groups(connection: Connection, ids: Iterable[int]) -> None:
+def history(
+    connection: Connection, macs: Iterable[int], since: int
+) -> dict[int, list[tuple[int, int | None]]]:
+    """mac -> (opened at, flapping since) of its incidents opened after `since`, in order."""
+    found: dict[int, list[tuple[int, int | None]]] = defaultdict(list)
+    for chunk in in_chunks(macs):
+        query = select(incident.c.mac, incident.c.opened_at, incident.c.flapping_since).where(
+            incident.c.mac.in_(chunk), incident.c.opened_at > since
+        )
+        for row in connection.execute(query.order_by(incident.c.id)):
+            found[row.mac].append((row.opened_at, row.flapping_since))
+    return found
+
+
+def lock_groups(connection: Connection, ids: Iterable[int]) -> dict[int, Group]:
     """Keep others from freezing messages of these groups until this transaction ends."""
-    query = select(alert_group.c.id).where(alert_group.c.id.in_(sorted(ids)))
-    connection.execute(query.order_by(alert_group.c.id).with_for_update()).all()
+    locked = {}
+    for chunk in in_chunks(sorted(ids)):
+        query = select(*_GROUP).where(alert_group.c.id.in_(chunk))
+        for row in connection.execute(query.order_by(alert_group.c.id).with_for_update()):
+            locked[row.id] = Group(*row)
+    return locked
 
 
-def open_groups(connection: Connection, cohorts: Iterable[str]) -> dict[str, int]:
-    """cohort -> id of its open group; the groups found are locked."""
-    query = select(alert_group.c.cohort, alert_group.c.id).where(
-        alert_group.c.cohort.in_(list(cohorts)), alert_group.c.closed_at.is_(None)
-    )
-    rows = connection.execute(query.order_by(alert_group.c.id).with_for_update())
-    return {row.cohort: row.id for row in rows}
+def open_groups(connection: Connection) -> dict[tuple[str, str], int]:
+    """(cohort, route) -> id of its open group."""
+    query = select(*_GROUP).where(alert_group.c.closed_at.is_(None))
+    return {(row.cohort, row.route): row.id for row in connection.execute(query)}
 
 
-def cohorts_of(connection: Connection, ids: Iterable[int]) -> dict[int, str]:
-    """group id -> cohort."""
-    query = select(alert_group.c.id, alert_group.c.cohort).where(alert_group.c.id.in_(list(ids)))
-    return {row.id: row.cohort for row in connection.execute(query)}
+def untold(connection: Connection, ids: Iterable[int]) -> set[int]:
+    """Those of these groups of which no message has its final text."""
+    groups = set(ids)
+    for chunk in in_chunks(sorted(groups)):
+        query = select(notification.c.group_id).where(
+            notification.c.group_id.in_(chunk), notification.c.frozen_at.is_not(None)
+        )
+        groups -= set(connection.scalars(query.distinct()))
+    return groups
 
 
-def open_group(connection: Connection, cohort: str, now: int) -> int:
+def open_group(connection: Connection, cohort: str, route: str, now: int) -> int:
     """A new group's id."""
-    added = insert(alert_group).values(cohort=cohort, opened_at=now).returning(alert_group.c.id)
-    return int(connection.execute(added).scalar_one())
+    added = insert(alert_group).values(cohort=cohort, route=route, opened_at=now)
+    return int(connection.execute(added.returning(alert_group.c.id)).scalar_one())
 
 
 def close_group(connection: Connection, group_id: int, now: int) -> None:
@@ -76,15 +107,25 @@ def close_group(connection: Connection, group_id: int, now: int) -> None:
 
 
 def add(connection: Connection, rows: Sequence[Mapping[str, object]]) -> None:
-    """Insert incidents; each row names mac, last_seen, threshold, proven, opened_at, group_id,
-    version."""
+    """Insert incidents; each row names every column that has no default."""
     if rows:
         connection.execute(insert(incident), list(rows))
 
 
-def change(connection: Connection, ids: Iterable[int], **values: object) -> None:
-    """Set the same values on several incidents."""
-    numbers = list(ids)
-    for start in range(0, len(numbers), 500):
-        chunk = numbers[start : start + 500]
-        connection.execute(update(incident).where(incident.c.id.in_(chunk)).values(**values))
+def change(connection: Connection, changes: Mapping[int, Mapping[str, object]]) -> None:
+    """Incident id -> the columns to set; the same columns for all of them."""
+    if not changes:
+        return
+    columns = next(iter(changes.values()))
+    statement = (
+        update(incident)
+        .where(incident.c.id == bindparam("key"))
+        .values({name: bindparam(f"new_{name}") for name in columns})
+    )
+    connection.execute(
+        statement,
+        [
+            {"key": number, **{f"new_{name}": value for name, value in values.items()}}
+            for number, values in changes.items()
+        ],
+    )

@@ -1,24 +1,53 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.incidents.grouping import NO_SITE, TOGETHER_FROM, assign, site_of
+from monitor.incidents.grouping import (
+    NO_SITE,
+    TOGETHER_FROM,
+    assign,
+    cohort,
+    is_alone,
+    is_fleet_wide,
+    is_stray,
+)
+from monitor.model import FLEET
+
+
+def alone(*macs: int) -> dict[int, str]:
+    """Earlier incidents without a site, each in a group of its own nobody was told of."""
+    return {mac: cohort(mac, None, False) for mac in macs}
 
 
 def test_sensors_of_one_site_are_told_of_together() -> None:
-    cohorts = assign({1: "North", 2: "North", 3: "South"}, [], 0)
+    cohorts = assign({1: "North", 2: "North", 3: "South"}, {}, 0, False)
     assert cohorts[1] == cohorts[2] != cohorts[3]
-    assert site_of(cohorts[3]) == "South"
+    assert not is_stray(cohorts[3])
 
 
 def test_strays_are_told_of_alone_until_there_are_many() -> None:
-    few = assign({1: None, 2: None}, [3], 1)
+    few = assign({1: None, 2: None}, alone(3), 1, False)
     assert len(set(few.values())) == 2
-    many = assign({1: None, 2: None}, [3], 2)
+    assert all(is_alone(key) for key in few.values())
+    many = assign({1: None, 2: None}, alone(3), 2, False)
     assert many == {1: NO_SITE, 2: NO_SITE, 3: NO_SITE}
 
 
-def test_a_site_called_like_the_collective_cohort_stays_a_site() -> None:
-    assert assign({1: NO_SITE}, [], 9)[1] != NO_SITE
+def test_a_site_called_like_a_collective_cohort_stays_a_site() -> None:
+    assert assign({1: NO_SITE}, {}, 9, False)[1] != NO_SITE
+    assert assign({1: FLEET}, {}, 9, False)[1] != FLEET
+
+
+def test_a_silence_of_the_whole_fleet_is_one_matter() -> None:
+    untold = {3: "site:North", 4: FLEET, **alone(5)}
+    cohorts = assign({1: "North", 2: None}, untold, 0, True)
+    assert cohorts == {1: FLEET, 2: FLEET, 3: FLEET, 5: FLEET}
+
+
+def test_one_site_that_lives_makes_it_no_silence_of_the_fleet() -> None:
+    assert is_fleet_wide(overdue=2_000, watched=2_000, sites=4)
+    assert not is_fleet_wide(overdue=1_600, watched=2_000, sites=5)
+    assert not is_fleet_wide(overdue=2_000, watched=2_000, sites=1)
+    assert not is_fleet_wide(overdue=2, watched=2, sites=2)
 
 
 @given(
@@ -27,11 +56,11 @@ def test_a_site_called_like_the_collective_cohort_stays_a_site() -> None:
     st.integers(0, 8),
 )
 def test_everyone_that_opens_has_a_cohort_and_strays_share_one_only_when_many(
-    opening: dict[int, str | None], alone: set[int], together: int
+    opening: dict[int, str | None], single: set[int], together: int
 ) -> None:
-    cohorts = assign(opening, alone, together)
-    assert opening.keys() <= cohorts.keys() <= opening.keys() | alone
+    cohorts = assign(opening, alone(*single), together, False)
+    assert opening.keys() <= cohorts.keys() <= opening.keys() | single
     strays = [mac for mac, site in opening.items() if not site]
-    many = bool(strays) and len(strays) + len(alone) + together >= TOGETHER_FROM
+    many = bool(strays) and len(strays) + len(single) + together >= TOGETHER_FROM
     assert all((cohorts[mac] == NO_SITE) == many for mac in strays)
-    assert (alone <= cohorts.keys()) == (many or not alone)
+    assert (single <= cohorts.keys()) == (many or not single)

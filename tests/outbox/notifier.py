@@ -11,10 +11,9 @@ from typing import Any
 from monitor.channels.email import Email
 from monitor.channels.interface import Channel, Message
 from monitor.channels.webhook import Webhook
-from monitor.clock import Clock
 from monitor.outbox import message
-from monitor.outbox.delivery import Delivery
 from monitor.state.database import open_state
+from tests.delivering import delivery
 
 
 def die() -> None:
@@ -47,7 +46,7 @@ def main(state_url: str, hook_url: str, smtp_port: str, dies: str) -> None:
         message.compose = _then_die(message.compose)
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    Delivery(open_state(state_url), channels, Clock(), "http://127.0.0.1:8000").run(stop)
+    delivery(open_state(state_url), channels).run(stop)
 
 
 def _then_die(compose: Callable[..., Any]) -> Callable[..., Any]:

@@ -11,19 +11,18 @@ from sqlalchemy import Engine
 from monitor.channels.email import Email
 from monitor.channels.interface import Message, SendFailed
 from monitor.channels.webhook import Webhook
-from monitor.clock import Clock
 from monitor.model import DAY, HOUR, MINUTE, SECOND
 from monitor.outbox.delivery import Delivery, send_test
 from monitor.outbox.policy import GIVE_UP_AFTER
-from monitor.state import notifications
+from monitor.state import claims
 from monitor.state.database import StateUnavailable, migrate, open_state
+from tests.delivering import FRAME, delivery
 from tests.outages import INTERVAL, NOW, WAIT, Outages, rows
 from tests.receiver import Receiver
 from tests.smtp import Mailbox
 from tests.waiting import eventually
 
 DUE = NOW + WAIT
-URL = "https://monitor.example.org"
 
 
 @pytest.fixture
@@ -48,7 +47,7 @@ class Script:
 
 
 def webhook_to(state: Engine, hook: Receiver) -> Delivery:
-    return Delivery(state, [Webhook(hook.url, allow_internal=True)], Clock(), URL)
+    return delivery(state, [Webhook(hook.url, allow_internal=True)])
 
 
 def test_one_outage_is_one_email_one_call_and_one_recovery(
@@ -58,12 +57,12 @@ def test_one_outage_is_one_email_one_call_and_one_recovery(
     outages.sensors(*range(1, 51))
     outages.down(*range(1, 51))
     email = Email("127.0.0.1", box.port, "none", "", "", "m@example.org", ["n@example.org"])
-    delivery = Delivery(state, [email, Webhook(hook.url, allow_internal=True)], Clock(), URL)
-    assert delivery.deliver_once(NOW) == 0
-    assert delivery.deliver_once(DUE) == 2
+    notifier = delivery(state, [email, Webhook(hook.url, allow_internal=True)])
+    assert notifier.deliver_once(NOW) == 0
+    assert notifier.deliver_once(DUE) == 2
     outages.up(*range(1, 51), now=DUE + MINUTE)
-    assert delivery.deliver_once(DUE + 2 * MINUTE) == 2
-    assert delivery.deliver_once(DUE + DAY) == 0
+    assert notifier.deliver_once(DUE + 2 * MINUTE) == 2
+    assert notifier.deliver_once(DUE + DAY) == 0
     assert [message["Subject"] for message in box.messages] == [
         "All 50 sensors at Site X silent since 00:52 UTC",
         "Recovered: 50 sensors at Site X, silent for up to 11 min 29 s",
@@ -122,10 +121,10 @@ def test_a_lasting_refusal_ends_it(state: Engine, outages: Outages, hook: Receiv
 def test_after_three_days_it_is_given_up(state: Engine, outages: Outages, hook: Receiver) -> None:
     outages.down(1)
     hook.status = 500
-    delivery = webhook_to(state, hook)
-    delivery.deliver_once(DUE)
+    notifier = webhook_to(state, hook)
+    notifier.deliver_once(DUE)
     while (row := rows(state)[0]).state == "pending":
-        assert delivery.deliver_once(row.next_attempt_at) == 1
+        assert notifier.deliver_once(row.next_attempt_at) == 1
     assert (row.state, row.outcome) == ("failed", "answer 500")
     assert row.finished_at == DUE + GIVE_UP_AFTER
     assert 70 < row.attempts < 90
@@ -141,7 +140,7 @@ def test_a_fault_in_a_channel_is_a_passing_failure_and_tells_no_secret(
     def fail() -> None:
         raise ValueError(secret)
 
-    assert Delivery(state, [Script(fail)], Clock(), URL).deliver_once(DUE) == 1
+    assert delivery(state, [Script(fail)]).deliver_once(DUE) == 1
     (row,) = rows(state)
     assert (row.state, row.outcome) == ("pending", "a fault of the channel (ValueError)")
     assert secret not in caplog.text
@@ -151,17 +150,17 @@ def test_a_fault_in_a_channel_is_a_passing_failure_and_tells_no_secret(
 def test_a_channel_that_hangs_is_given_up_on_and_left_alone_until_it_is_free(
     state: Engine, outages: Outages, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("monitor.outbox.delivery.SEND_LIMIT", 0.05)
+    monkeypatch.setattr("monitor.outbox.outlets.SEND_LIMIT", 0.05)
     free = threading.Event()
     channel = Script(lambda: free.wait(20))
-    delivery = Delivery(state, [channel], Clock(), URL)
+    notifier = delivery(state, [channel])
     outages.down(1)
-    assert delivery.deliver_once(DUE) == 1
+    assert notifier.deliver_once(DUE) == 1
     assert rows(state)[0].state == "pending"
     assert "not finished" in rows(state)[0].outcome
-    assert delivery.deliver_once(DUE + HOUR) == 0
+    assert notifier.deliver_once(DUE + HOUR) == 0
     free.set()
-    eventually(lambda: delivery.deliver_once(DUE + HOUR) == 1)
+    eventually(lambda: notifier.deliver_once(DUE + HOUR) == 1)
     first, second = channel.sent
     assert first == second
 
@@ -170,7 +169,7 @@ def test_the_state_going_away_while_sending_does_not_send_twice(
     state: Engine, outages: Outages, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("monitor.outbox.delivery._RECORD_PAUSES", (0, 0, 0))
-    record, calls = notifications.record_sent, []
+    record, calls = claims.record_sent, []
 
     def away_twice(*arguments: Any) -> bool:
         calls.append(arguments)
@@ -178,10 +177,10 @@ def test_the_state_going_away_while_sending_does_not_send_twice(
             raise StateUnavailable("gone for a moment")
         return record(*arguments)
 
-    monkeypatch.setattr(notifications, "record_sent", away_twice)
+    monkeypatch.setattr(claims, "record_sent", away_twice)
     channel = Script(lambda: None)
     outages.down(1)
-    assert Delivery(state, [channel], Clock(), URL).deliver_once(DUE) == 1
+    assert delivery(state, [channel]).deliver_once(DUE) == 1
     assert (len(calls), len(channel.sent)) == (3, 1)
     assert rows(state)[0].state == "sent"
 
@@ -195,8 +194,8 @@ def test_the_loop_delivers_over_one_channel_while_another_hangs(
     free, stop = threading.Event(), threading.Event()
     slow = Script(lambda: free.wait(20))
     slow.name = "slow"
-    delivery = Delivery(state, [slow, Webhook(hook.url, allow_internal=True)], Clock(), URL)
-    loop = threading.Thread(target=delivery.run, args=(stop,))
+    notifier = delivery(state, [slow, Webhook(hook.url, allow_internal=True)])
+    loop = threading.Thread(target=notifier.run, args=(stop,))
     loop.start()
     try:
         eventually(lambda: slow.sent)
@@ -257,8 +256,8 @@ def test_two_notifiers_send_each_message_once(
 
 def test_a_test_message_reaches_the_channel_or_says_why_not(hook: Receiver) -> None:
     channel = Webhook(hook.url, allow_internal=True)
-    send_test(channel, NOW, URL)
+    send_test(channel, NOW, FRAME)
     assert json.loads(hook.requests[0].body)["kind"] == "test"
     hook.status = 404
     with pytest.raises(SendFailed, match="404"):
-        send_test(channel, NOW, URL)
+        send_test(channel, NOW, FRAME)

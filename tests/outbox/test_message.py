@@ -1,17 +1,19 @@
 """What messages say, to people and to programs."""
 
 import json
+from datetime import UTC
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.model import DAY, HOUR, MINUTE, SECOND, Member, parse_time
-from monitor.outbox.message import LISTED_IN_DATA, compose, compose_test
+from monitor.model import DAY, HOUR, MINUTE, SECOND, Member, Occasion, parse_time
+from monitor.outbox.message import LISTED_IN_DATA, Frame, compose, compose_test
 
 TIME = parse_time("2026-11-23T14:13:20Z")
-URL = "https://monitor.example.org/"
+URL = "https://monitor.example.org"
 
 
 def member(mac: int = 1, **changes: Any) -> Member:
@@ -37,8 +39,28 @@ def recovered(*members: Member, **changes: Any) -> dict[str, Any]:
 
 
 def _composed(kind: str, members: Any, changes: dict[str, Any]) -> dict[str, Any]:
-    options = {"silent": len(members), "site": "Site X", "site_sensors": 230}
-    return compose(kind, TIME, members, base_url=URL, **(options | changes))
+    acknowledge = changes.pop("acknowledge", None)
+    return compose(_occasion(kind, members, changes), Frame(URL, UTC), acknowledge)
+
+
+def _occasion(kind: str, members: Any, changes: dict[str, Any]) -> Occasion:
+    options = {
+        "silent": len(members),
+        "site": "Site X",
+        "neighbours": 230,
+        "neighbours_silent": len(members),
+        "escalated": False,
+        "fleet_wide": False,
+    }
+    return Occasion(
+        notification=7,
+        channel="email",
+        kind=kind,
+        time=TIME,
+        thread="thread",
+        members=list(members),
+        **(options | changes),
+    )
 
 
 def test_the_subject_of_many_tells_how_many_where_and_since_when() -> None:
@@ -52,18 +74,18 @@ def test_the_subject_of_one_tells_its_name() -> None:
 
 
 def test_one_without_a_name_or_site_is_known_by_its_address() -> None:
-    body = down(member(0x020000000001, site=None), site=None, site_sensors=None)
+    body = down(member(0x020000000001, site=None), site=None, neighbours=None)
     assert body["subject"] == "02:00:00:00:00:01 silent since 14:03 UTC"
 
 
 def test_many_without_a_common_site_are_counted() -> None:
-    body = down(member(1, site="A"), member(2, site="B"), site=None, site_sensors=None)
+    body = down(member(1, site="A"), member(2, site="B"), site=None, neighbours=None)
     assert body["subject"] == "2 sensors silent since 14:03 UTC"
     assert "00:00:00:00:00:01 at A: last seen" in body["text"]
 
 
 def test_a_whole_site_is_called_so() -> None:
-    body = down(member(1), member(2), site_sensors=2)
+    body = down(member(1), member(2), neighbours=2)
     assert body["subject"] == "All 2 sensors at Site X silent since 14:03 UTC"
 
 
@@ -101,7 +123,9 @@ def test_the_text_of_a_silence_gives_the_evidence() -> None:
         "- 02:00:00:00:00:02: last seen 2026-11-23 14:03:15 UTC, 10 min 5 s before this message "
         "(threshold 10 min)\n"
         "\n"
-        "Written 2026-11-23 14:13:20 UTC. All sensors: https://monitor.example.org/\n"
+        "Of 230 sensors in all at Site X, 2 are silent and 228 not.\n"
+        "\n"
+        "Written 2026-11-23 14:13:20 UTC. See https://monitor.example.org/\n"
     )
 
 
@@ -132,12 +156,12 @@ def test_long_lists_are_cut_and_say_so() -> None:
 def test_programs_get_the_whole_of_it() -> None:
     body = recovered(member(0x020000000001, name="Boiler room"))
     assert {
-        key: body[key] for key in ("kind", "time", "site", "site_sensors", "silent", "count")
+        key: body[key] for key in ("kind", "time", "site", "neighbours", "silent", "count")
     } == {
         "kind": "recovered",
         "time": "2026-11-23T14:13:20.000Z",
         "site": "Site X",
-        "site_sensors": 230,
+        "neighbours": 230,
         "silent": 0,
         "count": 1,
     }
@@ -146,9 +170,12 @@ def test_programs_get_the_whole_of_it() -> None:
             "mac": "02:00:00:00:00:01",
             "name": "Boiler room",
             "site": "Site X",
+            "labels": {},
             "last_seen": "2026-11-23T14:03:15.000Z",
             "threshold_seconds": 600.0,
+            "usual_interval_seconds": None,
             "proven": True,
+            "interruptions": 0,
             "opened_at": "2026-11-23T14:12:50.000Z",
             "recovered_at": "2026-11-23T14:12:50.000Z",
         }
@@ -156,7 +183,7 @@ def test_programs_get_the_whole_of_it() -> None:
 
 
 def test_a_test_message_says_that_it_is_one() -> None:
-    body = compose_test(TIME, URL)
+    body = compose_test(TIME, Frame(URL, UTC))
     assert (body["kind"], body["members"]) == ("test", [])
     assert body["subject"].startswith("Test message")
     assert body.keys() == down(member()).keys()
@@ -185,22 +212,84 @@ members = st.builds(
     proven=st.booleans(),
     opened_at=moments,
     recovered_at=st.none() | moments,
+    labels=st.dictionaries(st.text(max_size=9), st.text(max_size=9), max_size=2),
+    usual_interval=st.none() | st.integers(1, 10**10),
 )
 
 
-@given(
-    st.sampled_from(["down", "recovered"]),
-    moments,
-    st.lists(members, min_size=1, max_size=13),
-    st.integers(0, 300),
-    st.none() | st.text(max_size=200),
+occasions = st.builds(
+    Occasion,
+    notification=st.just(7),
+    channel=st.just("email"),
+    kind=st.sampled_from(["down", "recovered", "reminder", "flapping"]),
+    time=moments,
+    thread=st.just("thread"),
+    escalated=st.booleans(),
+    members=st.lists(members, min_size=1, max_size=13),
+    silent=st.integers(0, 300),
+    fleet_wide=st.booleans(),
+    site=st.none() | st.text(max_size=200),
+    neighbours=st.none() | st.integers(0, 300),
+    neighbours_silent=st.integers(0, 300),
 )
+
+
+@given(occasions, st.sampled_from(["UTC", "Europe/Berlin", "America/St_Johns"]))
 def test_whatever_names_and_times_there_are_it_is_one_line_and_json(
-    kind: str, time: int, told: list[Member], silent: int, site: str | None
+    occasion: Occasion, zone: str
 ) -> None:
-    size = None if site is None else 300
-    body = compose(kind, time, told, silent, site, size, URL)
+    frame = Frame(URL, ZoneInfo(zone))
+    body = compose(occasion, frame)
     assert body["subject"].isprintable()
     assert len(body["subject"]) < 250
     assert json.loads(json.dumps(body)) == body
-    assert body == compose(kind, time, told, silent, site, size, URL)
+    assert body == compose(occasion, frame)
+
+
+def test_moments_are_written_in_the_zone_of_the_settings() -> None:
+    occasion = _occasion("down", [member()], {})
+    body = compose(occasion, Frame(URL, ZoneInfo("Europe/Berlin")))
+    assert body["subject"].endswith("silent since 15:03 CET")
+    assert "last seen 2026-11-23 15:03:15 CET" in body["text"]
+
+
+def test_the_usual_interval_tells_how_many_were_missed() -> None:
+    body = down(member(usual_interval=MINUTE))
+    assert "usually heard every 1 min, 10 missed" in body["text"]
+
+
+def test_a_reminder_says_that_it_goes_on_until_acknowledged() -> None:
+    body = _composed("reminder", [member(name="Boiler room")], {"acknowledge": f"{URL}/a/b"})
+    assert body["subject"] == ("Reminder: Boiler room at Site X still silent since 14:03 UTC")
+    assert "until somebody acknowledges it" in body["text"]
+    assert f"Acknowledge, or silence for 4 h: {URL}/a/b\n" in body["text"]
+    assert body["actions"] == [{"label": "Acknowledge, or silence for 4 h", "url": f"{URL}/a/b"}]
+
+
+def test_flapping_is_told_as_what_it_is() -> None:
+    body = _composed("flapping", [member(name="Boiler room")], {"silent": 0})
+    assert body["subject"] == "Boiler room at Site X keeps falling silent and returning"
+
+
+def test_an_escalation_says_so() -> None:
+    body = down(member(name="Boiler room"), escalated=True)
+    assert body["subject"].startswith("Escalated: Boiler room")
+    assert "Nobody has acknowledged it so far." in body["text"]
+
+
+def test_a_silence_of_the_whole_fleet_says_so() -> None:
+    body = down(member(1, site="A"), member(2, site="B"), site=None, neighbours=2, fleet_wide=True)
+    assert body["subject"] == "Fleet-wide: All 2 sensors silent since 14:03 UTC"
+    assert "Of 2 sensors in all in the fleet, 2 are silent and 0 not." in body["text"]
+
+
+def test_the_gravest_severity_counts_and_an_unknown_word_is_grave() -> None:
+    warning, info = {"severity": "warning"}, {"severity": "info"}
+    assert down(member(1, labels=info), member(2, labels=warning))["severity"] == "warning"
+    assert down(member(labels={"severity": "odd"}))["severity"] == "critical"
+    assert down(member())["severity"] == "critical"
+
+
+def test_a_message_about_one_sensor_links_to_its_page() -> None:
+    assert down(member(0x020000000001))["link"] == f"{URL}/sensors/02:00:00:00:00:01"
+    assert down(member(1), member(2))["link"] == f"{URL}/"

@@ -132,10 +132,10 @@ def test_sensors_of_one_site_share_a_group_and_strays_join_when_there_are_many(
             version = sensors.next_version(connection)
             sensors.configure(connection, mac, version, site="North")
     world.hear(*range(1, 4), *range(10, 13))
-    world.pass_time(11 * MINUTE, 20, 21)
+    world.pass_time(11 * MINUTE, 20, 21, 30)
     with reading(world.engine) as connection:
         assert len(set(connection.scalars(select(alert_group.c.id)))) == 4
-    world.pass_time(11 * MINUTE)
+    world.pass_time(11 * MINUTE, 30)
     by_mac = {row.mac: row.group_id for row in world.incidents()}
     assert len({by_mac[mac] for mac in (1, 2, 3)}) == 1
     assert len({by_mac[mac] for mac in (10, 11, 12, 20, 21)}) == 1

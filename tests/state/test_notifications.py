@@ -7,15 +7,17 @@ from threading import Barrier
 import pytest
 from sqlalchemy import Engine
 
-from monitor.model import HOUR, MINUTE, SECOND
-from monitor.state import notifications
+from monitor.model import HOUR, MINUTE, SECOND, Occasion
+from monitor.state import claims, incidents, notifications
+from monitor.state.claims import Claim
 from monitor.state.database import StateUnavailable, open_state, reading, writing
-from monitor.state.freezing import Occasion
-from monitor.state.notifications import Body, Claim
+from monitor.state.freezing import Terms
+from monitor.state.notifications import Body
 from tests.outages import INTERVAL, NOW, WAIT, Outages, let_claims_run_out, rows
 
 DUE = NOW + WAIT
 CLAIM = MINUTE
+TERMS = Terms(hold=lambda _connection, _members, _kind, _now: {})
 
 
 def compose(occasion: Occasion) -> Body:
@@ -24,19 +26,19 @@ def compose(occasion: Occasion) -> Body:
         "macs": [member.mac for member in occasion.members],
         "silent": occasion.silent,
         "site": occasion.site,
-        "site_sensors": occasion.site_sensors,
+        "neighbours": occasion.neighbours,
     }
 
 
 def claim(state: Engine, now: int = DUE, channel: str = "email") -> Claim | None:
-    return notifications.claim(state, channel, "a", now, CLAIM, compose)
+    return claims.claim(state, channel, "a", now, CLAIM, compose, TERMS)
 
 
 def sent(state: Engine, now: int = DUE) -> Body:
     """Claims and delivers the message that must be due."""
     got = claim(state, now)
     assert got is not None
-    assert notifications.record_sent(state, got, now)
+    assert claims.record_sent(state, got, now)
     return got.body
 
 
@@ -94,7 +96,7 @@ def test_the_occasion_knows_the_site_its_size_and_what_is_silent(
 ) -> None:
     outages.down(1, 2)
     body = sent(state)
-    assert (body["silent"], body["site"], body["site_sensors"]) == (2, "Site X", 5)
+    assert (body["silent"], body["site"], body["neighbours"]) == (2, "Site X", 5)
 
 
 def test_members_of_different_places_share_no_site(state: Engine, outages: Outages) -> None:
@@ -102,7 +104,7 @@ def test_members_of_different_places_share_no_site(state: Engine, outages: Outag
     outages.sensors(7, site=None)
     outages.down(1, 6, 7)
     body = sent(state)
-    assert (body["site"], body["site_sensors"]) == (None, None)
+    assert (body["site"], body["neighbours"]) == (None, None)
 
 
 def test_the_longest_silent_comes_first(state: Engine, outages: Outages) -> None:
@@ -150,14 +152,14 @@ def test_a_group_joined_with_others_takes_back_what_was_not_frozen(
 ) -> None:
     outages.down(1)
     with writing(state) as connection:
-        assert not notifications.frozen(connection, outages.group)
+        assert incidents.untold(connection, [outages.group]) == {outages.group}
         assert notifications.cancel_unfrozen(connection, outages.group, "joined", NOW) == 1
         assert notifications.cancel_unfrozen(connection, outages.group, "joined", NOW) == 0
     assert outages.ledger() == [("down", "cancelled", "joined")]
     outages.down(2)
     sent(state)
     with writing(state) as connection:
-        assert notifications.frozen(connection, outages.group)
+        assert incidents.untold(connection, [outages.group]) == set()
         assert notifications.cancel_unfrozen(connection, outages.group, "joined", NOW) == 0
 
 
@@ -184,7 +186,7 @@ def test_a_recovery_waits_for_the_message_it_answers(state: Engine, outages: Out
     outages.up(1, now=DUE)
     assert claim(state, DUE + WAIT) is None
     again = DUE + 10 * MINUTE
-    notifications.record_retry(state, down, "answer 503", again, DUE + WAIT)
+    claims.record_retry(state, down, "answer 503", again, DUE + WAIT)
     assert claim(state, DUE + 5 * MINUTE) is None
     assert sent(state, again)["kind"] == "down"
     assert sent(state, again + 10 * SECOND)["kind"] == "recovered"
@@ -195,7 +197,7 @@ def test_a_recovery_nobody_could_be_warned_of_is_not_told(state: Engine, outages
     outages.down(1)
     down = claim(state)
     assert down is not None
-    notifications.record_failed(state, down, "answer 404", DUE)
+    claims.record_failed(state, down, "answer 404", DUE)
     outages.up(1, now=DUE)
     assert claim(state, DUE + WAIT) is None
     assert outages.ledger() == [
@@ -209,7 +211,7 @@ def test_those_of_a_failed_message_are_in_the_next(state: Engine, outages: Outag
     outages.down(1)
     down = claim(state)
     assert down is not None
-    notifications.record_failed(state, down, "answer 404", DUE)
+    claims.record_failed(state, down, "answer 404", DUE)
     outages.down(2, now=DUE)
     assert sent(state, DUE + INTERVAL)["macs"] == [1, 2]
     outages.up(1, 2, now=DUE + INTERVAL)
@@ -238,13 +240,13 @@ def test_what_is_claimed_is_nobody_elses_until_the_claim_runs_out(
     assert first is not None
     assert claim(state, DUE + HOUR) is None
     let_claims_run_out(state)
-    second = notifications.claim(state, "email", "b", DUE + HOUR, CLAIM, _must_not_compose)
+    second = claims.claim(state, "email", "b", DUE + HOUR, CLAIM, _must_not_compose, TERMS)
     assert second is not None
     assert (second.key, second.body, second.attempt) == (first.key, first.body, 2)
-    assert not notifications.record_sent(state, first, DUE)
-    assert not notifications.record_retry(state, first, "late", DUE, DUE)
+    assert not claims.record_sent(state, first, DUE)
+    assert not claims.record_retry(state, first, "late", DUE, DUE)
     assert [row.state for row in rows(state)] == ["claimed"]
-    assert notifications.record_sent(state, second, DUE)
+    assert claims.record_sent(state, second, DUE)
 
 
 def _must_not_compose(_: Occasion) -> Body:
@@ -253,8 +255,8 @@ def _must_not_compose(_: Occasion) -> Body:
 
 def test_a_claim_that_really_runs_out_is_taken_over(state: Engine, outages: Outages) -> None:
     outages.down(1)
-    assert notifications.claim(state, "email", "a", DUE, -1, compose) is not None
-    again = notifications.claim(state, "email", "b", DUE, CLAIM, compose)
+    assert claims.claim(state, "email", "a", DUE, -1, compose, TERMS) is not None
+    again = claims.claim(state, "email", "b", DUE, CLAIM, compose, TERMS)
     assert again is not None
     assert again.attempt == 2
 
@@ -271,9 +273,11 @@ def test_many_notifiers_at_once_never_claim_the_same_message(state_url: str, sta
         keys = []
         start.wait(10)
         while True:
-            got = notifications.claim(engine, "email", f"{number}", DUE, CLAIM, compose)
+            got = claims.claim(engine, "email", f"{number}", DUE, CLAIM, compose, TERMS)
             if got is None:
-                break
+                if not claims.due_channels(engine, DUE):
+                    break
+                continue  # others are at work on what is due
             keys.append(got.key)
         engine.dispose()
         return keys
@@ -300,9 +304,9 @@ def test_incidents_that_open_while_a_message_is_frozen_are_told_of_exactly_once(
     def deliver() -> None:
         engine = open_state(state_url)
         while not sweeping.done():
-            got = notifications.claim(engine, "email", "n", next(later), CLAIM, compose)
+            got = claims.claim(engine, "email", "n", next(later), CLAIM, compose, TERMS)
             if got is not None:
-                notifications.record_sent(engine, got, NOW)
+                claims.record_sent(engine, got, NOW)
         engine.dispose()
 
     with ThreadPoolExecutor(2) as pool:
@@ -314,15 +318,18 @@ def test_incidents_that_open_while_a_message_is_frozen_are_told_of_exactly_once(
     assert sorted(told) == list(range(60))
 
 
-def test_freezing_waits_for_the_sweep_that_holds_the_group(state: Engine, outages: Outages) -> None:
+def test_nothing_is_frozen_while_the_sweep_holds_the_group(state: Engine, outages: Outages) -> None:
     outages.down(1)
     with ThreadPoolExecutor(1) as pool:
         with outages.holding() as sweep:
             claiming = pool.submit(claim, state)
-            with pytest.raises(TimeoutError):
-                claiming.result(0.3)
+            if state.dialect.name == "postgresql":
+                assert claiming.result(20) is None  # left to the next look, not waited for
+            else:
+                with pytest.raises(TimeoutError):
+                    claiming.result(0.3)
             outages.open(sweep, 2)  # owes nothing: the message still gathers
-        claimed = claiming.result(20)
+        claimed = claiming.result(20) or claim(state)
     assert claimed is not None
     assert claimed.body["macs"] == [1, 2]
 
@@ -330,7 +337,7 @@ def test_freezing_waits_for_the_sweep_that_holds_the_group(state: Engine, outage
 def test_a_fault_while_freezing_leaves_nothing_behind(state: Engine, outages: Outages) -> None:
     outages.down(1)
     with pytest.raises(AssertionError):
-        notifications.claim(state, "email", "a", DUE, CLAIM, _must_not_compose)
+        claims.claim(state, "email", "a", DUE, CLAIM, _must_not_compose, TERMS)
     (row,) = rows(state)
     assert (row.state, row.attempts, row.body, row.claimed_by) == ("pending", 0, None, None)
     assert outages.told_of() == [set()]
@@ -347,6 +354,6 @@ def test_what_no_notifier_serves_is_given_up_after_a_while(state: Engine, outage
 def test_an_outbox_out_of_reach_is_unavailable(tmp_path) -> None:
     engine = open_state(f"sqlite:///{tmp_path}/empty.db")
     with pytest.raises(StateUnavailable):
-        notifications.claim(engine, "email", "a", NOW, CLAIM, compose)
+        claims.claim(engine, "email", "a", NOW, CLAIM, compose, TERMS)
     with pytest.raises(StateUnavailable), reading(engine) as connection:
-        notifications.frozen(connection, 1)
+        incidents.untold(connection, [1])

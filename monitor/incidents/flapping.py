@@ -1,0 +1,47 @@
+"""A sensor that falls silent again and again is one piece of news, not a pair each time."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from monitor.model import HOUR, Held, Member
+
+_THRESHOLDS = 6
+"""The window is at least so many thresholds: outages shorter than one can't be seen at all."""
+
+
+class Rule(NamedTuple):
+    """`outages` of one sensor, two at least, within `window` ms make it flapping."""
+
+    outages: int
+    window: int
+
+    def window_of(self, threshold: int) -> int:
+        """The window for a sensor of this threshold (ms)."""
+        return max(self.window, _THRESHOLDS * threshold)
+
+
+USUAL = Rule(3, HOUR)
+
+
+def flapping_since(
+    earlier: Sequence[tuple[int, int | None]], threshold: int, now: int, rule: Rule
+) -> int | None:
+    """When the episode began that an incident opening `now` belongs to; None: it is no episode.
+
+    `earlier`: (opened at, flapping since) of the sensor's former incidents, in order.
+    """
+    since = now - rule.window_of(threshold)
+    recent = [row for row in earlier if row[0] > since]
+    if len(recent) + 1 < rule.outages:
+        return None
+    return recent[-1][1] or now
+
+
+def held(members: Mapping[int, Member], rule: Rule) -> dict[int, Held]:
+    """Incident id -> until when a down message leaves it out: a flapping sensor is told of again
+    only once it stays silent for as long as the window."""
+    return {
+        number: Held(member.opened_at + rule.window_of(member.threshold), "flapping")
+        for number, member in members.items()
+        if member.flapping_since is not None
+    }

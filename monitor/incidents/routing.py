@@ -1,0 +1,84 @@
+"""Which channels are told of an incident: the first route that matches its sensor, or all."""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import NamedTuple
+
+from sqlalchemy import Connection
+
+from monitor.incidents.matching import Matchers, parse
+from monitor.state import routing as rows
+
+BROWSERS = "browsers"
+"""In a route: all browsers that subscribed."""
+
+_BROWSER_KIND = "webpush"
+
+
+class Recipient(NamedTuple):
+    """A channel, and how long (ms) an incident must be open before it is told."""
+
+    channel: str
+    delay: int
+
+
+class _Route(NamedTuple):
+    name: str
+    matchers: Matchers
+    recipients: Sequence[Recipient]
+
+
+class Routing:
+    """The routes and channels as they were when read."""
+
+    def __init__(
+        self,
+        routes: Sequence[rows.RouteRow],
+        channels: Sequence[rows.ChannelRow],
+        of_settings: Sequence[str],
+        tracking_kinds: Collection[str],
+    ) -> None:
+        """`of_settings`: channels that the settings switch on. `tracking_kinds`: kinds of channels
+        that keep a state of their own and are told of every closing."""
+        known = {*of_settings, *(row.name for row in channels)}
+        browsers = [row.name for row in channels if row.kind == _BROWSER_KIND]
+        default = [*of_settings, *(row.name for row in channels if row.is_default)]
+        self._default = [Recipient(name, 0) for name in default]
+        self._tracking = {row.name for row in channels if row.kind in tracking_kinds}
+
+        def recipients(row: rows.RouteRow) -> list[Recipient]:
+            delays = dict.fromkeys(_expanded(row.channels, known, browsers), 0)
+            if row.escalate_after is not None:
+                for name in _expanded(row.escalate_to, known, browsers):
+                    delays.setdefault(name, row.escalate_after)
+            # One whose channels are all gone leads to the default: nobody told is worse.
+            told_at_once = 0 in delays.values()
+            return [Recipient(*item) for item in delays.items()] if told_at_once else self._default
+
+        self._routes = [_Route(row.name, parse(row.matchers), recipients(row)) for row in routes]
+        self._by_name = {route.name: route.recipients for route in self._routes}
+
+    def route_of(self, attributes: Mapping[str, str]) -> str:
+        """The name of the first route that matches; empty for the default one."""
+        return next((r.name for r in self._routes if r.matchers.match(attributes)), "")
+
+    def recipients(self, route: str) -> Sequence[Recipient]:
+        """Who is told; of a route that is gone meanwhile, those of the default one."""
+        return self._by_name.get(route, self._default)
+
+    def tracking(self, route: str) -> list[Recipient]:
+        """Those of them who are told of every closing."""
+        return [who for who in self.recipients(route) if who.channel in self._tracking]
+
+
+def read(
+    connection: Connection, of_settings: Sequence[str], tracking_kinds: Collection[str]
+) -> Routing:
+    """The routing in force."""
+    return Routing(rows.routes(connection), rows.channels(connection), of_settings, tracking_kinds)
+
+
+def _expanded(names: Sequence[str], known: Collection[str], browsers: Sequence[str]) -> list[str]:
+    expanded: list[str] = []
+    for name in names:
+        expanded += browsers if name == BROWSERS else [name] if name in known else []
+    return expanded

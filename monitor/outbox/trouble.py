@@ -1,0 +1,46 @@
+"""Trouble with one channel is told on the others."""
+
+from collections.abc import Callable, Collection
+
+from sqlalchemy import Connection, Engine
+
+from monitor.model import DAY, MINUTE
+from monitor.outbox import wording
+from monitor.outbox.message import Frame, compose_notice
+from monitor.state import claims, health, notifications
+from monitor.state.database import reading, writing
+
+TOLERATED = 5 * MINUTE
+"""How long a channel may fail before the others hear of it; what is lost is told at once."""
+
+
+def report(
+    engine: Engine,
+    recipients: Callable[[Connection], Collection[str]],
+    frame: Frame,
+    now: int,
+) -> None:
+    """Owe notices of channels that fail or have used up their budget. Raises StateUnavailable."""
+    with reading(engine) as connection:
+        failing = health.unreported(connection, now - TOLERATED)
+        spent = claims.out_of_budget(connection)
+    if not failing and not spent:
+        return
+    with writing(engine) as connection:
+        everybody = recipients(connection)
+        for each in failing:
+            since = wording.long(each.failing_since or now, frame.zone)
+            subject = f"The channel {each.name} keeps failing"
+            sentence = f"Since {since} it has delivered nothing. The last error: {each.error}."
+            others = [name for name in everybody if name != each.name]
+            key = f"failing:{each.name}:{each.failing_since}"
+            body = compose_notice(subject, [sentence], now, key, frame)
+            notifications.notify(connection, key, others, body, now)
+            health.mark_reported(connection, each.name, now)
+        for name in spent:
+            subject = f"The budget of the channel {name} is used up"
+            sentence = "Its messages of today wait until there is room for them again."
+            others = [other for other in everybody if other != name]
+            key = f"budget:{name}:{now // DAY}"
+            body = compose_notice(subject, [sentence], now, key, frame)
+            notifications.notify(connection, key, others, body, now)

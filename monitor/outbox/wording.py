@@ -1,0 +1,70 @@
+"""How names, moments and durations are written in messages."""
+
+from datetime import UTC, datetime, timedelta, tzinfo
+from itertools import pairwise
+
+from monitor.model import DAY, HOUR, MINUTE, SECOND, Member, format_mac
+
+_LONGEST_NAME = 60
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_UNITS = ((DAY, "d"), (HOUR, "h"), (MINUTE, "min"), (SECOND, "s"))
+
+
+def name(member: Member) -> str:
+    """The sensor's name, or its address."""
+    return clean(member.name or "") or format_mac(member.mac)
+
+
+def label(member: Member, site: str | None) -> str:
+    """Name and address; its site too, unless `site` says it already."""
+    called, mac = name(member), format_mac(member.mac)
+    both = mac if called == mac else f"{called} ({mac})"
+    return both if site else both + at(member.site)
+
+
+def at(site: str | None) -> str:
+    """` at Site X`, or nothing."""
+    cleaned = clean(site or "")
+    return f" at {cleaned}" if cleaned else ""
+
+
+def clean(text: str) -> str:
+    """On one line, without what can't be seen (control characters, changes of direction)."""
+    words = "".join(letter if letter.isprintable() else " " for letter in text).split()
+    joined = " ".join(words)
+    return joined if len(joined) <= _LONGEST_NAME else joined[: _LONGEST_NAME - 1].rstrip() + "…"
+
+
+def number(count: int) -> str:
+    """With commas from a thousand on."""
+    return f"{count:,}"
+
+
+def short(moment: int, now: int, zone: tzinfo) -> str:
+    """14:03 CET, with the day when it is not the day of `now`."""
+    then, today = local(moment, zone), local(now, zone)
+    if then.date() == today.date():
+        return f"{then:%H:%M %Z}"
+    year = "" if then.year == today.year else f" {then.year}"
+    return f"{then:%H:%M %Z} on {then.day} {then:%B}{year}"
+
+
+def long(moment: int, zone: tzinfo) -> str:
+    """2026-11-23 14:03:12 CET."""
+    return f"{local(moment, zone):%Y-%m-%d %H:%M:%S %Z}"
+
+
+def local(moment: int, zone: tzinfo) -> datetime:
+    """The moment by the clocks of the zone."""
+    return (_EPOCH + timedelta(milliseconds=moment)).astimezone(zone)
+
+
+def duration(milliseconds: int) -> str:
+    """Its largest unit and the next, rounded down: 2 h 5 min."""
+    for (unit, symbol), (smaller, smaller_symbol) in pairwise(_UNITS):
+        whole, rest = divmod(milliseconds, unit)
+        if whole:
+            return f"{whole} {symbol}" + (
+                f" {rest // smaller} {smaller_symbol}" if rest >= smaller else ""
+            )
+    return f"{milliseconds // SECOND} s"

@@ -1,0 +1,72 @@
+"""How sending goes on each channel: rows of `channel_health`."""
+
+from typing import NamedTuple
+
+from sqlalchemy import Connection, exists, func, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from monitor.state.tables import channel_health, notification
+
+
+class Health(NamedTuple):
+    """What is known of one channel; moments in ms."""
+
+    name: str
+    failing_since: int | None
+    reported_at: int | None
+    sent_at: int | None
+    error: str | None
+    error_at: int | None
+
+
+_COLUMNS = tuple(channel_health.c[name] for name in Health._fields)
+
+
+def of_all(connection: Connection) -> dict[str, Health]:
+    """name -> health, of all channels that were ever used."""
+    return {row.name: Health(*row) for row in connection.execute(select(*_COLUMNS))}
+
+
+def record_success(connection: Connection, name: str, now: int) -> None:
+    """A message was accepted."""
+    _upsert(connection, name, {"sent_at": now, "failing_since": None, "reported_at": None})
+
+
+def record_failure(connection: Connection, name: str, error: str, now: int) -> None:
+    """A message was not accepted."""
+    since = func.coalesce(channel_health.c.failing_since, now)
+    _upsert(connection, name, {"error": error, "error_at": now, "failing_since": since})
+
+
+def unreported(connection: Connection, before: int) -> list[Health]:
+    """Channels nobody was told of that failed a message for good, or have been failing since
+    `before`; in order of their name."""
+    lost = exists().where(
+        notification.c.channel == channel_health.c.name,
+        notification.c.state == "failed",
+        notification.c.finished_at >= channel_health.c.failing_since,
+    )
+    query = select(*_COLUMNS).where(
+        channel_health.c.reported_at.is_(None),
+        or_(channel_health.c.failing_since <= before, lost),
+    )
+    return [Health(*row) for row in connection.execute(query.order_by(channel_health.c.name))]
+
+
+def mark_reported(connection: Connection, name: str, now: int) -> None:
+    """The others know."""
+    connection.execute(
+        update(channel_health).where(channel_health.c.name == name).values(reported_at=now)
+    )
+
+
+def _upsert(connection: Connection, name: str, values: dict[str, object]) -> None:
+    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
+    first = {**values, "name": name}
+    if "error" in values:
+        first["failing_since"] = values["error_at"]
+    connection.execute(
+        dialect.insert(channel_health)
+        .values(**first)
+        .on_conflict_do_update(index_elements=[channel_health.c.name], set_=values)
+    )

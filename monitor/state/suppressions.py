@@ -1,0 +1,35 @@
+"""Why somebody was not told of an incident, or not yet: rows of `suppression`, for the ledger."""
+
+from collections.abc import Mapping
+
+from sqlalchemy import Connection
+from sqlalchemy.dialects import postgresql, sqlite
+
+from monitor.state.tables import suppression
+
+
+def record(
+    connection: Connection,
+    channel: str,
+    kind: str,
+    reasons: Mapping[int, tuple[str, int | None]],
+    now: int,
+) -> None:
+    """Write incident id -> (reason, until when in ms), each reason once."""
+    if not reasons:
+        return
+    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
+    connection.execute(
+        dialect.insert(suppression).on_conflict_do_nothing(),
+        [
+            {
+                "incident_id": number,
+                "channel": channel,
+                "kind": kind,
+                "at": now,
+                "reason": reason[:300],
+                "until": until,
+            }
+            for number, (reason, until) in reasons.items()
+        ],
+    )
