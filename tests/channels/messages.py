@@ -1,0 +1,45 @@
+"""Messages as the outbox makes them, about sensors that fall silent and return."""
+
+from datetime import UTC
+
+from monitor.channels.interface import Message
+from monitor.model import MINUTE, SECOND, Member, Occasion, parse_time
+from monitor.outbox.delivery import _message
+from monitor.outbox.message import Frame, compose
+
+NOW = parse_time("2026-11-23T14:14:00Z")
+FRAME = Frame("https://monitor.example.org", UTC)
+
+
+def sensor(mac: int, site: str | None = "Harbour", **values: object) -> Member:
+    """A sensor last seen 11 minutes before NOW, with a threshold of 10."""
+    given = {
+        "mac": mac,
+        "name": f"Sensor {mac}",
+        "site": site,
+        "last_seen": NOW - 11 * MINUTE,
+        "threshold": 10 * MINUTE,
+        "proven": True,
+        "opened_at": NOW - 55 * SECOND,
+        "recovered_at": None,
+    }
+    return Member(**given | values)  # type: ignore[arg-type]
+
+
+def told(kind: str, *members: Member, time: int = NOW, acknowledge: str | None = None) -> Message:
+    """The message of this kind about these sensors."""
+    occasion = Occasion(
+        notification=1,
+        channel="test",
+        kind=kind,
+        time=time,
+        thread="thread-1",
+        escalated=False,
+        members=list(members),
+        silent=len(members),
+        fleet_wide=False,
+        site=members[0].site,
+        neighbours=len(members),
+        neighbours_silent=len(members),
+    )
+    return _message(f"key-{kind}", compose(occasion, FRAME, acknowledge))
