@@ -37,11 +37,12 @@ def flapping_since(
     return recent[-1][1] or now
 
 
-def held(members: Mapping[int, Member], rule: Rule) -> dict[int, Held]:
+def held(members: Mapping[int, Member], rule: Rule, now: int) -> dict[int, Held]:
     """Incident id -> until when a down message leaves it out: a flapping sensor is told of again
     only once it stays silent for as long as the window."""
-    return {
-        number: Held(member.opened_at + rule.window_of(member.threshold), "flapping")
+    ends = {
+        number: member.opened_at + rule.window_of(member.threshold)
         for number, member in members.items()
         if member.flapping_since is not None
     }
+    return {number: Held(end, "flapping") for number, end in ends.items() if end > now}

@@ -6,13 +6,14 @@ sweep that fails anywhere is simply done again.
 
 import logging
 from collections.abc import Iterable
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, field
 
 from sqlalchemy import Connection, Engine
 
 from monitor.incidents import grouping, service
 from monitor.incidents.machine import Event
 from monitor.incidents.service import Alerting, Closing, Opening
+from monitor.incidents.sites import Sites
 from monitor.model import DAY, MINUTE
 from monitor.staleness.blindness import Advance, Listening, Source, Span, Window, advance
 from monitor.staleness.deadlines import Deadlines
@@ -42,6 +43,7 @@ class Options:
     threshold: int
     source_lost_after: int
     retention: int
+    sites: Sites = field(default_factory=Sites)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,7 @@ class Sweep:
         self._deadlines: Deadlines | None = None
         self._led: Lease | None = None
         self._followed_at = 0
+        self._placed: dict[int, str] = {}
 
     def watch(self, now: int) -> None:
         """Follow the store and the registry without deciding. Raises StoreUnavailable,
@@ -111,6 +114,7 @@ class Sweep:
     def _take_over(self, progress: Progress, now: int) -> None:
         """The former leader's last commit counts, not what this process read meanwhile."""
         self._deadlines = None
+        self._placed = self._sites_by_rule()
         position = self._log_position(progress, now)
         if position is None and now - self._followed_at < _READ_ON_WITHIN:
             # Nobody swept for long, but this process has followed the store by itself: filling
@@ -123,6 +127,12 @@ class Sweep:
             self._view = LastSeen(self._store)
         elif self._view.filled:
             self._view.rewind(position)
+
+    def _sites_by_rule(self) -> dict[int, str]:
+        """mac -> site of registered sensors that have none; new ones get theirs at once."""
+        site_of = self._options.sites.of
+        unplaced = (mac for mac, sensor in self._registry.sensors.items() if not sensor.site)
+        return {mac: site for mac in unplaced if (site := site_of(mac))}
 
     @staticmethod
     def _log_position(progress: Progress, now: int) -> int | None:
@@ -203,9 +213,10 @@ class Sweep:
         new = [(mac, first_seen, live) for mac, (first_seen, live) in self._heard.items()]
         with writing(self._engine) as connection:
             leases.fence(connection, lease)
-            if openings or closings or moved or new:
+            if openings or closings or moved or new or self._placed:
                 version = sensors.next_version(connection)
-                sensors.register(connection, new, version)
+                sensors.register(connection, new, version, self._options.sites.of)
+                sensors.place(connection, self._placed, version)
                 incident_rows.change(
                     connection,
                     {
@@ -224,6 +235,7 @@ class Sweep:
                 )
             self._record(connection, reach, sources, now)
         self._heard.clear()
+        self._placed = {}
         for closing in closings:
             if closing.event in (Event.RECOVER, Event.CHANGE_THRESHOLD):
                 mac = closing.incident.mac

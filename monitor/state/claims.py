@@ -105,7 +105,10 @@ def _next(connection: Connection, channel: str, now: int) -> Any:
         select(notification.c.id)
         .join(alert_group, alert_group.c.id == notification.c.group_id)
         .where(notification.c.channel == channel, _due(connection, now))
-        .order_by(notification.c.next_attempt_at, notification.c.id)
+        # News before repetitions, for the sake of channels with a budget.
+        .order_by(
+            notification.c.kind == "reminder", notification.c.next_attempt_at, notification.c.id
+        )
         .limit(1)
     )
 

@@ -1,6 +1,6 @@
 """The registry of sensors: rows of `sensor`, read by version so that copies stay cheap."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, bindparam, func, insert, select, update
@@ -65,12 +65,17 @@ def find(connection: Connection, mac: int) -> Sensor | None:
 
 
 def register(
-    connection: Connection, heard: Iterable[tuple[int, int | None, bool]], version: int
+    connection: Connection,
+    heard: Iterable[tuple[int, int | None, bool]],
+    version: int,
+    site_of: Callable[[int], str | None] = lambda _mac: None,
 ) -> None:
     """Write (mac, first seen, live) for macs that are new, forgotten, or live for the first time.
 
-    The caller holds a copy of the registry and names no others.
+    The caller holds a copy of the registry and names no others. `site_of` gives the site of new
+    ones.
     """
+    heard = list(heard)
     rows = [
         {"key": mac, "first_seen": first_seen, "live": live, "version": version}
         for mac, first_seen, live in heard
@@ -93,7 +98,11 @@ def register(
         known.update(connection.scalars(select(sensor.c.mac).where(sensor.c.mac.in_(macs))))
     if known:
         connection.execute(refreshed, [row for row in rows if row["key"] in known])
-    new = [_row(row) for row in rows if row["key"] not in known]
+    new = [
+        _row(row) | {"site": site_of(mac)}
+        for row, (mac, _, _) in zip(rows, heard, strict=True)
+        if mac not in known
+    ]
     if new:
         connection.execute(insert(sensor), new)
 
@@ -101,6 +110,17 @@ def register(
 def _row(row: dict[str, Any]) -> dict[str, Any]:
     values = {name: value for name, value in row.items() if name != "key"}
     return {"mac": row["key"], "labels": {}, "paused": False, **values}
+
+
+def place(connection: Connection, sites: Mapping[int, str], version: int) -> None:
+    """Give sensors without a site the one named: mac -> site."""
+    if sites:
+        connection.execute(
+            update(sensor)
+            .where(sensor.c.mac == bindparam("key"), sensor.c.site.is_(None))
+            .values(site=bindparam("new_site"), version=version),
+            [{"key": mac, "new_site": site} for mac, site in sites.items()],
+        )
 
 
 def configure(connection: Connection, mac: int, version: int, **values: Any) -> None:

@@ -1,0 +1,23 @@
+"""The site of a sensor that was given none: by the beginning of its MAC address."""
+
+from collections.abc import Iterable
+
+from monitor.model import format_mac
+
+
+class Sites:
+    """Rules such as `02:00:01=Site A`; the longest prefix that fits counts."""
+
+    def __init__(self, rules: Iterable[str] = ()) -> None:
+        pairs = (rule.partition("=") for rule in rules)
+        self._rules = sorted(
+            ((prefix.strip().lower(), site.strip()) for prefix, _, site in pairs),
+            key=lambda rule: -len(rule[0]),
+        )
+
+    def of(self, mac: int) -> str | None:
+        """None when no rule fits."""
+        if not self._rules:
+            return None
+        text = format_mac(mac)
+        return next((site for prefix, site in self._rules if text.startswith(prefix)), None)
