@@ -1,6 +1,7 @@
 """Channels that were added by command or API: rows of `channel`, their secrets encrypted."""
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -13,6 +14,8 @@ from monitor.vault import Unreadable, Vault
 
 BROWSER = "webpush"
 """The kind of a channel that is one browser's subscription."""
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}", re.ASCII)
 
 
 class NameTaken(Exception):
@@ -44,6 +47,12 @@ class Health(NamedTuple):
     failing_since: int | None
     error: str | None
     error_at: int | None
+
+
+def check_name(name: str) -> None:
+    """Raises ValueError unless it can name a channel or route."""
+    if not _NAME.fullmatch(name):
+        raise ValueError("must be of letters, digits, dots, hyphens and underscores, 80 at most")
 
 
 def load(connection: Connection, vault: Vault) -> list[Stored]:

@@ -1,0 +1,22 @@
+"""What the rooms below refuse, as answers that name the field."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from monitor.incidents.silence import Unusable
+from monitor.state.channels import NameTaken
+from monitor.web.errors import Refused
+
+_FIELDS = {"escalate_after": "escalate_after_seconds"}
+
+
+@contextmanager
+def refusing() -> Iterator[None]:
+    """Around a transaction, so that it is rolled back: 400 for what can't be used, 409 for a name
+    in use."""
+    try:
+        yield
+    except Unusable as error:
+        raise Refused(400, str(error), _FIELDS.get(error.field, error.field)) from error
+    except NameTaken as error:
+        raise Refused(409, str(error), "name") from error
