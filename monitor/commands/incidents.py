@@ -3,13 +3,15 @@
 import argparse
 import getpass
 from collections.abc import Callable, Sequence
+from datetime import tzinfo
+from zoneinfo import ZoneInfo
 
 from monitor.clock import Clock
 from monitor.commands import CommandFailed
 from monitor.incidents import machine
-from monitor.incidents.account import moment
 from monitor.incidents.acknowledge import acknowledge
 from monitor.model import format_mac
+from monitor.outbox.wording import long
 from monitor.settings import Settings
 from monitor.state import ledger
 from monitor.state.database import open_state, reading, writing
@@ -43,13 +45,14 @@ def describe(case: Case) -> str:
     return plain(called + (f" at {case.site}" if case.site else ""))
 
 
-def stand(case: Case) -> str:
-    """Where it stands, with its moments."""
+def stand(case: Case, zone: tzinfo) -> str:
+    """Where it stands, with its moments by the clocks of `zone`."""
     state = machine.state_of(case.acknowledged_at, case.closed_at)
     if case.closed_at is not None:
-        return f"{case.closed_reason} {moment(case.closed_at)}"
+        return f"{case.closed_reason} {long(case.closed_at, zone)}"
     if case.acknowledged_at is not None:
-        return f"acknowledged {moment(case.acknowledged_at)} by {plain(case.acknowledged_by or '')}"
+        by = plain(case.acknowledged_by or "somebody")
+        return f"acknowledged {long(case.acknowledged_at, zone)} by {by}"
     return state.value
 
 
@@ -59,17 +62,18 @@ def plain(text: str) -> str:
 
 
 def _incidents(given: Settings, options: argparse.Namespace) -> None:
+    zone = ZoneInfo(given.alerts.time_zone)
     with reading(open_state(given.state_url)) as connection:
         found = ledger.cases(connection, _MOST, still_open=True if options.open else None)
     for case in found:
-        since = f"silent since {moment(case.last_seen)}"
-        print(f"{case.id}\t{describe(case)}\t{since}\t{stand(case)}")
+        since = f"silent since {long(case.last_seen, zone)}"
+        print(f"{case.id}\t{describe(case)}\t{since}\t{stand(case, zone)}")
 
 
 def _acknowledge(given: Settings, options: argparse.Namespace) -> None:
     ids: Sequence[int] = options.ids
     with writing(open_state(given.state_url)) as connection:
-        outcome = acknowledge(connection, ids, options.by or _user(), Clock().now())
+        outcome = acknowledge(connection, ids, options.by or user(), Clock().now())
     for one in outcome.done:
         print(f"{one} is acknowledged")
     for one in outcome.earlier:
@@ -80,7 +84,8 @@ def _acknowledge(given: Settings, options: argparse.Namespace) -> None:
         raise CommandFailed("; ".join(problems))
 
 
-def _user() -> str:
+def user() -> str:
+    """Who gives this command."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):  # a container's user may have no name

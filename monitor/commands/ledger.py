@@ -2,14 +2,17 @@
 
 import argparse
 from collections.abc import Callable
+from datetime import tzinfo
+from zoneinfo import ZoneInfo
 
 import msgspec
 
 from monitor.clock import Clock
 from monitor.commands import CommandFailed
 from monitor.commands.incidents import describe, number, plain, stand
-from monitor.incidents.account import moment, tell
+from monitor.incidents.account import tell
 from monitor.model import parse_mac, parse_time
+from monitor.outbox.wording import long
 from monitor.settings import Settings
 from monitor.state import ledger
 from monitor.state.database import open_state, reading
@@ -54,20 +57,21 @@ def _ledger(given: Settings, options: argparse.Namespace) -> None:
                 raise CommandFailed(f"there is no incident {options.incident}")
             found = [case]
         facts = ledger.facts(connection, found)
-    now = Clock().now()
+    now, zone = Clock().now(), ZoneInfo(given.alerts.time_zone)
     for fact in reversed(facts):  # the newest at the end, where the eye is
         if options.json:
             print(msgspec.json.encode(ledger_shape(fact, now)).decode())
         else:
-            _show(fact, now)
+            _show(fact, now, zone)
 
 
-def _show(facts: Facts, now: int) -> None:
-    print(f"{facts.case.id}  {describe(facts.case)}: {stand(facts.case)}")
-    entries = tell(facts, now)
+def _show(facts: Facts, now: int, zone: tzinfo) -> None:
+    print(f"{facts.case.id}  {describe(facts.case)}: {stand(facts.case, zone)}")
+    entries = tell(facts, now, zone)
     width = max(len(entry.channel or "") for entry in entries)
     for entry in entries:
-        channel = (entry.channel or "").ljust(width)
-        until = f", until {moment(entry.until)}" if entry.event == "waiting" and entry.until else ""
-        print(f"    {moment(entry.at)}  {channel}  {plain(entry.text)}{until}")
+        channel, text = (entry.channel or "").ljust(width), plain(entry.text)
+        if entry.event == "waiting" and entry.until is not None:
+            text += f", until {long(entry.until, zone)}"
+        print(f"    {long(entry.at, zone)}  {channel}  {text}")
     print()

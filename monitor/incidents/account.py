@@ -1,7 +1,7 @@
 """The ledger of one incident in plain words: what was sent, tried and left unsaid, and why."""
 
 from collections.abc import Iterator
-from datetime import UTC
+from datetime import UTC, tzinfo
 from typing import NamedTuple
 
 from monitor.outbox import wording
@@ -41,9 +41,12 @@ class Entry(NamedTuple):
     until: int | None = None
 
 
-def tell(facts: Facts, now: int) -> list[Entry]:
-    """Everything on one incident in the order of time; what is still to come is at its end."""
-    entries = [*_life(facts.case), *_suppressed(facts)]
+def tell(facts: Facts, now: int, zone: tzinfo = UTC) -> list[Entry]:
+    """Everything on one incident in the order of time; what is still to come is at its end.
+
+    Moments within the texts are by the clocks of `zone`.
+    """
+    entries = [*_life(facts.case, zone), *_suppressed(facts, zone)]
     held = {(row.channel, row.kind) for row in facts.suppressions if row.until is not None}
     refused = {(row.channel, row.kind) for row in facts.suppressions if row.until is None}
     told = {(row.channel, row.kind) for row in facts.sendings if row.names}
@@ -61,10 +64,10 @@ def tell(facts: Facts, now: int) -> list[Entry]:
     return sorted(dict.fromkeys(entries), key=lambda entry: entry.at)
 
 
-def _life(case: Case) -> Iterator[Entry]:
+def _life(case: Case, zone: tzinfo) -> Iterator[Entry]:
     why = "" if case.proven else "; presumed, for monitoring was itself interrupted"
     text = (
-        f"silent since {moment(case.last_seen)}, longer than its threshold of "
+        f"silent since {wording.long(case.last_seen, zone)}, longer than its threshold of "
         f"{wording.duration(case.threshold)}{why}"
     )
     yield Entry(case.opened_at, None, None, "opened", text)
@@ -72,19 +75,22 @@ def _life(case: Case) -> Iterator[Entry]:
         text = f"acknowledged by {case.acknowledged_by or 'somebody'}"
         yield Entry(case.acknowledged_at, None, None, "acknowledged", text)
     if case.closed_at is not None:
-        text = f"over: {_ending(case)}"
+        text = f"over: {ending(case)}"
         if case.recovered_at is not None:
-            text += f", first at {moment(case.recovered_at)}"
+            text += f", first at {wording.long(case.recovered_at, zone)}"
         yield Entry(case.closed_at, None, None, "closed", text)
 
 
-def _suppressed(facts: Facts) -> Iterator[Entry]:
+def _suppressed(facts: Facts, zone: tzinfo) -> Iterator[Entry]:
     for row in facts.suppressions:
         what = _MESSAGES.get(row.kind, row.kind)
         if row.until is None:
             text, event = f"not told ({what}): {row.reason}", "suppressed"
         else:
-            text, event = f"{what} was held back until {moment(row.until)}: {row.reason}", "held"
+            text, event = (
+                f"{what} was held back until {wording.long(row.until, zone)}: {row.reason}",
+                "held",
+            )
         yield Entry(row.at, row.channel, row.kind, event, text, row.until)
 
 
@@ -129,7 +135,7 @@ def _end(case: Case) -> tuple[int, str] | None:
     """Since when there is nothing to tell of any more, and why."""
     if case.acknowledged_at is not None:
         return case.acknowledged_at, "it was acknowledged"
-    return None if case.closed_at is None else (case.closed_at, _ending(case))
+    return None if case.closed_at is None else (case.closed_at, ending(case))
 
 
 def _ended(row: Sending, at: int) -> Entry:
@@ -148,10 +154,6 @@ def _waiting(row: Sending, now: int, verb: str) -> Entry:
     return Entry(max(due, now), row.channel, row.kind, "waiting", text, due)
 
 
-def _ending(case: Case) -> str:
+def ending(case: Case) -> str:
+    """Why it is over: it was heard again."""
     return _ENDINGS.get(case.closed_reason or "", case.closed_reason or "")
-
-
-def moment(at: int) -> str:
-    """2026-11-23 03:42:05 UTC."""
-    return wording.long(at, UTC)

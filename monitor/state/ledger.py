@@ -82,6 +82,18 @@ class Facts(NamedTuple):
     suppressions: list[Suppression]
 
 
+class Message(NamedTuple):
+    """A frozen message and whom it told of, the longest silent first."""
+
+    id: int
+    group_id: int
+    channel: str
+    kind: str
+    frozen_at: int
+    subject: str
+    cases: list[Case]
+
+
 _CASE = (
     incident.c.id,
     incident.c.mac,
@@ -126,14 +138,27 @@ def cases(
     return [Case(*row) for row in connection.execute(query)]
 
 
-def told_by(connection: Connection, notification_id: int) -> list[Case]:
-    """The incidents that a message told of, the longest silent first."""
+def message(connection: Connection, number: int) -> Message | None:
+    """What was sent, or is being sent, under this number."""
+    columns = (
+        notification.c.id,
+        notification.c.group_id,
+        notification.c.channel,
+        notification.c.kind,
+        notification.c.frozen_at,
+        notification.c.body["subject"].as_string(),
+    )
+    row = connection.execute(
+        select(*columns).where(notification.c.id == number, notification.c.frozen_at.is_not(None))
+    ).one_or_none()
+    if row is None:
+        return None
     members = select(notification_incident.c.incident_id).where(
-        notification_incident.c.notification_id == notification_id
+        notification_incident.c.notification_id == number
     )
     query = _cases().where(incident.c.id.in_(members))
-    rows = connection.execute(query.order_by(incident.c.last_seen, incident.c.id))
-    return [Case(*row) for row in rows]
+    told = connection.execute(query.order_by(incident.c.last_seen, incident.c.id))
+    return Message(*row, [Case(*one) for one in told])
 
 
 def facts(connection: Connection, found: Collection[Case]) -> list[Facts]:
@@ -170,7 +195,7 @@ def _sendings(ids: Collection[int]) -> Select[Any]:
     of_its_group = notification.c.group_id == incident.c.group_id
     return (
         select(
-            incident.c.id,
+            incident.c.id.label("incident_id"),
             notification.c.id,
             notification.c.channel,
             notification.c.kind,

@@ -3,7 +3,9 @@
 import hashlib
 import threading
 from collections.abc import Callable, Sequence
+from datetime import UTC, tzinfo
 from pathlib import Path
+from typing import Any
 
 from flask import Blueprint, Flask, Response, render_template, request
 from flask_compress import Compress
@@ -12,7 +14,7 @@ from werkzeug.exceptions import NotFound
 from werkzeug.routing import IntegerConverter, Map
 
 from monitor.store.interface import StoreError
-from monitor.web import errors, pages, wire
+from monitor.web import errors, pages, sensor, wire
 from monitor.web.api import access, body
 from monitor.web.fleet import Fleet, FleetUnavailable
 
@@ -45,12 +47,14 @@ def create_app(
     secret_key: str,
     trusted_hosts: Sequence[str] = (),
     engine: Engine | None = None,
+    zone: tzinfo = UTC,
     blueprints: Sequence[Blueprint] = (),
 ) -> Flask:
     """`open_fleet` is called once, at the first page that needs it; `readiness` gives the reasons
     why this host is not ready; `trusted_hosts` empty trusts any Host header; `engine` is where
-    the tokens are that the views of `blueprints` require."""
-    app = Flask(__name__, static_folder=None)
+    incidents are, and the tokens that the views of `blueprints` require; pages tell moments by the
+    clocks of `zone`."""
+    app = _App(__name__, static_folder=None)
     app.config.update(
         SECRET_KEY=secret_key or None,
         TRUSTED_HOSTS=list(trusted_hosts) or None,
@@ -66,11 +70,12 @@ def create_app(
     app.url_map.converters["int"] = _RowNumber
     errors.handle_errors(app)
     _serve_static(app)
+    fleet = _Once(open_fleet)
     if engine is not None:
         access.check_tokens_in(app, engine)
+        app.register_blueprint(sensor.blueprint(engine, fleet, zone))
     for blueprint in blueprints:
         app.register_blueprint(blueprint)
-    fleet = _Once(open_fleet)
 
     @app.after_request
     def secure(response: Response) -> Response:
@@ -109,6 +114,12 @@ def create_app(
         return _fresh(b'{"status":"ready"}', "application/json")
 
     return app
+
+
+class _App(Flask):
+    def log_exception(self, exc_info: Any) -> None:
+        """Name the rule, not the path: that may hold what lets its bearer in."""
+        self.logger.error("%s %s failed", request.method, request.url_rule, exc_info=exc_info)
 
 
 class _RowNumber(IntegerConverter):

@@ -136,6 +136,13 @@ class Fleet:
             stale_since=stale_since if problem else None,
         )
 
+    def one(self, mac: int) -> Changes:
+        """This sensor alone, or none if it is not known. Raises FleetUnavailable."""
+        latest = self.changes(str(self._cursor) if self._cursor else None)
+        known = mac in self._registry.sensors or mac in self._view.times
+        entries = [self._entry(mac, latest.now)] if known and self._shown(mac) else []
+        return latest._replace(entries=entries, forgotten=[])
+
     def _shown(self, mac: int) -> bool:
         sensor = self._registry.sensors.get(mac)
         if sensor is None or sensor.forgotten_at is None:

@@ -45,6 +45,7 @@ def test_incidents_are_found_by_sensor_site_state_and_time(state: Engine, cases:
 
 def test_messages_come_with_their_attempts_and_subject(state: Engine, cases: Cases) -> None:
     group = cases.group()
+    cases.incident(9, group, closed_at=NOW - 1)  # so that the numbers of rows differ
     told, other = cases.incident(1, group), cases.incident(2, group)
     tries = [(NOW + 31 * SECOND, "retry", "451 later"), (NOW + 61 * SECOND, "sent", None)]
     first = cases.message(group, [told], tries, state="sent", finished_at=NOW + 61 * SECOND)
@@ -53,7 +54,12 @@ def test_messages_come_with_their_attempts_and_subject(state: Engine, cases: Cas
     with reading(state) as connection:
         found = ledger.cases(connection, 10)
         facts = {fact.case.id: fact for fact in ledger.facts(connection, found)}
-        assert [case.id for case in ledger.told_by(connection, first)] == [told]
+        message = ledger.message(connection, first)
+        assert ledger.message(connection, second) is None
+        assert ledger.message(connection, 999) is None
+    assert message is not None
+    assert (message.channel, message.kind, message.subject) == ("email", "down", "Boiler silent")
+    assert [case.id for case in message.cases] == [told]
     mine = facts[told].sendings
     assert [(row.id, row.names, row.subject) for row in mine] == [
         (first, True, "Boiler silent"),

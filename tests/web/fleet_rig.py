@@ -94,7 +94,7 @@ class Rig:
         now = self.clock.now()
         with writing(self.engine) as connection:
             version = sensors.next_version(connection)
-            group = incidents.open_group(connection, f"test {version}", now)
+            group = incidents.open_group(connection, f"test {version}", "", now)
             rows = [
                 {
                     "mac": mac,
@@ -116,14 +116,13 @@ class Rig:
             version = sensors.next_version(connection)
             row = incidents.open_incidents(connection)[mac]
             now = self.clock.now()
-            incidents.change(
-                connection,
-                [row.id],
-                closed_at=now,
-                closed_reason="recovered",
-                recovered_at=now,
-                version=version,
-            )
+            values = {
+                "closed_at": now,
+                "closed_reason": "recovered",
+                "recovered_at": now,
+                "version": version,
+            }
+            incidents.change(connection, {row.id: values})
 
     def judge(self, ago: int = 0) -> None:
         """The sweep judged up to `ago` ms before now."""

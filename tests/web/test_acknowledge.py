@@ -1,0 +1,286 @@
+"""The link in a message."""
+
+import logging
+from collections.abc import Callable
+from datetime import UTC
+from zoneinfo import ZoneInfo
+
+import pytest
+from flask.testing import FlaskClient
+from sqlalchemy import Engine, event, select
+
+from monitor.model import HOUR, MINUTE
+from monitor.state.database import open_state, reading
+from monitor.state.tables import incident, metadata, silence
+from monitor.vault import Vault
+from monitor.web import acknowledge
+from monitor.web.app import create_app
+from monitor.web.fleet import Fleet
+from tests.cases import NOW, Cases
+from tests.states import state, state_url
+
+__all__ = ["state", "state_url"]
+
+BASE = "https://monitor.example"
+VAULT = Vault("k" * 32)
+link = acknowledge.links(VAULT, BASE)
+
+
+class Still:
+    """A clock that a test sets."""
+
+    def __init__(self) -> None:
+        self.time = NOW + MINUTE
+
+    def now(self) -> int:
+        return self.time
+
+
+def app_client(engine: Engine, clock: Still, zone: object = UTC) -> FlaskClient:
+    def open_fleet() -> Fleet:
+        raise NotImplementedError
+
+    page = acknowledge.blueprint(engine, clock, VAULT, zone)  # type: ignore[arg-type]
+    app = create_app(
+        open_fleet, list, base_url=BASE, secret_key="", engine=engine, blueprints=[page]
+    )
+    return app.test_client()
+
+
+@pytest.fixture
+def clock() -> Still:
+    return Still()
+
+
+@pytest.fixture
+def client(state: Engine, clock: Still) -> FlaskClient:
+    return app_client(state, clock)
+
+
+class Told:
+    """A message about three sensors: one silent, one acknowledged, one heard again."""
+
+    def __init__(self, state: Engine) -> None:
+        cases = Cases(state)
+        group = cases.group()
+        cases.sensor(1, name="<script>alert(1)</script>", site="Harbour")
+        self.silent = cases.incident(1, group)
+        self.known = cases.incident(
+            2, group, acknowledged_at=NOW, acknowledged_by="the <b>night</b> shift"
+        )
+        self.over = cases.incident(3, group, closed_at=NOW, closed_reason="recovered")
+        self.stranger = cases.incident(4, group)
+        self.message = cases.message(
+            group,
+            [self.silent, self.known, self.over],
+            state="sent",
+            body={"subject": "3 sensors at <i>Harbour</i> silent"},
+        )
+        self.path = link(self.message, "email", NOW).removeprefix(BASE)
+
+
+@pytest.fixture
+def told(state: Engine) -> Told:
+    return Told(state)
+
+
+def everything(state: Engine) -> dict[str, list[object]]:
+    """The whole state."""
+    with reading(state) as connection:
+        return {
+            table.name: [tuple(row) for row in connection.execute(select(table))]
+            for table in metadata.sorted_tables
+        }
+
+
+def acknowledged(state: Engine) -> dict[int, str | None]:
+    """incident -> by whom."""
+    with reading(state) as connection:
+        rows = connection.execute(select(incident.c.id, incident.c.acknowledged_by))
+        return {row.id: row.acknowledged_by for row in rows}
+
+
+def test_the_page_shows_what_is_about_to_be_acknowledged(client: FlaskClient, told: Told) -> None:
+    page = client.get(told.path)
+    assert page.status_code == 200
+    assert "3 sensors at &lt;i&gt;Harbour&lt;/i&gt; silent" in page.text
+    assert "&lt;script&gt;alert(1)&lt;/script&gt; at Harbour" in page.text
+    assert "by the &lt;b&gt;night&lt;/b&gt; shift, 2026-11-23 01:02:00 UTC" in page.text
+    assert "it was heard again, 2026-11-23 01:02:00 UTC" in page.text
+    assert "<script>" not in page.text
+    assert "<b>night" not in page.text
+    for title in ("Silent now (1)", "Acknowledged (1)", "Over (1)"):
+        assert title in page.text
+    assert 'value="acknowledge"' in page.text
+    assert 'value="silence"' in page.text
+    assert "00:00:00:00:00:04" not in page.text
+
+
+def test_opening_it_changes_nothing(state: Engine, client: FlaskClient, told: Told) -> None:
+    before = everything(state)
+    for query in ("", "?answer=acknowledge", "?answer=silence"):
+        assert client.get(told.path + query).status_code == 200
+        assert client.head(told.path + query).status_code == 200
+        assert client.options(told.path + query).status_code == 200
+    client.post(told.path)
+    client.post(told.path, data={"answer": "launch"})
+    client.post(told.path + "?answer=acknowledge")
+    assert everything(state) == before
+
+
+def test_pressing_acknowledge_does_it_for_those_silent(
+    state: Engine, client: FlaskClient, told: Told
+) -> None:
+    page = client.post(told.path, data={"answer": "acknowledge"}, follow_redirects=True)
+    assert page.status_code == 200
+    assert "Nothing here waits to be acknowledged." in page.text
+    assert 'value="acknowledge"' not in page.text
+    assert acknowledged(state) == {
+        told.silent: "email by link",
+        told.known: "the <b>night</b> shift",
+        told.over: None,
+        told.stranger: None,
+    }
+    once = everything(state)["incident"]
+    again = client.post(told.path, data={"answer": "acknowledge"}, follow_redirects=True)
+    assert again.status_code == 200
+    assert everything(state)["incident"] == once
+
+
+def test_pressing_silence_silences_its_members_once(
+    state: Engine, client: FlaskClient, told: Told, clock: Still
+) -> None:
+    for _ in range(2):
+        page = client.post(told.path, data={"answer": "silence"}, follow_redirects=True)
+        clock.time += MINUTE
+    assert "Silenced until 2026-11-23 05:03:00 UTC" in page.text
+    assert 'value="silence"' not in page.text
+    with reading(state) as connection:
+        (row,) = connection.execute(select(silence)).all()
+    assert row.matchers == ["mac=00:00:00:00:00:01|00:00:00:00:00:02|00:00:00:00:00:03"]
+    assert (row.starts_at, row.ends_at) == (NOW + MINUTE, NOW + MINUTE + 4 * HOUR)
+    assert row.created_by == "email by link"
+    assert acknowledged(state)[told.silent] is None
+    clock.time += 4 * HOUR
+    assert 'value="silence"' in client.get(told.path).text
+
+
+def test_what_is_over_offers_no_buttons(state: Engine, client: FlaskClient) -> None:
+    cases = Cases(state)
+    group = cases.group()
+    number = cases.incident(1, group, closed_at=NOW, closed_reason="paused")
+    path = link(cases.message(group, [number]), "email", NOW).removeprefix(BASE)
+    page = client.get(path)
+    assert "<button" not in page.text
+    assert "it was paused" in page.text
+    before = everything(state)
+    client.post(path, data={"answer": "silence"})
+    assert everything(state) == before
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        lambda path: path[:-1],
+        lambda path: path + "x",
+        lambda path: path.replace("/acknowledge/", "/acknowledge/x"),
+        lambda path: (
+            "/acknowledge/" + VAULT.sign("something else", {"n": 1, "c": "email", "e": 9**15})
+        ),
+        lambda path: (
+            "/acknowledge/"
+            + Vault("o" * 32).sign("acknowledge", {"n": 1, "c": "email", "e": 9**15})
+        ),
+        lambda path: "/acknowledge/" + VAULT.sign("acknowledge", {"n": 1, "c": "sms", "e": 9**15}),
+        lambda path: (
+            "/acknowledge/" + VAULT.sign("acknowledge", {"n": 99, "c": "email", "e": 9**15})
+        ),
+        lambda path: "/acknowledge/%00",
+        lambda path: "/acknowledge/é.é",
+    ],
+)
+def test_an_altered_link_is_refused_calmly(
+    state: Engine, client: FlaskClient, told: Told, broken: Callable[[str], str]
+) -> None:
+    before = everything(state)
+    path = broken(told.path)
+    for response in (client.get(path), client.post(path, data={"answer": "acknowledge"})):
+        assert response.status_code == 404
+        assert "This link is not valid" in response.text
+        assert response.content_type.startswith("text/html")
+    assert everything(state) == before
+
+
+def test_an_expired_link_is_refused_calmly(
+    state: Engine, client: FlaskClient, told: Told, clock: Still
+) -> None:
+    clock.time = NOW + 48 * HOUR - 1
+    assert client.get(told.path).status_code == 200
+    clock.time += 1
+    before = everything(state)
+    for response in (client.get(told.path), client.post(told.path, data={"answer": "silence"})):
+        assert response.status_code == 410
+        assert "This link has expired" in response.text
+        assert "work for 48 hours" in response.text
+    assert everything(state) == before
+
+
+def test_nobody_is_told_of_the_link_and_nobody_keeps_the_page(
+    client: FlaskClient, told: Told
+) -> None:
+    pressed = client.post(told.path, data={"answer": "nothing"})
+    assert pressed.status_code == 303
+    for response in (client.get(told.path), client.get(told.path + "x"), pressed):
+        assert response.headers["Referrer-Policy"] == "no-referrer"
+        assert response.headers["Cache-Control"] == "no-store"
+        assert response.headers["X-Robots-Tag"] == "noindex, nofollow"
+        assert "frame-ancestors 'none'" in response.headers["Content-Security-Policy"]
+    assert told.path.removeprefix("/acknowledge/") not in client.get(told.path).text
+
+
+def test_the_link_is_never_logged(
+    state: Engine, clock: Still, told: Told, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    client = app_client(state, clock)
+
+    @event.listens_for(state, "before_cursor_execute")
+    def break_down(*_: object) -> None:
+        raise ZeroDivisionError
+
+    response = client.get(told.path)
+    event.remove(state, "before_cursor_execute", break_down)
+    assert response.status_code == 500
+    assert "/acknowledge/<token> failed" in caplog.text
+    assert told.path not in caplog.text
+
+
+def test_while_the_state_is_away_it_says_so(clock: Still, tmp_path: object) -> None:
+    client = app_client(open_state(f"sqlite:///{tmp_path}/never-migrated.db"), clock)
+    path = link(1, "email", NOW).removeprefix(BASE)
+    page = client.post(path, data={"answer": "acknowledge"}, headers={"Accept": "text/html"})
+    assert page.status_code == 503
+    assert page.headers["Retry-After"]
+    assert page.headers["Referrer-Policy"] == "no-referrer"
+
+
+def test_a_link_is_the_same_each_time_and_fits_into_a_text_message() -> None:
+    first = link(2**40, "a channel", NOW)
+    assert first == link(2**40, "a channel", NOW)
+    assert first == acknowledge.links(Vault("k" * 32), BASE + "/")(2**40, "a channel", NOW)
+    assert first.startswith(f"{BASE}/acknowledge/")
+    assert len(first) < 160
+
+
+def test_a_long_list_is_cut_and_moments_are_told_in_the_zone_given(
+    state: Engine, clock: Still
+) -> None:
+    cases = Cases(state)
+    group = cases.group()
+    numbers = [cases.incident(mac, group) for mac in range(25)]
+    path = link(cases.message(group, numbers), "email", NOW).removeprefix(BASE)
+    page = app_client(state, clock, ZoneInfo("Europe/Berlin")).get(path)
+    assert page.text.count("last seen 2026-11-23 01:51:00 CET") == 20
+    assert "and 5 more" in page.text
+    app_client(state, clock).post(path, data={"answer": "acknowledge"})
+    assert set(acknowledged(state).values()) == {"email by link"}

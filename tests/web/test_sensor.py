@@ -1,0 +1,144 @@
+"""The page of one sensor."""
+
+import re
+
+import pytest
+from flask.testing import FlaskClient
+
+from monitor.model import MINUTE, SECOND
+from monitor.web.fleet import Fleet
+from tests.cases import Cases
+from tests.web.fleet_rig import Rig
+
+BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+MAC = 0x02_00_00_00_00_0A
+
+
+@pytest.fixture
+def client(rig: Rig) -> FlaskClient:
+    fleet = rig.fleet()
+    return rig.build_app(fleet, engine=rig.engine).test_client()
+
+
+def words(page: str) -> str:
+    """What a reader sees."""
+    return " ".join(re.sub(r"<[^>]*>", " ", page.partition("<main")[2]).split())
+
+
+def test_it_shows_what_is_known(rig: Rig, client: FlaskClient) -> None:
+    rig.configure(
+        MAC, name="Boiler", site="Harbour", threshold=90_000, labels={"floor": "3", "crew": "B"}
+    )
+    rig.beat(MAC)
+    rig.judge()
+    page = client.get("/sensors/02:00:00:00:00:0a", headers=BROWSER)
+    assert page.status_code == 200
+    assert page.headers["Cache-Control"] == "no-cache"
+    told = words(page.text)
+    assert "Boiler Status up, heard within the threshold Last seen 20" in told
+    assert " UTC , 0 s ago" in told
+    assert "Threshold 1 min 30 s Site Harbour Address 02:00:00:00:00:0a crew B floor 3" in told
+    assert "Incidents None so far." in told
+    assert "<title>Boiler up · heartbeat-monitor</title>" in page.text
+    assert 'role="alert" hidden' in page.text
+
+
+@pytest.mark.parametrize("spelling", ["02-00-00-00-00-0A", "0200.0000.000a", "02000000000a"])
+def test_any_spelling_of_the_address_leads_there(
+    rig: Rig, client: FlaskClient, spelling: str
+) -> None:
+    rig.beat(MAC)
+    page = client.get(f"/sensors/{spelling}", headers=BROWSER)
+    assert page.status_code == 200
+    assert "02:00:00:00:00:0a" in page.text
+
+
+def test_an_outage_is_shown_with_its_ledger_and_former_ones_below(
+    rig: Rig, client: FlaskClient
+) -> None:
+    rig.register(MAC)
+    rig.beat(MAC, ago=11 * MINUTE)
+    now = rig.clock.now()
+    cases = Cases(rig.engine, now)
+    group = cases.group()
+    cases.incident(
+        MAC,
+        group,
+        opened_at=now - 99 * MINUTE,
+        last_seen=now - 110 * MINUTE,
+        closed_at=now - 60 * MINUTE,
+        recovered_at=now - 60 * MINUTE,
+        closed_reason="recovered",
+    )
+    number = cases.incident(MAC, group, acknowledged_at=now, acknowledged_by="night")
+    cases.message(
+        group, [number], [(now, "sent", None)], state="sent", frozen_at=now, finished_at=now
+    )
+    page = client.get("/sensors/02:00:00:00:00:0a", headers=BROWSER).text
+    assert page.count("<details>") == page.count("<details open>") == 1
+    assert page.index("<details open>") < page.index("<details>")
+    told = words(page)
+    assert "Status down" in told
+    assert ", acknowledged by night " in told
+    assert "email : the alert was sent (attempt 1)" in told
+    assert ", for 50 min; it was heard again" in told
+
+
+def test_an_unknown_sensor_is_told_so(rig: Rig, client: FlaskClient) -> None:
+    rig.beat(1)
+    for path, said in (
+        ("/sensors/02:00:00:00:00:0a", "02:00:00:00:00:0a has never reported here"),
+        ("/sensors/nonsense", "is not a MAC address"),
+        ("/sensors/<script>", "is not a MAC address"),
+    ):
+        page = client.get(path, headers=BROWSER)
+        assert page.status_code == 404
+        assert page.content_type.startswith("text/html")
+        assert said in page.text
+        assert "<script>" not in page.text
+        answer = client.get(path)
+        assert answer.content_type == "application/problem+json"
+
+
+def test_a_forgotten_sensor_is_unknown(rig: Rig, client: FlaskClient) -> None:
+    rig.beat(MAC)
+    rig.register(MAC)
+    assert client.get("/sensors/02:00:00:00:00:0a", headers=BROWSER).status_code == 200
+    rig.forget(MAC)
+    rig.clock.ahead += SECOND
+    assert client.get("/sensors/02:00:00:00:00:0a", headers=BROWSER).status_code == 404
+
+
+def test_names_sites_labels_and_errors_are_only_text(rig: Rig, client: FlaskClient) -> None:
+    evil = "<script>alert(1)</script>"
+    rig.configure(MAC, name=evil, site=evil, labels={evil: evil})
+    rig.beat(MAC)
+    cases = Cases(rig.engine, rig.clock.now())
+    group = cases.group()
+    number = cases.incident(MAC, group, acknowledged_at=1, acknowledged_by=evil)
+    cases.message(group, [number], [(1, "retry", evil)], channel=evil, body={"subject": evil})
+    page = client.get("/sensors/02:00:00:00:00:0a", headers=BROWSER).text
+    assert "<script>" not in page
+    assert page.count("&lt;script&gt;alert(1)&lt;/script&gt;") >= 9
+    assert re.findall(r"<style|\sstyle=|\son[a-z]+=", page) == []
+
+
+def test_a_silent_store_is_told_by_a_banner(rig: Rig, client: FlaskClient) -> None:
+    rig.beat(MAC)
+    rig.judge(ago=MINUTE)
+    page = client.get("/sensors/02:00:00:00:00:0a", headers=BROWSER).text
+    assert "Monitoring is blind" in page
+
+
+def test_one_sensor_costs_no_look_at_the_others(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    rig.beat(*range(50))
+    fleet = rig.fleet()
+    fleet.changes(None)
+    looked: list[int] = []
+    entry = Fleet._entry
+    monkeypatch.setattr(
+        Fleet, "_entry", lambda self, mac, now: looked.append(mac) or entry(self, mac, now)
+    )
+    assert [one.mac for one in fleet.one(7).entries] == [7]
+    assert looked == [7]
+    assert fleet.one(99).entries == []
