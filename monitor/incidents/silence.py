@@ -82,8 +82,9 @@ def meant(texts: Iterable[str]) -> Matchers:
 
 
 def check(starts_at: int, ends_at: int, comment: str, now: int) -> None:
-    """Raises Unusable unless a silence of these times, with this comment, can begin now or later
-    and does end."""
+    """Raises Unusable unless a silence may have these times and this comment."""
+    if starts_at - now > LONGEST:
+        raise Unusable("starts_at", "is too far ahead: a silence begins within a year")
     if ends_at <= max(starts_at, now):
         raise Unusable("ends_at", "must lie ahead, and after the start")
     if ends_at - max(starts_at, now) > LONGEST:

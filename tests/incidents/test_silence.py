@@ -44,6 +44,7 @@ def test_a_silence_says_who_wanted_it_quiet_and_why() -> None:
 @pytest.mark.parametrize(
     ("field", "starts_at", "ends_at", "comment"),
     [
+        ("starts_at", NOW + LONGEST + 1, NOW + LONGEST + HOUR, "why"),
         ("ends_at", NOW - 2 * HOUR, NOW - HOUR, "why"),
         ("ends_at", NOW + HOUR, NOW + HOUR, "why"),
         ("ends_at", NOW, NOW + LONGEST + 1, "why"),

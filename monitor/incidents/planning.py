@@ -1,0 +1,121 @@
+"""Silences and maintenance as people ask for them: checked, written, listed."""
+
+from collections.abc import Iterable
+from typing import Literal
+
+from sqlalchemy import Connection
+
+from monitor.incidents import maintenance, silence
+from monitor.incidents.quiet import read_maintenance
+from monitor.incidents.silence import Unusable
+from monitor.model import format_mac
+from monitor.state import silences
+from monitor.state.silences import MaintenanceRow, SilenceRow
+
+Phase = Literal["current", "upcoming", "past"]
+
+_LONGEST_CREATOR = 200
+
+
+def silence_sensors(
+    connection: Connection,
+    matchers: Iterable[str],
+    starts_at: int,
+    ends_at: int,
+    comment: str,
+    by: str,
+    now: int,
+) -> int:
+    """Silence all sensors that match, from a moment on (now at the earliest) until another, in ms;
+    the silence's id.
+
+    `by` is who wants it, in words. Raises Unusable.
+    """
+    meant = silence.meant(matchers)
+    silence.check(starts_at, ends_at, comment, now)
+    starts_at = max(starts_at, now)
+    return silences.add_silence(
+        connection, meant.texts(), starts_at, ends_at, comment, by[:_LONGEST_CREATOR], now
+    )
+
+
+def silence_members(
+    connection: Connection, macs: Iterable[int], until: int, comment: str, by: str, now: int
+) -> int:
+    """Silence these sensors (at least one) from now on; otherwise as `silence_sensors`."""
+    matcher = "mac=" + "|".join(format_mac(mac) for mac in sorted(macs))
+    return silence_sensors(connection, [matcher], now, until, comment, by, now)
+
+
+def plan_maintenance(
+    connection: Connection,
+    name: str,
+    matchers: Iterable[str],
+    zone: str,
+    start: str,
+    stop: str,
+    recurrence: str | None,
+    by: str,
+    now: int,
+) -> int:
+    """Hold messages of all sensors that match inside a window; the maintenance's id.
+
+    The texts are those of `maintenance.parse`. Raises Unusable.
+    """
+    maintenance.check_name(name)
+    meant = silence.meant(matchers)
+    window = maintenance.parse(zone, start, stop, recurrence)
+    if not maintenance.upcoming(window, now, 1):
+        raise Unusable("stop", "lies in the past, and no later window follows")
+    return silences.add_maintenance(
+        connection,
+        name,
+        meant.texts(),
+        zone,
+        maintenance.text(window.start),
+        maintenance.text(window.stop),
+        window.recurrence.text if window.recurrence else None,
+        by[:_LONGEST_CREATOR],
+        now,
+    )
+
+
+def listed_silences(connection: Connection, phase: Phase | None, now: int) -> list[SilenceRow]:
+    """Those in a phase, of the past the newest; None: current and upcoming ones."""
+    if phase == "past":
+        return silences.past_silences(connection, now)
+    lasting, _ = silences.in_force(connection, now, now)
+    return [row for row in lasting if phase in (None, phase_of_silence(row, now))]
+
+
+def listed_maintenance(
+    connection: Connection, phase: Phase | None, now: int
+) -> list[MaintenanceRow]:
+    """As `listed_silences`."""
+    if phase == "past":
+        rows = silences.newest_maintenance(connection)
+    else:
+        _, rows = silences.in_force(connection, now, now)
+    wanted = ("current", "upcoming") if phase is None else (phase,)
+    return [row for row in rows if phase_of_maintenance(row, now) in wanted]
+
+
+def phase_of_silence(row: SilenceRow, now: int) -> Phase:
+    """Where it stands."""
+    if row.ends_at <= now:
+        return "past"
+    return "current" if row.starts_at <= now else "upcoming"
+
+
+def phase_of_maintenance(row: MaintenanceRow, now: int) -> Phase:
+    """Where it stands: `current` inside a window, `upcoming` while another one will come."""
+    windows = next_windows(row, now, 1)
+    if not windows:
+        return "past"
+    return "current" if windows[0][0] <= now else "upcoming"
+
+
+def next_windows(row: MaintenanceRow, now: int, most: int) -> list[tuple[int, int]]:
+    """(start, stop) in ms of those that end after `now`."""
+    planned = read_maintenance(row)
+    return [] if planned is None else maintenance.upcoming(planned.window, now, most)

@@ -1,0 +1,135 @@
+"""/api/v1/silences: messages about these sensors are held back for a while."""
+
+from typing import Annotated, Literal
+
+import msgspec
+from flask import Blueprint, Response, g
+from msgspec import Meta
+from sqlalchemy import Connection, Engine
+
+from monitor.clock import Clock
+from monitor.incidents import planning
+from monitor.incidents.silence import LONGEST, Unusable
+from monitor.model import SECOND, format_time, parse_time
+from monitor.state import silences
+from monitor.state.database import reading, writing
+from monitor.state.silences import SilenceRow
+from monitor.web.api import body
+from monitor.web.api.access import requires
+from monitor.web.errors import Refused
+
+
+class Query(msgspec.Struct, forbid_unknown_fields=True):
+    """Which silences; current and upcoming ones unless it says."""
+
+    state: Literal["current", "upcoming", "past"] | None = None
+
+
+class Wanted(msgspec.Struct, forbid_unknown_fields=True):
+    """A silence to begin: `ends_at` or `duration_seconds`; from now on unless it says."""
+
+    matchers: list[str]
+    comment: str
+    starts_at: str | None = None
+    ends_at: str | None = None
+    duration_seconds: Annotated[float, Meta(gt=0, le=LONGEST / SECOND)] | None = None
+
+
+class SilenceShape(msgspec.Struct):
+    """Moments are RFC 3339 in UTC."""
+
+    id: int
+    state: planning.Phase
+    matchers: list[str]
+    starts_at: str
+    ends_at: str
+    comment: str
+    created_by: str
+    created_at: str
+
+
+def blueprint(engine: Engine, clock: Clock) -> Blueprint:
+    """Lists, begins and ends silences."""
+    api = Blueprint("api_silences", __name__, url_prefix="/api/v1/silences")
+
+    @api.get("")
+    @requires("viewer")
+    def listed() -> Response:
+        asked, now = body.query(Query), clock.now()
+        with reading(engine) as connection:
+            rows = planning.listed_silences(connection, asked.state, now)
+        return body.reply({"silences": [_shape(row, now) for row in rows]})
+
+    @api.get("/<int:number>")
+    @requires("viewer")
+    def one(number: int) -> Response:
+        with reading(engine) as connection:
+            return body.reply(_shape(_found(connection, number), clock.now()))
+
+    @api.post("")
+    @requires("operator")
+    def begin() -> Response:
+        wanted, now = body.read(Wanted), clock.now()
+        starts_at = now if wanted.starts_at is None else moment("starts_at", wanted.starts_at)
+        if (wanted.ends_at is None) == (wanted.duration_seconds is None):
+            raise Refused(400, "give this or duration_seconds", "ends_at")
+        if wanted.ends_at is not None:
+            ends_at = moment("ends_at", wanted.ends_at)
+        else:
+            ends_at = starts_at + round((wanted.duration_seconds or 0) * SECOND)
+        with writing(engine) as connection:
+            try:
+                number = planning.silence_sensors(
+                    connection,
+                    wanted.matchers,
+                    starts_at,
+                    ends_at,
+                    wanted.comment,
+                    g.principal,
+                    now,
+                )
+            except Unusable as error:
+                raise Refused(400, str(error), error.field) from error
+            return body.reply(_shape(_found(connection, number), now), 201)
+
+    @api.post("/<int:number>/end")
+    @requires("operator")
+    def end(number: int) -> Response:
+        now = clock.now()
+        with writing(engine) as connection:
+            _found(connection, number)
+            ended = silences.end_silence(connection, number, now)
+            row = _found(connection, number)
+        if not ended:
+            raise Refused(409, f"silence {number} is over already")
+        return body.reply(_shape(row, now))
+
+    return api
+
+
+def moment(field: str, text: str) -> int:
+    """The moment of an RFC 3339 time. Raises Refused."""
+    try:
+        return parse_time(text)
+    except (ValueError, OverflowError) as error:
+        raise Refused(400, f"must be like 2026-11-23T03:42:00Z: {error}", field) from error
+
+
+def _found(connection: Connection, number: int) -> SilenceRow:
+    row = silences.find_silence(connection, number) if number <= body.GREATEST_ID else None
+    if row is None:
+        raise Refused(404, f"there is no silence {number}")
+    return row
+
+
+def _shape(row: SilenceRow, now: int) -> SilenceShape:
+    return SilenceShape(
+        id=row.id,
+        state=planning.phase_of_silence(row, now),
+        matchers=list(row.matchers),
+        starts_at=format_time(row.starts_at),
+        ends_at=format_time(row.ends_at),
+        comment=row.comment,
+        created_by=row.created_by,
+        created_at=format_time(row.created_at),
+    )
