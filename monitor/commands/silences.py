@@ -1,0 +1,171 @@
+"""`monitor silence` and `monitor maintenance`."""
+
+import argparse
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC
+from zoneinfo import ZoneInfo
+
+from monitor.clock import Clock
+from monitor.commands import CommandFailed
+from monitor.commands.incidents import number, plain, user
+from monitor.incidents import planning
+from monitor.incidents.silence import Unusable
+from monitor.model import DAY, HOUR, MINUTE, SECOND, parse_time
+from monitor.outbox.wording import local, long
+from monitor.settings import Settings
+from monitor.state import silences
+from monitor.state.database import open_state, reading, writing
+from monitor.state.silences import MaintenanceRow, SilenceRow
+
+_NEXT = 3
+_MINUTE = "%Y-%m-%d %H:%M %Z"
+_UNITS = {"d": DAY, "h": HOUR, "min": MINUTE, "m": MINUTE, "s": SECOND}
+_DURATION = re.compile(r"(?:\d{1,6}(?:d|h|min|m|s))+", re.ASCII)
+_PART = re.compile(r"(\d+)(d|h|min|m|s)", re.ASCII)
+_OPTIONS = {
+    "matchers": "--match",
+    "starts_at": "--from",
+    "ends_at": "--for or --until",
+    "name": "NAME",
+}
+
+
+def add(command: Callable[..., argparse.ArgumentParser]) -> None:
+    """Add the subcommands to the parser."""
+    silence = command("silence", _silence, "hold back messages about some sensors for a while")
+    actions = silence.add_subparsers(dest="action", required=True, metavar="ACTION")
+    begin = actions.add_parser("add", help="begin one, now or later")
+    _match(begin)
+    begin.add_argument("--from", dest="start", type=_time, metavar="TIME", help="default: now")
+    until = begin.add_mutually_exclusive_group(required=True)
+    until.add_argument("--for", dest="duration", type=_duration_of, help="like 90min, 4h or 1d12h")
+    until.add_argument("--until", type=_time, metavar="TIME", help="like 2026-11-23T03:42:00Z")
+    begin.add_argument("--comment", required=True, help="why")
+    _list_and_end(actions, "silence")
+
+    maintenance = command("maintenance", _maintenance, "hold back messages in planned windows")
+    actions = maintenance.add_subparsers(dest="action", required=True, metavar="ACTION")
+    plan = actions.add_parser("add", help="plan a window, once or recurring")
+    plan.add_argument("name", help="what is done")
+    _match(plan)
+    plan.add_argument("--zone", required=True, help="by whose clocks, like Europe/Berlin")
+    plan.add_argument("--start", required=True, help="like 2026-03-29T01:30")
+    plan.add_argument("--stop", required=True, help="like 2026-03-29T03:30")
+    plan.add_argument("--recurrence", metavar="RRULE", help='like "FREQ=WEEKLY;BYDAY=SU"')
+    _list_and_end(actions, "maintenance")
+
+
+def _match(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--match",
+        action="append",
+        required=True,
+        metavar="MATCHER",
+        help="which sensors: mac, name, site or a label, like site=Hall A|Hall B or mac=02:00:*; "
+        "if given more than once, all must hold",
+    )
+
+
+def _list_and_end(actions: "argparse._SubParsersAction[argparse.ArgumentParser]", of: str) -> None:
+    listed = actions.add_parser("list", help="current and upcoming ones")
+    listed.add_argument("--past", action="store_true", help="those that are over instead")
+    end = actions.add_parser("end", help="end one now")
+    end.add_argument("id", type=number, metavar="ID", help=f"of `monitor {of} list`")
+
+
+def _silence(given: Settings, options: argparse.Namespace) -> None:
+    now, zone = Clock().now(), ZoneInfo(given.alerts.time_zone)
+    engine = open_state(given.state_url)
+    if options.action == "add":
+        start = now if options.start is None else options.start
+        end = start + options.duration if options.until is None else options.until
+        with writing(engine) as connection, _told():
+            made = planning.silence_sensors(
+                connection, options.match, start, end, options.comment, user(), now
+            )
+        print(f"silence {made} lasts until {long(end, zone)}")
+    elif options.action == "end":
+        with writing(engine) as connection:
+            if not silences.end_silence(connection, options.id, now):
+                raise CommandFailed(f"there is no silence {options.id} that still lasts")
+        print(f"silence {options.id} is over")
+    else:
+        with reading(engine) as connection:
+            rows = planning.listed_silences(connection, "past" if options.past else None, now)
+        for row in rows:
+            lasts = f"{long(row.starts_at, zone)} to {long(row.ends_at, zone)}"
+            phase, meant = planning.phase_of_silence(row, now), ", ".join(row.matchers)
+            print(f"{row.id}\t{phase}\t{plain(meant)}\t{lasts}\t{_by(row)}: {plain(row.comment)}")
+
+
+def _maintenance(given: Settings, options: argparse.Namespace) -> None:
+    now = Clock().now()
+    engine = open_state(given.state_url)
+    if options.action == "add":
+        with writing(engine) as connection, _told():
+            made = planning.plan_maintenance(
+                connection,
+                options.name,
+                options.match,
+                options.zone,
+                options.start,
+                options.stop,
+                options.recurrence,
+                user(),
+                now,
+            )
+            row = silences.find_maintenance(connection, made)
+        print(f"maintenance {made} is planned")
+        if row is not None:
+            _show_windows(row, now)
+    elif options.action == "end":
+        with writing(engine) as connection:
+            if not silences.end_maintenance(connection, options.id, now):
+                raise CommandFailed(f"there is no maintenance {options.id} that was not ended")
+        print(f"maintenance {options.id} is over")
+    else:
+        with reading(engine) as connection:
+            rows = planning.listed_maintenance(connection, "past" if options.past else None, now)
+        for row in rows:
+            phase, meant = planning.phase_of_maintenance(row, now), ", ".join(row.matchers)
+            rule = row.recurrence or "once"
+            print(f"{row.id}\t{phase}\t{plain(row.name)}\t{plain(meant)}\t{rule}\t{_by(row)}")
+            _show_windows(row, now)
+
+
+def _show_windows(row: MaintenanceRow, now: int) -> None:
+    """The next ones by the clocks of the zone and by UTC."""
+    for start, stop in planning.next_windows(row, now, _NEXT):
+        zone = ZoneInfo(row.zone)
+        there = f"{local(start, zone):{_MINUTE}} to {local(stop, zone):{_MINUTE}}"
+        print(f"    {there}  ({local(start, UTC):{_MINUTE}} to {local(stop, UTC):{_MINUTE}})")
+
+
+def _by(row: SilenceRow | MaintenanceRow) -> str:
+    return f"by {plain(row.created_by)}"
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Name the option at fault."""
+    try:
+        yield
+    except Unusable as error:
+        option = _OPTIONS.get(error.field, f"--{error.field}")
+        raise CommandFailed(f"{option}: {error}") from error
+
+
+def _duration_of(text: str) -> int:
+    lowered = text.strip().lower()
+    if not _DURATION.fullmatch(lowered):
+        raise argparse.ArgumentTypeError("must be like 90min, 4h or 1d12h")
+    return sum(int(number) * _UNITS[unit] for number, unit in _PART.findall(lowered))
+
+
+def _time(text: str) -> int:
+    try:
+        return parse_time(text)
+    except (ValueError, OverflowError) as error:
+        raise argparse.ArgumentTypeError(f"must be like 2026-11-23T03:42:00Z: {error}") from error

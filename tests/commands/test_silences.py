@@ -1,0 +1,112 @@
+"""`monitor silence` and `monitor maintenance` on a state of their own."""
+
+import re
+from pathlib import Path
+
+import pytest
+from freezegun import freeze_time
+
+from monitor import cli
+from monitor.state.database import migrate, open_state
+
+MARCH = "2026-03-20T12:00:00Z"
+PAINT = (
+    *("maintenance", "add", "paint", "--match", "site=Hall", "--zone", "Europe/Berlin"),
+    *("--start", "2026-03-22T01:30", "--stop", "2026-03-22T03:30"),
+)
+
+
+@pytest.fixture(autouse=True)
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MONITOR_DATA_DIRECTORY", str(tmp_path))
+    monkeypatch.setenv("LOGNAME", "anna")
+    for name in ("URL", "ORG", "TOKEN"):
+        monkeypatch.delenv(f"INFLUXDB_V2_{name}", raising=False)
+    migrate(open_state(f"sqlite:///{tmp_path / 'state.sqlite'}"))
+
+
+def said(capsys: pytest.CaptureFixture[str], *arguments: str, status: int = 0) -> str:
+    """What a command prints, on standard error if it fails."""
+    capsys.readouterr()
+    with freeze_time(MARCH):
+        assert cli.main(list(arguments)) == status
+    printed = capsys.readouterr()
+    return printed.err if status else printed.out
+
+
+def test_a_silence_begins_is_listed_and_ends(capsys: pytest.CaptureFixture[str]) -> None:
+    begin = ("silence", "add", "--match", "site=Hall", "--match", "mac!=02:*", "--comment")
+    assert said(capsys, *begin, "new\tswitch", "--for", "1d12h") == (
+        "silence 1 lasts until 2026-03-22 00:00:00 UTC\n"
+    )
+    times = ("--from", "2026-03-21T00:00:00+01:00", "--until", "2026-03-21T01:00:00+01:00")
+    said(capsys, *begin, "later", *times)
+    assert said(capsys, "silence", "list").splitlines() == [
+        "1\tcurrent\tsite=Hall, mac!=02:*\t2026-03-20 12:00:00 UTC to 2026-03-22 00:00:00 UTC\t"
+        "by anna: new switch",
+        "2\tupcoming\tsite=Hall, mac!=02:*\t2026-03-20 23:00:00 UTC to 2026-03-21 00:00:00 UTC\t"
+        "by anna: later",
+    ]
+    assert said(capsys, "silence", "end", "1") == "silence 1 is over\n"
+    assert "no silence 1 that still lasts" in said(capsys, "silence", "end", "1", status=1)
+    assert said(capsys, "silence", "list").startswith("2\t")
+    assert said(capsys, "silence", "list", "--past").startswith("1\tpast\t")
+
+
+def test_maintenance_is_planned_and_shown_in_its_zone_and_in_utc(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    windows = [
+        "    2026-03-22 01:30 CET to 2026-03-22 03:30 CET  "
+        "(2026-03-22 00:30 UTC to 2026-03-22 02:30 UTC)",
+        "    2026-03-29 01:30 CET to 2026-03-29 03:30 CEST  "
+        "(2026-03-29 00:30 UTC to 2026-03-29 01:30 UTC)",
+        "    2026-04-05 01:30 CEST to 2026-04-05 03:30 CEST  "
+        "(2026-04-04 23:30 UTC to 2026-04-05 01:30 UTC)",
+    ]
+    planned = said(capsys, *PAINT, "--recurrence", "FREQ=WEEKLY;BYDAY=SU")
+    assert planned.splitlines() == ["maintenance 1 is planned", *windows]
+    assert said(capsys, "maintenance", "list").splitlines() == [
+        "1\tupcoming\tpaint\tsite=Hall\tFREQ=WEEKLY;BYDAY=SU\tby anna",
+        *windows,
+    ]
+    assert said(capsys, "maintenance", "end", "1") == "maintenance 1 is over\n"
+    assert "not ended" in said(capsys, "maintenance", "end", "1", status=1)
+    assert said(capsys, "maintenance", "list") == ""
+    assert said(capsys, "maintenance", "list", "--past").startswith("1\tpast\tpaint")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("silence", "add", "--match", "site", "--for", "4h", "--comment", "x"), "--match: 'site'"),
+        (
+            (
+                "silence",
+                "add",
+                "--match",
+                "mac=*",
+                "--until",
+                "2026-01-01T00:00Z",
+                "--comment",
+                "x",
+            ),
+            "--for or --until: must lie ahead",
+        ),
+        (("silence", "add", "--match", "mac=*", "--for", "4h", "--comment", ""), "--comment: say"),
+        ((*PAINT, "--recurrence", "FREQ=HOURLY"), "--recurrence: FREQ=HOURLY can't be used"),
+        ((*PAINT, "--zone", "Berlin"), "--zone: 'Berlin' is no time zone"),
+        ((*PAINT, "--stop", "2026-03-01T00:00"), "--stop: must be after the start"),
+    ],
+)
+def test_what_cannot_be_is_refused_with_the_option_at_fault(
+    capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], told: str
+) -> None:
+    assert told in said(capsys, *arguments, status=1)
+
+
+@pytest.mark.parametrize("duration", ["4", "h", "-4h", "4 weeks", ""])
+def test_a_duration_needs_its_units(capsys: pytest.CaptureFixture[str], duration: str) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(["silence", "add", "--match", "mac=*", f"--for={duration}", "--comment", "x"])
+    assert re.search("must be like 90min, 4h or 1d12h", capsys.readouterr().err)
