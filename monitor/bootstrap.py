@@ -30,8 +30,8 @@ from monitor.outbox.message import Frame
 from monitor.outbox.outlets import Served
 from monitor.settings import Settings, SettingsError
 from monitor.staleness.sweep import Options, Sweep
-from monitor.state import database, sensors, tokens
-from monitor.state.database import open_state, reading, writing
+from monitor.state import database, tokens
+from monitor.state.database import open_state, reading
 from monitor.store.influxdb import InfluxStore
 from monitor.store.interface import Store
 from monitor.store.sqlite import SqliteStore
@@ -234,15 +234,3 @@ def send_test(settings: Settings, name: str) -> str:
     except SendFailed as failure:
         return failure.detail
     return ""
-
-
-class Chores:
-    """What the command line changes in the state by hand. Methods raise StateUnavailable."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._engine: Engine = open_state(settings.state_url)
-
-    def configure_sensor(self, mac: int, values: dict[str, object]) -> None:
-        """Set name, site, threshold (ms) or paused."""
-        with writing(self._engine) as connection:
-            sensors.configure(connection, mac, sensors.next_version(connection), **values)

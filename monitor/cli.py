@@ -8,8 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from monitor import bootstrap, settings
-from monitor.commands import CommandFailed, incidents, ledger, tokens
-from monitor.model import SECOND, format_mac, parse_mac
+from monitor.commands import CommandFailed, incidents, ledger, sensors, silences, tokens
 from monitor.settings import Settings, SettingsError
 from monitor.simulator import command as simulator
 from monitor.state.database import StateUnavailable
@@ -41,14 +40,8 @@ def build_parser() -> argparse.ArgumentParser:
     command("notifier", _notifier, "deliver what is owed to recipients; any number may run")
     command("migrate", _migrate, "create or update the state's tables and the store's buckets")
     command("check-config", _check_config, "print every error in the settings, or that all is well")
-    for chores in (tokens, incidents, ledger):
+    for chores in (tokens, sensors, incidents, ledger, silences):
         chores.add(command)
-    sensor = command("sensor", _sensor, "name a sensor, set its site or threshold, pause it")
-    sensor.add_argument("mac_address", type=_mac)
-    sensor.add_argument("--name")
-    sensor.add_argument("--site", help="alerts are grouped by site")
-    sensor.add_argument("--threshold", type=_threshold, help="seconds of silence; 0: the default")
-    sensor.add_argument("--paused", choices=("yes", "no"))
     send = command("send", _send, "send a test message through a channel")
     send.add_argument("channel", choices=("email", "webhook"))
     simulator.add_arguments(command("simulate", _simulate, "drive a live server with a fleet"))
@@ -76,20 +69,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"monitor {options.command}: {error}", file=sys.stderr)
         return 1
     return 0
-
-
-def _mac(text: str) -> int:
-    try:
-        return parse_mac(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
-
-
-def _threshold(text: str) -> float:
-    seconds = float(text)
-    if not (seconds == 0 or 0.1 <= seconds <= 10 * 365 * 86_400):
-        raise argparse.ArgumentTypeError("must be 0, or from 0.1 seconds to ten years")
-    return seconds
 
 
 def _serve(given: Settings, options: argparse.Namespace) -> None:
@@ -133,22 +112,6 @@ def _migrate(given: Settings, _options: argparse.Namespace) -> None:
 def _check_config(given: Settings, _options: argparse.Namespace) -> None:
     store = f"InfluxDB at {given.influxdb.url}" if given.influxdb else "embedded SQLite"
     print(f"all is well: store {store}, data in {given.data_directory}")
-
-
-def _sensor(given: Settings, options: argparse.Namespace) -> None:
-    values: dict[str, object] = {
-        name: getattr(options, name) or None
-        for name in ("name", "site")
-        if getattr(options, name) is not None
-    }
-    if options.threshold is not None:
-        values["threshold"] = round(options.threshold * SECOND) or None
-    if options.paused is not None:
-        values["paused"] = options.paused == "yes"
-    if not values:
-        raise CommandFailed("say what to set: --name, --site, --threshold or --paused")
-    bootstrap.Chores(given).configure_sensor(options.mac_address, values)
-    print(f"{format_mac(options.mac_address)} is set")
 
 
 def _send(given: Settings, options: argparse.Namespace) -> None:

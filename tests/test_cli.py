@@ -66,6 +66,19 @@ def test_a_sensor_is_configured_by_any_spelling_of_its_address(data: Path) -> No
     assert cli.main(["sensor", "02:00:00:00:00:0a"]) == 1
 
 
+def test_labels_of_a_sensor_are_added_changed_and_removed_one_by_one(data: Path) -> None:
+    assert cli.main(["migrate"]) == 0
+    mac = "02:00:00:00:00:0a"
+    assert cli.main(["sensor", mac, "--label", "floor=3", "--label", "severity=warning"]) == 0
+    assert cli.main(["sensor", mac, "--label", "floor=", "--label", "room=a=b"]) == 0
+    with reading(open_state(f"sqlite:///{data / 'state.sqlite'}")) as connection:
+        labels = connection.execute(select(sensor.c.labels)).scalar_one()
+    assert labels == {"severity": "warning", "room": "a=b"}
+    for bad in ("floor", "=3", "site=North", "a b=c"):
+        with pytest.raises(SystemExit):
+            cli.main(["sensor", mac, "--label", bad])
+
+
 def test_every_settings_error_is_printed(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
