@@ -133,7 +133,7 @@ def test_pressing_acknowledge_does_it_for_those_silent(
 ) -> None:
     page = client.post(told.path, data={"answer": "acknowledge"}, follow_redirects=True)
     assert page.status_code == 200
-    assert "Nothing here waits to be acknowledged." in page.text
+    assert "Everything here is acknowledged or over." in page.text
     assert 'value="acknowledge"' not in page.text
     assert acknowledged(state) == {
         told.silent: "email by link",
