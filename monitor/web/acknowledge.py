@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Engine
 from werkzeug.wrappers import Response as AnyResponse
 
 from monitor.clock import Clock
-from monitor.incidents import machine
+from monitor.incidents import machine, planning
 from monitor.incidents.account import ending
 from monitor.incidents.acknowledge import acknowledge
 from monitor.incidents.machine import State
@@ -147,9 +147,9 @@ def _silence(connection: Connection, message: Message, now: int) -> None:
     """Unless that was done before: pressing twice is pressing once."""
     incidents.lock_groups(connection, [message.group_id])
     if _silenced_until(connection, message, now) is None:
-        macs = "|".join(sorted({format_mac(case.mac) for case in message.cases}))
-        silences.add_silence(
-            connection, [f"mac={macs}"], now, now + SILENCE, _comment(message), _by(message), now
+        macs = {case.mac for case in message.cases}
+        planning.silence_members(
+            connection, macs, now + SILENCE, _comment(message), _by(message), now
         )
 
 
