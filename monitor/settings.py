@@ -3,7 +3,7 @@
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_type_hints
 from urllib.parse import urlsplit
@@ -42,12 +42,18 @@ class Server:
     threads: Count = 8
     secret_key: str = field(default="", repr=False)
     hosts: tuple[str, ...] = ()
-    base_url: str = "http://127.0.0.1:8000"
+    base_url: str = ""
 
     @property
     def on_loopback(self) -> bool:
         """Only this machine can connect."""
         return self.host in ("127.0.0.1", "::1", "localhost")
+
+    @property
+    def address(self) -> str:
+        """Where browsers find it when `base_url` says nothing else."""
+        host = "localhost" if self.host in ("0.0.0.0", "::") else self.host  # noqa: S104
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
 
 
 @dataclass(frozen=True)
@@ -128,6 +134,7 @@ class Webhook:
     """The webhook channel; off while `url` is empty."""
 
     url: str = field(default="", repr=False)
+    secret: str = field(default="", repr=False)
     allow_internal: bool = False
 
 
@@ -209,6 +216,9 @@ def load(path: Path | None, environment: Mapping[str, str]) -> Settings:
     influxdb = _influxdb(environment, problems)
     if problems:
         raise SettingsError(sorted(problems))
+    server: Server = sections["server"]
+    if not server.base_url:
+        sections["server"] = replace(server, base_url=server.address)
     settings = Settings(**sections, influxdb=influxdb)
     if contradictions := _contradictions(settings):
         raise SettingsError(contradictions)

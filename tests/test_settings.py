@@ -17,7 +17,29 @@ def test_the_example_shows_every_setting_with_its_default() -> None:
     for section in defaults.values():
         section.update({name: list(v) for name, v in section.items() if isinstance(v, tuple)})
     assert shown == defaults
-    assert load(EXAMPLE, {}) == Settings()
+    assert load(EXAMPLE, {}) == load(None, {})
+
+
+def test_the_address_of_the_pages_follows_host_and_port() -> None:
+    assert load(None, {"MONITOR_SERVER_PORT": "9000"}).server.base_url == "http://127.0.0.1:9000"
+    given = {"MONITOR_SERVER_BASE_URL": "https://monitor.example.org"}
+    assert load(None, given).server.base_url == "https://monitor.example.org"
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("MONITOR_ALERTS_TIME_ZONE", "Middle/Earth"),
+        ("MONITOR_ALERTS_SITES", "02:0=Hall"),
+        ("MONITOR_ALERTS_SITES", "02:00="),
+        ("MONITOR_ALERTS_FLAPPING_OUTAGES", "1"),
+        ("MONITOR_WATCHDOG_URL", "ftp://example.org"),
+    ],
+)
+def test_how_alerts_are_sent_is_checked_too(variable: str, value: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load(None, {variable: value})
+    assert variable.removeprefix("MONITOR_").split("_")[0].lower() in str(caught.value).lower()
 
 
 def test_variables_override_the_file(tmp_path: Path) -> None:
