@@ -47,6 +47,10 @@ class Matcher:
         fits = value in self._exact or any(_fits(value, parts) for parts in self._wild)
         return fits is not self.negated
 
+    def values(self) -> frozenset[str] | None:
+        """All values that fit, when they can be listed; None: they can't."""
+        return None if self.negated or self._wild else self._exact
+
     @cached_property
     def _exact(self) -> frozenset[str]:
         return frozenset(pattern for pattern in self.patterns if "*" not in pattern)

@@ -1,14 +1,16 @@
 """Who is quiet now: asked when a message is frozen, and by pages that show it."""
 
 import logging
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import Protocol
 
 from sqlalchemy import Connection
 
 from monitor.incidents import maintenance, matching, silence
 from monitor.incidents.maintenance import Maintenance
+from monitor.incidents.matching import Matchers
 from monitor.incidents.silence import Silence, Span
 from monitor.model import DAY, Held, Member
 from monitor.state import silences
@@ -81,23 +83,46 @@ class _Quiet:
         self._now = now
         read = [*map(read_silence, silenced), *map(read_maintenance, maintained)]
         self._all = [each for each in read if each is not None]
+        self._by_value: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
+        self._others: list[int] = []
+        for n, each in enumerate(self._all):
+            self._index(n, each.matchers)
         self._spans = [each.spans(since, now + _LOOK_AHEAD) for each in self._all]
-        # Many incidents have all of this in common.
-        self._held = cache(self._decide)
+        # Many incidents have all that decides in common.
+        self._decided: dict[tuple[tuple[int, ...], int | None, int], Held | None] = {}
+
+    def _index(self, n: int, matchers: Matchers) -> None:
+        """So that of many silences of a few sensors only those that may match are looked at."""
+        for matcher in matchers.matchers:
+            values = matcher.values()
+            if values is not None:
+                for value in values:
+                    self._by_value[matcher.name][value].append(n)
+                return
+        self._others.append(n)
 
     def ended(self, subject: Subject) -> Held | None:
         """Until the silence or window is over."""
-        return self._held(self._meant(subject), None, 0)
+        return self._held(subject, None, 0)
 
     def lasting(self, subject: Subject, opened_at: int, threshold: int) -> Held | None:
         """The same for an incident, which a window may excuse for a threshold longer."""
-        return self._held(self._meant(subject), opened_at, threshold)
+        return self._held(subject, opened_at, threshold)
+
+    def _held(self, subject: Subject, opened_at: int | None, threshold: int) -> Held | None:
+        question = (self._meant(subject), opened_at, threshold)
+        if question not in self._decided:
+            self._decided[question] = self._decide(*question)
+        return self._decided[question]
 
     def _meant(self, subject: Subject) -> tuple[int, ...]:
         if not self._all:
             return ()
         known = matching.attributes(subject.mac, subject.name, subject.site, subject.labels)
-        return tuple(n for n, each in enumerate(self._all) if each.matchers.match(known))
+        candidates = self._others.copy()
+        for name, numbers in self._by_value.items():
+            candidates += numbers.get(known.get(name, ""), ())
+        return tuple(n for n in sorted(candidates) if self._all[n].matchers.match(known))
 
     def _decide(self, meant: tuple[int, ...], opened_at: int | None, threshold: int) -> Held | None:
         silenced: list[Span] = []

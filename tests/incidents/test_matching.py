@@ -118,5 +118,11 @@ def test_wildcards_match_as_the_regular_expression_would(matcher: Matcher, value
     assert matcher.match({matcher.name: value}) == expected
 
 
+@given(matchers, words)
+def test_the_values_of_a_matcher_are_all_that_fit_it(matcher: Matcher, value: str) -> None:
+    values = matcher.values()
+    assert values is None or (value in values) == matcher.match({matcher.name: value})
+
+
 def test_a_pattern_full_of_wildcards_costs_no_more_than_its_length() -> None:
     assert not parse(["name=" + "*a" * 500 + "*b"]).match({"name": "a" * 5_000})

@@ -165,6 +165,8 @@ def test_pages_learn_what_covers_a_sensor_now(state: Engine) -> None:
 
 def test_ten_thousand_members_are_decided_quickly(state: Engine) -> None:
     members = [member(mac, f"Site {mac % 50}") for mac in range(10_000)]
+    for mac in range(200):
+        silence(state, NOW, NOW + 1, [f"mac={format_mac(mac)}|{format_mac(mac + 1)}"])
     for n in range(20):
         silence(state, NOW - HOUR, NOW + HOUR, [f"site=Site {n}", "severity=critical"])
         maintain(state, "01T00:02", "01T02:02", "FREQ=DAILY")
