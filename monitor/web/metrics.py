@@ -1,0 +1,262 @@
+"""`/metrics` for Prometheus: the service's figures, which every worker of every host tells alike,
+and those of this host's shipper."""
+
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+from flask import Blueprint, Response, request
+from prometheus_client import CollectorRegistry, Metric
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    InfoMetricFamily,
+)
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
+from sqlalchemy import Engine
+
+from monitor.clock import Clock
+from monitor.ingest.status import Status
+from monitor.model import SECOND
+from monitor.state import figures
+from monitor.state.database import StateUnavailable, reading
+from monitor.state.figures import Figures, Latency
+
+_PREFIX = "heartbeat_monitor_"
+_FRESH = 10 * SECOND
+"""How long figures are told again: the queries go over whole tables."""
+
+Values = Mapping[tuple[str, ...], float]
+
+
+class _Read(NamedTuple):
+    at: int
+    figures: Figures | None
+
+
+class _Service(Collector):
+    """The figures in the state database, and the shipper's file."""
+
+    def __init__(self, engine: Engine, clock: Clock, shipper: Path) -> None:
+        self._engine, self._clock, self._shipper = engine, clock, shipper
+        self._lock = threading.Lock()
+        self._last = _Read(0, None)
+
+    def describe(self) -> Iterator[Metric]:
+        """Nothing: registering must not read the state."""
+        yield from ()
+
+    def collect(self) -> Iterator[Metric]:
+        """The state's figures only while it can be read: old ones would look like news."""
+        found, now = self._figures(), self._clock.now()
+        yield InfoMetricFamily(
+            _PREFIX + "build", "The version that runs.", {"version": version("heartbeat-monitor")}
+        )
+        yield _gauge("state_up", "Whether the state database can be read.", int(found is not None))
+        if found is not None:
+            yield from _judging(found, now)
+            yield from _incidents(found)
+            yield from _messages(found, now)
+            yield from _latencies(found)
+        yield from _shipping(self._shipper, now)
+
+    def _figures(self) -> Figures | None:
+        with self._lock:
+            if self._last.figures is None or not (0 <= self._clock.now() - self._last.at < _FRESH):
+                self._last = _Read(self._clock.now(), self._read())
+            return self._last.figures
+
+    def _read(self) -> Figures | None:
+        try:
+            with reading(self._engine) as connection:
+                return figures.read(connection)
+        except StateUnavailable:
+            return None
+
+
+def blueprint(engine: Engine, clock: Clock, shipper_status: Path) -> Blueprint:
+    """`GET /metrics`, in the format that the scraper prefers."""
+    pages = Blueprint("metrics", __name__)
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Service(engine, clock, shipper_status))
+
+    @pages.get("/metrics")
+    def metrics() -> Response:
+        encode, content_type = choose_encoder(request.headers.get("Accept", ""))
+        response = Response(encode(registry), content_type=content_type)
+        response.cache_control.no_store = True
+        return response
+
+    return pages
+
+
+def _judging(found: Figures, now: int) -> Iterator[Metric]:
+    if found.horizon:
+        yield _gauge(
+            "horizon_age_seconds",
+            "How far behind now the moment is up to which silence was judged.",
+            _age(found.horizon, now),
+        )
+    if found.swept_at:
+        yield _gauge("sweep_age_seconds", "Time since the last sweep.", _age(found.swept_at, now))
+    yield _counter(
+        "blind_seconds", "Time in which not every source listened.", {(): found.blind / SECOND}
+    )
+    yield _gauge("sources_open", "Data directories that heartbeats come from.", found.open_sources)
+    yield _gauges(
+        "sensors",
+        "Registered sensors; those paused are not watched.",
+        ["state"],
+        {("watched",): found.sensors[False], ("paused",): found.sensors[True]},
+    )
+
+
+def _incidents(found: Figures) -> Iterator[Metric]:
+    yield _counter(
+        "incidents_opened",
+        "Incidents by what they rest on: proven silence, or silence presumed since monitoring was "
+        "itself interrupted.",
+        {("proven",): found.opened[True], ("presumed",): found.opened[False]},
+        ["evidence"],
+    )
+    yield _counter("incidents_closed", "Incidents by how they ended.", found.closed, ["reason"])
+    yield _gauges(
+        "incidents",
+        "Incidents that are not over.",
+        ["state"],
+        {("open",): found.open[False], ("acknowledged",): found.open[True]},
+    )
+
+
+def _messages(found: Figures, now: int) -> Iterator[Metric]:
+    by_channel = ["channel", "kind"]
+    yield _counter(
+        "notifications",
+        "Messages by how they ended: sent, failed or cancelled.",
+        found.finished,
+        [*by_channel, "state"],
+    )
+    yield _gauges(
+        "outbox_notifications", "Messages still owed.", [*by_channel, "state"], found.owed
+    )
+    yield _gauge(
+        "outbox_oldest_due_age_seconds",
+        "How long the message that waits longest has been due; 0: none is.",
+        0 if found.due_since is None else _age(found.due_since, now),
+    )
+    yield _counter(
+        "delivery_attempts",
+        "Tries to send a message: sent, to be tried again (retry), or given up (failed).",
+        found.attempts,
+        ["channel", "result"],
+    )
+    yield _counter(
+        "suppressions",
+        "Incidents of which a channel was not told, or not at once; the ledger says why.",
+        found.suppressions,
+        by_channel,
+    )
+    yield _gauges(
+        "channel_failing",
+        "Whether the channel did not accept its last message.",
+        ["channel"],
+        {(name,): int(fails) for name, fails in found.failing.items()},
+    )
+
+
+def _latencies(found: Figures) -> Iterator[Metric]:
+    # Newer evidence of an open incident shortens these two afterwards. Their buckets then only
+    # grow, but their sum would fall: it is left out.
+    yield _histogram(
+        "silence_to_decision_seconds",
+        "From the end of a sensor's threshold to its incident.",
+        {(): found.decided},
+        [],
+        with_sum=False,
+    )
+    yield _histogram(
+        "silence_to_delivery_seconds",
+        "From the end of a sensor's threshold to the acceptance of the message that told of it; "
+        "not of messages that were held back or escalated.",
+        found.told,
+        ["channel"],
+        with_sum=False,
+    )
+    yield _histogram(
+        "decision_to_delivery_seconds",
+        "From an incident to the acceptance of the message that told of it, waiting for others of "
+        "its group included; not of messages that were held back or escalated.",
+        found.delivered,
+        ["channel"],
+        with_sum=True,
+    )
+
+
+def _shipping(path: Path, now: int) -> Iterator[Metric]:
+    try:
+        found = msgspec.json.decode(path.read_bytes(), type=Status)
+    except (OSError, msgspec.DecodeError):
+        return
+    stats = found.stats
+    yield _gauge("shipper_ready", "Whether this host's shipper gets on.", int(found.ready))
+    yield _gauge(
+        "shipper_status_age_seconds", "Since this host's shipper spoke.", _age(found.at, now)
+    )
+    yield _counter("shipped_heartbeats", "Heartbeats stored from this host.", {(): stats.shipped})
+    yield _counter(
+        "dead_letters", "Heartbeats of this host that the store refused.", {(): stats.dead_letters}
+    )
+    yield _counter("damaged_records", "Unreadable records of this spool.", {(): stats.damaged})
+    yield _gauge("backlog_bytes", "Bytes in this host's spool.", stats.backlog_bytes)
+    if stats.watermark:
+        yield _gauge(
+            "watermark_age_seconds",
+            "How far behind now the moment is up to which all this host received is stored.",
+            _age(stats.watermark, now),
+        )
+
+
+def _age(moment: int, now: int) -> float:
+    return max(now - moment, 0) / SECOND
+
+
+def _gauge(name: str, text: str, value: float) -> Metric:
+    return GaugeMetricFamily(_PREFIX + name, text, value)
+
+
+def _gauges(name: str, text: str, labels: Sequence[str], values: Values) -> Metric:
+    family = GaugeMetricFamily(_PREFIX + name, text, labels=labels)
+    for key, value in sorted(values.items()):
+        family.add_metric(key, value)
+    return family
+
+
+def _counter(name: str, text: str, values: Values, labels: Sequence[str] = ()) -> Metric:
+    family = CounterMetricFamily(_PREFIX + name, text, labels=labels)
+    for key, value in sorted(values.items()):
+        family.add_metric(key, value)
+    return family
+
+
+def _histogram(
+    name: str,
+    text: str,
+    latencies: Mapping[tuple[str, ...], Latency],
+    labels: Sequence[str],
+    *,
+    with_sum: bool,
+) -> Metric:
+    family = HistogramMetricFamily(_PREFIX + name, text, labels=labels)
+    for key, latency in sorted(latencies.items()):
+        buckets: list[tuple[str, float]] = [
+            (str(bound / SECOND), within)
+            for bound, within in zip(figures.BOUNDS, latency.within, strict=True)
+        ]
+        buckets.append(("+Inf", latency.number))
+        family.add_metric(key, buckets, latency.total / SECOND if with_sum else None)
+    return family

@@ -1,0 +1,290 @@
+"""`/metrics`, read back by Prometheus's own parser."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
+from prometheus_client.parser import text_string_to_metric_families
+from sqlalchemy import Engine, insert, update
+
+from monitor.ingest import status
+from monitor.model import MINUTE, SECOND
+from monitor.state import health, horizon
+from monitor.state.database import open_state, writing
+from monitor.state.tables import blind_window, incident, notification, service, source
+from monitor.web import metrics
+from tests.cases import NOW, Cases
+from tests.states import state, state_url
+
+__all__ = ["state", "state_url"]
+
+Told = Callable[..., float | None]
+
+
+class Still:
+    """A clock that a test sets."""
+
+    def __init__(self) -> None:
+        self.time = NOW + MINUTE
+
+    def now(self) -> int:
+        return self.time
+
+
+@pytest.fixture
+def clock() -> Still:
+    return Still()
+
+
+@pytest.fixture
+def cases(state: Engine) -> Cases:
+    return Cases(state)
+
+
+def client_of(engine: Engine, clock: Still, directory: Path) -> FlaskClient:
+    app = Flask(__name__)
+    app.register_blueprint(
+        metrics.blueprint(engine, clock, directory / status.FILE)  # type: ignore[arg-type]
+    )
+    return app.test_client()
+
+
+@pytest.fixture
+def client(state: Engine, clock: Still, tmp_path: Path) -> FlaskClient:
+    return client_of(state, clock, tmp_path)
+
+
+@pytest.fixture
+def told(client: FlaskClient, clock: Still) -> Told:
+    """The value of a sample, asked for anew; None when there is none."""
+
+    def value(name: str, **labels: str) -> float | None:
+        clock.time += 11 * SECOND
+        found = samples(client)
+        return found.get((f"heartbeat_monitor_{name}", tuple(sorted(labels.items()))))
+
+    return value
+
+
+def samples(client: FlaskClient) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
+    response = client.get("/metrics")
+    assert response.status_code == 200
+    return {
+        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+        for family in text_string_to_metric_families(response.text)
+        for sample in family.samples
+    }
+
+
+def test_both_formats_are_told_and_each_family_has_its_help(
+    client: FlaskClient, cases: Cases
+) -> None:
+    group = cases.group()
+    number = cases.incident(1, group)
+    cases.message(group, [number], [(NOW, "sent", None)], state="sent", finished_at=NOW)
+    plain = client.get("/metrics")
+    assert plain.content_type.startswith("text/plain; version=0.0.4")
+    assert plain.headers["Cache-Control"] == "no-store"
+    families = list(text_string_to_metric_families(plain.text))
+    assert len(families) > 15
+    for family in families:
+        assert family.name.startswith("heartbeat_monitor_")
+        assert family.documentation.endswith(".")
+        assert family.type != "unknown"
+    modern = client.get("/metrics", headers={"Accept": "application/openmetrics-text"})
+    assert modern.content_type.startswith("application/openmetrics-text")
+    assert {family.name for family in openmetrics(modern.text)} >= {
+        "heartbeat_monitor_incidents_opened",
+        "heartbeat_monitor_silence_to_decision_seconds",
+    }
+
+
+def test_an_empty_service_has_figures_too(told: Told) -> None:
+    assert told("state_up") == 1
+    assert told("incidents_opened_total", evidence="proven") == 0
+    assert told("incidents", state="open") == 0
+    assert told("outbox_oldest_due_age_seconds") == 0
+    assert told("silence_to_decision_seconds_bucket", le="+Inf") == 0
+    assert told("horizon_age_seconds") is None
+    assert told("shipped_heartbeats_total") is None
+
+
+def test_sensors_sources_horizon_and_blindness(
+    state: Engine, cases: Cases, told: Told, clock: Still
+) -> None:
+    cases.sensor(1)
+    cases.sensor(2, paused=True)
+    cases.sensor(3, forgotten_at=NOW)
+    with writing(state) as connection:
+        connection.execute(update(service).values(horizon=NOW, swept_at=NOW))
+        connection.execute(insert(blind_window).values(start=NOW, stop=NOW + 1_500))
+        horizon.record_sources(connection, {"a": (True, NOW, 0, False), "b": (False, NOW, 0, True)})
+        assert connection.execute(source.select()).all()
+    assert told("sensors", state="watched") == 1
+    assert told("sensors", state="paused") == 1
+    assert told("sources_open") == 1
+    assert told("blind_seconds_total") == 1.5
+    assert told("horizon_age_seconds") == (clock.time - NOW) / SECOND
+    assert told("sweep_age_seconds") == (clock.time - NOW) / SECOND
+
+
+def test_incidents_are_counted_by_evidence_end_and_state(cases: Cases, told: Told) -> None:
+    group = cases.group()
+    cases.incident(1, group)
+    cases.incident(2, group, proven=False)
+    cases.incident(3, group, acknowledged_at=NOW)
+    cases.incident(4, group, closed_at=NOW, closed_reason="recovered")
+    assert told("incidents_opened_total", evidence="proven") == 3
+    assert told("incidents_opened_total", evidence="presumed") == 1
+    assert told("incidents_closed_total", reason="recovered") == 1
+    assert told("incidents", state="open") == 2
+    assert told("incidents", state="acknowledged") == 1
+
+
+def test_messages_and_attempts_are_counted_by_channel(
+    state: Engine, cases: Cases, told: Told, clock: Still
+) -> None:
+    group = cases.group()
+    number = cases.incident(1, group)
+    tries = [(NOW, "retry", "451"), (NOW, "sent", None)]
+    cases.message(group, [number], tries, state="sent", finished_at=NOW + 40 * SECOND)
+    cases.message(group, kind="recovered", next_attempt_at=NOW)
+    cases.message(group, channel="sms", state="cancelled", finished_at=NOW)
+    cases.suppress(number, "silenced", channel="sms")
+    with writing(state) as connection:
+        health.record_failure(connection, "email", "451 with a secret", NOW)
+        health.record_success(connection, "sms", NOW)
+    sent = {"channel": "email", "kind": "down", "state": "sent"}
+    assert told("notifications_total", **sent) == 1
+    assert told("notifications_total", channel="sms", kind="down", state="cancelled") == 1
+    owed = {"channel": "email", "kind": "recovered", "state": "pending"}
+    assert told("outbox_notifications", **owed) == 1
+    assert told("outbox_oldest_due_age_seconds") == (clock.time - NOW) / SECOND
+    assert told("delivery_attempts_total", channel="email", result="retry") == 1
+    assert told("delivery_attempts_total", channel="email", result="sent") == 1
+    assert told("suppressions_total", channel="sms", kind="down") == 1
+    assert told("channel_failing", channel="email") == 1
+    assert told("channel_failing", channel="sms") == 0
+
+
+def test_latencies_fall_into_buckets(cases: Cases, told: Told) -> None:
+    """Overdue for a minute at NOW, when the incident opened; accepted 40 s later."""
+    group = cases.group()
+    number = cases.incident(1, group)
+    finished = {"state": "sent", "finished_at": NOW + 40 * SECOND}
+    cases.message(group, [number], **finished)
+    decision = "silence_to_decision_seconds_bucket"
+    assert [told(decision, le=le) for le in ("45.0", "60.0", "+Inf")] == [0, 1, 1]
+    delivery = "decision_to_delivery_seconds"
+    by_email = [
+        told(f"{delivery}_bucket", channel="email", le=le) for le in ("30.0", "45.0", "+Inf")
+    ]
+    assert by_email == [0, 1, 1]
+    assert told(f"{delivery}_count", channel="email") == 1
+    assert told(f"{delivery}_sum", channel="email") == 40
+    whole = "silence_to_delivery_seconds_bucket"
+    assert [told(whole, channel="email", le=le) for le in ("90.0", "120.0")] == [0, 1]
+
+
+def test_what_was_meant_to_wait_is_no_latency(cases: Cases, told: Told) -> None:
+    group = cases.group()
+    number = cases.incident(1, group)
+    cases.suppress(number, "silenced", channel="sms", until=NOW + MINUTE)
+    finished = {"state": "sent", "finished_at": NOW + 10 * MINUTE}
+    cases.message(group, [number], channel="sms", **finished)
+    cases.message(group, [number], channel="pager", delay=MINUTE, **finished)
+    cases.message(group, [number], kind="reminder", **finished)
+    for channel in ("sms", "pager", "email"):
+        assert told("decision_to_delivery_seconds_count", channel=channel) is None
+
+
+def test_no_counter_ever_falls(
+    state: Engine, client: FlaskClient, cases: Cases, clock: Still
+) -> None:
+    """While incidents get newer evidence, are acknowledged and end, and messages are sent."""
+
+    def totals() -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
+        clock.time += 11 * SECOND
+        return {
+            key: value
+            for key, value in samples(client).items()
+            if key[0].endswith(("_total", "_bucket", "_count", "_sum"))
+        }
+
+    group = cases.group()
+    number = cases.incident(1, group, opened_at=NOW + 5 * MINUTE)
+    mine = notification.c.id == cases.message(group, created_at=NOW)
+    cases.message(group, [number], state="sent", finished_at=NOW + 9 * MINUTE, channel="sms")
+    before = totals()
+    steps = [
+        update(incident).values(last_seen=NOW),
+        update(notification).where(mine).values(state="claimed", frozen_at=NOW),
+        update(notification).where(mine).values(state="sent", finished_at=NOW + 9 * MINUTE),
+        update(incident).values(last_seen=NOW + 8 * MINUTE),
+        update(incident).values(acknowledged_at=NOW),
+        update(incident).values(closed_at=NOW, closed_reason="recovered"),
+    ]
+    for step in steps:
+        with writing(state) as connection:
+            connection.execute(step)
+        after = totals()
+        fallen = [key for key, value in before.items() if after.get(key, -1) < value]
+        assert fallen == []
+        before = after
+
+
+def test_figures_are_read_again_only_after_some_seconds(
+    client: FlaskClient, cases: Cases, clock: Still
+) -> None:
+    opened = ("heartbeat_monitor_incidents_opened_total", (("evidence", "proven"),))
+    assert samples(client)[opened] == 0
+    cases.incident(1, cases.group())
+    assert samples(client)[opened] == 0
+    clock.time += 10 * SECOND
+    assert samples(client)[opened] == 1
+
+
+def test_without_the_state_the_rest_is_told(clock: Still, tmp_path: Path) -> None:
+    shipper = status.Status(True, "", clock.time - SECOND, status.ShipperStats(shipped=7))
+    status.write(tmp_path / status.FILE, shipper)
+    client = client_of(open_state(f"sqlite:///{tmp_path}/never-migrated.db"), clock, tmp_path)
+    found = samples(client)
+    assert found["heartbeat_monitor_state_up", ()] == 0
+    assert found["heartbeat_monitor_shipped_heartbeats_total", ()] == 7
+    assert not any("incidents" in name for name, _ in found)
+
+
+def test_the_shipper_of_this_host_is_told(told: Told, clock: Still, tmp_path: Path) -> None:
+    stats = status.ShipperStats(
+        shipped=9, dead_letters=2, damaged=1, backlog_bytes=4_096, watermark=NOW
+    )
+    status.write(tmp_path / status.FILE, status.Status(False, "secret place", NOW, stats))
+    assert told("shipper_ready") == 0
+    assert told("shipped_heartbeats_total") == 9
+    assert told("dead_letters_total") == 2
+    assert told("damaged_records_total") == 1
+    assert told("backlog_bytes") == 4_096
+    assert told("watermark_age_seconds") == (clock.time - NOW) / SECOND
+    (tmp_path / status.FILE).write_text(json.dumps({"ready": "perhaps"}))
+    assert told("shipper_ready") is None
+
+
+def test_only_names_of_channels_are_told_never_errors_sensors_or_secrets(
+    state: Engine, client: FlaskClient, cases: Cases
+) -> None:
+    cases.sensor(1, name="the name", site="the site")
+    group = cases.group()
+    number = cases.incident(1, group, acknowledged_by="the person", acknowledged_at=NOW)
+    nasty = 'quo"te\nline{}\\'
+    cases.message(group, [number], [(NOW, "retry", "the secret")], channel=nasty)
+    with writing(state) as connection:
+        health.record_failure(connection, nasty, "the secret", NOW)
+    text = client.get("/metrics").text
+    for hidden in ("the name", "the site", "the person", "the secret", "00:00:00:00:00:01"):
+        assert hidden not in text
+    failing = ("heartbeat_monitor_channel_failing", (("channel", nasty),))
+    assert samples(client)[failing] == 1
