@@ -121,6 +121,8 @@ def _left_out(case: Case, row: Sending, now: int) -> Iterator[Entry]:
         return
     if row.kind == "flapping" and case.flapping_since is None:
         return
+    if row.kind == "reminder" and case.closed_at is not None and case.acknowledged_at is None:
+        return  # nobody expects one
     end = None if row.kind == "recovered" else _end(case)
     if end is not None and end[0] <= (row.frozen_at or row.finished_at or now):
         text = f"not told ({_MESSAGES.get(row.kind, row.kind)}): {end[1]} before it was sent"

@@ -196,6 +196,7 @@ def test_what_is_over_offers_no_buttons(state: Engine, client: FlaskClient) -> N
             "/acknowledge/" + VAULT.sign("acknowledge", {"n": 99, "c": "email", "e": 9**15})
         ),
         lambda path: "/acknowledge/%00",
+        lambda path: path + "%0d%0aSet-Cookie:%20a=b",
         lambda path: "/acknowledge/é.é",
     ],
 )
