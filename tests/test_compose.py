@@ -49,13 +49,13 @@ def filled_in(directory: Path, given: dict[str, str]) -> Path:
     return path
 
 
-def checked_by_docker_compose(env_file: Path) -> subprocess.CompletedProcess[str]:
+def checked_by_docker_compose(env_file: Path, *more: str) -> subprocess.CompletedProcess[str]:
     if shutil.which("docker-compose") is None:
         if os.environ.get("CI") == "true":
             pytest.fail("docker-compose is not installed")
         pytest.skip("docker-compose is not installed")
     return subprocess.run(
-        ["docker-compose", "--env-file", env_file, "config"],
+        ["docker-compose", *more, "--env-file", env_file, "config"],
         cwd=ROOT,
         env={name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ},
         capture_output=True,
@@ -149,7 +149,7 @@ def test_the_example_names_every_variable_and_no_other() -> None:
         for name, value in service["environment"].items()
         if value is None
     }
-    assert named <= REQUIRED | handed_on | {"PUBLISH_ON"}
+    assert named <= REQUIRED | handed_on | {"PUBLISH_ON", "GRAFANA_PASSWORD"}
 
 
 def test_docker_compose_accepts_the_file_with_the_example_filled_in(tmp_path: Path) -> None:
@@ -172,3 +172,20 @@ def test_docker_compose_says_which_secret_is_missing(tmp_path: Path, name: str) 
     assert done.returncode != 0
     assert name in done.stderr
     assert "set it in .env" in done.stderr
+
+
+def test_grafana_joins_the_service_with_its_dashboards_and_a_password_of_its_own(
+    tmp_path: Path,
+) -> None:
+    files = ("-f", "docker-compose.yml", "-f", "dashboards/docker-compose.yml")
+    without = checked_by_docker_compose(filled_in(tmp_path, FILLED), *files)
+    assert without.returncode != 0
+    assert "GRAFANA_PASSWORD" in without.stderr
+    env_file = filled_in(tmp_path, FILLED)
+    env_file.write_text(env_file.read_text() + "\nGRAFANA_PASSWORD=correcthorse\n")
+    done = checked_by_docker_compose(env_file, *files)
+    assert done.returncode == 0, done.stderr
+    grafana = yaml.safe_load(done.stdout)["services"]["grafana"]
+    assert grafana["environment"]["GF_SECURITY_ADMIN_PASSWORD"] == "correcthorse"
+    for folder in ("dashboards", "dashboards/provisioning"):
+        assert any(str(ROOT / folder) in str(mount) for mount in grafana["volumes"])
