@@ -1,0 +1,1 @@
+"""Our own outages with a living fleet: no false alert, and who died meanwhile is told."""

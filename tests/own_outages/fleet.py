@@ -1,0 +1,185 @@
+"""A fleet as a process of its own: `python -m tests.own_outages.fleet PLAN DIARY`.
+
+Each sensor keeps its phase and its interval, and waits for no server: a heartbeat that was refused
+or lost is not sent again, the next one comes an interval later. A line on standard input lets those
+marked die for good; the end of input ends the fleet, which then writes its diary.
+"""
+
+import asyncio
+import contextlib
+import json
+import random
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+from monitor.model import format_mac
+
+FIRST = 0x02_00_00_00_10_00
+
+
+@dataclass(frozen=True)
+class Sensor:
+    """Reports to `url` every `interval` seconds, from `phase` seconds on."""
+
+    mac: int
+    url: str
+    interval: float
+    phase: float
+    dies: bool
+
+
+class Beat(NamedTuple):
+    """Sent and answered (ms); `status` 0: lost."""
+
+    sent: int
+    answered: int
+    status: int
+
+
+Diary = Mapping[int, Sequence[Beat]]
+
+
+def made_up(urls: Sequence[str], sensors: int, threshold: float, deaths: int) -> list[Sensor]:
+    """Intervals of 0.5 to 0.95 of the threshold; those that die have short, long and middling ones
+    and report to all hosts in turn."""
+    chance = random.Random(7)
+    intervals = sorted(chance.uniform(0.5, 0.95) * threshold for _ in range(sensors))
+    doomed = {round(number * (sensors - 1) / (deaths - 1)) for number in range(deaths)}
+    return [
+        Sensor(FIRST + n, urls[n % len(urls)], interval, chance.uniform(0, interval), n in doomed)
+        for n, interval in enumerate(intervals)
+    ]
+
+
+class Fleet:
+    """The process, seen from a test."""
+
+    def __init__(self, sensors: Sequence[Sensor], directory: Path) -> None:
+        self.sensors = sensors
+        self.dead: set[int] = set()
+        self._diary = directory / "diary.json"
+        plan = directory / "plan.json"
+        plan.write_text(json.dumps([asdict(sensor) for sensor in sensors]))
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.own_outages.fleet", str(plan), str(self._diary)],
+            stdin=subprocess.PIPE,
+        )
+
+    def let_some_die(self) -> None:
+        """Those marked are not heard again."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(b"die\n")
+        self._process.stdin.flush()
+        self.dead = {sensor.mac for sensor in self.sensors if sensor.dies}
+
+    def finish(self) -> Diary:
+        """End it; all that was sent, in order."""
+        self._process.communicate(timeout=30)
+        assert self._process.returncode == 0
+        beats: Mapping[str, list[list[int]]] = json.loads(self._diary.read_text())
+        return {int(mac): [Beat(*beat) for beat in sent] for mac, sent in beats.items()}
+
+    def kill(self) -> None:
+        """End it without a diary; harmless when it has ended."""
+        self._process.kill()
+        self._process.wait()
+
+
+class _Host:
+    """Kept-alive connections to one server, as many as are needed at once."""
+
+    def __init__(self, url: str, patience: float) -> None:
+        self._parts = urlsplit(url)
+        self._patience = patience
+        self._idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
+
+    async def beat(self, mac: int) -> int:
+        """Send one heartbeat; the status of its answer, or 0."""
+        body = json.dumps({"mac_address": format_mac(mac)})
+        head = f"POST /heartbeat HTTP/1.1\r\nHost: {self._parts.netloc}\r\n"
+        head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        writer: asyncio.StreamWriter | None = None
+        try:
+            async with asyncio.timeout(self._patience):
+                reader, writer = await self._connection()
+                writer.write((head + body).encode())
+                answer = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
+                length = answer.split("content-length:")[1].split("\r\n")[0]
+                await reader.readexactly(int(length))
+        except (OSError, EOFError, TimeoutError):
+            if writer is not None:
+                writer.transport.abort()
+            return 0
+        if "connection: close" in answer:
+            writer.close()
+        else:
+            self._idle.append((reader, writer))
+        return int(answer.split()[1])
+
+    async def _connection(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        while self._idle:
+            reader, writer = self._idle.pop()
+            if not reader.at_eof() and reader.exception() is None:
+                return reader, writer
+            writer.close()
+        return await asyncio.open_connection(self._parts.hostname, self._parts.port)
+
+
+async def _live(sensor: Sensor, host: _Host, dying: asyncio.Event, beats: list[Beat]) -> None:
+    clock = asyncio.get_running_loop().time
+    due = clock() + sensor.phase
+    while True:
+        await asyncio.sleep(due - clock())
+        if sensor.dies and dying.is_set():
+            return
+        sent = time.time_ns() // 1_000_000
+        status = await host.beat(sensor.mac)
+        beats.append(Beat(sent, time.time_ns() // 1_000_000, status))
+        due += sensor.interval
+
+
+async def _lines() -> asyncio.StreamReader:
+    reader = asyncio.StreamReader()
+    loop = asyncio.get_running_loop()
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    return reader
+
+
+async def _run(sensors: Iterable[Sensor], diary: dict[int, list[Beat]]) -> None:
+    patience = min(sensor.interval for sensor in sensors) / 2
+    hosts = {sensor.url: _Host(sensor.url, patience) for sensor in sensors}
+    dying = asyncio.Event()
+    with _tasks(
+        _live(sensor, hosts[sensor.url], dying, diary[sensor.mac]) for sensor in sensors
+    ) as lives:
+        orders = await _lines()
+        while await orders.readline():
+            dying.set()
+        assert not [life for life in lives if life.done() and life.exception()]
+
+
+@contextlib.contextmanager
+def _tasks(coroutines: Iterable[object]) -> Iterator[list["asyncio.Task[None]"]]:
+    tasks = [asyncio.ensure_future(coroutine) for coroutine in coroutines]  # type: ignore[call-overload]
+    try:
+        yield tasks
+    finally:
+        for task in tasks:
+            task.cancel()
+
+
+def _main(plan: str, diary: str) -> None:
+    sensors = [Sensor(**given) for given in json.loads(Path(plan).read_text())]
+    beats: dict[int, list[Beat]] = {sensor.mac: [] for sensor in sensors}
+    asyncio.run(_run(sensors, beats))
+    Path(diary).write_text(json.dumps(beats))
+
+
+if __name__ == "__main__":
+    _main(*sys.argv[1:])
