@@ -1,5 +1,5 @@
-"""Which incidents are told of together: those of one site; strays alone, until there are many;
-all there are, when the whole fleet is silent."""
+"""Which incidents are told of together: those of one site, unless it is many sites at once; strays
+alone, until there are many; all there are, when the whole fleet is silent."""
 
 from collections.abc import Mapping
 
@@ -10,6 +10,12 @@ TOGETHER_FROM = 5
 
 NO_SITE = "no site"
 """The cohort of sensors without a site that are told of together."""
+
+MANY_SITES_FROM = 10
+"""Outages that begin at so many sites within the same wait have one cause, not that many."""
+
+MANY_SITES = "many sites"
+"""The cohort of those."""
 
 _SITE, _SENSOR = "site:", "sensor:"
 _NEARLY_ALL = 0.95
@@ -57,4 +63,12 @@ def assign(
     cohorts = {mac: cohort(mac, site, many) for mac, site in opening.items()}
     if many:
         cohorts.update(dict.fromkeys(alone, NO_SITE))
-    return cohorts
+    return _many_sites_as_one(cohorts, untold)
+
+
+def _many_sites_as_one(cohorts: dict[int, str], untold: Mapping[int, str]) -> dict[int, str]:
+    at_sites = {mac: key for mac, key in (untold | cohorts).items() if key.startswith(_SITE)}
+    gathering = MANY_SITES in untold.values()
+    if not gathering and len(set(at_sites.values())) < MANY_SITES_FROM:
+        return cohorts
+    return cohorts | dict.fromkeys(at_sites, MANY_SITES)

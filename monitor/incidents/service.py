@@ -67,7 +67,7 @@ def open_all(
     route_to = routing.read(connection, alerting.channels, alerting.tracking_kinds)
     groups = incidents.open_groups(connection)
     held = incidents.lock_groups(connection, groups.values())
-    untold, together = _untold(connection, earlier, held, fleet_wide)
+    untold, together = _untold(connection, earlier, held)
     cohorts = grouping.assign(
         {mac: opening.sensor.site for mac, opening in new.items()},
         {mac: held[earlier[mac].group_id].cohort for mac in untold},
@@ -100,15 +100,19 @@ def open_all(
             for mac, opening in new.items()
         ],
     )
-    _join(
-        connection, {earlier[mac]: group_of[mac] for mac in untold & group_of.keys()}, now, version
-    )
-    owed = defaultdict(set)
-    for mac in new:
-        owed[group_of[mac], routes[mac]].add("flapping" if flaps.get(mac) == now else "down")
-    for (group_id, route), kinds in sorted(owed.items()):
-        for kind in sorted(kinds):
-            _owe(connection, group_id, kind, route_to.recipients(route), alerting, now)
+    moving = {earlier[mac]: group_of[mac] for mac in untold & group_of.keys()}
+    _join(connection, moving, now, version)
+    begun = {group_of[mac]: now for mac in new}
+    owed = {(group_of[mac], routes[mac], "down") for mac in new}
+    owed |= {(group_of[mac], routes[mac], "flapping") for mac in new if flaps.get(mac) == now}
+    for row, group_id in moving.items():
+        begun[group_id] = min(begun.get(group_id, now), row.opened_at)
+        owed.add((group_id, routes[row.mac], "down"))
+        if row.flapping_since == row.opened_at:
+            owed.add((group_id, routes[row.mac], "flapping"))
+    for group_id, route, kind in sorted(owed):
+        recipients = route_to.recipients(route)
+        _owe(connection, group_id, kind, recipients, alerting, now, now - begun[group_id])
 
 
 def close_all(
@@ -154,20 +158,19 @@ def _attributes(sensor: Sensor) -> Mapping[str, str]:
 
 
 def _untold(
-    connection: Connection,
-    earlier: Mapping[int, Incident],
-    groups: Mapping[int, Group],
-    fleet_wide: bool,
+    connection: Connection, earlier: Mapping[int, Incident], groups: Mapping[int, Group]
 ) -> tuple[set[int], int]:
     """Earlier incidents that may still join others: those nobody was told of; and how many
-    others without a site are open."""
-    strays = {mac for mac, row in earlier.items() if grouping.is_stray(groups[row.group_id].cohort)}
-    movable = set(earlier) if fleet_wide else strays
-    silent = incidents.untold(connection, {earlier[mac].group_id for mac in movable})
-    untold = {mac for mac in movable if earlier[mac].group_id in silent}
-    if not fleet_wide:
-        untold = {mac for mac in untold if grouping.is_alone(groups[earlier[mac].group_id].cohort)}
-    return untold, len(strays - untold)
+    without a site can't, or have joined others already."""
+    silent = incidents.untold(connection, {row.group_id for row in earlier.values()})
+    untold = {mac for mac, row in earlier.items() if row.group_id in silent}
+    cohorts = {mac: groups[row.group_id].cohort for mac, row in earlier.items()}
+    together = sum(
+        1
+        for mac, key in cohorts.items()
+        if grouping.is_stray(key) and not (mac in untold and grouping.is_alone(key))
+    )
+    return untold, together
 
 
 def _flapping(
@@ -198,7 +201,9 @@ def _owe(
     recipients: Sequence[routing.Recipient],
     alerting: Alerting,
     now: int,
+    waited: int = 0,
 ) -> None:
+    """`waited`: how long the first of those it tells of has waited for others already."""
     for who in recipients:
         notifications.enqueue(
             connection,
@@ -206,7 +211,7 @@ def _owe(
             kind,
             who.channel,
             now,
-            wait=max(alerting.group_wait, who.delay if kind == "down" else 0),
+            wait=max(alerting.group_wait, who.delay if kind == "down" else 0) - waited,
             interval=alerting.group_interval,
             delay=who.delay if kind == "down" else 0,
         )

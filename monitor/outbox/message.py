@@ -125,8 +125,7 @@ def _down(occasion: Occasion, frame: Frame) -> tuple[str, str]:
     told_earlier = occasion.silent > len(members)
     of_all = "" if occasion.neighbours is None else f" of {number(occasion.neighbours)}"
     if told_earlier and len(members) > 1:
-        where = "" if occasion.fleet_wide else at(occasion.site)
-        who = f"{number(len(members))} more sensors{where}"
+        who = f"{number(len(members))} more sensors{_where(occasion)}"
     else:
         who = _who(occasion)
     in_all = f", {number(occasion.silent)}{of_all} in all" if told_earlier else ""
@@ -156,17 +155,25 @@ def _recovered(occasion: Occasion, _frame: Frame) -> tuple[str, str]:
     still = f"; {number(silent)} still silent" if silent else ""
     if len(members) == 1:
         return f"Recovered: {_who(occasion)}, silent for {longest}{still}", ""
-    who = f"{number(len(members))} sensors{at(occasion.site)}"
+    who = f"{number(len(members))} sensors{_where(occasion)}"
     return f"Recovered: {who}, silent for up to {longest}{still}", ""
 
 
 _SAID = {"down": _down, "reminder": _reminder, "flapping": _flapping, "recovered": _recovered}
 
 
+def _where(occasion: Occasion) -> str:
+    """` at Site X`, ` at 12 sites`, or nothing."""
+    if occasion.fleet_wide:
+        return ""
+    sites = {member.site for member in occasion.members if member.site}
+    return f" at {number(len(sites))} sites" if len(sites) > 1 else at(occasion.site)
+
+
 def _who(occasion: Occasion) -> str:
     """`Boiler at Site X`, or `212 of 230 sensors at Site X`."""
     count, neighbours = len(occasion.members), occasion.neighbours
-    where = "" if occasion.fleet_wide else at(occasion.site)
+    where = _where(occasion)
     if count == 1:
         return name(occasion.members[0]) + where
     if count == neighbours:

@@ -19,6 +19,7 @@ class Incident(NamedTuple):
     threshold: int
     proven: bool
     opened_at: int
+    flapping_since: int | None
     acknowledged_at: int | None
     closed_at: int | None
     closed_reason: str | None

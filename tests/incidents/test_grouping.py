@@ -2,6 +2,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.incidents.grouping import (
+    MANY_SITES,
+    MANY_SITES_FROM,
     NO_SITE,
     TOGETHER_FROM,
     assign,
@@ -41,6 +43,16 @@ def test_a_silence_of_the_whole_fleet_is_one_matter() -> None:
     untold = {3: "site:North", 4: FLEET, **alone(5)}
     cohorts = assign({1: "North", 2: None}, untold, 0, True)
     assert cohorts == {1: FLEET, 2: FLEET, 3: FLEET, 5: FLEET}
+
+
+def test_outages_at_many_sites_at_once_are_one_matter() -> None:
+    few = {mac: f"S{mac}" for mac in range(MANY_SITES_FROM - 1)}
+    assert len(set(assign(few, {}, 0, False).values())) == MANY_SITES_FROM - 1
+    more = assign({99: "S99"}, {mac: f"site:{site}" for mac, site in few.items()}, 0, False)
+    assert more == dict.fromkeys([*few, 99], MANY_SITES)
+    late = assign({7: "S7", 8: None}, {1: MANY_SITES}, 0, False)
+    assert late[7] == MANY_SITES
+    assert is_alone(late[8])
 
 
 def test_one_site_that_lives_makes_it_no_silence_of_the_fleet() -> None:

@@ -278,6 +278,31 @@ def test_a_flapping_sensor_that_stays_silent_is_told_of_after_all(world: Service
     assert [kind for kind, _ in world.channels["email"].said] == ["flapping", "down", "recovered"]
 
 
+def test_a_flapping_sensor_never_told_of_before_is_told_of_when_it_stays_silent(
+    world: Service,
+) -> None:
+    for turn in range(3):
+        moment = NOW + turn * 11 * MINUTE
+        world.silent(1, now=moment)
+        world.deliver(moment + WAIT)
+        if turn < 2:
+            world.over(1, now=moment + 5 * MINUTE)
+            world.deliver(moment + 6 * MINUTE)
+    world.deliver(NOW + 22 * MINUTE + HOUR)
+    assert [kind for kind, _ in world.channels["email"].said][4:] == ["flapping", "down"]
+
+
+def test_an_earlier_incident_on_another_route_is_told_of_when_it_joins_the_fleet(
+    world: Service,
+) -> None:
+    world.add_sensor(8, site="Yard")
+    world.add_route("yard", matchers=["site=Yard"], channels=["webhook"])
+    world.silent(8, now=NOW)
+    world.silent(1, 2, 3, now=NOW + 10 * SECOND, fleet_wide=True)
+    world.deliver(NOW + WAIT)
+    assert ("down", {"08"}) in world.channels["webhook"].said
+
+
 def test_flapping_of_one_does_not_hold_back_its_neighbours(world: Service) -> None:
     for turn in range(3):
         world.silent(1, now=NOW + turn * 11 * MINUTE)
@@ -387,6 +412,20 @@ def test_a_silence_of_the_whole_fleet_takes_in_what_nobody_was_told_of_yet(
     world.deliver(NOW + MINUTE)
     assert world.channels["email"].said == [("down", {"01", "02", "03", "08", "09"})]
     assert world.channels["email"].got[0].subject.startswith("Fleet-wide: All 5 sensors silent")
+
+
+def test_outages_at_many_sites_at_once_are_one_message(world: Service) -> None:
+    for mac in range(10, 32):
+        world.add_sensor(mac, site=f"Site {mac}")
+    world.silent(*range(10, 18), now=NOW)
+    world.silent(*range(18, 30), now=NOW + 5 * SECOND)
+    world.silent(30, 31, now=NOW + 10 * SECOND)
+    world.deliver(NOW + WAIT)
+    assert len(world.channels["email"].got) == 1
+    assert world.channels["email"].got[0].subject.startswith("22 sensors at 22 sites silent")
+    world.over(*range(10, 32), now=NOW + HOUR)
+    world.deliver(NOW + HOUR + WAIT)
+    assert len(world.channels["email"].got) == 2
 
 
 def test_a_mass_of_members_reaches_a_receiver_that_keeps_account_whole(world: Service) -> None:

@@ -80,7 +80,7 @@ def test_one_without_a_name_or_site_is_known_by_its_address() -> None:
 
 def test_many_without_a_common_site_are_counted() -> None:
     body = down(member(1, site="A"), member(2, site="B"), site=None, neighbours=None)
-    assert body["subject"] == "2 sensors silent since 14:03 UTC"
+    assert body["subject"] == "2 sensors at 2 sites silent since 14:03 UTC"
     assert "00:00:00:00:00:01 at A: last seen" in body["text"]
 
 
