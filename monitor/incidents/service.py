@@ -112,6 +112,9 @@ def open_all(
             owed.add((group_id, routes[row.mac], "flapping"))
     for group_id, route, kind in sorted(owed):
         recipients = route_to.recipients(route)
+        if kind == "flapping":
+            # Escalation is for an outage that lasts and that nobody acknowledges.
+            recipients = [who for who in recipients if not who.delay]
         _owe(connection, group_id, kind, recipients, alerting, now, now - begun[group_id])
 
 
