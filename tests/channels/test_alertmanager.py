@@ -1,0 +1,262 @@
+"""A real Alertmanager that receives, groups and resolves; and what becomes of failures."""
+
+import json
+import logging
+import threading
+from base64 import b64encode
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine
+
+from monitor.channels import alertmanager as module
+from monitor.channels.alertmanager import Alertmanager, Secrets, Settings, make
+from monitor.channels.interface import SendFailed
+from monitor.clock import Clock
+from monitor.model import HOUR, MINUTE, SECOND
+from monitor.outbox.outlets import Served
+from tests import alertmanager as real
+from tests.channels.messages import sensor, told
+from tests.delivering import delivery
+from tests.outages import INTERVAL, WAIT, Outages
+from tests.receiver import Receiver, Request, receiver
+from tests.states import state, state_url
+from tests.waiting import eventually
+
+__all__ = ["state", "state_url"]
+
+MAC = 0x02000000000A
+
+
+@pytest.fixture
+def hook() -> Iterator[Receiver]:
+    with receiver() as hook:
+        yield hook
+
+
+@pytest.fixture
+def running(tmp_path: Path, hook: Receiver) -> Iterator[real.Alertmanager]:
+    with real.alertmanager(tmp_path, hook) as server:
+        yield server
+
+
+def channel(*urls: str) -> Alertmanager:
+    return Alertmanager("alertmanager", urls, {}, allow_internal=True)
+
+
+def groups(server: real.Alertmanager, status: str) -> dict[str, set[str]]:
+    """Site -> MAC addresses that its webhook was told of with this status."""
+    found: dict[str, set[str]] = {}
+    for group in server.told():
+        macs = {a["labels"]["mac"][-2:] for a in group["alerts"] if a["status"] == status}
+        if macs:
+            found.setdefault(group["groupLabels"]["site"], set()).update(macs)
+    return found
+
+
+def firing(server: real.Alertmanager) -> set[str]:
+    """MAC addresses of the alerts it holds as active."""
+    return {alert["labels"]["mac"][-2:] for alert in server.alerts()}
+
+
+def test_outages_arrive_through_the_outbox_are_grouped_by_site_and_resolved(
+    state: Engine, running: real.Alertmanager
+) -> None:
+    now = Clock().now() - HOUR
+    outages = {}
+    for site, macs in (("Harbour", (1, 2, 3)), ("Mill", (4, 5))):
+        outages[site] = Outages(state, ["alertmanager"], f"site:{site}")
+        outages[site].sensors(*macs, site=site)
+        outages[site].down(*macs, now=now)
+    notifier = delivery(state, [Served(channel(running.url), tracks=True)])
+    assert notifier.deliver_once(now + WAIT) == 2
+    expected = {"Harbour": {"01", "02", "03"}, "Mill": {"04", "05"}}
+    eventually(lambda: groups(running, "firing") == expected)
+    assert groups(running, "resolved") == {}
+
+    outages["Harbour"].up(1, 2, now=now + 10 * MINUTE)
+    assert notifier.deliver_once(now + 10 * MINUTE + WAIT) == 1
+    eventually(lambda: groups(running, "resolved") == {"Harbour": {"01", "02"}})
+    assert firing(running) == {"03", "04", "05"}
+
+    outages["Harbour"].up(3, now=now + 20 * MINUTE)
+    outages["Mill"].up(4, 5, now=now + 20 * MINUTE)
+    notifier.deliver_once(now + 20 * MINUTE + INTERVAL)
+    eventually(lambda: groups(running, "resolved") == expected)
+    assert firing(running) == set()
+
+
+def test_a_message_that_comes_twice_changes_nothing(running: real.Alertmanager) -> None:
+    down = told("down", sensor(MAC), time=Clock().now())
+    for _ in range(2):
+        channel(running.url).send(down)
+    (alert,) = running.alerts()
+    assert alert["startsAt"] == "2026-11-23T14:13:05.000Z"
+
+
+def test_a_sensor_renamed_and_moved_while_silent_is_resolved_all_the_same(
+    running: real.Alertmanager,
+) -> None:
+    down = sensor(MAC, labels={"severity": "warning"})
+    channel(running.url).send(told("down", down, sensor(MAC + 1)))
+    moved = down._replace(name="Pump", site="Mill", labels={}, recovered_at=down.opened_at)
+    channel(running.url).send(told("recovered", moved))
+    assert firing(running) == {"0b"}
+
+
+@pytest.mark.parametrize("ahead", [-HOUR, HOUR])
+def test_a_recovery_counts_though_our_clocks_differ(running: real.Alertmanager, ahead: int) -> None:
+    now = Clock().now() + ahead
+    down = sensor(MAC, opened_at=now - SECOND)
+    channel(running.url).send(told("down", down, time=now))
+    eventually(lambda: firing(running) == {"0a"})
+    back = down._replace(recovered_at=now + SECOND)
+    channel(running.url).send(told("recovered", back, time=now + SECOND))
+    assert firing(running) == set()
+
+
+def test_flapping_fires_beside_the_silence_and_outlasts_it(running: real.Alertmanager) -> None:
+    now = Clock().now()
+    down = sensor(MAC, opened_at=now - MINUTE)
+    channel(running.url).send(told("down", down, time=now))
+    channel(running.url).send(told("flapping", down, time=now))
+    back = down._replace(recovered_at=now - SECOND)
+    channel(running.url).send(told("recovered", back, time=now))
+    (alert,) = running.alerts()
+    assert alert["labels"]["alertname"] == "SensorFlapping"
+
+
+# --- Several, and those that fail ------------------------------------------------------------
+
+
+@pytest.fixture
+def two() -> Iterator[tuple[Receiver, Receiver]]:
+    with receiver() as first, receiver() as second:
+        yield first, second
+
+
+def failure(*receivers: Receiver) -> SendFailed:
+    with pytest.raises(SendFailed) as caught:
+        channel(*(each.url for each in receivers)).send(told("down", sensor(MAC)))
+    return caught.value
+
+
+def posted(request: Request) -> list[dict[str, Any]]:
+    content: list[dict[str, Any]] = json.loads(request.body)
+    return content
+
+
+def test_each_of_several_is_told(two: tuple[Receiver, Receiver]) -> None:
+    channel(*(each.url + "/" for each in two)).send(told("down", sensor(MAC)))
+    (first,), (second,) = (each.requests for each in two)
+    assert first.path == second.path == "/hook/api/v2/alerts"
+    assert first.body == second.body
+
+
+def test_one_that_accepts_is_enough_and_the_other_is_logged(
+    two: tuple[Receiver, Receiver], caplog: pytest.LogCaptureFixture
+) -> None:
+    two[0].status = 500
+    with caplog.at_level(logging.WARNING):
+        channel(*(each.url for each in two)).send(told("down", sensor(MAC)))
+    assert "alertmanager: Alertmanager 1 of 2: answer 500" in caplog.text
+    assert two[0].url not in caplog.text
+
+
+def test_when_all_fail_it_is_tried_again_unless_all_refused_for_good(
+    two: tuple[Receiver, Receiver],
+) -> None:
+    two[0].status, two[1].status, two[1].headers = 400, 503, {"Retry-After": "7"}
+    failed = failure(*two)
+    assert not failed.permanent
+    assert failed.retry_after == 7 * SECOND
+    assert failed.detail == "answer 400; answer 503"
+    two[1].status = 401
+    assert failure(*two).permanent
+
+
+def test_one_that_hangs_holds_up_no_other(
+    two: tuple[Receiver, Receiver], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_PATIENCE", 0.2)
+    go_on = threading.Event()
+    two[0].before_answer = lambda _: bool(go_on.wait(10))
+    try:
+        channel(*(each.url for each in two)).send(told("down", sensor(MAC)))
+        assert "no answer in time" in failure(two[0]).detail
+    finally:
+        go_on.set()
+
+
+def _forbids_reading(hook: Receiver) -> Callable[[Request], None]:
+    def answer(request: Request) -> None:
+        hook.status = 403 if request.method == "GET" else 200
+
+    return answer
+
+
+def test_a_recovery_needs_no_leave_to_read(hook: Receiver) -> None:
+    hook.before_answer = _forbids_reading(hook)
+    channel(hook.url).send(told("recovered", sensor(MAC)))
+    assert [request.method for request in hook.requests] == ["GET", "POST"]
+    (alert,) = posted(hook.requests[-1])
+    assert alert["labels"]["mac"] == "02:00:00:00:00:0a"
+
+
+def test_an_answer_that_is_no_list_of_alerts_is_a_failure(hook: Receiver) -> None:
+    with pytest.raises(SendFailed, match="like no Alertmanager"):
+        channel(hook.url).send(told("recovered", sensor(MAC)))
+
+
+def test_many_alerts_are_sent_in_parts(hook: Receiver) -> None:
+    many = [sensor(MAC + number) for number in range(600)]
+    channel(hook.url).send(told("down", *many))
+    assert [len(posted(request)) for request in hook.requests] == [250, 250, 100]
+
+
+@pytest.mark.parametrize(
+    ("username", "secrets", "expected"),
+    [
+        ("", Secrets(), None),
+        (
+            "monitor",
+            Secrets(password="käse"),
+            f"Basic {b64encode('monitor:käse'.encode()).decode()}",
+        ),
+        ("", Secrets(bearer_token="confidential"), "Bearer confidential"),
+    ],
+)
+def test_a_door_that_is_closed_is_opened(
+    hook: Receiver, username: str, secrets: Secrets, expected: str | None
+) -> None:
+    hook.before_answer = _forbids_reading(hook)
+    make("am", Settings([hook.url], username), secrets, True).send(told("recovered", sensor(MAC)))
+    assert {request.headers.get("Authorization") for request in hook.requests} == {expected}
+    assert [request.method for request in hook.requests] == ["GET", "POST"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "secrets", "problem"),
+    [
+        (Settings([]), Secrets(), "one at least"),
+        (Settings(["nowhere"]), Secrets(), "https://"),
+        (Settings(["https://me:word@am.example.org"]), Secrets(), "https://"),
+        (Settings(["https://am.example.org"], "me"), Secrets(), "together"),
+        (Settings(["https://am.example.org"]), Secrets(password="word"), "together"),
+        (Settings(["https://am.example.org"], "me"), Secrets("word", "token"), "not both"),
+    ],
+)
+def test_settings_that_contradict_are_refused(
+    settings: Settings, secrets: Secrets, problem: str
+) -> None:
+    with pytest.raises(ValueError, match=problem) as caught:
+        make("am", settings, secrets, True)
+    assert "word" not in str(caught.value).replace("password", "")
+
+
+def test_nothing_is_sent_to_an_internal_address_unless_allowed(hook: Receiver) -> None:
+    with pytest.raises(SendFailed, match="internal"):
+        Alertmanager("alertmanager", [hook.url], {}).send(told("down", sensor(MAC)))
+    assert hook.requests == []
