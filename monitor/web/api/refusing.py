@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from monitor.channels.catalogue import InUse, Misfit
 from monitor.incidents.silence import Unusable
 from monitor.state.channels import NameTaken
 from monitor.web.errors import Refused
@@ -13,10 +14,14 @@ _FIELDS = {"escalate_after": "escalate_after_seconds"}
 @contextmanager
 def refusing() -> Iterator[None]:
     """Around a transaction, so that it is rolled back: 400 for what can't be used, 409 for a name
-    in use."""
+    that is taken, and for what others need."""
     try:
         yield
     except Unusable as error:
         raise Refused(400, str(error), _FIELDS.get(error.field, error.field)) from error
+    except Misfit as error:
+        raise Refused(400, str(error), error.field) from error
     except NameTaken as error:
         raise Refused(409, str(error), "name") from error
+    except InUse as error:
+        raise Refused(409, str(error)) from error

@@ -1,0 +1,238 @@
+"""/api/v1/channels: ways to reach recipients. Secrets go in and never come out."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+import msgspec
+from flask import Blueprint, Response
+from msgspec import UNSET, Meta, UnsetType
+from sqlalchemy import Connection, Engine
+
+from monitor.channels.catalogue import (
+    Misfit,
+    check_new,
+    default_budget,
+    made,
+    patched,
+    shown_secrets,
+)
+from monitor.channels.catalogue import remove as remove_channel
+from monitor.channels.interface import Channel, SendFailed
+from monitor.clock import Clock
+from monitor.model import format_time
+from monitor.outbox import delivery
+from monitor.outbox.message import Frame
+from monitor.state import channels
+from monitor.state.channels import Health, Stored
+from monitor.state.database import reading, writing
+from monitor.vault import Vault
+from monitor.web.api import body
+from monitor.web.api.access import requires
+from monitor.web.api.refusing import refusing
+from monitor.web.errors import Refused
+
+Budget = Annotated[int, Meta(ge=1, le=1_000_000)]
+
+
+class Wanted(msgspec.Struct, forbid_unknown_fields=True):
+    """A new channel; settings and secrets are those of its kind."""
+
+    name: str
+    kind: str
+    settings: dict[str, Any] = {}
+    secrets: dict[str, Any] = {}
+    enabled: bool = True
+    is_default: bool = False
+    budget: Budget | UnsetType | None = UNSET
+
+
+class Changed(msgspec.Struct, forbid_unknown_fields=True):
+    """What is to change, as a JSON merge patch (RFC 7396): null takes a setting or secret away,
+    what is not named stays."""
+
+    settings: dict[str, Any] = {}
+    secrets: dict[str, Any] = {}
+    enabled: bool | UnsetType = UNSET
+    is_default: bool | UnsetType = UNSET
+    budget: Budget | UnsetType | None = UNSET
+
+
+class HealthShape(msgspec.Struct):
+    """How sending went lately; moments are RFC 3339 in UTC."""
+
+    sent_at: str | None
+    failing_since: str | None
+    error: str | None
+    """The last one, also when all went well since."""
+    error_at: str | None
+
+
+class ChannelShape(msgspec.Struct):
+    """A channel as it is shown."""
+
+    name: str
+    kind: str
+    from_settings: bool
+    """Switched on by the service's own settings: can be tested here, not changed."""
+    settings: dict[str, Any]
+    secrets: dict[str, Literal["set", "not set"]]
+    enabled: bool
+    is_default: bool
+    budget: int | None
+    created_at: str | None
+    problem: str | None
+    """Why it can't be used."""
+    health: HealthShape | None
+
+
+def blueprint(
+    engine: Engine,
+    vault: Vault,
+    clock: Clock,
+    of_settings: Mapping[str, Channel],
+    frame: Frame,
+    allow_internal: bool,
+) -> Blueprint:
+    """Lists, adds, changes, tests and removes channels.
+
+    `of_settings`: by name, those that the settings switch on; `frame`: for the test message;
+    `allow_internal`: whether it may go to addresses that are not public.
+    """
+    api = Blueprint("api_channels", __name__, url_prefix="/api/v1/channels")
+
+    def found(connection: Connection, name: str, to_change: bool = False) -> Stored:
+        stored = channels.find(connection, vault, name, to_change)
+        if stored is None:
+            if name in of_settings:
+                raise Refused(409, f"{name} is switched on by the settings; change it there")
+            raise Refused(404, f"there is no channel {name!r}")
+        return stored
+
+    def opened(name: str) -> Channel:
+        if name in of_settings:
+            return of_settings[name]
+        with reading(engine) as connection:
+            stored = found(connection, name)
+        if stored.broken is not None:
+            raise SendFailed(stored.broken, permanent=True)
+        return made(stored, allow_internal)
+
+    @api.get("")
+    @requires("administrator")
+    def listed() -> Response:
+        with reading(engine) as connection:
+            health = channels.health(connection)
+            shapes = [_of_settings(name, health.get(name)) for name in of_settings]
+            for stored in channels.load(connection, vault):
+                shapes.append(_shape(stored, health.get(stored.name)))
+        return body.reply({"channels": shapes})
+
+    @api.get("/<name>")
+    @requires("administrator")
+    def one(name: str) -> Response:
+        with reading(engine) as connection:
+            health = channels.health(connection).get(name)
+            if name in of_settings:
+                return body.reply(_of_settings(name, health))
+            return body.reply(_shape(found(connection, name), health))
+
+    @api.post("")
+    @requires("administrator")
+    def add() -> Response:
+        wanted = body.read(Wanted)
+        budget = default_budget(wanted.kind) if wanted.budget is UNSET else wanted.budget
+        new = Stored(
+            name=wanted.name,
+            kind=wanted.kind,
+            settings=wanted.settings,
+            secrets=wanted.secrets,
+            enabled=wanted.enabled,
+            is_default=wanted.is_default,
+            budget=budget,
+            created_at=clock.now(),
+        )
+        with refusing(), writing(engine) as connection:
+            check_new(new)
+            channels.add(connection, vault, new)
+            return body.reply(_shape(new, None), 201)
+
+    @api.patch("/<name>")
+    @requires("administrator")
+    def change(name: str) -> Response:
+        wanted = body.read(Changed)
+        given = {field: getattr(wanted, field) for field in ("enabled", "is_default", "budget")}
+        values = {field: value for field, value in given.items() if value is not UNSET}
+        with refusing(), writing(engine) as connection:
+            old = found(connection, name, to_change=True)
+            new = patched(old, wanted.settings, wanted.secrets, **values)
+            channels.save(connection, vault, new)
+            return body.reply(_shape(new, channels.health(connection).get(name)))
+
+    @api.delete("/<name>")
+    @requires("administrator")
+    def remove(name: str) -> Response:
+        with refusing(), writing(engine) as connection:
+            found(connection, name, to_change=True)
+            remove_channel(connection, name, clock.now())
+        return Response(status=204)
+
+    @api.post("/<name>/test")
+    @requires("administrator")
+    def test(name: str) -> Response:
+        try:
+            delivery.send_test(opened(name), clock.now(), frame)
+        except Misfit as error:
+            return body.reply({"sent": False, "error": f"{error.field}: {error}"})
+        except SendFailed as failure:
+            return body.reply({"sent": False, "error": failure.detail})
+        return body.reply({"sent": True, "error": None})
+
+    return api
+
+
+def _shape(stored: Stored, health: Health | None) -> ChannelShape:
+    return ChannelShape(
+        name=stored.name,
+        kind=stored.kind,
+        from_settings=False,
+        settings=dict(stored.settings),
+        secrets=shown_secrets(stored),
+        enabled=stored.enabled,
+        is_default=stored.is_default,
+        budget=stored.budget,
+        created_at=format_time(stored.created_at),
+        problem=stored.broken,
+        health=_health(health),
+    )
+
+
+def _of_settings(name: str, health: Health | None) -> ChannelShape:
+    return ChannelShape(
+        name=name,
+        kind=name,
+        from_settings=True,
+        settings={},
+        secrets={},
+        enabled=True,
+        is_default=True,
+        budget=None,
+        created_at=None,
+        problem=None,
+        health=_health(health),
+    )
+
+
+def _health(health: Health | None) -> HealthShape | None:
+    """None: it was never used."""
+    if health is None:
+        return None
+    return HealthShape(
+        sent_at=_time(health.sent_at),
+        failing_since=_time(health.failing_since),
+        error=health.error,
+        error_at=_time(health.error_at),
+    )
+
+
+def _time(moment: int | None) -> str | None:
+    return None if moment is None else format_time(moment)

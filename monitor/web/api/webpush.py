@@ -1,0 +1,107 @@
+"""/api/v1/webpush: browsers that want to be told, as their Push API describes them."""
+
+from dataclasses import replace
+
+import msgspec
+from flask import Blueprint, Response, g
+from sqlalchemy import Engine
+
+from monitor.channels import webpush
+from monitor.channels.webpush import BadSubscription, Identity, Subscription
+from monitor.clock import Clock
+from monitor.state import channels, notifications
+from monitor.state.channels import BROWSER, NameTaken, Stored
+from monitor.state.database import writing
+from monitor.vault import Unreadable, Vault
+from monitor.web.api import body
+from monitor.web.api.access import requires
+from monitor.web.api.refusing import refusing
+from monitor.web.errors import Refused
+
+MOST = 500
+"""Browsers that may be subscribed at a time."""
+
+
+class Keys(msgspec.Struct):
+    """In base64url."""
+
+    p256dh: str
+    auth: str
+
+
+class Wanted(msgspec.Struct):
+    """What `JSON.stringify(subscription)` gives in a browser; more in it is not looked at."""
+
+    endpoint: str
+    keys: Keys
+
+
+class Unwanted(msgspec.Struct):
+    """The subscription to end; only who has it knows its endpoint."""
+
+    endpoint: str
+
+
+def blueprint(engine: Engine, vault: Vault, clock: Clock, contact: str) -> Blueprint:
+    """Gives away the public key; adds and removes subscriptions. `contact`: whom push services may
+    ask, as `channels.webpush.contact` makes it."""
+    api = Blueprint("api_webpush", __name__, url_prefix="/api/v1/webpush")
+
+    def own_key() -> str:
+        try:
+            return webpush.own_key(engine, vault)
+        except Unreadable as error:
+            raise Refused(503, f"the key of Web Push can't be read: {error}") from error
+
+    @api.get("/key")
+    @requires("viewer")
+    def key() -> Response:
+        return body.reply({"public_key": Identity(own_key(), contact).public_key})
+
+    @api.post("/subscriptions")
+    @requires("viewer")
+    def subscribe() -> Response:
+        wanted = body.read(Wanted)
+        subscription = Subscription(wanted.endpoint, wanted.keys.p256dh, wanted.keys.auth)
+        try:
+            subscription.check()
+        except BadSubscription as error:
+            field = error.field if error.field == "endpoint" else f"keys.{error.field}"
+            raise Refused(400, str(error), field) from error
+        settings = {
+            "contact": contact,
+            "push_service": subscription.origin,
+            "subscribed_by": g.principal,
+        }
+        new = Stored(
+            name=subscription.channel,
+            kind=BROWSER,
+            settings=settings,
+            secrets={**subscription._asdict(), "key": own_key()},
+            is_default=True,
+            created_at=clock.now(),
+        )
+        with refusing(), writing(engine) as connection:
+            old = channels.find(connection, vault, new.name, to_change=True)
+            if old is None:
+                if channels.count(connection, BROWSER) >= MOST:
+                    raise Refused(409, f"{MOST} browsers are subscribed, and no more can be")
+                channels.add(connection, vault, new)
+                return body.reply({"name": new.name}, 201)
+            if old.broken is None and old.secrets["endpoint"] != subscription.endpoint:
+                raise NameTaken(f"another browser is called {new.name}")
+            again = replace(old, settings=settings, secrets=new.secrets, broken=None)
+            channels.save(connection, vault, again)
+        return body.reply({"name": new.name})
+
+    @api.delete("/subscriptions")
+    @requires("viewer")
+    def unsubscribe() -> Response:
+        name = Subscription(body.read(Unwanted).endpoint, "", "").channel
+        with writing(engine) as connection:
+            if not channels.remove_gone(connection, name):
+                raise Refused(404, "this browser is not subscribed", "endpoint")
+            notifications.drop_channel(connection, name, "the browser unsubscribed", clock.now())
+        return Response(status=204)
+
+    return api
