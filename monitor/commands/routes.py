@@ -1,0 +1,111 @@
+"""`monitor route`: which channels are told of which sensors."""
+
+import argparse
+from collections.abc import Callable
+
+from monitor import parts
+from monitor.commands import CommandFailed
+from monitor.commands.incidents import plain
+from monitor.incidents.routes import LONGEST_WAIT, check
+from monitor.incidents.silence import Unusable
+from monitor.model import SECOND
+from monitor.settings import Settings
+from monitor.state import routes, routing
+from monitor.state.channels import NameTaken
+from monitor.state.database import open_state, reading, writing
+from monitor.state.routing import RouteRow
+
+_OPTIONS = {"name": "NAME", "matchers": "--match", "channels": "--channel"}
+
+
+def add(command: Callable[..., argparse.ArgumentParser]) -> None:
+    """Add the subcommand to the parser."""
+    summary = "which channels are told of which sensors; the first route that matches counts"
+    actions = command("route", _list, summary).add_subparsers(
+        dest="action", required=True, metavar="ACTION"
+    )
+    new = actions.add_parser("add", help="add one")
+    new.set_defaults(run=_add)
+    new.add_argument("name")
+    new.add_argument(
+        "--match",
+        action="append",
+        default=[],
+        metavar="MATCHER",
+        help="which sensors: mac, name, site or a label, like site=Hall A|Hall B or "
+        "severity=warning; if given more than once, all must hold; none: all sensors",
+    )
+    new.add_argument(
+        "--channel",
+        action="append",
+        required=True,
+        help="who is told; `browsers` are all that subscribed",
+    )
+    new.add_argument(
+        "--escalate-to", action="append", default=[], metavar="CHANNEL", help="who is told later"
+    )
+    new.add_argument(
+        "--escalate-after",
+        type=_seconds,
+        metavar="SECONDS",
+        help="how long nobody may have acknowledged it before",
+    )
+    new.add_argument("--position", type=_position, help="1: the first (default: the last)")
+    actions.add_parser("list", help="all, in the order in which they are tried")
+    removed = actions.add_parser("remove", help="remove one")
+    removed.set_defaults(run=_remove)
+    removed.add_argument("name")
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 1 <= seconds <= LONGEST_WAIT / SECOND:
+        raise argparse.ArgumentTypeError("must be from 1 second to 30 days")
+    return seconds
+
+
+def _position(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("must be 1 or more")
+    return number
+
+
+def _add(given: Settings, options: argparse.Namespace) -> None:
+    after = options.escalate_after
+    row = RouteRow(
+        name=options.name,
+        matchers=options.match,
+        channels=options.channel,
+        escalate_to=options.escalate_to,
+        escalate_after=None if after is None else round(after * SECOND),
+    )
+    of_settings = [channel.name for channel in parts.own_channels(given)]
+    try:
+        with writing(open_state(given.state_url)) as connection:
+            check(connection, row, of_settings)
+            routes.add(connection, row, options.position)
+    except Unusable as error:
+        option = _OPTIONS.get(error.field, f"--{error.field.replace('_', '-')}")
+        raise CommandFailed(f"{option}: {error}") from error
+    except NameTaken as error:
+        raise CommandFailed(str(error)) from error
+    print(f"the route {options.name} is added")
+
+
+def _list(given: Settings, _options: argparse.Namespace) -> None:
+    with reading(open_state(given.state_url)) as connection:
+        rows = routing.routes(connection)
+    for position, row in enumerate(rows, 1):
+        later = ""
+        if row.escalate_after is not None:
+            later = f", after {row.escalate_after / SECOND:g} s {', '.join(row.escalate_to)}"
+        meant = plain(", ".join(row.matchers)) or "all sensors"
+        print(f"{position}\t{row.name}\t{meant}\t{', '.join(row.channels)}{later}")
+
+
+def _remove(given: Settings, options: argparse.Namespace) -> None:
+    with writing(open_state(given.state_url)) as connection:
+        if not routes.remove(connection, options.name):
+            raise CommandFailed(f"there is no route {options.name!r}")
+    print(f"the route {options.name} is removed")

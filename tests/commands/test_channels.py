@@ -1,0 +1,196 @@
+"""`monitor channel` and `monitor route` on a state of their own."""
+
+import argparse
+import io
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, insert
+
+from monitor import parts, settings
+from monitor.commands import CommandFailed, channels, routes
+from monitor.state.channels import find
+from monitor.state.database import migrate, open_state, reading, writing
+from monitor.state.tables import channel_health
+from tests.receiver import Receiver, receiver
+
+Run = Callable[..., str]
+
+
+@pytest.fixture
+def given(tmp_path: Path) -> settings.Settings:
+    variables = {
+        "MONITOR_DATA_DIRECTORY": str(tmp_path),
+        "MONITOR_ALERTS_ALLOW_INTERNAL": "true",
+        "MONITOR_WEBHOOK_URL": "https://hook.example.org/secret",
+    }
+    return settings.load(None, variables)
+
+
+@pytest.fixture
+def state(given: settings.Settings) -> Iterator[Engine]:
+    engine = open_state(given.state_url)
+    migrate(engine)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def run(
+    given: settings.Settings,
+    state: Engine,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> Run:
+    """Runs a command line and gives what it prints; `typed` comes by standard input."""
+    parser = argparse.ArgumentParser()
+    commands = parser.add_subparsers(required=True)
+
+    def command(name: str, run: Callable[..., None], summary: str) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, help=summary)
+        added.set_defaults(run=run)
+        return added
+
+    channels.add(command)
+    routes.add(command)
+
+    def ran(*arguments: str, typed: str = "") -> str:
+        monkeypatch.setattr("sys.stdin", io.StringIO(typed))
+        options = parser.parse_args(arguments)
+        capsys.readouterr()
+        options.run(given, options)
+        return capsys.readouterr().out
+
+    return ran
+
+
+@pytest.fixture
+def hook() -> Iterator[Receiver]:
+    with receiver() as hook:
+        yield hook
+
+
+def test_a_channel_is_added_shown_changed_tested_and_removed(run: Run, hook: Receiver) -> None:
+    added = run(
+        "channel", "add", "ops", "webhook", f"url={hook.url}", "--default", "yes", "--budget", "9"
+    )
+    assert added == "ops is added; `monitor channel test ops` tries it\n"
+    assert run("channel", "list").splitlines() == [
+        "webhook\tof the settings\ttold by default\tnever used",
+        "ops\twebhook\ttold by default\tnever used",
+    ]
+    assert run("channel", "test", "ops") == "sent through ops\n"
+    assert run("send", "ops") == "sent through ops\n"
+    assert len(hook.requests) == 2
+    run("channel", "set", "ops", "--default", "no", "--enabled", "no", "--budget", "0")
+    shown = run("channel", "show", "ops").splitlines()
+    assert f"url: {hook.url}" in shown
+    assert {"enabled: no", "default: no", "budget: any number of messages"} <= set(shown)
+    assert run("channel", "remove", "ops") == "ops is removed\n"
+    with pytest.raises(CommandFailed, match="no channel 'ops'"):
+        run("channel", "show", "ops")
+
+
+def test_secrets_are_read_from_standard_input_kept_and_never_shown(
+    run: Run, given: settings.Settings, state: Engine
+) -> None:
+    run(
+        "channel",
+        "add",
+        "pager",
+        *ALERTMANAGER,
+        "--secret",
+        "bearer_token",
+        typed="123:confidential\n",
+    )
+    run("channel", "set", "pager", "urls=https://c.example.org")
+    with reading(state) as connection:
+        stored = find(connection, parts.open_vault(given), "pager")
+    assert stored is not None
+    assert stored.settings == {"urls": ["https://c.example.org"]}
+    assert stored.secrets == {"bearer_token": "123:confidential"}
+    shown = run("channel", "show", "pager")
+    assert "bearer_token: set" in shown
+    assert "confidential" not in shown + run("channel", "list")
+    run("channel", "set", "pager", "--secret", "bearer_token", typed="\n")
+    assert "bearer_token: not set" in run("channel", "show", "pager")
+    with pytest.raises(CommandFailed, match=r"settings\.urls"):
+        run("channel", "set", "pager", "urls=")
+
+
+ALERTMANAGER = ("alertmanager", "urls=https://a.example.org, https://b.example.org")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (("browsers", "webhook", "url=https://x.example.org"), "meaning of its own"),
+        (("webhook", "webhook", "url=https://x.example.org"), "meaning of its own"),
+        (("a b", "webhook", "url=https://x.example.org"), "name: must be of letters"),
+        (("a", "pigeon"), "kind: must be one of"),
+        (("a", "webpush"), "browsers subscribe by themselves"),
+        (("a", "webhook"), "settings.url: "),
+        (("a", "webhook", "url=nowhere"), r"settings\.url: must look like"),
+        (("a", "webhook", "url=https://x.example.org", "colour=red"), "settings.colour"),
+    ],
+)
+def test_what_is_no_channel_is_refused(run: Run, arguments: tuple[str, ...], problem: str) -> None:
+    with pytest.raises(CommandFailed, match=problem):
+        run("channel", "add", *arguments)
+
+
+def test_how_sending_went_is_listed(run: Run, state: Engine) -> None:
+    with writing(state) as connection:
+        failing = {"name": "webhook", "failing_since": 0, "error": "answer 500", "error_at": 5}
+        connection.execute(insert(channel_health).values(**failing))
+    assert run("channel", "list").endswith("failing since 1970-01-01 00:00:00 UTC: answer 500\n")
+
+
+def test_a_failed_test_says_why(run: Run, hook: Receiver) -> None:
+    hook.status = 500
+    run("channel", "add", "ops", "webhook", f"url={hook.url}")
+    with pytest.raises(CommandFailed, match="answer 500"):
+        run("channel", "test", "ops")
+
+
+def test_a_channel_is_not_removed_while_a_route_leads_to_it(run: Run) -> None:
+    run("channel", "add", "ops", "webhook", "url=https://x.example.org")
+    run("route", "add", "night", "--channel", "ops")
+    with pytest.raises(CommandFailed, match="night"):
+        run("channel", "remove", "ops")
+    run("route", "remove", "night")
+    assert run("channel", "remove", "ops") == "ops is removed\n"
+
+
+def test_routes_are_added_listed_and_removed(run: Run) -> None:
+    run("route", "add", "rest", "--channel", "webhook")
+    run(
+        *("route", "add", "night", "--match", "site=Harbour|Mill", "--match", "severity=critical"),
+        *("--channel", "browsers", "--escalate-to", "webhook", "--escalate-after", "900"),
+        *("--position", "1"),
+    )
+    assert run("route", "list").splitlines() == [
+        "1\tnight\tsite=Harbour|Mill, severity=critical\tbrowsers, after 900 s webhook",
+        "2\trest\tall sensors\twebhook",
+    ]
+    assert run("route", "remove", "night") == "the route night is removed\n"
+    with pytest.raises(CommandFailed, match="no route 'night'"):
+        run("route", "remove", "night")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (("rest", "--channel", "webhook"), "a route named 'rest' already"),
+        (("other", "--channel", "pager"), "--channel: there is no channel 'pager'"),
+        (("other", "--channel", "webhook", "--match", "site"), "--match: 'site'"),
+        (("other", "--channel", "webhook", "--escalate-to", "browsers"), "--escalate-after"),
+    ],
+)
+def test_a_route_that_leads_nowhere_is_refused(
+    run: Run, arguments: tuple[str, ...], problem: str
+) -> None:
+    run("route", "add", "rest", "--channel", "webhook")
+    with pytest.raises(CommandFailed, match=problem):
+        run("route", "add", *arguments)

@@ -1,0 +1,69 @@
+"""The channels that a notifier finds in the state."""
+
+from dataclasses import replace
+
+import pytest
+from sqlalchemy import Engine
+
+from monitor.channels.interface import SendFailed
+from monitor.channels.webhook import Webhook
+from monitor.outbox.supply import StoredChannels
+from monitor.state import channels
+from monitor.state.channels import Stored
+from monitor.state.database import writing
+from monitor.vault import Vault
+from tests.channels.messages import sensor, told
+from tests.receiver import Receiver
+
+VAULT = Vault("a key of at least thirty-two characters")
+OTHER = Vault("another key of at least 32 characters!")
+
+
+def supply_of(state: Engine, vault: Vault = VAULT) -> StoredChannels:
+    return StoredChannels(state, vault, [Webhook("https://hook.example.org/")], True)
+
+
+def put(state: Engine, stored: Stored) -> None:
+    with writing(state) as connection:
+        channels.add(connection, VAULT, stored)
+
+
+def test_channels_of_the_settings_and_those_switched_on_are_served(
+    state: Engine, hook: Receiver
+) -> None:
+    pager = Stored("pager", "webhook", {"url": hook.url}, {}, budget=7)
+    put(state, pager)
+    put(state, replace(pager, name="off", enabled=False))
+    served = supply_of(state)()
+    assert [each.channel.name for each in served] == ["webhook", "pager"]
+    assert [each.budget for each in served] == [None, 7]
+
+
+def test_a_channel_stays_the_same_object_until_it_is_changed(state: Engine, hook: Receiver) -> None:
+    pager = Stored("pager", "webhook", {"url": hook.url}, {})
+    put(state, pager)
+    supply = supply_of(state)
+    before, again = ([each.channel for each in supply()] for _ in range(2))
+    assert before[0] is again[0]
+    assert before[1] is again[1]
+    with writing(state) as connection:
+        channels.save(connection, VAULT, replace(pager, settings={"url": hook.url + "/new"}))
+    changed = [each.channel for each in supply()]
+    assert changed[0] is before[0]
+    assert changed[1] is not before[1]
+
+
+@pytest.mark.parametrize(
+    ("vault", "problem"),
+    [(OTHER, "can't be read"), (VAULT, "settings.nonsense")],
+    ids=["another secret key", "settings of an older version"],
+)
+def test_messages_wait_for_a_channel_that_a_person_has_to_mend(
+    state: Engine, hook: Receiver, vault: Vault, problem: str
+) -> None:
+    settings = {"url": hook.url} | ({} if vault is OTHER else {"nonsense": 1})
+    put(state, Stored("pager", "webhook", settings, {"signing_secret": "x" * 32}))
+    _, pager = supply_of(state, vault)()
+    with pytest.raises(SendFailed, match=problem) as caught:
+        pager.channel.send(told("down", sensor(1)))
+    assert not caught.value.permanent
