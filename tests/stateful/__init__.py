@@ -1,0 +1,1 @@
+"""The whole way of an alert, from heartbeat to recipient, against an independent model."""

@@ -1,0 +1,67 @@
+"""One scheduler and one notifier process each, made of the real parts."""
+
+from collections.abc import Sequence
+from datetime import UTC
+
+from monitor.incidents.flapping import Rule
+from monitor.incidents.holding import holding
+from monitor.incidents.service import Alerting
+from monitor.model import MINUTE, SECOND
+from monitor.outbox.delivery import Delivery, Manner
+from monitor.outbox.message import Frame
+from monitor.outbox.outlets import Served
+from monitor.scheduler import Leadership
+from monitor.staleness.sweep import Options, Sweep
+from tests.stateful.judge import FLAPPING_OUTAGES
+from tests.stateful.parts import RETENTION, Files, ReadStore
+from tests.stateful.recipients import Recipient
+
+CHANNELS = ("email", "pager")
+LOST_AFTER = 3 * MINUTE
+GROUP_WAIT, GROUP_INTERVAL = 30 * SECOND, MINUTE
+REMIND_AFTER = 30 * MINUTE
+
+_FLAPPING = Rule(FLAPPING_OUTAGES, 10 * MINUTE)
+_OPTIONS = Options(threshold=3 * MINUTE, source_lost_after=LOST_AFTER, retention=RETENTION)
+_ALERTING = Alerting(CHANNELS, GROUP_WAIT, GROUP_INTERVAL, _FLAPPING)
+_MANNER = Manner(
+    Frame("https://monitor.example.org", UTC),
+    hold=holding(_FLAPPING),
+    remind_after=REMIND_AFTER,
+    recipients=lambda _connection: CHANNELS,
+)
+_LEASE_FOR = 3 * MINUTE
+
+
+class Scheduler:
+    """One scheduler process."""
+
+    def __init__(self, files: Files, number: int) -> None:
+        self.store = ReadStore(files.store)
+        sweep = Sweep(self.store, files.engine, _OPTIONS, _ALERTING)
+        holder = f"scheduler {number}"
+        self.leadership = Leadership(files.engine, sweep, files.hand, holder, _LEASE_FOR // 3)
+        self.busy = False
+
+    def tick(self) -> None:
+        """Unless it is in the middle of one."""
+        if not self.busy:
+            self.busy = True
+            self.leadership.tick()
+            self.busy = False
+
+
+class Notifier:
+    """One notifier process."""
+
+    def __init__(self, files: Files, recipients: Sequence[Recipient]) -> None:
+        served = [Served(recipient) for recipient in recipients]
+        self._delivery = Delivery(files.notifiers_engine, lambda: served, files.hand, _MANNER)
+        self.busy = False
+
+    def tick(self, now: int) -> None:
+        """Deliver what is due. Raises Died."""
+        if not self.busy:
+            self.busy = True
+            self._delivery.deliver_once(now)
+            self.busy = False

@@ -1,0 +1,81 @@
+"""What the state says, read beside the service's own code."""
+
+import sqlite3
+from typing import Any, NamedTuple
+
+from monitor.model import format_mac, format_time
+
+Name = tuple[str, str]
+"""(mac, opened at) of an incident, as messages write them."""
+
+
+class Incident(NamedTuple):
+    """A row."""
+
+    id: int
+    mac: int
+    last_seen: int
+    threshold: int
+    proven: bool
+    opened_at: int
+    flapping_since: int | None
+    acknowledged_at: int | None
+    closed_at: int | None
+    closed_reason: str | None
+
+    @property
+    def lasts_flapping(self) -> bool:
+        """Open, of a sensor that has fallen silent again and again."""
+        return self.closed_at is None and self.flapping_since is not None
+
+    @property
+    def name(self) -> Name:
+        """As messages call it."""
+        return format_mac(self.mac), format_time(self.opened_at)
+
+
+class Owed(NamedTuple):
+    """A message that is not finished."""
+
+    id: int
+    channel: str
+    kind: str
+    state: str
+    next_attempt_at: int
+    outcome: str | None
+
+
+_INCIDENTS = f"SELECT {', '.join(Incident._fields)} FROM incident ORDER BY id"
+_OWED = f"""
+SELECT {", ".join(Owed._fields)} FROM notification
+WHERE state IN ('pending', 'claimed') AND kind <> 'reminder'
+"""
+_ANY_OWED = "SELECT 1 FROM notification WHERE state IN ('pending', 'claimed') LIMIT 1"
+_OPEN_GROUPS = "SELECT id, cohort FROM alert_group WHERE closed_at IS NULL"
+
+
+class Rows:
+    """Reads one state."""
+
+    def __init__(self, state: sqlite3.Connection) -> None:
+        self._state = state
+
+    def progress(self) -> tuple[int, int]:
+        """(horizon, swept at)."""
+        return self._state.execute("SELECT horizon, swept_at FROM service").fetchone()
+
+    def incidents(self) -> dict[int, Incident]:
+        """By their numbers."""
+        return {row[0]: Incident(*row) for row in self._state.execute(_INCIDENTS)}
+
+    def owed(self) -> list[Owed]:
+        """All but reminders."""
+        return [Owed(*row) for row in self._state.execute(_OWED)]
+
+    def any_owed(self) -> bool:
+        """Whether there is anything to be sent, now or later."""
+        return self._state.execute(_ANY_OWED).fetchone() is not None
+
+    def open_groups(self) -> list[Any]:
+        """Alert groups that are not closed."""
+        return self._state.execute(_OPEN_GROUPS).fetchall()
