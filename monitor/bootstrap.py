@@ -1,4 +1,4 @@
-"""The only place that picks stores and channels, and wires the rooms together."""
+"""Wires the rooms together: each process of the service from its settings."""
 
 import gc
 import logging
@@ -9,32 +9,28 @@ import socket
 import threading
 from zoneinfo import ZoneInfo
 
+from flask import Blueprint
 from sqlalchemy import Engine
 from sqlalchemy.exc import ArgumentError
 
-from monitor import scheduler, supervisor, wsgi
-from monitor.channels.email import Email
-from monitor.channels.interface import Channel, SendFailed
-from monitor.channels.webhook import Webhook
+from monitor import parts, scheduler, supervisor, wsgi
+from monitor.channels.webpush import contact
 from monitor.clock import Clock
-from monitor.incidents import flapping
-from monitor.incidents.service import Alerting
+from monitor.incidents.sites import Sites
 from monitor.ingest import status
 from monitor.ingest.http import Door, Limits
 from monitor.ingest.registry import Registry, from_state, noting_metrics
 from monitor.ingest.shipper import Shipper
 from monitor.ingest.spool import Spool
-from monitor.model import DAY, SECOND
+from monitor.model import DAY
 from monitor.outbox import delivery
-from monitor.outbox.message import Frame
-from monitor.outbox.outlets import Served
+from monitor.parts import milliseconds, open_store, open_vault
 from monitor.settings import Settings, SettingsError
 from monitor.staleness.sweep import Options, Sweep
 from monitor.state import database, tokens
 from monitor.state.database import open_state, reading
-from monitor.store.influxdb import InfluxStore
-from monitor.store.interface import Store
-from monitor.store.sqlite import SqliteStore
+from monitor.web import acknowledge, metrics
+from monitor.web.api import channels, incidents, ledger, maintenance, routes, silences, webpush
 from monitor.web.app import create_app
 from monitor.web.fleet import Fleet
 from monitor.web.readiness import Readiness
@@ -44,30 +40,15 @@ logger = logging.getLogger(__name__)
 _LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
 
 
-def _milliseconds(seconds: float) -> int:
-    return round(seconds * SECOND)
-
-
-def open_store(settings: Settings, writable: bool = False) -> Store:
-    """InfluxDB when its variables are set, else the embedded file; `writable` in the one process
-    that ships."""
-    retention = settings.store.retention_days * DAY
-    if settings.influxdb is None:
-        return SqliteStore(settings.data_directory / "heartbeats.sqlite", retention, writable)
-    return InfluxStore(
-        settings.influxdb.url,
-        settings.influxdb.org,
-        settings.influxdb.token,
-        settings.store.heartbeats_bucket,
-        settings.store.arrivals_bucket,
-        retention,
-    )
-
-
 def check(settings: Settings) -> None:
     """What only the parts themselves can tell of the settings. Raises SettingsError."""
     problems = []
-    for section, make in (("state.url", _open_state), ("email", _email), ("webhook", _webhook)):
+    checks = (
+        ("state.url", _open_state),
+        ("email", parts.email_channel),
+        ("webhook", parts.webhook_channel),
+    )
+    for section, make in checks:
         try:
             make(settings)
         except (ArgumentError, ValueError, OSError) as error:
@@ -84,33 +65,6 @@ def _open_state(settings: Settings) -> Engine:
     return open_state(settings.state_url)
 
 
-def _email(settings: Settings) -> list[Channel]:
-    email = settings.email
-    if not email.server:
-        return []
-    return [
-        Email(
-            email.server,
-            email.port,
-            email.security,
-            email.username,
-            email.password,
-            email.sender,
-            email.recipients,
-        )
-    ]
-
-
-def _webhook(settings: Settings) -> list[Channel]:
-    webhook = settings.webhook
-    return [Webhook(webhook.url, webhook.allow_internal)] if webhook.url else []
-
-
-def channels(settings: Settings) -> list[Channel]:
-    """The channels that are switched on."""
-    return _email(settings) + _webhook(settings)
-
-
 def migrate(settings: Settings) -> None:
     """Bring state and store up to date; harmless to repeat."""
     database.migrate(open_state(settings.state_url))
@@ -123,25 +77,15 @@ def run_scheduler(settings: Settings) -> None:
     """The scheduler process, until it is told to stop."""
     engine, interval = (
         open_state(settings.state_url),
-        _milliseconds(settings.staleness.sweep_interval),
+        milliseconds(settings.staleness.sweep_interval),
     )
-    sweep = Sweep(
-        open_store(settings),
-        engine,
-        Options(
-            threshold=_milliseconds(settings.staleness.threshold),
-            source_lost_after=_milliseconds(settings.staleness.source_lost_after),
-            retention=settings.store.retention_days * DAY,
-        ),
-        Alerting(
-            channels=tuple(channel.name for channel in channels(settings)),
-            group_wait=_milliseconds(settings.alerts.group_wait),
-            group_interval=_milliseconds(settings.alerts.group_interval),
-            flapping=flapping.Rule(
-                settings.alerts.flapping_outages, _milliseconds(settings.alerts.flapping_window)
-            ),
-        ),
+    options = Options(
+        threshold=milliseconds(settings.staleness.threshold),
+        source_lost_after=milliseconds(settings.staleness.source_lost_after),
+        retention=settings.store.retention_days * DAY,
+        sites=Sites(settings.alerts.sites),
     )
+    sweep = Sweep(open_store(settings), engine, options, parts.alerting(settings))
     holder = f"{socket.gethostname()[:40]}:{os.getpid()}:{secrets.token_hex(4)}"
     scheduler.run(scheduler.Leadership(engine, sweep, Clock(), holder, interval), interval)
 
@@ -151,18 +95,9 @@ def run_notifier(settings: Settings) -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: stop.set())
-    served = [Served(channel) for channel in channels(settings)]
-    if not served:
-        logger.warning("no channel is switched on: incidents are recorded and nobody is told")
-    engine = open_state(settings.state_url)
-    manner = delivery.Manner(
-        frame=_frame(settings), remind_after=_milliseconds(settings.alerts.repeat_interval)
-    )
-    delivery.Delivery(engine, lambda: served, Clock(), manner).run(stop)
-
-
-def _frame(settings: Settings) -> Frame:
-    return Frame(settings.server.base_url.rstrip("/"), ZoneInfo(settings.alerts.time_zone))
+    engine, vault = open_state(settings.state_url), open_vault(settings)
+    supply = parts.supply(settings, engine, vault)
+    delivery.Delivery(engine, supply, Clock(), parts.manner(settings, vault)).run(stop)
 
 
 def run_web(settings: Settings) -> None:
@@ -180,7 +115,7 @@ def _web_process(settings: Settings) -> wsgi.WebProcess:
     """One worker's door, spool, shipper and pages; called after the fork."""
     clock, engine = Clock(), open_state(settings.state_url)
     directory, server, ingest = settings.data_directory, settings.server, settings.ingest
-    threshold = _milliseconds(settings.staleness.threshold)
+    threshold = milliseconds(settings.staleness.threshold)
     retention = settings.store.retention_days * DAY
     hosts = server.hosts or (_LOOPBACK_NAMES if server.on_loopback else ())
     spool = Spool(directory / "spool", clock, ingest.spool_limit, ingest.fsync == "always")
@@ -196,6 +131,9 @@ def _web_process(settings: Settings) -> wsgi.WebProcess:
         base_url=server.base_url,
         secret_key=server.secret_key,
         trusted_hosts=hosts,
+        engine=engine,
+        zone=ZoneInfo(settings.alerts.time_zone),
+        blueprints=_blueprints(settings, engine, clock),
     )
     # What a worker allocates by the ten thousand is plain rows without cycles: searching them for
     # garbage as often as usual takes more time than making them.
@@ -211,6 +149,24 @@ def _web_process(settings: Settings) -> wsgi.WebProcess:
     return wsgi.WebProcess(Door(spool, registry, limits, clock, hosts, pages), close)
 
 
+def _blueprints(settings: Settings, engine: Engine, clock: Clock) -> list[Blueprint]:
+    vault, own = open_vault(settings), {each.name: each for each in parts.own_channels(settings)}
+    frame = parts.frame(settings)
+    return [
+        acknowledge.blueprint(engine, clock, vault, frame.zone),
+        metrics.blueprint(engine, clock, settings.data_directory / status.FILE),
+        incidents.blueprint(engine, clock),
+        ledger.blueprint(engine, clock),
+        silences.blueprint(engine, clock),
+        maintenance.blueprint(engine, clock),
+        channels.blueprint(engine, vault, clock, own, frame, settings.alerts.allow_internal),
+        routes.blueprint(engine, own.keys()),
+        webpush.blueprint(
+            engine, vault, clock, contact(settings.server.base_url, settings.email.sender)
+        ),
+    ]
+
+
 def supervise(commands: list[list[str]]) -> None:
     """Run these `monitor` commands until told to stop, restarting those that die."""
     supervisor.Supervisor(commands).run()
@@ -222,15 +178,3 @@ def has_ingest_token(settings: Settings) -> bool:
         return True
     with reading(open_state(settings.state_url)) as connection:
         return bool(tokens.active(connection)[1])
-
-
-def send_test(settings: Settings, name: str) -> str:
-    """Send a test message through a channel; what went wrong, or nothing."""
-    chosen = {channel.name: channel for channel in channels(settings)}
-    if name not in chosen:
-        return f"the channel {name} is not switched on; see [{name}] in the settings"
-    try:
-        delivery.send_test(chosen[name], Clock().now(), _frame(settings))
-    except SendFailed as failure:
-        return failure.detail
-    return ""

@@ -8,7 +8,16 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from monitor import bootstrap, settings
-from monitor.commands import CommandFailed, incidents, ledger, sensors, silences, tokens
+from monitor.commands import (
+    CommandFailed,
+    channels,
+    incidents,
+    ledger,
+    routes,
+    sensors,
+    silences,
+    tokens,
+)
 from monitor.settings import Settings, SettingsError
 from monitor.simulator import command as simulator
 from monitor.state.database import StateUnavailable
@@ -40,10 +49,8 @@ def build_parser() -> argparse.ArgumentParser:
     command("notifier", _notifier, "deliver what is owed to recipients; any number may run")
     command("migrate", _migrate, "create or update the state's tables and the store's buckets")
     command("check-config", _check_config, "print every error in the settings, or that all is well")
-    for chores in (tokens, sensors, incidents, ledger, silences):
+    for chores in (tokens, sensors, incidents, ledger, silences, channels, routes):
         chores.add(command)
-    send = command("send", _send, "send a test message through a channel")
-    send.add_argument("channel", choices=("email", "webhook"))
     simulator.add_arguments(command("simulate", _simulate, "drive a live server with a fleet"))
     return parser
 
@@ -112,13 +119,6 @@ def _migrate(given: Settings, _options: argparse.Namespace) -> None:
 def _check_config(given: Settings, _options: argparse.Namespace) -> None:
     store = f"InfluxDB at {given.influxdb.url}" if given.influxdb else "embedded SQLite"
     print(f"all is well: store {store}, data in {given.data_directory}")
-
-
-def _send(given: Settings, options: argparse.Namespace) -> None:
-    problem = bootstrap.send_test(given, options.channel)
-    if problem:
-        raise CommandFailed(problem)
-    print(f"sent through {options.channel}")
 
 
 def _simulate(_given: Settings, _options: argparse.Namespace) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from monitor import bootstrap, cli
+from monitor import cli, parts
 from monitor.state.database import open_state, reading
 from monitor.state.tables import sensor, token
 
@@ -100,11 +100,13 @@ def test_listening_beyond_loopback_needs_a_token_and_says_so(
     assert "monitor token create" in capsys.readouterr().err
 
 
-def test_sending_through_a_channel_that_is_off_says_where_to_switch_it_on(
+def test_sending_through_a_channel_that_is_off_says_where_to_look(
+    data: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
+    assert cli.main(["migrate"]) == 0
     assert cli.main(["send", "email"]) == 1
-    assert "[email]" in capsys.readouterr().err
+    assert "monitor channel list" in capsys.readouterr().err
 
 
 def test_migrating_twice_changes_nothing() -> None:
@@ -126,7 +128,7 @@ def test_what_only_the_parts_can_tell_of_the_settings_is_a_sentence_too(
 
 def test_the_channels_are_those_switched_on() -> None:
     given = cli.settings.load(None, {"MONITOR_WEBHOOK_URL": "https://example.org/hook"})
-    assert [channel.name for channel in bootstrap.channels(given)] == ["webhook"]
+    assert [channel.name for channel in parts.own_channels(given)] == ["webhook"]
 
 
 @pytest.mark.parametrize("value", ["-5", "inf", "nan", "1e18", "0.0001"])

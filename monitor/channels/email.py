@@ -14,7 +14,9 @@ from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+import msgspec
 
 from monitor.channels.interface import Message, SendFailed
 from monitor.model import SECOND
@@ -30,10 +32,39 @@ _ACCOUNT_REFUSED = frozenset({530, 534, 535, 538})
 _log = logging.getLogger(__name__)
 
 
+class Settings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """The server and the addresses."""
+
+    server: str
+    sender: str
+    recipients: list[str]
+    port: Annotated[int, msgspec.Meta(ge=1, le=65535)] = 25
+    security: Security = "none"
+    username: str = ""
+
+
+class Secrets(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """For a server that wants a login."""
+
+    password: str = ""
+
+
+def make(name: str, settings: Settings, secrets: Secrets, _allow_internal: bool) -> "Email":
+    """The channel. Raises ValueError."""
+    return Email(
+        settings.server,
+        settings.port,
+        settings.security,
+        settings.username,
+        secrets.password,
+        settings.sender,
+        settings.recipients,
+        name,
+    )
+
+
 class Email:
     """One message to all recipients. Raises ValueError for what is not an address."""
-
-    name = "email"
 
     def __init__(
         self,
@@ -44,7 +75,9 @@ class Email:
         password: str,
         sender: str,
         recipients: Sequence[str],
+        name: str = "email",
     ) -> None:
+        self.name = name
         self._server, self._port, self._security = server, port, security
         self._username, self._password = username, password
         self._sender = _address(sender)
@@ -80,6 +113,8 @@ class Email:
         envelope["Subject"] = " ".join(message.subject.split())
         envelope["Date"] = format_datetime(datetime.fromtimestamp(message.time // SECOND, UTC))
         envelope["Message-ID"] = f"<{message.key}@{self._domain}>"
+        if message.thread:  # mail programs show what refers to the same as one conversation
+            envelope["References"] = f"<{message.thread}@{self._domain}>"
         envelope["Auto-Submitted"] = "auto-generated"  # RFC 3834: no out-of-office replies
         envelope.set_content(message.text, cte="quoted-printable")
         return envelope

@@ -67,7 +67,7 @@ def assign(
 
 
 def _many_sites_as_one(cohorts: dict[int, str], untold: Mapping[int, str]) -> dict[int, str]:
-    at_sites = {mac: key for mac, key in (untold | cohorts).items() if key.startswith(_SITE)}
+    at_sites = {mac: key for mac, key in {**untold, **cohorts}.items() if key.startswith(_SITE)}
     gathering = MANY_SITES in untold.values()
     if not gathering and len(set(at_sites.values())) < MANY_SITES_FROM:
         return cohorts

@@ -1,17 +1,21 @@
 """The webhook channel against a real HTTP server."""
 
+import base64
+import hashlib
+import hmac
 import json
 import logging
 import socket
 import threading
 from collections.abc import Iterator
-from ipaddress import ip_address
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from monitor.channels.interface import Message, SendFailed
-from monitor.channels.webhook import Webhook, _is_public
+from monitor.channels.http import is_public
+from monitor.channels.webhook import Webhook
 from monitor.model import SECOND
 from tests.certificates import server_context
 from tests.receiver import Receiver, receiver
@@ -109,7 +113,7 @@ def test_redirects_are_not_followed(hook: Receiver, status: int) -> None:
 def test_a_receiver_that_hangs_is_given_up_on(
     hook: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("monitor.channels.webhook.TIMEOUTS", (4, 0.05))
+    monkeypatch.setattr("monitor.channels.http.TIMEOUTS", (4, 0.05))
     done = threading.Event()
     hook.before_answer = lambda _: done.wait(10)
     refused = failure(hook.url)
@@ -134,13 +138,48 @@ def test_an_internal_address_is_refused_however_it_is_written(hook: Receiver, ho
     assert "internal" in refused.detail
 
 
-def test_an_internal_address_is_refused_before_tls_is_spoken() -> None:
+def test_an_internal_address_is_not_even_connected_to() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         assert "internal" in failure(f"https://127.0.0.1:{port}/", allow_internal=False).detail
-        accepted, _ = listener.accept()
-        with accepted:
-            assert accepted.recv(1) == b""
+        listener.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            listener.accept()
+
+
+def test_a_name_is_resolved_once_and_connected_to_as_it_was_checked(
+    hook: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = int(hook.url.split(":")[2].split("/")[0])
+    asked: list[str] = []
+    resolve = socket.getaddrinfo
+
+    def rebinding(host: str, *arguments: Any, **options: Any) -> Any:
+        if host != "hook.example.org":
+            return resolve(host, *arguments, **options)
+        asked.append(host)
+        place = "93.184.216.34" if len(asked) == 1 else "127.0.0.1"
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (place, port))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", rebinding)
+    monkeypatch.setattr("monitor.channels.http.TIMEOUTS", (0.2, 0.2))
+    failure(f"http://hook.example.org:{port}/hook", allow_internal=False)
+    assert (asked, hook.requests) == (["hook.example.org"], [])
+    refused = failure(f"http://hook.example.org:{port}/hook", allow_internal=False)
+    assert "internal" in refused.detail
+
+
+def test_a_signed_message_can_be_verified_and_stays_the_same(hook: Receiver) -> None:
+    secret = "a secret of our own"
+    for _ in range(2):
+        Webhook(hook.url, allow_internal=True, signing_secret=secret).send(MESSAGE)
+    first, second = hook.requests
+    headers = {name.lower(): value for name, value in first.headers.items()}
+    signed = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + first.body
+    digest = hmac.new(secret.encode(), signed, hashlib.sha256).digest()
+    assert headers["webhook-signature"] == f"v1,{base64.b64encode(digest).decode()}"
+    assert headers["webhook-timestamp"] == "1795395720"
+    assert first.headers == second.headers
 
 
 @pytest.mark.parametrize(
@@ -169,7 +208,7 @@ def test_an_internal_address_is_refused_before_tls_is_spoken() -> None:
     ],
 )
 def test_public_and_internal_addresses_are_told_apart(address: str, public: bool) -> None:
-    assert _is_public(ip_address(address)) is public
+    assert is_public(address) is public
 
 
 def test_the_environment_neither_redirects_nor_adds_a_login(

@@ -1,0 +1,35 @@
+"""The kinds of channels there are."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from monitor.channels import alertmanager, email, webhook, webpush
+from monitor.channels.interface import Channel
+
+
+class Kind(NamedTuple):
+    """How channels of one kind are made."""
+
+    settings: type[Any]
+    """A msgspec Struct: what may be shown."""
+    secrets: type[Any]
+    """Another: what is encrypted, and never shown again."""
+    make: Callable[[str, Any, Any, bool], Channel]
+    """(name, settings, secrets, whether it may lead to internal addresses). Raises ValueError,
+    which names the setting and no secret."""
+    tracks: bool = False
+    """The receiver keeps a state of its own: it is told of every closing and every member."""
+    metered: bool = False
+    """Each message costs money."""
+
+
+def _kind(module: Any, tracks: bool = False, metered: bool = False) -> Kind:
+    return Kind(module.Settings, module.Secrets, module.make, tracks, metered)
+
+
+KINDS: Mapping[str, Kind] = {
+    "alertmanager": _kind(alertmanager, tracks=True),
+    "email": _kind(email),
+    "webhook": _kind(webhook),
+    "webpush": _kind(webpush),
+}

@@ -1,0 +1,140 @@
+"""What the processes are made of, picked by the settings: store, vault, channels, alerting."""
+
+import secrets
+from collections.abc import Collection
+from contextlib import suppress
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import Connection, Engine
+
+from monitor.channels import kinds
+from monitor.channels.email import Email
+from monitor.channels.interface import Channel
+from monitor.channels.webhook import Webhook
+from monitor.incidents.flapping import Rule
+from monitor.incidents.holding import holding
+from monitor.incidents.service import Alerting
+from monitor.model import DAY, SECOND
+from monitor.outbox.delivery import Manner
+from monitor.outbox.message import Frame
+from monitor.outbox.supply import StoredChannels
+from monitor.settings import Settings
+from monitor.state import routing
+from monitor.store.influxdb import InfluxStore
+from monitor.store.interface import Store
+from monitor.store.sqlite import SqliteStore
+from monitor.vault import Vault
+from monitor.web.acknowledge import links
+
+_KEY_FILE = "secret-key"
+
+
+def milliseconds(seconds: float) -> int:
+    """Of a setting, which is in seconds."""
+    return round(seconds * SECOND)
+
+
+def open_store(settings: Settings, writable: bool = False) -> Store:
+    """InfluxDB when its variables are set, else the embedded file; `writable` in the one process
+    that ships."""
+    retention = settings.store.retention_days * DAY
+    if settings.influxdb is None:
+        return SqliteStore(settings.data_directory / "heartbeats.sqlite", retention, writable)
+    return InfluxStore(
+        settings.influxdb.url,
+        settings.influxdb.org,
+        settings.influxdb.token,
+        settings.store.heartbeats_bucket,
+        settings.store.arrivals_bucket,
+        retention,
+    )
+
+
+def open_vault(settings: Settings) -> Vault:
+    """By the secret key of the settings; without one, by a key kept in the data directory."""
+    return Vault(settings.server.secret_key or _own_key(settings.data_directory / _KEY_FILE))
+
+
+def _own_key(path: Path) -> str:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    made = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
+    if not path.exists():
+        made.touch(mode=0o600)
+        made.write_text(secrets.token_urlsafe(48), "utf-8")
+        with suppress(FileExistsError):  # another process was quicker: its key counts
+            path.hardlink_to(made)
+        made.unlink()
+    return path.read_text("utf-8")
+
+
+def frame(settings: Settings) -> Frame:
+    """How messages are framed."""
+    return Frame(settings.server.base_url.rstrip("/"), ZoneInfo(settings.alerts.time_zone))
+
+
+def alerting(settings: Settings) -> Alerting:
+    """How incidents cause messages."""
+    return Alerting(
+        channels=tuple(channel.name for channel in own_channels(settings)),
+        group_wait=milliseconds(settings.alerts.group_wait),
+        group_interval=milliseconds(settings.alerts.group_interval),
+        flapping=_flapping(settings),
+        tracking_kinds=frozenset(name for name, kind in kinds.KINDS.items() if kind.tracks),
+    )
+
+
+def _flapping(settings: Settings) -> Rule:
+    window = milliseconds(settings.alerts.flapping_window)
+    return Rule(settings.alerts.flapping_outages, window)
+
+
+def email_channel(settings: Settings) -> list[Channel]:
+    """The one of the settings, if they switch it on. Raises ValueError."""
+    mail = settings.email
+    if not mail.server:
+        return []
+    return [
+        Email(
+            mail.server,
+            mail.port,
+            mail.security,
+            mail.username,
+            mail.password,
+            mail.sender,
+            mail.recipients,
+        )
+    ]
+
+
+def webhook_channel(settings: Settings) -> list[Channel]:
+    """As `email_channel`."""
+    hook = settings.webhook
+    return [Webhook(hook.url, hook.allow_internal, hook.secret)] if hook.url else []
+
+
+def own_channels(settings: Settings) -> list[Channel]:
+    """Those that the settings themselves switch on. Raises ValueError."""
+    return email_channel(settings) + webhook_channel(settings)
+
+
+def supply(settings: Settings, engine: Engine, vault: Vault) -> StoredChannels:
+    """The channels in force."""
+    own = own_channels(settings)
+    return StoredChannels(engine, vault, own, settings.alerts.allow_internal)
+
+
+def manner(settings: Settings, vault: Vault) -> Manner:
+    """How the notifier writes and holds messages."""
+    own = tuple(channel.name for channel in own_channels(settings))
+
+    def recipients(connection: Connection) -> Collection[str]:
+        return routing.default_channels(connection, own)
+
+    return Manner(
+        frame=frame(settings),
+        hold=holding(_flapping(settings)),
+        remind_after=milliseconds(settings.alerts.repeat_interval),
+        acknowledge_link=links(vault, settings.server.base_url),
+        recipients=recipients,
+    )
