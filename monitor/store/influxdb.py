@@ -16,12 +16,13 @@ from influxdb_client.client.write_api import SYNCHRONOUS
 from influxdb_client.rest import ApiException
 
 from monitor.model import DAY, HOUR, SECOND, Heartbeat, Seen, format_mac, parse_mac
-from monitor.store import packing
-from monitor.store.influxql import Influxql, Value
+from monitor.store import influx_gaps, packing
+from monitor.store.influxql import Influxql, Series, Value, within
 from monitor.store.interface import (
     Arrivals,
     Bucket,
     Cursor,
+    Gap,
     Pulse,
     StoreRejected,
     StoreUnavailable,
@@ -189,7 +190,7 @@ class InfluxStore:
         return {mac: everybody[mac] for mac in macs if mac in everybody}
 
     def _last_seen(self, since: int, macs: Sequence[int] | None, live: bool) -> dict[int, int]:
-        where = _where(since, None, macs)
+        where = within(since, None, macs)
         found: dict[int, int] = {}
         ahead: dict[int, tuple[int, int]] = {}
         for mac, time, received in self._each("last(received)", "heartbeat", where):
@@ -200,7 +201,7 @@ class InfluxStore:
         for chunk in _chunks(ahead):
             begin = min(ahead[mac][0] for mac in chunk)
             end = max(ahead[mac][1] for mac in chunk)
-            hidden = _where(begin, end, chunk)
+            hidden = within(begin, end, chunk)
             for mac, _, received in self._each("max(received)", "heartbeat", hidden):
                 found[mac] = max(received, found[mac])
         proofs = [self._each("last(stamp)", "stamped", where)]
@@ -229,7 +230,7 @@ class InfluxStore:
             selected += f", min(m_{metric}), mean(m_{metric}), max(m_{metric})"
         counted: dict[int, dict[int, Bucket]] = {mac: {} for mac in macs}
         for chunk in _chunks(macs):
-            where = _where(begin, stop, chunk)
+            where = within(begin, stop, chunk)
             group = f"GROUP BY mac, time({every}ms) fill(none)"
             query = f"SELECT {selected} FROM heartbeat WHERE {where} {group}"  # noqa: S608
             twice = False
@@ -240,24 +241,43 @@ class InfluxStore:
                     twice = twice or bool(live and repaired)
                     buckets[_int(time)] = Bucket(_int(time), beats, *map(_figure, figures))
             if twice:
-                self._count_once(counted, where, group)
+                self._count_once(counted, where, f"{within(begin, stop, None)} {group}")
         starts = range(begin, stop, every)
         return {
             mac: [buckets.get(moment) or Bucket(moment, 0) for moment in starts]
             for mac, buckets in counted.items()
         }
 
-    def _count_once(self, counted: dict[int, dict[int, Bucket]], where: str, group: str) -> None:
+    def _count_once(self, counted: dict[int, dict[int, Bucket]], where: str, grouped: str) -> None:
         """A heartbeat that was heard live and sent again later has both fields."""
         query = (
             "SELECT count(both) FROM (SELECT received - repaired AS both FROM heartbeat "  # noqa: S608
-            f"WHERE {where} GROUP BY mac) WHERE {where} {group}"
+            f"WHERE {where} GROUP BY mac) WHERE {grouped}"
         )
         for series in self._queries.ask(self._heartbeats, query):
             buckets = counted[parse_mac(series.tags["mac"])]
             for time, both in series.values:
                 bucket = buckets[_int(time)]
                 buckets[bucket.start] = bucket._replace(beats=bucket.beats - _int(both or 0))
+
+    def gaps(
+        self, macs: Collection[int], start: int, stop: int, longer_than: int
+    ) -> dict[int, list[Gap]]:
+        """Compared by the database."""
+        found: dict[int, list[Gap]] = {}
+        oldest = max(start - self._retention, 0)
+        for chunk in _chunks(macs):
+            asked = influx_gaps.questions(oldest, start, stop, longer_than, chunk)
+            answers = self._queries.ask_all(self._heartbeats, asked, timeout=_LONG_TIMEOUT)
+            found.update(influx_gaps.gaps(answers, chunk, start, stop, longer_than))
+        return found
+
+    def newest(self, mac: int, before: int, limit: int) -> list[Heartbeat]:
+        """Sorted by the database."""
+        since = max(before - self._retention, 0)
+        order = f"ORDER BY time DESC LIMIT {limit}"
+        query = f"SELECT * FROM heartbeat WHERE {within(since, before, [mac])} {order}"  # noqa: S608
+        return list(_beats(self._queries.ask(self._heartbeats, query)))
 
     def heartbeats(self, macs: Collection[int], start: int, stop: int) -> Iterator[Heartbeat]:
         """Streamed by the database, in one query for each 500 macs."""
@@ -268,13 +288,8 @@ class InfluxStore:
         return merge(*chunks, key=attrgetter("time"))
 
     def _points(self, start: int, stop: int, macs: Sequence[int] | None) -> Iterator[Heartbeat]:
-        query = f"SELECT * FROM heartbeat WHERE {_where(start, stop, macs)}"  # noqa: S608
-        for series in self._queries.stream(self._heartbeats, query, _LONG_TIMEOUT):
-            for values in series.values:
-                row = dict(zip(series.columns, values, strict=True))
-                # Somebody else's point may have neither field.
-                if (live := row.get("received") is not None) or row.get("repaired") is not None:
-                    yield _heartbeat(row, live)
+        query = f"SELECT * FROM heartbeat WHERE {within(start, stop, macs)}"  # noqa: S608
+        return _beats(self._queries.stream(self._heartbeats, query, _LONG_TIMEOUT))
 
     def metric_names(self) -> set[str]:
         """The fields of `heartbeat` that are metrics."""
@@ -327,14 +342,13 @@ def _unreachable(error: Exception) -> StoreUnavailable:
     return StoreUnavailable(f"InfluxDB can't be reached: {type(error).__name__}")
 
 
-def _where(since: int, stop: int | None, macs: Sequence[int] | None) -> str:
-    where = f"time >= {since}ms"
-    if stop is not None:
-        where += f" AND time < {stop}ms"
-    if macs is not None:
-        named = " OR ".join(f"mac = '{format_mac(mac)}'" for mac in macs)
-        where += f" AND ({named})"
-    return where
+def _beats(pieces: Iterable[Series]) -> Iterator[Heartbeat]:
+    for series in pieces:
+        for values in series.values:
+            row = dict(zip(series.columns, values, strict=True))
+            # Somebody else's point may have neither field.
+            if (live := row.get("received") is not None) or row.get("repaired") is not None:
+                yield _heartbeat(row, live)
 
 
 def _heartbeat(row: Mapping[str, Value], live: bool) -> Heartbeat:

@@ -5,13 +5,13 @@ fails, for a bucket that is missing or that the token may not read among others:
 be taken for "nobody was heard".
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import msgspec
 import requests
 
-from monitor.model import SECOND
+from monitor.model import SECOND, format_mac
 from monitor.store.interface import StoreUnavailable
 
 _ROWS_A_CHUNK = 10_000
@@ -57,11 +57,18 @@ class Influxql:
         self, bucket: str, query: str, epoch: str = "ms", timeout: int | None = None
     ) -> list[Series]:
         """The whole answer; `timeout` in ms where this question may take longer than others."""
-        with self._asked(bucket, query, {"epoch": epoch}, timeout or self._timeout) as answer:
-            result = _result(answer.content)
-        if result.partial:
+        return self.ask_all(bucket, [query], epoch, timeout)[0]
+
+    def ask_all(
+        self, bucket: str, queries: Sequence[str], epoch: str = "ms", timeout: int | None = None
+    ) -> list[list[Series]]:
+        """The answers to several questions, asked together."""
+        query, how = ";\n".join(queries), {"epoch": epoch}
+        with self._asked(bucket, query, how, timeout or self._timeout) as answer:
+            results = _results(answer.content)
+        if len(results) != len(queries) or any(result.partial for result in results):
             raise StoreUnavailable("InfluxDB answers only in part")
-        return result.series
+        return [result.series for result in results]
 
     def stream(self, bucket: str, query: str, timeout: int) -> Iterator[Series]:
         """The answer while it is made, in pieces of some thousand rows."""
@@ -70,7 +77,7 @@ class Influxql:
             result = _Result(partial=True)
             for line in answer.iter_lines(chunk_size=1 << 16):
                 if line:
-                    result = _result(line)
+                    (result,) = _results(line)
                     yield from result.series
         if result.partial:
             raise StoreUnavailable("InfluxDB broke off its answer")
@@ -99,15 +106,26 @@ class Influxql:
         self._session.close()
 
 
-def _result(text: bytes) -> _Result:
-    """That of the one statement asked for."""
+def within(since: int, stop: int | None, macs: Sequence[int] | None) -> str:
+    """since <= time < stop (ms), of these sensors; None: no such bound."""
+    conditions = f"time >= {since}ms"
+    if stop is not None:
+        conditions += f" AND time < {stop}ms"
+    if macs is not None:
+        named = " OR ".join(f"mac = '{format_mac(mac)}'" for mac in macs)
+        conditions += f" AND ({named})"
+    return conditions
+
+
+def _results(text: bytes) -> list[_Result]:
+    """One for each statement."""
     try:
         answer = _decode(text)
     except msgspec.DecodeError as error:
         raise StoreUnavailable(f"InfluxDB answers what is no answer: {text[:80]!r}") from error
-    result = answer.results[0] if answer.results else _Result()
-    if problem := answer.error or result.error:
-        raise StoreUnavailable(f"InfluxDB answers: {problem[:200]}")
+    for problem in (answer.error, *(result.error for result in answer.results)):
+        if problem:
+            raise StoreUnavailable(f"InfluxDB answers: {problem[:200]}")
     if not answer.results:
         raise StoreUnavailable("InfluxDB gives no answer")
-    return result
+    return answer.results

@@ -59,6 +59,13 @@ class Bucket(NamedTuple):
     maximum: float | None = None
 
 
+class Gap(NamedTuple):
+    """Two neighbouring points of a sensor; None: there is none on that side."""
+
+    before: int | None
+    after: int | None
+
+
 class Store(Protocol):
     """Every method raises StoreUnavailable when the store can't be reached. Times: epoch ms."""
 
@@ -105,6 +112,19 @@ class Store(Protocol):
 
     def heartbeats(self, macs: Collection[int], start: int, stop: int) -> Iterator[Heartbeat]:
         """The points with start <= time < stop in time order, streamed."""
+
+    def gaps(
+        self, macs: Collection[int], start: int, stop: int, longer_than: int
+    ) -> dict[int, list[Gap]]:
+        """mac -> where points lie more than `longer_than` ms apart, by their times and in order.
+
+        Told are gaps that hold moments of [start, stop). The first may begin before `start`, at
+        the last point there is; `before` None: none is kept, however long or short the time to
+        the first one is. Points at or after `stop` don't count: `after` None, and the gap is as
+        long as the time up to `stop`. A mac without a point before `stop`: Gap(None, None)."""
+
+    def newest(self, mac: int, before: int, limit: int) -> list[Heartbeat]:
+        """The last points with time < `before`, at most `limit`, the newest first."""
 
     def metric_names(self) -> set[str]:
         """All metric names stored so far."""

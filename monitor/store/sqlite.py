@@ -12,11 +12,12 @@ from pathlib import Path
 import msgspec
 
 from monitor.model import DAY, HOUR, Heartbeat, Seen
-from monitor.store import packing
+from monitor.store import packing, sql
 from monitor.store.interface import (
     Arrivals,
     Bucket,
     Cursor,
+    Gap,
     Pulse,
     StoreRejected,
     StoreUnavailable,
@@ -24,77 +25,8 @@ from monitor.store.interface import (
 from monitor.store.refusals import check_metric, sift
 from monitor.store.slots import slot
 
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS heartbeat (
-    mac INTEGER NOT NULL, time INTEGER NOT NULL, received INTEGER NOT NULL,
-    live INTEGER NOT NULL, metrics TEXT,
-    PRIMARY KEY (mac, time)
-) WITHOUT ROWID;
--- The newest proof of life of each sensor, so that last seen costs one row.
-CREATE TABLE IF NOT EXISTS latest (
-    mac INTEGER PRIMARY KEY, seen INTEGER NOT NULL, live_seen INTEGER
-);
-CREATE INDEX IF NOT EXISTS latest_seen ON latest (seen);
-CREATE TABLE IF NOT EXISTS pulse (
-    source TEXT NOT NULL, slot INTEGER NOT NULL, start INTEGER NOT NULL,
-    until INTEGER NOT NULL, closing INTEGER NOT NULL,
-    PRIMARY KEY (source, slot)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS arrival (
-    id INTEGER PRIMARY KEY AUTOINCREMENT, source TEXT NOT NULL, until INTEGER NOT NULL,
-    at INTEGER NOT NULL, beats TEXT NOT NULL
-);
-CREATE INDEX IF NOT EXISTS arrival_at ON arrival (at);
-CREATE TABLE IF NOT EXISTS metric_name (name TEXT PRIMARY KEY) WITHOUT ROWID
-"""
-
-_APPEND = """
-INSERT INTO heartbeat (mac, time, received, live, metrics) VALUES {rows}
-ON CONFLICT (mac, time) DO UPDATE SET
-    received = CASE WHEN live > excluded.live THEN received
-        WHEN live < excluded.live THEN excluded.received
-        ELSE max(received, excluded.received) END,
-    live = max(live, excluded.live),
-    metrics = CASE WHEN metrics IS NULL THEN excluded.metrics
-        WHEN excluded.metrics IS NULL THEN metrics
-        ELSE json_patch(metrics, excluded.metrics) END
-"""
-
-_LATEST = """
-INSERT INTO latest (mac, seen, live_seen) VALUES {rows}
-ON CONFLICT (mac) DO UPDATE SET
-    seen = max(seen, excluded.seen),
-    live_seen = max(coalesce(live_seen, excluded.live_seen),
-                    coalesce(excluded.live_seen, live_seen))
-"""
-
 _TOGETHER = 250
 """Rows in one INSERT."""
-
-_HISTORY = """
-SELECT mac, time - time % :every, count(*){figures} FROM heartbeat
-WHERE mac IN (SELECT value FROM json_each(:macs)) AND time >= :begin AND time < :stop
-GROUP BY 1, 2
-"""
-_FIGURES = ", min({value}), avg({value}), max({value})".format(
-    value="CAST(json_extract(metrics, :path) AS REAL)"
-)
-
-_ENDS = """
-SELECT min((SELECT min(time) FROM heartbeat WHERE mac = value)),
-    max((SELECT max(time) FROM heartbeat WHERE mac = value)) FROM json_each(?)
-"""
-
-_POINTS = """
-SELECT mac, time, received, live, metrics FROM heartbeat
-WHERE mac IN (SELECT value FROM json_each(?)) AND time >= ? AND time < ? ORDER BY time, mac
-"""
-
-_EXPIRE = """
-DELETE FROM heartbeat WHERE mac = :mac AND time < coalesce(
-    (SELECT time FROM heartbeat WHERE mac = :mac AND time < :oldest ORDER BY time
-        LIMIT 1 OFFSET :limit), :oldest)
-"""
 
 _BUSY = 5.0
 _ROWS_A_TRANSACTION = 20_000
@@ -126,7 +58,7 @@ class SqliteStore:
         """Create the file and its tables."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
         with self._writing() as connection:
-            for statement in _SCHEMA.split(";"):
+            for statement in sql.SCHEMA.split(";"):
                 connection.execute(statement)
 
     def _mine(self) -> _Connections:
@@ -211,8 +143,8 @@ class SqliteStore:
         # In key order the pages of the table are written once; of one moment the later wins.
         rows.sort(key=lambda row: row[:2])
         with self._writing() as connection:
-            _insert(connection, _APPEND, rows)
-            _insert(connection, _LATEST, [(mac, *pair) for mac, pair in newest.items()])
+            _insert(connection, sql.APPEND, rows)
+            _insert(connection, sql.LATEST, [(mac, *pair) for mac, pair in newest.items()])
             connection.executemany(
                 "INSERT OR IGNORE INTO metric_name VALUES (?)", [(name,) for name in names]
             )
@@ -293,7 +225,7 @@ class SqliteStore:
         if metric is not None:
             check_metric(metric)
             given["path"] = f"$.{metric}"
-        query = _HISTORY.format(figures="" if metric is None else _FIGURES)
+        query = sql.HISTORY.format(figures="" if metric is None else sql.FIGURES)
         counted: dict[int, dict[int, Bucket]] = {mac: {} for mac in macs}
         with self._reading() as connection:
             for mac, *figures in connection.execute(query, given):
@@ -304,21 +236,38 @@ class SqliteStore:
             for mac, buckets in counted.items()
         }
 
+    def gaps(
+        self, macs: Collection[int], start: int, stop: int, longer_than: int
+    ) -> dict[int, list[Gap]]:
+        """From one point to the last in its reach, by the index."""
+        given = {"macs": _listed(macs), "start": start, "stop": stop, "longer_than": longer_than}
+        found: dict[int, list[Gap]] = {mac: [] for mac in macs}
+        with self._reading() as connection:
+            for mac, before, after in connection.execute(sql.GAPS, given):
+                found[mac].append(Gap(before, after))
+        for gaps in found.values():
+            gaps.sort(key=lambda gap: gap.before or 0)
+        return found
+
+    def newest(self, mac: int, before: int, limit: int) -> list[Heartbeat]:
+        """By the index."""
+        with self._reading() as connection:
+            return [_beat(*row) for row in connection.execute(sql.NEWEST, (mac, before, limit))]
+
     def heartbeats(self, macs: Collection[int], start: int, stop: int) -> Iterator[Heartbeat]:
         """Read an hour at a time: the caller may be slow, and the log of the writer grows while
         one reader holds on to the same moment."""
         listed = _listed(macs)
         with self._reading() as connection:
-            first, last = connection.execute(_ENDS, (listed,)).fetchone()
+            first, last = connection.execute(sql.ENDS, (listed,)).fetchone()
             if first is None:
                 return
             stop = min(stop, last + 1)
             for begin in range(max(start, first), stop, HOUR):
                 span = (listed, begin, min(begin + HOUR, stop))
-                with closing(connection.execute(_POINTS, span)) as rows:
-                    for mac, moment, received, live, text in rows:
-                        metrics = _metrics(text) if text else None
-                        yield Heartbeat(mac, moment, received, bool(live), metrics)
+                with closing(connection.execute(sql.POINTS, span)) as rows:
+                    for row in rows:
+                        yield _beat(*row)
 
     def metric_names(self) -> set[str]:
         """Kept in a table of their own."""
@@ -343,7 +292,7 @@ class SqliteStore:
                 left = _ROWS_A_TRANSACTION
                 while macs and left > 0:
                     limits = {"mac": macs[-1], "oldest": oldest, "limit": left}
-                    deleted = connection.execute(_EXPIRE, limits).rowcount
+                    deleted = connection.execute(sql.EXPIRE, limits).rowcount
                     if deleted < left:
                         macs.pop()
                     left -= deleted + 1
@@ -370,6 +319,10 @@ class SqliteStore:
 
 def _now() -> int:
     return time.time_ns() // 1_000_000
+
+
+def _beat(mac: int, moment: int, received: int, live: int, text: str | None) -> Heartbeat:
+    return Heartbeat(mac, moment, received, bool(live), _metrics(text) if text else None)
 
 
 def _listed(macs: Collection[int]) -> str:

@@ -1,0 +1,93 @@
+"""Gaps in InfluxDB.
+
+A point has one of two fields, by how it came, and InfluxQL measures the time between points of one
+field (`elapsed`, some 1 µs a point): a gap is what the gaps of both fields have in common.
+"""
+
+from collections.abc import Collection, Iterator, Sequence
+
+from monitor.model import parse_mac
+from monitor.store.influxql import Series, Value, within
+from monitor.store.interface import Gap, StoreUnavailable
+
+_FIELDS = ("received", "repaired")
+_EVER, _NEVER = -1, 1 << 62
+
+Free = tuple[int, int]
+"""No point lies strictly between."""
+
+
+def questions(
+    oldest: int, start: int, stop: int, longer_than: int, macs: Sequence[int]
+) -> list[str]:
+    """What to ask; nothing is older than `oldest`."""
+    before, inside = within(oldest, start, macs), within(start, stop, macs)
+    # The sensors are not named again outside: every row would be compared with every name.
+    span = within(start, stop, None)
+    asked = []
+    for field in _FIELDS:
+        apart = f"SELECT elapsed({field}, 1ms) AS apart FROM heartbeat WHERE {inside} GROUP BY mac"  # noqa: S608
+        asked += [
+            f"SELECT last({field}) FROM heartbeat WHERE {before} GROUP BY mac",  # noqa: S608
+            f"SELECT first({field}) FROM heartbeat WHERE {inside} GROUP BY mac",  # noqa: S608
+            f"SELECT apart FROM ({apart}) WHERE apart > {longer_than} AND {span} GROUP BY mac",  # noqa: S608
+            f"SELECT last({field}) FROM heartbeat WHERE {inside} GROUP BY mac",  # noqa: S608
+        ]
+    return asked
+
+
+def gaps(
+    answers: Sequence[Sequence[Series]],
+    macs: Collection[int],
+    start: int,
+    stop: int,
+    longer_than: int,
+) -> Iterator[tuple[int, list[Gap]]]:
+    """(mac, its gaps) as Store.gaps has them, from the answers to `questions`."""
+    rows = [{parse_mac(one.tags["mac"]): one.values for one in answer} for answer in answers]
+    for mac in macs:
+        known = [table.get(mac, []) for table in rows]
+        received, repaired = _free(*known[:4]), _free(*known[4:])
+        yield (
+            mac,
+            [
+                Gap(None if before == _EVER else before, None if after == _NEVER else after)
+                for before, after in _common(received, repaired)
+                if before == _EVER or (after > start and min(after, stop) - before > longer_than)
+            ],
+        )
+
+
+def _free(
+    before: list[list[Value]],
+    first: list[list[Value]],
+    apart: list[list[Value]],
+    last: list[list[Value]],
+) -> list[Free]:
+    begin = _time(before[0]) if before else _EVER
+    if not first:
+        return [(begin, _NEVER)]
+    inner = [(_time(row) - _int(row[1]), _time(row)) for row in apart]
+    return [(begin, _time(first[0])), *inner, (_time(last[0]), _NEVER)]
+
+
+def _common(some: list[Free], others: list[Free]) -> Iterator[Free]:
+    n = m = 0
+    while n < len(some) and m < len(others):
+        begin, end = max(some[n][0], others[m][0]), min(some[n][1], others[m][1])
+        if begin < end:
+            yield begin, end
+        if some[n][1] < others[m][1]:
+            n += 1
+        else:
+            m += 1
+
+
+def _time(row: list[Value]) -> int:
+    return _int(row[0])
+
+
+def _int(value: Value) -> int:
+    if not isinstance(value, int):
+        raise StoreUnavailable(f"InfluxDB answers {value!r:.40} where an integer belongs")
+    return value
