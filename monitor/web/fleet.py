@@ -3,13 +3,14 @@
 import logging
 import secrets
 import threading
+from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import NamedTuple
 
 from sqlalchemy import Engine
 
 from monitor.clock import Clock
-from monitor.model import MINUTE, SECOND
+from monitor.model import MINUTE, SECOND, Held
 from monitor.staleness.last_seen import LastSeen
 from monitor.staleness.registry import Registry
 from monitor.staleness.rules import Status, status
@@ -19,6 +20,7 @@ from monitor.state import sensors
 from monitor.state.database import StateUnavailable, reading
 from monitor.store.interface import Store, StoreError
 from monitor.web.cursor import Cursor, Turns
+from monitor.web.quiet import Quiet
 
 logger = logging.getLogger(__name__)
 
@@ -53,6 +55,9 @@ class Entry(NamedTuple):
     last_seen: int | None
     threshold: int
     incident_since: int | None
+    labels: Mapping[str, str]
+    held: Held | None
+    """Silenced, or under maintenance."""
 
 
 class Changes(NamedTuple):
@@ -92,6 +97,7 @@ class Fleet:
         self._default_threshold, self._retention = default_threshold, retention
         self._view = LastSeen(store)
         self._registry = Registry(default_threshold)
+        self._quiet = Quiet()
         self._turns = Turns(secrets.token_hex(4))
         self._turn_of: dict[int, int] = {}
         self._unmarked: set[int] = set()
@@ -157,11 +163,22 @@ class Fleet:
             seen = incident.last_seen  # the store's retention may be over
         if sensor is None:
             threshold = self._default_threshold
-            return Entry(mac, None, None, status(seen, threshold, now), seen, threshold, None)
+            shown_status = status(seen, threshold, now)
+            return Entry(mac, None, None, shown_status, seen, threshold, None, {}, None)
         threshold = sensor.threshold or self._default_threshold
         shown_status = status(seen, threshold, now, sensor.paused, incident is not None)
         since = incident.opened_at if incident is not None else None
-        return Entry(mac, sensor.name, sensor.site, shown_status, seen, threshold, since)
+        return Entry(
+            mac,
+            sensor.name,
+            sensor.site,
+            shown_status,
+            seen,
+            threshold,
+            since,
+            sensor.labels,
+            self._quiet.holds.get(mac),
+        )
 
     def _follow(self, since: Cursor | None) -> None:
         """Have the view refreshed where that is due, and wait for it for a moment."""
@@ -196,7 +213,7 @@ class Fleet:
         sensor then never rests on a heartbeat that this view has not read."""
         problem = None
         try:
-            self._read_state()
+            self._read_state(now)
             self._state_read_at = now
         except StateUnavailable as error:
             problem = self._hindered(_STATE_PROBLEM, error)
@@ -216,15 +233,16 @@ class Fleet:
             logger.warning("%s %s", problem, error)
         return problem
 
-    def _read_state(self) -> None:
+    def _read_state(self, now: int) -> None:
         known = self._registry.version
         with reading(self._engine) as connection:
             progress = horizon_rows.progress(connection)
             rows = sensors.changed_since(connection, known)
             incidents = incident_rows.changed_since(connection, known)
-        self._registry.merge(rows, incidents, progress.version)
-        self._unmarked.update(row.mac for row in rows)
-        self._unmarked.update(row.mac for row in incidents)
+            self._registry.merge(rows, incidents, progress.version)
+            self._unmarked.update(row.mac for row in rows)
+            self._unmarked.update(row.mac for row in incidents)
+            self._unmarked.update(self._quiet.read(connection, self._registry.sensors, rows, now))
         self._horizon = progress.horizon
 
     def _read_arrivals(self, now: int) -> None:

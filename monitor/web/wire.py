@@ -1,5 +1,7 @@
 """The JSON of `GET /sensors`."""
 
+from collections.abc import Mapping
+
 import msgspec
 
 from monitor.model import SECOND, format_mac, format_time
@@ -16,6 +18,10 @@ class SensorReply(msgspec.Struct):
     last_seen: str | None
     threshold_seconds: int | float
     incident_since: str | None
+    labels: Mapping[str, str]
+    silenced_until: str | None
+    silenced_by: str | None
+    """What keeps messages back: a silence or maintenance, in words."""
 
 
 class FleetReply(msgspec.Struct):
@@ -57,6 +63,7 @@ def _time(moment: int | None) -> str | None:
 
 
 def _sensor(entry: Entry) -> SensorReply:
+    held = entry.held
     return SensorReply(
         mac_address=format_mac(entry.mac),
         name=entry.name,
@@ -65,4 +72,7 @@ def _sensor(entry: Entry) -> SensorReply:
         last_seen=_time(entry.last_seen),
         threshold_seconds=seconds(entry.threshold),
         incident_since=_time(entry.incident_since),
+        labels=entry.labels,
+        silenced_until=_time(held.until) if held else None,
+        silenced_by=held.reason if held else None,
     )

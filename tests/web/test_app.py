@@ -55,6 +55,9 @@ def test_sensors_are_told_with_status_last_seen_and_threshold(
         "status": "up",
         "threshold_seconds": 1.5,
         "incident_since": None,
+        "labels": {},
+        "silenced_until": None,
+        "silenced_by": None,
     }
     assert last_seen <= body["horizon"] <= body["time"]
     assert (body["reset"], body["forgotten"], body["problem"]) == (True, [], None)
