@@ -90,6 +90,14 @@ class Door:
         """Begin to listen."""
         self.running, self.since = True, now
 
+    def repair(self, now: int) -> None:
+        """Whatever was wrong is over."""
+        self.connected, self.pace = True, None
+        if not self.running:
+            self.start(now)
+        elif self.refusing:
+            self.accept(now)
+
     def farewell(self, store: SqliteStore, now: int) -> None:
         """A clean stop; cut off from the store, or refusing, it is no better than a crash."""
         since = self.since

@@ -33,7 +33,7 @@ any_of = st.integers(0, 11)
 thresholds = st.sampled_from([2 * MINUTE, 3 * MINUTE, 5 * MINUTE])
 shares = st.sampled_from([0.1, 0.5, 0.7, 0.9, 0.95])
 sites = st.sampled_from([None, "Hall A", "Hall B"])
-lengths = st.sampled_from([5 * SECOND, 15 * SECOND, 30 * SECOND, MINUTE, 2 * MINUTE])
+lengths = st.sampled_from([5 * SECOND, 15 * SECOND, 40 * SECOND, MINUTE, 2 * MINUTE])
 
 
 @pytest.fixture(scope="module")
@@ -214,6 +214,32 @@ def machine_on(files: Files, figures: Counter[str]) -> type[RuleBasedStateMachin
             door = one_of(self.world.doors, number)
             door.connected = not door.connected
             door.pace = 1 if slowly and door.connected else None
+
+        @rule(
+            number=any_of,
+            how=st.sampled_from(["refuses", "crashes", "stops", "is cut off"]),
+            ticks=st.lists(lengths, min_size=1, max_size=3),
+            well=lengths,
+        )
+        def a_door_is_away_for_a_while(
+            self, number: int, how: str, ticks: list[int], well: int
+        ) -> None:
+            door = one_of(self.world.doors, number)
+            if not (door.listens and door.connected):
+                return
+            if how == "refuses":
+                door.refuse(self.world.now)
+            elif how == "crashes":
+                door.crash()
+            elif how == "stops":
+                door.farewell(self.world.store, self.world.now)
+            else:
+                door.connected = False
+            for length in ticks:
+                self.world.tick(length)
+            door.repair(self.world.now)
+            self.world.tick(well)
+            self.world.tick(2 * MINUTE)
 
         @rule(number=any_of, rounds=st.integers(1, 7))
         def monitoring_is_interrupted_again_and_again(self, number: int, rounds: int) -> None:

@@ -325,11 +325,7 @@ class World:
         for recipient in self.recipients:
             recipient.mood, recipient.interlude = Mood.ACCEPT, None
         for door in self.doors:
-            door.connected, door.pace = True, None
-            if not door.running:
-                door.start(self.now)
-            elif door.refusing:
-                door.accept(self.now)
+            door.repair(self.now)
         if not self.schedulers:
             self.add_scheduler()
         if not self.notifiers:
