@@ -89,7 +89,7 @@ def test_gaps_are_those_of_the_heartbeats_themselves(
             Gap(before, after)
             for before, after in pairwise([None, *times, None])
             if (after is None or after > begin or before is None)
-            and (before is None or (after or end) - before > longer_than)
+            and (before is None or (end if after is None else after) - before > longer_than)
             and not (before is None and after is not None and after < begin)
         ]
         assert found[mac] == expected

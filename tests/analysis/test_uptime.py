@@ -1,0 +1,197 @@
+"""Uptime: its figures are those of a count moment by moment."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from monitor.analysis.gaps import Evidence, Verdict, outages
+from monitor.analysis.uptime import Uptime, uptime
+from monitor.model import DAY, HOUR, MINUTE
+from monitor.staleness.blindness import Listening, Window
+from monitor.staleness.rules import judge
+from tests.analysis import brute
+
+T = 10 * MINUTE
+
+
+def evidence(*beats: int, stop: int, start: int = 0, **known: object) -> Evidence:
+    return Evidence(start, stop, T, brute.gaps(beats, start, stop, T), **known)  # type: ignore[arg-type]
+
+
+def every_minute(start: int, stop: int) -> list[int]:
+    return list(range(start, stop, MINUTE))
+
+
+def test_a_sensor_that_beats_is_up_all_the_time() -> None:
+    told = uptime(evidence(*every_minute(0, HOUR), stop=HOUR))
+    assert told == Uptime(up=HOUR)
+    assert told.share == 1.0
+
+
+def test_before_the_first_heartbeat_nothing_counts() -> None:
+    assert uptime(evidence(*every_minute(HOUR, 2 * HOUR), stop=2 * HOUR)) == Uptime(up=HOUR)
+    never = uptime(evidence(stop=HOUR))
+    assert never == Uptime()
+    assert never.share is None
+
+
+def test_a_sensor_whose_heartbeats_are_kept_no_longer_is_down() -> None:
+    assert uptime(evidence(stop=HOUR, first_seen=-DAY)) == Uptime(down=HOUR)
+    assert uptime(evidence(stop=HOUR, first_seen=HOUR // 2)) == Uptime(down=HOUR // 2)
+
+
+def test_an_outage_began_at_the_last_heartbeat_and_ended_at_the_next() -> None:
+    beats = [*every_minute(0, HOUR), *every_minute(2 * HOUR, 3 * HOUR)]
+    known = evidence(*beats, stop=3 * HOUR)
+    (outage,) = outages(known.silences)
+    assert outage == (59 * MINUTE, 2 * HOUR, True, Verdict.PROVEN)
+    told = uptime(known)
+    assert told == Uptime(up=119 * MINUTE, down=61 * MINUTE)
+    assert told.share == pytest.approx(119 / 180)
+
+
+def test_a_silence_as_long_as_the_threshold_is_no_outage() -> None:
+    assert uptime(evidence(0, T, stop=2 * T)) == Uptime(up=2 * T)
+    assert uptime(evidence(0, T, stop=2 * T + 1)) == Uptime(up=T, down=T + 1)
+    assert uptime(evidence(0, T + 1, stop=T + 2)) == Uptime(up=1, down=T + 1)
+
+
+def test_an_outage_that_began_before_the_span_counts_from_its_beginning_on() -> None:
+    known = evidence(-HOUR, 20 * MINUTE, *every_minute(20 * MINUTE, HOUR), stop=HOUR)
+    assert uptime(known) == Uptime(up=40 * MINUTE, down=20 * MINUTE)
+    assert uptime(known, since=10 * MINUTE) == Uptime(up=40 * MINUTE, down=10 * MINUTE)
+    assert uptime(known, since=30 * MINUTE) == Uptime(up=30 * MINUTE)
+
+
+def test_blind_time_is_unknown_and_left_out_of_the_share() -> None:
+    blind = [Window(30 * MINUTE, 60 * MINUTE)]
+    known = evidence(0, *every_minute(2 * HOUR, 3 * HOUR), stop=3 * HOUR, blind=blind)
+    told = uptime(known)
+    assert told == Uptime(up=HOUR, down=90 * MINUTE, unknown=30 * MINUTE)
+    assert told.share == pytest.approx(60 / 150)
+
+
+def test_a_silence_in_which_too_little_was_listened_is_unknown() -> None:
+    blind = [Window(5 * MINUTE, 55 * MINUTE)]
+    known = evidence(*every_minute(0, 60 * MINUTE)[::60], 60 * MINUTE, stop=HOUR + 1, blind=blind)
+    assert outages(known.silences) == []
+    assert uptime(known) == Uptime(up=1, unknown=HOUR)
+
+
+def test_heartbeats_prove_life_also_while_monitoring_is_blind() -> None:
+    blind = [Window(0, HOUR)]
+    assert uptime(evidence(*every_minute(0, HOUR), stop=HOUR, blind=blind)) == Uptime(up=HOUR)
+
+
+def test_a_dead_sensor_under_ever_new_blindness_is_presumed_down() -> None:
+    blind = [Window(n * 9 * MINUTE, n * 9 * MINUTE + 20_000) for n in range(1, 30)]
+    known = evidence(0, stop=2 * HOUR, blind=blind)
+    assert [silence.verdict for silence in known.silences] == [Verdict.PRESUMED]
+    assert uptime(known) == Uptime(down=2 * HOUR - 13 * 20_000, unknown=13 * 20_000)
+    assert evidence(0, stop=50 * MINUTE, blind=blind).silences[0].verdict is Verdict.UNKNOWN
+
+
+def test_maintenance_explains_a_silence_but_takes_nothing_from_what_is_up() -> None:
+    works = [Window(HOUR, 2 * HOUR)]
+    up = evidence(*every_minute(0, 3 * HOUR), stop=3 * HOUR, maintenance=works)
+    assert uptime(up) == Uptime(up=3 * HOUR)
+    beats = [*every_minute(0, HOUR + 1), *every_minute(2 * HOUR + 3 * MINUTE, 3 * HOUR)]
+    told = uptime(evidence(*beats, stop=3 * HOUR, maintenance=works))
+    assert told == Uptime(up=117 * MINUTE, unknown=3 * MINUTE, maintenance=HOUR)
+    assert told.share == 1.0
+
+
+def test_an_outage_that_outlasts_maintenance_is_down_outside_of_it() -> None:
+    works = [Window(HOUR, 2 * HOUR)]
+    told = uptime(evidence(*every_minute(0, HOUR + 1), stop=3 * HOUR, maintenance=works))
+    assert told == Uptime(up=HOUR, down=HOUR, maintenance=HOUR)
+
+
+def test_a_pause_goes_before_maintenance_and_that_before_blindness() -> None:
+    known = evidence(
+        0,
+        stop=8 * HOUR,
+        paused=[Window(HOUR, 3 * HOUR)],
+        maintenance=[Window(2 * HOUR, 5 * HOUR)],
+        blind=[Window(4 * HOUR, 6 * HOUR)],
+    )
+    assert uptime(known) == Uptime(
+        down=3 * HOUR, unknown=HOUR, maintenance=2 * HOUR, paused=2 * HOUR
+    )
+
+
+def test_a_clock_that_is_behind_makes_no_outage_of_the_present() -> None:
+    beats = every_minute(0, HOUR)
+    assert uptime(evidence(*beats, stop=2 * HOUR)).down == 61 * MINUTE
+    told = uptime(evidence(*beats, stop=2 * HOUR, last_seen=2 * HOUR - MINUTE))
+    assert told == Uptime(up=2 * HOUR)
+
+
+moments = st.integers(100, 200)
+windows = st.lists(st.builds(Window, moments, moments), max_size=5)
+maybe = st.none() | moments
+
+
+@settings(max_examples=1_000, deadline=None)
+@given(
+    beats=st.lists(moments, max_size=12),
+    start=st.integers(135, 160),
+    length=st.integers(0, 40),
+    threshold=st.integers(1, 15),
+    blind=windows,
+    maintenance=windows,
+    paused=windows,
+    first_seen=maybe,
+    last_seen=maybe,
+    later=st.integers(0, 40),
+)
+def test_the_figures_are_those_of_a_count_moment_by_moment(
+    beats: list[int],
+    start: int,
+    length: int,
+    threshold: int,
+    blind: list[Window],
+    maintenance: list[Window],
+    paused: list[Window],
+    first_seen: int | None,
+    last_seen: int | None,
+    later: int,
+) -> None:
+    stop = start + length
+    known = Evidence(
+        start,
+        stop,
+        threshold,
+        brute.gaps(beats, start, stop, threshold),
+        first_seen,
+        last_seen,
+        blind,
+        maintenance,
+        paused,
+    )
+    for since in (start, start + later):
+        assert uptime(known, since) == brute.uptime(
+            beats, since, stop, threshold, blind, maintenance, paused, first_seen, last_seen
+        )
+
+
+@settings(max_examples=500, deadline=None)
+@given(seen=moments, length=st.integers(1, 80), threshold=st.integers(1, 15), blind=windows)
+def test_a_silence_is_an_outage_when_an_incident_would_have_opened_in_it(
+    seen: int, length: int, threshold: int, blind: list[Window]
+) -> None:
+    stop = seen + length
+    known = Evidence(seen, stop, threshold, [(seen, None)], blind=blind)
+    listening = Listening(blind)
+    verdicts = [judge(seen, threshold, at, listening) for at in range(seen + 1, stop + 1)]
+    expected = (
+        Verdict.PROVEN
+        if any(verdict.proven for verdict in verdicts)
+        else Verdict.PRESUMED
+        if any(verdict.down for verdict in verdicts)
+        else Verdict.UNKNOWN
+    )
+    told = [silence.verdict for silence in known.silences]
+    assert told == ([expected] if length > threshold else [])
+    if length <= threshold:
+        assert expected is Verdict.UNKNOWN
