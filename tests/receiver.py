@@ -26,6 +26,8 @@ class Receiver:
     requests: list[Request] = field(default_factory=list)
     status: int = 204
     headers: dict[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    """The answer's."""
     date: str | None = None
     """The answer's Date; None: now."""
     before_answer: Callable[[Request], None] = lambda _: None
@@ -47,7 +49,10 @@ def receiver(tls: ssl.SSLContext | None = None) -> Iterator[Receiver]:
                 self.send_response(state.status)
                 for name, value in state.headers.items():
                     self.send_header(name, value)
+                if state.body:
+                    self.send_header("Content-Length", str(len(state.body)))
                 self.end_headers()
+                self.wfile.write(state.body)
             except ConnectionError:  # the caller was killed, or has given up
                 self.close_connection = True
 

@@ -7,11 +7,14 @@ name. What goes wrong is told without URLs, since their paths are often the rece
 """
 
 import ipaddress
+import json
 import logging
+import re
 import socket
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 import requests
 import urllib3
@@ -28,6 +31,7 @@ TIMEOUTS = (4, 10)
 LARGEST = 64 * 1024
 """Bytes of an answer that are read."""
 
+_SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 _AGAIN = frozenset({408, 425, 429})
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
@@ -66,9 +70,34 @@ class Refused(SendFailed):
         return self.answer.status
 
 
+def checked_url(setting: str, url: str) -> str:
+    """The URL without a slash at its end. Raises ValueError for what a person mistyped."""
+    try:
+        parts = urlsplit(url.strip())
+        usual = parts.scheme in ("http", "https") and parts.hostname and not parts.username
+    except ValueError:
+        usual = False
+    if not usual or parts.query or parts.fragment:
+        raise ValueError(f"{setting}: must look like https://example.org")
+    return parts.geturl().rstrip("/")
+
+
 def post(url: str, body: bytes, headers: Mapping[str, str], allow_internal: bool = False) -> Answer:
     """Accepted by a 2xx answer. Raises Refused, SendFailed."""
     return _call("POST", url, body, headers, allow_internal)
+
+
+def post_json(
+    url: str, content: Any, headers: Mapping[str, str], allow_internal: bool = False
+) -> Answer:
+    """As `post`. A login that is refused (401) is passing: a person can mend it meanwhile."""
+    body = json.dumps(content, ensure_ascii=False).encode()
+    try:
+        return post(url, body, {"Content-Type": "application/json", **headers}, allow_internal)
+    except Refused as refused:
+        if refused.status == 401:
+            raise SendFailed("answer 401: the login was refused", permanent=False) from None
+        raise
 
 
 def get(url: str, headers: Mapping[str, str], allow_internal: bool = False) -> Answer:
@@ -120,8 +149,8 @@ def _read(response: requests.Response) -> bytes:
 def _retry_after(headers: Mapping[str, str]) -> int | None:
     """In ms; a date is taken relative to the answer's own Date, so no two clocks are compared."""
     wish = headers.get("Retry-After", "").strip()
-    if wish.isascii() and wish.isdigit():
-        return int(wish[:9]) * SECOND
+    if _SECONDS.fullmatch(wish):
+        return round(float(wish) * SECOND)
     try:
         until = parsedate_to_datetime(wish)
         answered = parsedate_to_datetime(headers.get("Date", ""))

@@ -3,7 +3,18 @@
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from monitor.channels import alertmanager, email, webhook, webpush
+from monitor.channels import (
+    alertmanager,
+    discord,
+    email,
+    ntfy,
+    pagerduty,
+    slack,
+    teams,
+    telegram,
+    webhook,
+    webpush,
+)
 from monitor.channels.interface import Channel
 
 
@@ -29,7 +40,13 @@ def _kind(module: Any, tracks: bool = False, metered: bool = False) -> Kind:
 
 KINDS: Mapping[str, Kind] = {
     "alertmanager": _kind(alertmanager, tracks=True),
+    "discord": _kind(discord),
     "email": _kind(email),
+    "ntfy": _kind(ntfy),
+    "pagerduty": _kind(pagerduty, tracks=True),
+    "slack": _kind(slack),
+    "teams": _kind(teams),
+    "telegram": _kind(telegram),
     "webhook": _kind(webhook),
     "webpush": _kind(webpush),
 }

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from monitor.channels.interface import Message, SendFailed
 from monitor.channels.http import is_public
+from monitor.channels.interface import Message, SendFailed
 from monitor.channels.webhook import Webhook
 from monitor.model import SECOND
 from tests.certificates import server_context

@@ -1,0 +1,76 @@
+"""Slack: an incoming webhook of a workspace's app (api.slack.com/messaging/webhooks)."""
+
+import re
+
+import msgspec
+
+from monitor.channels import http
+from monitor.channels.interface import Message, SendFailed
+from monitor.channels.text import evidence, shortened, title
+
+_LONGEST = 2_900  # a section takes 3,000 characters
+_PATH = re.compile(r"[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+){1,3}")
+_WORD = re.compile(r"[a-z_]{1,60}")
+
+
+class Settings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """Where Slack is."""
+
+    endpoint: str = "https://hooks.slack.com/services"
+
+
+class Secrets(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """The webhook: its whole URL, or what follows /services/ in it."""
+
+    webhook: str
+
+
+def make(name: str, settings: Settings, secrets: Secrets, allow_internal: bool) -> "Slack":
+    """The channel. Raises ValueError."""
+    endpoint = http.checked_url("endpoint", settings.endpoint)
+    path = secrets.webhook.strip().removeprefix(endpoint + "/").strip("/")
+    if not _PATH.fullmatch(path):
+        raise ValueError(f"webhook: must be the webhook's URL: {endpoint}/…/…/…")
+    return Slack(name, f"{endpoint}/{path}", allow_internal)
+
+
+class Slack:
+    """One chat of one workspace."""
+
+    def __init__(self, name: str, url: str, allow_internal: bool) -> None:
+        self.name, self._url, self._allow_internal = name, url, allow_internal
+
+    def send(self, message: Message) -> None:
+        """Accepted by Slack, or SendFailed."""
+        links = [f"<{message.link}|Open>"] if message.link else []
+        links += [f"<{action.url}|{_escaped(action.label)}>" for action in message.actions]
+        sections = [f"*{_escaped(title(message))}*", _escaped(evidence(message)), " · ".join(links)]
+        content = {
+            "text": _escaped(title(message)),
+            "unfurl_links": False,  # a preview would only open the link to acknowledge
+            "unfurl_media": False,
+            "blocks": [
+                {
+                    "type": "section",
+                    "text": {"type": "mrkdwn", "text": shortened(section, _LONGEST)},
+                }
+                for section in sections
+                if section
+            ],
+        }
+        try:
+            http.post_json(self._url, content, {}, self._allow_internal)
+        except http.Refused as refused:
+            raise _explained(refused) from None
+
+
+def _explained(refused: http.Refused) -> SendFailed:
+    """With Slack's own word, such as no_service."""
+    word = refused.answer.body.decode("utf-8", "replace").strip()
+    if _WORD.fullmatch(word):
+        refused.detail += f": {word}"
+    return refused
+
+
+def _escaped(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
