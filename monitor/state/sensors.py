@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, bindparam, func, insert, select, update
 
+from monitor.state import pauses
 from monitor.state.tables import metric, sensor, service
 
 
@@ -62,6 +63,11 @@ def find(connection: Connection, mac: int) -> Sensor | None:
     """One sensor, forgotten ones included."""
     row = connection.execute(select(*_COLUMNS).where(sensor.c.mac == mac)).one_or_none()
     return Sensor(*row) if row else None
+
+
+def first_seen(connection: Connection, mac: int) -> int | None:
+    """When a sensor was heard first, as far as the registry knows (ms)."""
+    return connection.scalar(select(sensor.c.first_seen).where(sensor.c.mac == mac))
 
 
 def register(
@@ -132,6 +138,8 @@ def configure(connection: Connection, mac: int, version: int, **values: Any) -> 
         .where(sensor.c.mac == mac)
         .values(version=version, forgotten_at=None, **values)
     )
+    if "paused" in values:
+        (pauses.begin if values["paused"] else pauses.end)(connection, mac)
 
 
 def metric_names(connection: Connection) -> set[str]:

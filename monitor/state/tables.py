@@ -61,6 +61,16 @@ sensor = Table(
     Column("version", BigInteger, nullable=False, index=True),
 )
 
+# When a sensor was paused; stop NULL: it is.
+pause = Table(
+    "pause",
+    metadata,
+    Column("id", _RowId, primary_key=True),
+    Column("mac", BigInteger, nullable=False, index=True),
+    Column("start", BigInteger, nullable=False),
+    Column("stop", BigInteger),
+)
+
 # Who listens: one data directory with its shipper.
 source = Table(
     "source",

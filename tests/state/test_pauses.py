@@ -1,0 +1,47 @@
+"""When sensors were paused."""
+
+import time
+
+from sqlalchemy import Engine
+
+from monitor.model import MINUTE
+from monitor.state import pauses, sensors
+from monitor.state.database import reading, writing
+
+
+def pause(state: Engine, mac: int, paused: bool) -> None:
+    with writing(state) as connection:
+        sensors.configure(connection, mac, sensors.next_version(connection), paused=paused)
+
+
+def spans(state: Engine, mac: int, since: int = 0) -> list[tuple[int, int | None]]:
+    with reading(state) as connection:
+        return pauses.spans(connection, mac, since)
+
+
+def test_a_pause_lasts_from_one_change_of_the_mark_to_the_next(state: Engine) -> None:
+    before = time.time_ns() // 1_000_000 - MINUTE
+    assert spans(state, 1) == []
+    pause(state, 1, False)
+    assert spans(state, 1) == []
+    pause(state, 1, True)
+    pause(state, 1, True)
+    pause(state, 2, True)
+    ((start, stop),) = spans(state, 1)
+    assert before < start < before + 2 * MINUTE
+    assert stop is None
+    pause(state, 1, False)
+    ((same, stop),) = spans(state, 1)
+    assert same == start
+    assert stop is not None
+    assert stop >= start
+    pause(state, 1, True)
+    assert spans(state, 1)[0][0] == start
+    assert spans(state, 1, since=stop + MINUTE)[-1][1] is None
+    assert spans(state, 2)[0][1] is None
+
+
+def test_a_change_of_name_begins_no_pause(state: Engine) -> None:
+    with writing(state) as connection:
+        sensors.configure(connection, 1, sensors.next_version(connection), name="Boiler")
+    assert spans(state, 1) == []
