@@ -149,8 +149,7 @@ class Delivery:
 
     def _record_sent(self, outlet: Outlet, claim: Claim, now: int) -> None:
         _log.info("%s %s %s sent (attempt %d)", outlet.name, claim.kind, claim.key, claim.attempt)
-        # A receiver that keeps a state of its own repeats itself as its people want it to.
-        remind_after = None if outlet.served.tracks else self._manner.remind_after
+        remind_after = self._manner.remind_after
         _insist(claim, lambda: claims.record_sent(self._engine, claim, now, remind_after))
 
     def _record_failure(self, outlet: Outlet, claim: Claim, failure: SendFailed, now: int) -> None:

@@ -305,9 +305,7 @@ def _record(
 
 def _owe_reminder(connection: Connection, claim: Claim, now: int, due: int) -> None:
     silent = select(incident.c.id).where(
-        incident.c.group_id == claim.group_id,
-        incident.c.closed_at.is_(None),
-        incident.c.acknowledged_at.is_(None),
+        incident.c.group_id == claim.group_id, incident.c.closed_at.is_(None)
     )
     owed = select(func.count()).where(
         notification.c.group_id == claim.group_id,

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, exists, func, not_, select
+from sqlalchemy import ColumnElement, Connection, exists, func, not_, select, true
 
 from monitor.model import FLEET, Held, Member, Occasion
 from monitor.state.tables import alert_group, incident, notification, notification_incident, sensor
@@ -143,14 +143,17 @@ def _newly_silent(
 
 
 def _still_silent(
-    connection: Connection, row: Any, _terms: Terms
+    connection: Connection, row: Any, terms: Terms
 ) -> tuple[dict[int, Member], dict[int, str]]:
-    """Open, not acknowledged, and this channel was told."""
+    """Open, not acknowledged, and this channel was told.
+
+    A receiver that keeps account may have been restarted: it hears of the acknowledged ones too.
+    """
     members = _members(
         connection,
         incident.c.group_id == row.group_id,
         incident.c.closed_at.is_(None),
-        incident.c.acknowledged_at.is_(None),
+        true() if terms.tracks else incident.c.acknowledged_at.is_(None),
         _told(row.channel, ("down",), ("sent",)),
     )
     if not members:

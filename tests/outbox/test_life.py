@@ -228,7 +228,7 @@ def test_reminders_come_each_repeat_interval_until_it_is_over(world: Service) ->
     assert {row.state for row in rows(world.engine)} == {"sent", "cancelled"}
 
 
-def test_a_receiver_that_keeps_account_is_not_reminded_and_hears_of_every_end(
+def test_a_receiver_that_keeps_account_hears_of_every_end_and_of_all_that_lasts(
     world: Service,
 ) -> None:
     world.add_channel("pager", "pager")
@@ -237,8 +237,14 @@ def test_a_receiver_that_keeps_account_is_not_reminded_and_hears_of_every_end(
     world.deliver(NOW + WAIT)
     world.over(1, now=NOW + HOUR, event=Event.PAUSE)
     world.deliver(NOW + HOUR + WAIT)
-    world.deliver(NOW + DAY)
-    assert world.channels["pager"].said == [("down", {"01", "02"}), ("recovered", {"01"})]
+    world.acknowledge(NOW + 2 * HOUR)
+    world.deliver(NOW + WAIT + REPEAT)
+    assert world.channels["pager"].said == [
+        ("down", {"01", "02"}),
+        ("recovered", {"01"}),
+        ("reminder", {"02"}),
+    ]
+    assert "reminder" not in {kind for kind, _ in world.channels["email"].said}
     assert "recovered" not in {kind for kind, _ in world.channels["email"].said}
 
 
