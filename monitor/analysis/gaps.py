@@ -62,7 +62,8 @@ class Evidence:
     first_seen: int | None = None
     """The sensor is known to have been heard then, even if that heartbeat is kept no longer."""
     last_seen: int | None = None
-    """Proof of life by the service's clock: a sensor whose clock is behind isn't silent now."""
+    """When the last heartbeat before `stop` was received: it proves life then, though its own time
+    may be earlier, by a clock that is behind."""
     blind: Sequence[Window] = ()
     maintenance: Sequence[Window] = ()
     paused: Sequence[Window] = ()

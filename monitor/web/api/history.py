@@ -1,0 +1,197 @@
+"""/api/v1/sparklines and what is below /api/v1/sensors/<mac>: history, heartbeats, uptime."""
+
+import math
+from typing import Annotated, Any
+
+import msgspec
+from flask import Blueprint, Response
+from msgspec import Meta
+
+from monitor.analysis.evidence import UnknownSensor
+from monitor.analysis.gaps import Silence
+from monitor.analysis.history import Chart, History, Span
+from monitor.clock import Clock
+from monitor.model import DAY, HOUR, SECOND, Heartbeat, format_mac, format_time, parse_mac
+from monitor.staleness.blindness import Window
+from monitor.store.interface import Bucket
+from monitor.web import errors
+from monitor.web.api import body
+from monitor.web.api.access import requires
+from monitor.web.api.shapes import case_shape
+from monitor.web.api.silences import moment
+from monitor.web.errors import Refused
+
+MOST_SPARKLINES = 200
+MOST_METRICS = 4
+_LONGEST = 366 * DAY
+
+
+class SparklineQuery(msgspec.Struct, forbid_unknown_fields=True):
+    """Addresses in any spelling, separated by commas; bare hex keeps the request line short."""
+
+    macs: str
+    hours: Annotated[int, Meta(ge=1, le=31 * 24)] = 24
+
+
+class SpanQuery(msgspec.Struct, forbid_unknown_fields=True):
+    """RFC 3339; `to` is now and `from` a day earlier, unless given."""
+
+    since: str | None = msgspec.field(name="from", default=None)
+    until: str | None = msgspec.field(name="to", default=None)
+    points: Annotated[int, Meta(ge=1, le=2_000)] = 300
+    metrics: str = ""
+    """Names separated by commas."""
+
+
+class PageQuery(msgspec.Struct, forbid_unknown_fields=True):
+    """The newest first; `before` is RFC 3339."""
+
+    before: str | None = None
+    limit: Annotated[int, Meta(ge=1, le=1_000)] = 100
+
+
+def blueprint(history: History, clock: Clock) -> Blueprint:
+    """Shows the past."""
+    api = Blueprint("api_history", __name__, url_prefix="/api/v1")
+
+    @api.errorhandler(UnknownSensor)
+    def unknown(_error: UnknownSensor) -> Response:
+        return errors.problem(404, "this sensor has never reported here")
+
+    @api.get("/sparklines")
+    @requires("viewer")
+    def sparklines() -> Response:
+        asked = body.query(SparklineQuery)
+        macs = [_mac(text, 400) for text in asked.macs.split(",") if text]
+        if len(macs) > MOST_SPARKLINES:
+            raise Refused(400, f"at most {MOST_SPARKLINES} sensors at once", "macs")
+        found = history.sparklines(dict.fromkeys(macs), asked.hours * HOUR)
+        return body.reply(
+            {
+                "start": format_time(found.start),
+                "every_seconds": found.every / SECOND,
+                "beats": {format_mac(mac): counts for mac, counts in found.beats.items()},
+            }
+        )
+
+    @api.get("/sensors/<mac>/uptime")
+    @requires("viewer")
+    def uptime(mac: str) -> Response:
+        number = _mac(mac, 404)
+        spans = [_span_shape(span) for span in history.uptimes(number)]
+        return body.reply({"mac_address": format_mac(number), "spans": spans})
+
+    @api.get("/sensors/<mac>/history")
+    @requires("viewer")
+    def chart(mac: str) -> Response:
+        number, asked = _mac(mac, 404), body.query(SpanQuery)
+        until = clock.now() if asked.until is None else moment("to", asked.until)
+        since = until - DAY if asked.since is None else moment("from", asked.since)
+        if not 0 < until - since <= _LONGEST:
+            raise Refused(400, "must be earlier than `to`, by a year at most", "from")
+        names = [name for name in asked.metrics.split(",") if name]
+        if len(names) > MOST_METRICS:
+            raise Refused(400, f"at most {MOST_METRICS} metrics at once", "metrics")
+        try:
+            found = history.chart(number, since, until, asked.points, names)
+        except ValueError as error:
+            raise Refused(400, str(error), "metrics") from error
+        return body.reply(
+            {
+                "mac_address": format_mac(number),
+                **_chart_shape(found),
+                "available_metrics": history.metrics(number),
+            }
+        )
+
+    @api.get("/sensors/<mac>/heartbeats")
+    @requires("viewer")
+    def heartbeats(mac: str) -> Response:
+        number, asked = _mac(mac, 404), body.query(PageQuery)
+        before = None if asked.before is None else moment("before", asked.before)
+        found = history.heartbeats(number, before, asked.limit)
+        return body.reply(
+            {
+                "mac_address": format_mac(number),
+                "heartbeats": [beat_shape(beat) for beat in found],
+                "next_before": format_time(found[-1].time) if len(found) == asked.limit else None,
+            }
+        )
+
+    return api
+
+
+def beat_shape(beat: Heartbeat) -> dict[str, Any]:
+    """One heartbeat as the API shows it."""
+    return {
+        "time": format_time(beat.time),
+        "received": format_time(beat.received),
+        "live": beat.live,
+        "metrics": beat.metrics or {},
+    }
+
+
+def _span_shape(span: Span) -> dict[str, Any]:
+    kinds = span.uptime._asdict()
+    return {
+        "days": span.days,
+        "from": format_time(span.start),
+        "to": format_time(span.stop),
+        "percent": percent(span.uptime.share),
+        **{f"{kind}_seconds": length / SECOND for kind, length in kinds.items()},
+    }
+
+
+def percent(share: float | None) -> float | None:
+    """To three places, rounded down: 100 is said only where nothing was missed."""
+    return None if share is None else math.floor(share * 100_000) / 1_000
+
+
+def _chart_shape(chart: Chart) -> dict[str, Any]:
+    return {
+        "from": format_time(chart.start),
+        "to": format_time(chart.stop),
+        "start": format_time(chart.start - chart.start % chart.every),
+        "every_seconds": chart.every / SECOND,
+        "beats": [bucket.beats for bucket in chart.buckets],
+        "metrics": {name: _figures(buckets) for name, buckets in chart.metrics.items()},
+        "silences": [_silence_shape(silence, chart) for silence in chart.silences],
+        "incidents": [case_shape(case) for case in chart.cases],
+        "blind": _windows(chart.blind),
+        "maintenance": _windows(chart.maintenance),
+        "paused": _windows(chart.paused),
+    }
+
+
+def _figures(buckets: list[Bucket]) -> dict[str, list[float | None]]:
+    return {
+        "min": [bucket.minimum for bucket in buckets],
+        "mean": [bucket.mean for bucket in buckets],
+        "max": [bucket.maximum for bucket in buckets],
+    }
+
+
+def _silence_shape(silence: Silence, chart: Chart) -> dict[str, Any]:
+    """With the incident that opened in it, if one did."""
+    incident = next(
+        (case.id for case in chart.cases if silence.start <= case.last_seen < silence.stop), None
+    )
+    return {
+        "from": format_time(silence.start),
+        "to": format_time(silence.stop),
+        "over": silence.over,
+        "duration_seconds": (silence.stop - silence.start) / SECOND,
+        "verdict": silence.verdict,
+        "incident": incident,
+    }
+
+
+def _windows(windows: list[Window]) -> list[dict[str, str]]:
+    return [{"from": format_time(each.start), "to": format_time(each.stop)} for each in windows]
+
+
+def _mac(text: str, status: int) -> int:
+    try:
+        return parse_mac(text)
+    except ValueError as error:
+        raise Refused(status, str(error), "macs" if status == 400 else None) from error
