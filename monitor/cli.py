@@ -11,6 +11,7 @@ from monitor import bootstrap, settings
 from monitor.commands import (
     CommandFailed,
     channels,
+    export,
     incidents,
     ledger,
     routes,
@@ -49,7 +50,7 @@ def build_parser() -> argparse.ArgumentParser:
     command("notifier", _notifier, "deliver what is owed to recipients; any number may run")
     command("migrate", _migrate, "create or update the state's tables and the store's buckets")
     command("check-config", _check_config, "print every error in the settings, or that all is well")
-    for chores in (tokens, sensors, incidents, ledger, silences, channels, routes):
+    for chores in (tokens, sensors, incidents, ledger, silences, channels, routes, export):
         chores.add(command)
     simulator.add_arguments(command("simulate", _simulate, "drive a live server with a fleet"))
     return parser

@@ -1,0 +1,92 @@
+"""`monitor export`: heartbeats as CSV or NDJSON."""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Iterable
+
+from monitor import parts
+from monitor.analysis import export
+from monitor.clock import Clock
+from monitor.commands import CommandFailed
+from monitor.model import DAY, HOUR, parse_mac, parse_time
+from monitor.settings import Settings
+from monitor.state import sensors
+from monitor.state.database import open_state, reading
+
+
+def add(command: Callable[..., argparse.ArgumentParser]) -> None:
+    """Add the subcommand to the parser."""
+    exported = command("export", _export, "write heartbeats to standard output, by time")
+    exported.add_argument(
+        "--sensor", action="append", type=_of(parse_mac), metavar="MAC", help="again for more"
+    )
+    exported.add_argument("--site", action="append", help="all sensors there; again for more")
+    exported.add_argument(
+        "--from",
+        dest="start",
+        type=_of(parse_time),
+        metavar="TIME",
+        help="like 2026-11-23T03:42:00Z (default: all that is kept)",
+    )
+    exported.add_argument(
+        "--to", dest="stop", type=_of(parse_time), metavar="TIME", help="not included"
+    )
+    exported.add_argument(
+        "--format",
+        choices=("csv", "ndjson"),
+        default="csv",
+        help="ndjson is what POST /heartbeats takes",
+    )
+
+
+def _of(parse: Callable[[str], int]) -> Callable[[str], int]:
+    def read(text: str) -> int:
+        try:
+            return parse(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from error
+
+    return read
+
+
+def _export(given: Settings, options: argparse.Namespace) -> None:
+    now = Clock().now()
+    oldest, newest = now - given.store.retention_days * DAY, now + HOUR
+    start = oldest if options.start is None else max(options.start, oldest)
+    stop = newest if options.stop is None else min(options.stop, newest)
+    if start >= stop:
+        raise CommandFailed("--from must be earlier than --to, and --to not older than the store")
+    macs = _chosen(given, options)
+    store = parts.open_store(given)
+    try:
+        beats = store.heartbeats(macs, start, stop)
+        if options.format == "csv":
+            _print(export.csv(beats, sorted(store.metric_names())))
+        else:
+            _print(export.ndjson(beats))
+    finally:
+        store.close()
+
+
+def _chosen(given: Settings, options: argparse.Namespace) -> set[int]:
+    """Those named, or everybody."""
+    with reading(open_state(given.state_url)) as connection:
+        known = {sensor.mac: sensor.site for sensor in sensors.changed_since(connection, 0)}
+    named = set(options.sensor or ())
+    for site in options.site or ():
+        there = {mac for mac, its_site in known.items() if its_site == site}
+        if not there:
+            raise CommandFailed(f"no sensor is at {site}")
+        named |= there
+    return named or set(known)
+
+
+def _print(lines: Iterable[str]) -> None:
+    try:
+        for line in lines:
+            print(line)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever reads has read enough; the interpreter would complain once more at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
