@@ -7,11 +7,11 @@ from pathlib import Path
 
 from monitor.model import DAY
 from monitor.store.influxdb import InfluxStore
-from tests.bench import batch, decision, single, sweep
+from tests.bench import batch, decision, history, single, sweep
 from tests.bench.table import Row, show
 from tests.influxd.server import Access, InfluxdServer, external_influxd, find_influxd
 
-BENCHES = ("single", "batch", "sweep", "decision", "million")
+BENCHES = ("single", "batch", "sweep", "decision", "million", "history")
 
 
 def _store(access: Access) -> InfluxStore:
@@ -40,6 +40,8 @@ def _run(bench: str, directory: Path, access: Access | None) -> list[Row]:
         return []
     if bench == "batch":
         return batch.rows(directory, access, "heartbeats", **environment)
+    if bench == "history":
+        return history.rows(directory, access)
     return sweep.rows(directory, _store(access), 100_000 if bench == "sweep" else 1_000_000)
 
 

@@ -11,6 +11,7 @@ from monitor.state import leases
 from monitor.state.database import migrate, open_state
 from monitor.store.interface import Pulse, Store
 from tests.bench.table import RUNS, Row
+from tests.delivering import watch
 
 BEATS = 15 * SECOND
 GOAL = {100_000: 0.5, 1_000_000: 1.5}
@@ -37,7 +38,7 @@ class Fleet:
         assert lease
         self._lease = lease
         options = Options(10 * MINUTE, 15 * MINUTE, 90 * DAY)
-        self._sweep = Sweep(store, self._engine, options, Alerting((), 0, MINUTE))
+        self._sweep = Sweep(store, self._engine, options, Alerting((), 0, MINUTE), watch())
         self._begin = _now()
         self._next = 0
 

@@ -173,8 +173,10 @@ def _figures(buckets: list[Bucket]) -> dict[str, list[float | None]]:
 
 def _silence_shape(silence: Silence, chart: Chart) -> dict[str, Any]:
     """With the incident that opened in it, if one did."""
-    incident = next(
-        (case.id for case in chart.cases if silence.start <= case.last_seen < silence.stop), None
+    opened = (
+        case.id
+        for case in chart.cases
+        if case.opened_at > silence.start and case.last_seen < silence.stop
     )
     return {
         "from": format_time(silence.start),
@@ -182,7 +184,7 @@ def _silence_shape(silence: Silence, chart: Chart) -> dict[str, Any]:
         "over": silence.over,
         "duration_seconds": (silence.stop - silence.start) / SECOND,
         "verdict": silence.verdict,
-        "incident": incident,
+        "incident": next(opened, None),
     }
 
 
