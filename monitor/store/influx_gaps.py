@@ -30,8 +30,8 @@ def questions(
         asked += [
             f"SELECT last({field}) FROM heartbeat WHERE {before} GROUP BY mac",  # noqa: S608
             f"SELECT first({field}) FROM heartbeat WHERE {inside} GROUP BY mac",  # noqa: S608
-            f"SELECT apart FROM ({apart}) WHERE apart > {longer_than} AND {span} GROUP BY mac",  # noqa: S608
             f"SELECT last({field}) FROM heartbeat WHERE {inside} GROUP BY mac",  # noqa: S608
+            f"SELECT apart FROM ({apart}) WHERE apart > {longer_than} AND {span} GROUP BY mac",  # noqa: S608
         ]
     return asked
 
@@ -61,14 +61,17 @@ def gaps(
 def _free(
     before: list[list[Value]],
     first: list[list[Value]],
-    apart: list[list[Value]],
     last: list[list[Value]],
+    apart: list[list[Value]],
 ) -> list[Free]:
     begin = _time(before[0]) if before else _EVER
-    if not first:
+    if not first or not last:
         return [(begin, _NEVER)]
+    head, tail = _time(first[0]), _time(last[0])
     inner = [(_time(row) - _int(row[1]), _time(row)) for row in apart]
-    return [(begin, _time(first[0])), *inner, (_time(last[0]), _NEVER)]
+    # A point may have come since its first or last one was asked for.
+    inner = [free for free in inner if head <= free[0] and free[1] <= tail]
+    return [(begin, head), *inner, (tail, _NEVER)]
 
 
 def _common(some: list[Free], others: list[Free]) -> Iterator[Free]:

@@ -71,7 +71,7 @@ moments = st.dictionaries(st.integers(-30, 30), st.booleans(), max_size=12)
 
 
 @settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(st.lists(moments, min_size=2, max_size=2), st.integers(0, 15), st.integers(1, 20), st.data())
 def test_gaps_are_those_of_the_heartbeats_themselves(
