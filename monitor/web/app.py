@@ -7,14 +7,14 @@ from datetime import UTC, tzinfo
 from pathlib import Path
 from typing import Any
 
-from flask import Blueprint, Flask, Response, render_template, request
+from flask import Blueprint, Flask, Response, request
 from flask_compress import Compress
 from sqlalchemy import Engine
 from werkzeug.exceptions import NotFound
 from werkzeug.routing import IntegerConverter, Map
 
 from monitor.store.interface import StoreError
-from monitor.web import errors, pages, sensor, wire
+from monitor.web import errors, grid, sensor, wire
 from monitor.web.api import access, body
 from monitor.web.fleet import Fleet, FleetUnavailable
 
@@ -71,6 +71,7 @@ def create_app(
     errors.handle_errors(app)
     _serve_static(app)
     fleet = _Once(open_fleet)
+    app.register_blueprint(grid.blueprint(fleet, base_url))
     if engine is not None:
         access.check_tokens_in(app, engine)
         app.register_blueprint(sensor.blueprint(engine, fleet, zone))
@@ -88,13 +89,6 @@ def create_app(
     def unavailable(error: Exception) -> Response:
         told = str(error) if isinstance(error, FleetUnavailable) else "The store can't be opened."
         return errors.unavailable(told)
-
-    @app.get("/")
-    def grid() -> Response:
-        return _fresh(
-            render_template("grid.html", grid=pages.grid(fleet().changes(None)), base_url=base_url),
-            "text/html; charset=utf-8",
-        )
 
     @app.get("/sensors")
     def sensors() -> Response:

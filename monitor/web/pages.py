@@ -1,12 +1,13 @@
-"""What the grid's template is given: cells in order, counts, and times as words."""
+"""What the grid's template is given: cells in groups, counts, and times as words."""
 
-import re
-from collections import Counter
+from collections import Counter, defaultdict
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from monitor.model import DAY, HOUR, MINUTE, SECOND, format_mac, format_time
 from monitor.staleness.rules import Status
 from monitor.web.fleet import Changes, Entry
+from monitor.web.search import Filters, natural, order
 
 WORST_FIRST = {
     Status.DOWN: "silent for longer than the threshold while we listened",
@@ -17,8 +18,11 @@ WORST_FIRST = {
 }
 """What each status means, in the order of the grid."""
 
-FIRST_CELLS = 500
-"""Cells in the page itself; the script adds the rest, so that the first paint stays quick."""
+FIRST_CELLS = 120
+"""Cells in the page itself, about a screen of them; the script asks for the rest."""
+
+MOST_VALUES = 100
+"""A label with more values, like a serial number, is searched for, not chosen from a list."""
 
 BLIND_AFTER = 15 * SECOND
 """A horizon older than this: nobody can know who is silent."""
@@ -35,6 +39,8 @@ class Cell(NamedTuple):
     status: str
     last_seen: str
     ago: str
+    silenced: str
+    """Why nobody is told of it."""
 
 
 class Count(NamedTuple):
@@ -45,35 +51,76 @@ class Count(NamedTuple):
     meaning: str
 
 
-class Grid(NamedTuple):
-    """The page: the worst sensors first, then by name."""
+class Group(NamedTuple):
+    """The sensors of a site; None: of no site, and "" when sensors are not grouped."""
 
+    site: str | None
+    total: int
+    wrong: list[Count]
     cells: list[Cell]
+
+
+class Grid(NamedTuple):
+    """The page: the first of the groups, as the filters want them."""
+
+    groups: list[Group]
+    filters: Filters
     counts: list[Count]
     total: int
+    shown: int
+    sites: list[str]
+    labels: dict[str, list[str]]
+    """Name -> values to choose from."""
+    down: int
     title: str
     time: str
     problem: str | None
 
+    @property
+    def first(self) -> int:
+        """How many cells the page itself holds."""
+        return sum(len(group.cells) for group in self.groups)
 
-def grid(changes: Changes) -> Grid:
+
+def grid(changes: Changes, filters: Filters | None = None) -> Grid:
     """The whole fleet as the server renders it."""
-    counts = Counter(entry.status for entry in changes.entries)
-    first = sorted(changes.entries, key=_order)[:FIRST_CELLS]
+    filters = filters or Filters()
+    entries = changes.entries
+    counts = Counter(entry.status for entry in entries)
+    found = filters.matching(entries)
     return Grid(
-        cells=[_cell(entry, changes.now) for entry in first],
+        groups=_first(_grouped(found, filters), filters, changes.now),
+        filters=filters,
         counts=[
             Count(status.value, counts[status], meaning) for status, meaning in WORST_FIRST.items()
         ],
-        total=len(changes.entries),
+        total=len(entries),
+        shown=len(found),
+        sites=sorted({entry.site for entry in entries if entry.site}, key=natural),
+        labels=_choices(entries),
+        down=counts[Status.DOWN],
         title=_title(counts),
         time=format_time(changes.now),
-        problem=changes.problem or _blindness(changes),
+        problem=problem(changes),
+    )
+
+
+def cell(entry: Entry, now: int) -> Cell:
+    """One sensor at `now`."""
+    mac, seen = format_mac(entry.mac), entry.last_seen
+    return Cell(
+        mac=mac,
+        label=entry.name or mac,
+        site=entry.site or "",
+        status=entry.status.value,
+        last_seen="" if seen is None else format_time(seen),
+        ago="never" if seen is None else ago(now - seen),
+        silenced=entry.held.reason if entry.held else "",
     )
 
 
 def ago(duration: int) -> str:
-    """A duration in one unit, as grid.js words it."""
+    """A duration in one unit, as words.js tells it."""
     if duration < MINUTE:
         return f"{max(duration, 0) // SECOND} s ago"
     if duration < HOUR:
@@ -83,14 +130,10 @@ def ago(duration: int) -> str:
     return f"{duration // DAY} d ago"
 
 
-def _title(counts: Counter[Status]) -> str:
-    """Only what is wrong, while something is."""
-    wrong = [status for status in (Status.DOWN, Status.UNKNOWN) if counts[status]]
-    named = wrong or [status for status in WORST_FIRST if counts[status]]
-    return ", ".join(f"{counts[status]} {status.value}" for status in named) or "no sensors"
-
-
-def _blindness(changes: Changes) -> str | None:
+def problem(changes: Changes) -> str | None:
+    """Why what is shown can't be taken for the present."""
+    if changes.problem:
+        return changes.problem
     if changes.horizon == 0:
         return "Monitoring has not begun: nothing was judged yet." if changes.entries else None
     if changes.now - changes.horizon > BLIND_AFTER:
@@ -98,20 +141,58 @@ def _blindness(changes: Changes) -> str | None:
     return None
 
 
-def _order(entry: Entry) -> tuple[int, bool, list[tuple[int, str]], int]:
-    """The nameless come last, and 10 after 9."""
-    parts = re.split(r"([0-9]+)", (entry.name or "").casefold())
-    natural = [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
-    return _RANK[entry.status], entry.name is None, natural, entry.mac
+def _title(counts: Counter[Status]) -> str:
+    """Only what is wrong, while something is."""
+    wrong = [status for status in (Status.DOWN, Status.UNKNOWN) if counts[status]]
+    named = wrong or [status for status in WORST_FIRST if counts[status]]
+    return ", ".join(f"{counts[status]} {status.value}" for status in named) or "no sensors"
 
 
-def _cell(entry: Entry, now: int) -> Cell:
-    mac, seen = format_mac(entry.mac), entry.last_seen
-    return Cell(
-        mac=mac,
-        label=entry.name or mac,
-        site=entry.site or "",
-        status=entry.status.value,
-        last_seen="" if seen is None else format_time(seen),
-        ago="never" if seen is None else ago(now - seen),
-    )
+def _choices(entries: Sequence[Entry]) -> dict[str, list[str]]:
+    values: dict[str, set[str]] = defaultdict(set)
+    for entry in entries:
+        for name, value in entry.labels.items():
+            values[name].add(value)
+    return {
+        name: sorted(values[name], key=natural)
+        for name in sorted(values, key=natural)
+        if len(values[name]) <= MOST_VALUES
+    }
+
+
+def _grouped(entries: Sequence[Entry], filters: Filters) -> list[tuple[str | None, list[Entry]]]:
+    """In the order of the page; without sites there is nothing to group by."""
+    sites: dict[str | None, list[Entry]] = defaultdict(list)
+    for entry in entries:
+        sites["" if filters.flat else entry.site or None].append(entry)
+    if not any(sites):
+        return [("", list(entries))] if entries else []
+    groups = sorted(sites.items(), key=lambda group: (group[0] is None, natural(group[0] or "")))
+    if not filters.by_name:
+        groups.sort(key=lambda group: _severity(group[1]), reverse=True)
+    return groups
+
+
+def _severity(entries: Sequence[Entry]) -> tuple[int, int]:
+    statuses = [entry.status for entry in entries]
+    return statuses.count(Status.DOWN), statuses.count(Status.UNKNOWN)
+
+
+def _first(
+    groups: Sequence[tuple[str | None, list[Entry]]], filters: Filters, now: int
+) -> list[Group]:
+    """As many groups as fill the page, the last of them cut."""
+    first: list[Group] = []
+    room = FIRST_CELLS
+    for site, entries in groups:
+        if room <= 0:
+            break
+        entries.sort(key=order)
+        if not filters.by_name:
+            entries.sort(key=lambda entry: _RANK[entry.status])
+        wrong = zip((Status.DOWN, Status.UNKNOWN), _severity(entries), strict=True)
+        counts = [Count(status.value, number, "") for status, number in wrong if number]
+        cells = [cell(entry, now) for entry in entries[:room]]
+        first.append(Group(site, len(entries), counts, cells))
+        room -= len(cells)
+    return first

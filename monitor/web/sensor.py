@@ -51,13 +51,12 @@ def blueprint(engine: Engine, open_fleet: Callable[[], Fleet], zone: tzinfo) -> 
             row = sensors.find(connection, number)
             cases = ledger.cases(connection, _INCIDENTS, mac=number)
             facts = ledger.facts(connection, cases)
-        shown = pages.grid(view)
         response = Response(
             render_template(
                 "sensor.html",
-                cell=shown.cells[0],
+                cell=pages.cell(entry, view.now),
                 meaning=pages.WORST_FIRST[entry.status],
-                problem=shown.problem,
+                problem=pages.problem(view),
                 now=long(view.now, zone),
                 last_seen=None if entry.last_seen is None else long(entry.last_seen, zone),
                 threshold=duration(entry.threshold),

@@ -2,8 +2,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Browser, Page, expect
 
-from tests.web.fleet_rig import Rig
+from tests.web.browser import chromium, complaints_of
+from tests.web.fleet_rig import Rig, Server, serving
+
+# A server that a test stops refuses connections, or resets those it had.
+_GONE = ("ERR_CONNECTION_REFUSED", "ERR_CONNECTION_RESET", "ERR_EMPTY_RESPONSE")
 
 
 @pytest.fixture
@@ -11,3 +16,34 @@ def rig(tmp_path: Path) -> Iterator[Rig]:
     built = Rig(tmp_path)
     yield built
     built.close()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    expect.set_options(timeout=15_000)
+    with chromium() as launched:
+        yield launched
+
+
+@pytest.fixture
+def server(rig: Rig) -> Iterator[Server]:
+    """The pages of the rig's fleet, judged up to now, and no history of it."""
+    rig.judge()
+    rig.app.add_url_rule("/api/v1/sparklines", view_func=_no_history)
+    with serving(rig.app) as running:
+        yield running
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """Fails the test when the page complained: an error, a broken policy, an exception."""
+    context = browser.new_context(viewport={"width": 1280, "height": 720})
+    opened = context.new_page()
+    complaints = complaints_of(opened)
+    yield opened
+    context.close()
+    assert [text for text in complaints if not text.endswith(_GONE)] == []
+
+
+def _no_history() -> dict[str, object]:
+    return {"start": "2026-11-23T03:00:00.000Z", "every_seconds": 900, "beats": {}}

@@ -1,64 +1,82 @@
-// One sensor in the grid: an <li> whose text follows the sensor. Names are only ever text.
+// One sensor in the grid. Names are only ever text.
 
-import { ago, statusAt } from "./words.js";
+import { ago, localTime } from "./words.js";
+
+const WIDTH = 96, HEIGHT = 20;
 
 export class Cell {
-  constructor(mac) {
-    this.mac = mac;
-    this.name = null;
-    this.status = "";
-    this.element = element("li", "cell");
-    this.mark = element("span", "mark");
-    this.mark.setAttribute("aria-hidden", "true");
-    this.label = element("span", "name");
-    this.seen = element("time", "seen");
-    this.word = element("span", "status");
-    this.site = document.createTextNode("");
-    const about = element("span", "about");
-    about.append(this.word, this.site);
-    this.element.append(this.mark, this.label, about, this.seen);
-  }
+  #shown = {};
 
-  /** Take over what the server says; true when the cell's place may have changed. */
-  take(sensor) {
-    const renamed = this.name !== sensor.name || this.sensor === undefined;
-    if (renamed) {
-      this.name = sensor.name;
-      this.label.textContent = sensor.name ?? this.mac;
-      this.label.classList.toggle("mac", sensor.name === null);
+  constructor(template, sensor) {
+    this.sensor = sensor;
+    this.element = template.content.firstElementChild.cloneNode(true);
+    this.link = this.element.querySelector("a");
+    this.link.href = `/sensors/${sensor.mac}`;
+    for (const part of ["mark", "name", "seen", "status", "where", "hush", "spark"]) {
+      this[part] = this.element.querySelector(`.${part}`);
     }
-    const site = sensor.site ? ` · ${sensor.site}` : "";
-    if (this.site.data !== site) this.site.data = site;
-    if (sensor.last_seen) this.seen.dateTime = sensor.last_seen;
-    this.sensor = {
-      status: sensor.status,
-      lastSeen: sensor.last_seen === null ? null : Date.parse(sensor.last_seen),
-      threshold: sensor.threshold_seconds * 1000,
-    };
-    return renamed;
   }
 
-  /** Show the status of this moment; true when it changed. */
-  judge(now) {
-    const status = statusAt(this.sensor, now);
-    if (status === this.status) return false;
-    this.mark.className = `mark ${status}`;
-    this.element.classList.remove(this.status || status);
-    this.element.classList.add(status);
-    this.word.textContent = status;
-    this.status = status;
-    return true;
+  /** Follow the sensor; `live`: what is shown is known of this very moment. */
+  show(now, live, withSite) {
+    const { mac, name, site, status, lastSeen, silencedUntil, silencedBy } = this.sensor;
+    const hush = silencedUntil !== null && silencedUntil > now ? silencedBy : "";
+    this.#set("name", name ?? mac, (text) => {
+      this.name.textContent = text;
+      this.name.classList.toggle("mac", name === null);
+    });
+    this.#set("status", status, (text) => {
+      this.element.className = `cell ${text}`;
+      this.mark.className = `mark ${text}`;
+      this.status.textContent = text;
+    });
+    this.#set("site", withSite && site ? ` · ${site}` : "", (text) => (this.where.textContent = text));
+    this.#set("hush", hush, (text) => {
+      this.hush.hidden = !text;
+      this.hush.title = text;
+    });
+    this.#set("lastSeen", lastSeen, (moment) => {
+      this.seen.removeAttribute("title");
+      this.seen.dateTime = moment === null ? "" : new Date(moment).toISOString();
+    });
+    this.#set("seen", seen(lastSeen, now, live), (text) => (this.seen.textContent = text));
+    return this;
   }
 
-  tick(now) {
-    const { lastSeen } = this.sensor;
-    const text = lastSeen === null ? "never" : ago(now - lastSeen);
-    if (this.seen.textContent !== text) this.seen.textContent = text;
+  /** Draw the heartbeats of the last day; null: not known. */
+  draw(history) {
+    this.#set("spark", history, (known) => {
+      this.spark.classList.toggle("known", known !== null);
+      this.spark.firstElementChild.setAttribute("d", known ? path(known) : "");
+    });
+  }
+
+  #set(part, value, apply) {
+    if (this.#shown[part] === value) return;
+    this.#shown[part] = value;
+    apply(value);
   }
 }
 
-function element(tag, className) {
-  const made = document.createElement(tag);
-  made.className = className;
-  return made;
+/** Without the server nobody knows how long ago it is: then only the moment is told. */
+function seen(lastSeen, now, live) {
+  if (lastSeen === null) return "never";
+  return live ? ago(now - lastSeen) : localTime(lastSeen, now);
+}
+
+/** Steps as high as each count is; where nothing was heard there is a gap. */
+function path(counts) {
+  const most = Math.max(...counts), wide = WIDTH / counts.length;
+  let drawn = "", open = false;
+  counts.forEach((count, n) => {
+    const x = round(n * wide), y = round(HEIGHT - 1 - (HEIGHT - 2) * (count / most));
+    if (count > 0) drawn += open ? `V${y}H${round(x + wide)}` : `M${x} ${HEIGHT}V${y}H${round(x + wide)}`;
+    else if (open) drawn += `V${HEIGHT}Z`;
+    open = count > 0;
+  });
+  return open ? `${drawn}V${HEIGHT}Z` : drawn;
+}
+
+function round(number) {
+  return Math.round(number * 10) / 10;
 }

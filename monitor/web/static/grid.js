@@ -1,68 +1,62 @@
-// The grid: keeps the cells as /sensors says, in order, and says so when it can't.
+// The grid: shows what /sensors says, and says so when it can't.
 
-import { Cell } from "./cell.js";
+import { arrange } from "./arrange.js";
+import { Filters } from "./filters.js";
+import { natural } from "./find.js";
+import { Fleet } from "./fleet.js";
+import { followKeys } from "./keys.js";
+import { Notices } from "./notices.js";
 import { poll, serverNow } from "./poll.js";
-import { WORST_FIRST, bothTimes, compare, localTime, summary, title } from "./words.js";
+import { Sheet } from "./sheet.js";
+import { wantSparks } from "./sparks.js";
+import { bothTimes, localTime, title } from "./words.js";
 
-const BLIND_AFTER = 15_000;
+const BLIND_AFTER = 15_000, SILENT_AFTER = 15_000;
 
-const list = document.getElementById("grid");
-const banner = document.getElementById("banner");
-const announcement = document.getElementById("announcement");
-const asOf = document.getElementById("as-of");
+const at = (id) => document.getElementById(id);
+const root = at("grid"), banner = at("banner"), asOf = at("as-of"), icon = at("icon");
 const counters = new Map(
-  [...document.querySelectorAll("#counts > li")].map((item) => [item.dataset.status, item]),
+  [...document.querySelectorAll("#filters .pill")].map((pill) => [pill.dataset.status, pill]),
 );
 
-const cells = new Map();
-const cellOf = new WeakMap();
-const visible = new Set();
-let order = [];
-let begun = false;
-let reachedAt = 0;
-let trouble = "";
-let counted = "";
-let announced = "";
+const fleet = new Fleet();
+const sheet = new Sheet(root, { group: at("group"), cell: at("cell") }, wantSparks);
+const filters = new Filters(at("filters"), () => begun && show(true));
+const notices = new Notices(at("bell"), at("bell-says"));
 
-// Only cells on the screen tick.
-const sight = new IntersectionObserver((changes) => {
-  for (const { target, isIntersecting } of changes) {
-    const cell = cellOf.get(target);
-    if (isIntersecting && cells.get(cell.mac) === cell) {
-      visible.add(cell);
-      cell.tick(serverNow());
-    } else {
-      visible.delete(cell);
-    }
-  }
-});
+let begun = false;
+let reachedAt = 0, answeredAt = 0;
+let trouble = "";
+let announced = null;
 
 function receive(reply) {
-  const moved = new Set();
-  const gone = new Set(reply.forgotten);
-  if (reply.reset) {
-    const kept = new Set(reply.sensors.map((sensor) => sensor.mac_address));
-    for (const mac of cells.keys()) if (!kept.has(mac)) gone.add(mac);
-  }
-  for (const mac of gone) drop(mac);
-  for (const sensor of reply.sensors) {
-    const cell = cells.get(sensor.mac_address) ?? add(sensor.mac_address);
-    if (cell.take(sensor)) moved.add(cell);
-  }
-  if (!begun) list.replaceChildren();
-  begun = true;
+  const { events, changed } = fleet.take(reply);
   reachedAt = serverNow();
+  answeredAt = Date.now();
   trouble = troubleIn(reply);
-  show(moved, gone.size > 0);
-  document.getElementById("empty").hidden = cells.size > 0;
   asOf.dateTime = reply.stale_since ?? reply.time;
   asOf.textContent = localTime(Date.parse(asOf.dateTime), reachedAt);
+  if (begun) notices.tell(events);
+  else begin();
+  if (changed) offer();
+  show(changed);
+}
+
+/** From here on the page is ours, not what the server wrote into it. */
+function begin() {
+  begun = true;
+  root.replaceChildren();
+  root.role = "grid";
+  followKeys(root, sheet);
+  show(true);
+  window.scrollTo(0, history.state?.scrolled ?? window.scrollY);
+  performance.mark("ready");
 }
 
 function fail(reason) {
   const since = begun ? ` What you see is from ${localTime(reachedAt, serverNow())}.` : "";
   trouble = `${reason}${since}`;
-  show(new Set(), false);
+  show(false);
 }
 
 function troubleIn({ time, horizon, problem, stale_since: staleSince }) {
@@ -71,77 +65,84 @@ function troubleIn({ time, horizon, problem, stale_since: staleSince }) {
     return `${problem} What you see is from ${localTime(Date.parse(staleSince), now)}.`;
   }
   if (horizon === null) {
-    return cells.size > 0 ? "Monitoring has not begun: nothing was judged yet." : "";
+    return fleet.sensors.length > 0 ? "Monitoring has not begun: nothing was judged yet." : "";
   }
   const judged = Date.parse(horizon);
   if (now - judged <= BLIND_AFTER) return "";
   return `Monitoring is blind since ${localTime(judged, now)}: silence proves nothing now.`;
 }
 
-function add(mac) {
-  const cell = new Cell(mac);
-  if (begun) cell.element.classList.add("new");
-  cells.set(mac, cell);
-  cellOf.set(cell.element, cell);
-  order.push(cell);
-  sight.observe(cell.element);
-  return cell;
-}
-
-function drop(mac) {
-  const cell = cells.get(mac);
-  if (!cell) return;
-  cells.delete(mac);
-  visible.delete(cell);
-  sight.unobserve(cell.element);
-  cell.element.remove();
+/** A page that slept, or whose question hangs, knows nothing of this moment either. */
+function overdue() {
+  if (!begun || document.hidden || Date.now() - answeredAt < SILENT_AFTER) return "";
+  return `The server has not answered yet. What you see is from ${localTime(reachedAt, serverNow())}.`;
 }
 
 /** Bring the page to this moment: statuses, places, times, counts, banner. */
-function show(moved, dropped) {
-  const now = serverNow();
-  for (const cell of cells.values()) if (cell.judge(now)) moved.add(cell);
-  if (dropped) order = order.filter((cell) => cells.get(cell.mac) === cell);
-  if (moved.size > 0) place(moved);
-  for (const cell of visible) cell.tick(now);
-  count();
-  if (banner.textContent !== trouble) banner.textContent = trouble;
-  banner.hidden = !trouble;
-  document.documentElement.dataset.live = trouble ? "no" : "yes";
-}
-
-function place(moved) {
-  for (const cell of moved) cell.element.remove();
-  order.sort(compare);
-  let next = list.firstElementChild;
-  for (const { element } of order) {
-    if (element === next) next = next.nextElementSibling;
-    else list.insertBefore(element, next);
+function show(anew) {
+  const now = serverNow(), wrong = trouble || overdue();
+  if (begun) {
+    if (fleet.judge(now) || anew) {
+      sheet.show(arrange(fleet.sensors, filters.read()), now, !wrong);
+      count();
+    } else {
+      sheet.tick(now, !wrong);
+    }
+    document.title = `${wrong ? "⚠ " : ""}${title(fleet.counts())} · heartbeat-monitor`;
   }
+  if (banner.textContent !== wrong) banner.textContent = wrong;
+  banner.hidden = !wrong;
+  document.documentElement.dataset.live = wrong ? "no" : "yes";
 }
 
 function count() {
-  if (!begun) return;
-  const counts = Object.fromEntries(WORST_FIRST.map((status) => [status, 0]));
-  for (const { status } of cells.values()) counts[status] += 1;
-  document.title = `${trouble ? "⚠ " : ""}${title(counts)} · heartbeat-monitor`;
-  const all = summary(counts);
-  if (all === counted) return;
-  counted = all;
-  for (const [status, item] of counters) {
-    item.querySelector("b").textContent = counts[status];
-    item.hidden = counts[status] === 0;
+  const counts = fleet.counts(), total = fleet.sensors.length;
+  const shown = sheet.groups.reduce((sum, { sensors }) => sum + sensors.length, 0);
+  for (const [status, pill] of counters) {
+    pill.querySelector("b").textContent = counts[status].toLocaleString("en");
+    pill.hidden = counts[status] === 0 && !pill.querySelector("input").checked;
   }
-  // Read aloud only what is wrong, and only when that changes.
-  const wrong = `${counts.down} down, ${counts.unknown} unknown`;
-  if (announced && wrong !== announced) announcement.textContent = all;
-  announced = wrong;
+  at("shown").textContent = shown === total ? "" : `${shown.toLocaleString("en")} of ${total.toLocaleString("en")}`;
+  at("empty").hidden = total > 0;
+  at("none").hidden = total === 0 || shown > 0;
+  // Read aloud only the number down, and only when that changes.
+  if (counts.down === announced) return;
+  if (announced !== null) at("announcement").textContent = `${counts.down} down`;
+  announced = counts.down;
+  icon.href = `/icon/${counts.down}.svg`;
 }
 
-list.addEventListener("pointerover", ({ target }) => {
+function offer() {
+  const sites = new Set(), labels = new Map();
+  for (const { site, labels: own } of fleet.sensors) {
+    if (site) sites.add(site);
+    for (const [name, value] of Object.entries(own)) {
+      if (!labels.has(name)) labels.set(name, new Set());
+      labels.get(name).add(value);
+    }
+  }
+  filters.offer(sorted(sites), sorted(labels.keys()).map((name) => [name, sorted(labels.get(name))]));
+}
+
+function sorted(texts) {
+  return [...texts].map((text) => [natural(text), text]).sort(([a], [b]) => (a < b ? -1 : 1)).map(([, text]) => text);
+}
+
+root.addEventListener("pointerover", ({ target }) => {
   const time = target.closest("time");
-  if (time?.dateTime) time.title = bothTimes(Date.parse(time.dateTime));
+  if (time?.dateTime && !time.title) time.title = bothTimes(Date.parse(time.dateTime));
 });
 
-setInterval(() => begun && show(new Set(), false), 1_000);
+new ResizeObserver(() => {
+  const top = at("top"), { style } = document.documentElement;
+  style.setProperty("--bar", `${top.firstElementChild.offsetHeight}px`);
+  style.setProperty("--top", `${top.offsetHeight + parseFloat(getComputedStyle(top).top)}px`);
+}).observe(at("top"));
+
+window.addEventListener("pagehide", () => {
+  history.replaceState({ scrolled: window.scrollY }, "");
+});
+document.addEventListener("visibilitychange", () => document.hidden || show(false));
+history.scrollRestoration = "manual";
+setInterval(() => begun && show(false), 1_000);
 poll(receive, fail);

@@ -13,22 +13,8 @@ export function ago(duration) {
 
 /** Silence turns up into unknown without the server's help; down is only ever its word. */
 export function statusAt(sensor, now) {
-  if (sensor.status !== "up" && sensor.status !== "unknown") return sensor.status;
+  if (sensor.told !== "up" && sensor.told !== "unknown") return sensor.told;
   return now - sensor.lastSeen > sensor.threshold ? "unknown" : "up";
-}
-
-const names = new Intl.Collator("en", { numeric: true, sensitivity: "base" });
-
-/** The worst first, then by name, then the nameless by address. */
-export function compare(a, b) {
-  if (a.status !== b.status) return WORST_FIRST.indexOf(a.status) - WORST_FIRST.indexOf(b.status);
-  if (a.name !== b.name) {
-    if (a.name === null) return 1;
-    if (b.name === null) return -1;
-    const order = names.compare(a.name, b.name);
-    if (order !== 0) return order;
-  }
-  return a.mac < b.mac ? -1 : 1;
 }
 
 const clock = new Intl.DateTimeFormat(undefined, { timeStyle: "medium" });

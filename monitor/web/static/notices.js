@@ -1,0 +1,122 @@
+// Notices of the browser for sensors that fall silent and return: asked for by a click on the bell,
+// shown once for an incident however many pages are open.
+
+import { subscribe, unsubscribe } from "./push.js";
+
+const WANTED = "notices", TOLD = "notices-told";
+const MOST_TOLD = 500, MOST_AT_ONCE = 3, MOST_NAMES = 8;
+
+const SAYS = {
+  impossible: "Browsers show notices only of pages on https or localhost.",
+  denied: "The browser blocks notices of this page. Its settings for the page can allow them.",
+  open: "You get a notice when a sensor falls silent or returns, while a page is open.",
+  always: "You get a notice when a sensor falls silent or returns, also when no page is open.",
+  off: "No notices any more.",
+};
+
+export class Notices {
+  #bell;
+  #says;
+
+  constructor(bell, says) {
+    this.#bell = bell;
+    this.#says = says;
+    bell.hidden = false;
+    bell.addEventListener("click", () => this.#toggle());
+    window.addEventListener("storage", ({ key }) => key === WANTED && this.#show());
+    document.addEventListener("click", ({ target }) => bell.contains(target) || this.#say(""));
+    if (this.#show()) navigator.serviceWorker.register("/worker.js");
+  }
+
+  /** Show what happened, as fleet.js tells it, if this page is the first to know. */
+  async tell(events) {
+    if (!this.#on || events.length === 0) return;
+    const now = Date.now();
+    const loud = events.filter(({ sensor }) => !(sensor.silencedUntil > now));
+    const claimed = await claim(loud);
+    const { showNotification, registration } = await shower();
+    for (const notice of notices(claimed)) showNotification.call(registration, notice.title, notice);
+  }
+
+  get #on() {
+    return "Notification" in window && Notification.permission === "granted" &&
+      localStorage.getItem(WANTED) === "on";
+  }
+
+  #show() {
+    this.#bell.ariaPressed = this.#on;
+    this.#bell.title = this.#on ? "Notices are on" : "Get notices";
+    return this.#on;
+  }
+
+  #say(what) {
+    this.#says.textContent = SAYS[what] ?? "";
+  }
+
+  async #toggle() {
+    if (!("Notification" in window) || !navigator.serviceWorker) return this.#say("impossible");
+    if (this.#on) {
+      localStorage.setItem(WANTED, "off");
+      this.#show();
+      this.#say("off");
+      return unsubscribe();
+    }
+    if ((await Notification.requestPermission()) !== "granted") return this.#say("denied");
+    localStorage.setItem(WANTED, "on");
+    this.#show();
+    this.#say("open");
+    const registration = await navigator.serviceWorker.register("/worker.js");
+    if (await subscribe(registration)) this.#say("always");
+  }
+}
+
+async function shower() {
+  const registration = await navigator.serviceWorker.ready;
+  return { registration, showNotification: registration.showNotification };
+}
+
+/** Those that no other page has told of. */
+async function claim(events) {
+  return navigator.locks.request(TOLD, () => {
+    const told = new Set(JSON.parse(localStorage.getItem(TOLD) ?? "[]"));
+    const fresh = events.filter((event) => !told.has(keyOf(event)));
+    const kept = [...told, ...fresh.map(keyOf)].slice(-MOST_TOLD);
+    localStorage.setItem(TOLD, JSON.stringify(kept));
+    return fresh;
+  });
+}
+
+function keyOf({ kind, sensor, since }) {
+  return `${kind} ${sensor.mac} ${since}`;
+}
+
+/** One for each matter and kind; when there are many matters, one for all of a kind. */
+function notices(events) {
+  const made = [];
+  for (const [kind, verb] of [["down", "down"], ["recovered", "back"]]) {
+    const matters = Map.groupBy(events.filter((event) => event.kind === kind), tagOf);
+    const apart = matters.size <= MOST_AT_ONCE ? [...matters] : [[`many ${kind}`, [...matters.values()].flat()]];
+    for (const [tag, group] of apart) made.push({ tag, renotify: true, ...words(group, verb) });
+  }
+  return made;
+}
+
+/** The one that a push about the same matter carries too, so that it takes this one's place. */
+function tagOf({ sensor }) {
+  return sensor.tag ?? sensor.mac;
+}
+
+function words(group, verb) {
+  const named = group.map(({ sensor }) => sensor.name ?? sensor.mac);
+  const places = new Set(group.map(({ sensor }) => sensor.site).filter(Boolean));
+  const where = places.size === 1 ? ` at ${[...places][0]}` : "";
+  if (group.length === 1) {
+    return { title: `${named[0]} is ${verb}${where}`, data: { url: `/sensors/${group[0].sensor.mac}` } };
+  }
+  const more = named.length > MOST_NAMES ? ` and ${named.length - MOST_NAMES} more` : "";
+  return {
+    title: `${named.length} sensors are ${verb}${where}`,
+    body: named.slice(0, MOST_NAMES).join(", ") + more,
+    data: { url: verb === "down" ? "/?status=down" : "/" },
+  };
+}

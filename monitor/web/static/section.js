@@ -1,0 +1,64 @@
+// The sensors of one site in the grid: a heading, and those of its rows that can be seen.
+
+export class Section {
+  #heading;
+  #rows = new Map();
+  #said = "";
+
+  constructor(template) {
+    this.element = template.content.firstElementChild.cloneNode(true);
+    this.#heading = this.element.querySelector(".site");
+  }
+
+  /** Have these rows of the group in the page, and no others. */
+  show(group, rows, { columns, rowHeight }, cellOf) {
+    this.element.style.top = `${group.top}px`;
+    this.element.style.height = `${group.height}px`;
+    this.#say(group, columns);
+    for (const [number, row] of this.#rows) {
+      if (rows.has(number)) continue;
+      row.remove();
+      this.#rows.delete(number);
+    }
+    let next = this.#heading.nextElementSibling;
+    for (const number of [...rows].sort((a, b) => a - b)) {
+      let row = this.#rows.get(number);
+      if (!row) {
+        row = document.createElement("div");
+        row.className = "row";
+        row.role = "row";
+        this.#rows.set(number, row);
+      }
+      row.style.top = `${group.head + number * rowHeight}px`;
+      row.ariaRowIndex = group.firstRow + (group.head ? 1 : 0) + number;
+      fill(row, group.sensors.slice(number * columns, (number + 1) * columns).map(cellOf));
+      if (row === next) next = next.nextElementSibling;
+      else this.element.insertBefore(row, next);
+    }
+  }
+
+  #say({ site, head, sensors, down, unknown, firstRow }, columns) {
+    const said = [site, sensors.length, down, unknown, firstRow, columns].join("\n");
+    if (said === this.#said) return;
+    this.#said = said;
+    this.#heading.hidden = !head;
+    this.#heading.ariaRowIndex = firstRow;
+    this.#heading.firstElementChild.ariaColSpan = columns;
+    const part = (name) => this.#heading.querySelector(`.${name}`);
+    part("of").textContent = site ?? "No site";
+    part("total").textContent = sensors.length;
+    for (const [name, count] of Object.entries({ down, unknown })) {
+      const told = part(`is-${name}`);
+      told.hidden = count === 0;
+      told.lastElementChild.textContent = `${count} ${name}`;
+    }
+  }
+}
+
+function fill(row, cells) {
+  const same = row.childElementCount === cells.length &&
+    cells.every(({ element }, n) => row.children[n] === element);
+  if (same) return;
+  row.replaceChildren(...cells.map(({ element }) => element));
+  cells.forEach(({ element }, n) => (element.ariaColIndex = n + 1));
+}

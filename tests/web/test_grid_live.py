@@ -1,0 +1,165 @@
+"""The grid in a real browser: it follows the fleet."""
+
+import re
+
+from playwright.sync_api import Browser, Page, Route, expect
+
+from monitor.model import HOUR, MINUTE, SECOND
+from monitor.state import silences
+from monitor.state.database import writing
+from tests.web.fleet_rig import Rig, Server
+from tests.web.grid_page import ask_again, cell, names, show
+from tests.web.test_quiet import silence
+
+
+def test_the_first_report_after_page_load_appears_without_a_reload(
+    rig: Rig, server: Server, page: Page
+) -> None:
+    show(page, server)
+    expect(page.get_by_text("No sensor has reported yet")).to_be_visible()
+    page.evaluate("window.notReloaded = true")
+    rig.beat(0x02_00_00_00_00_00)
+    expect(page.get_by_text("02:00:00:00:00:00", exact=True)).to_be_visible(timeout=8_000)
+    expect(page.get_by_text("No sensor has reported yet")).to_be_hidden()
+    assert page.evaluate("window.notReloaded")
+
+
+def test_a_name_is_only_text(rig: Rig, server: Server, page: Page) -> None:
+    name = "<script>alert(1)</script><img src=x onerror=alert(2)>"
+    dialogs: list[str] = []
+    page.on("dialog", lambda dialog: dialogs.append(dialog.message))
+    rig.configure(1, name=name, site="<b>bold</b>")
+    rig.beat(1)
+    show(page, server)
+    assert names(page) == [name]
+    assert page.locator("#grid script, #grid img, #grid b").count() == 0
+    rig.configure(1, name=name + "2")
+    ask_again(rig, page)
+    expect(page.get_by_text(name + "2", exact=True)).to_be_visible()
+    assert dialogs == []
+
+
+def test_the_worst_come_first_and_the_counts_and_title_say_how_many(
+    rig: Rig, server: Server, page: Page
+) -> None:
+    for mac, name in enumerate(["Gate 10", "gate 9", "Boiler", "Attic", "Old"], start=1):
+        rig.configure(mac, name=name, paused=name == "Attic")
+    rig.beat(1, 2, 4)
+    rig.beat(3, ago=HOUR)
+    show(page, server)
+    assert names(page) == ["Boiler", "Old", "gate 9", "Gate 10", "Attic"]
+    expect(page).to_have_title("1 unknown · heartbeat-monitor")
+    rig.open_incidents([2, 3])
+    ask_again(rig, page)
+    expect(page).to_have_title("2 down · heartbeat-monitor")
+    assert names(page) == ["Boiler", "gate 9", "Old", "Gate 10", "Attic"]
+    expect(page.get_by_role("checkbox", name="2 down")).to_be_visible()
+    expect(page.get_by_role("checkbox", name="unknown")).to_be_hidden()
+    expect(page.locator("#announcement")).to_have_text("2 down")
+    expect(page.locator("#icon")).to_have_attribute("href", "/icon/2.svg")
+    rig.beat(2, 3)
+    rig.close_incident(2)
+    rig.close_incident(3)
+    ask_again(rig, page)
+    expect(page).to_have_title("1 waiting, 3 up, 1 paused · heartbeat-monitor")
+    assert names(page) == ["Old", "Boiler", "gate 9", "Gate 10", "Attic"]
+
+
+def test_silence_becomes_unknown_without_the_servers_help(
+    rig: Rig, server: Server, page: Page
+) -> None:
+    rig.configure(1, name="Boiler", threshold=3 * SECOND)
+    rig.beat(1)
+    show(page, server)
+    expect(page.locator("#grid .cell.up")).to_have_count(1)
+    page.route("**/sensors*", lambda route: route.abort())
+    expect(page.locator("#grid .status")).to_have_text("unknown")
+
+
+def test_the_time_since_last_seen_ticks(rig: Rig, server: Server, page: Page) -> None:
+    rig.beat(1, ago=10 * MINUTE - 30 * SECOND)
+    rig.beat(2, ago=20 * SECOND)
+    show(page, server)
+    seen = page.locator("#grid time")
+    expect(seen.nth(0)).to_have_text("9 min ago")
+    first = seen.nth(1).text_content()
+    expect(seen.nth(1)).not_to_have_text(first or "")
+    expect(seen.nth(1)).to_have_text(re.compile(r"2\d s ago"))
+
+
+def test_a_forgotten_sensor_leaves(rig: Rig, server: Server, page: Page) -> None:
+    rig.beat(1, 2)
+    rig.register(1, 2)
+    show(page, server)
+    rig.forget(1)
+    ask_again(rig, page)
+    expect(page.locator("#grid .name")).to_have_text(["00:00:00:00:00:02"])
+
+
+def test_a_sensor_that_falls_silent_changes_its_cell_without_a_reload(
+    rig: Rig, server: Server, page: Page
+) -> None:
+    rig.configure(1, name="Boiler")
+    rig.beat(1)
+    show(page, server)
+    page.evaluate("window.notReloaded = true")
+    expect(cell(page, "Boiler").locator(".status")).to_have_text("up")
+    rig.open_incidents([1])
+    expect(cell(page, "Boiler").locator(".status")).to_have_text("down", timeout=8_000)
+    expect(page.locator("#grid .cell.down")).to_have_count(1)
+    assert page.evaluate("window.notReloaded")
+
+
+def test_a_silence_is_shown_with_its_reason_and_goes_with_it(
+    rig: Rig, server: Server, page: Page
+) -> None:
+    rig.configure(1, name="Boiler", site="Harbour")
+    rig.beat(1)
+    show(page, server)
+    expect(page.locator("#grid .hush")).to_be_hidden()
+    number = silence(rig, "site=Harbour")
+    ask_again(rig, page)
+    hush = page.locator("#grid .hush")
+    expect(hush).to_contain_text("silenced")
+    expect(hush).to_have_attribute("title", re.compile("silence"))
+    with writing(rig.engine) as connection:
+        silences.end_silence(connection, number, rig.clock.now())
+    ask_again(rig, page)
+    expect(hush).to_be_hidden()
+
+
+def test_times_are_the_viewers_with_utc_beside_them(
+    rig: Rig, server: Server, browser: Browser
+) -> None:
+    rig.beat(1)
+    context = browser.new_context(timezone_id="Asia/Tokyo", locale="en-GB")
+    try:
+        far = context.new_page()
+        show(far, server)
+        far.locator("#grid time").hover()
+        title = far.locator("#grid time").get_attribute("title") or ""
+        assert re.search(r"GMT\+9 \(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC\)", title)
+    finally:
+        context.close()
+
+
+def test_the_last_day_of_the_visible_cells_is_asked_for_at_once_and_drawn(
+    rig: Rig, server: Server, page: Page
+) -> None:
+    rig.beat(1, 2)
+    asked: list[str] = []
+
+    def history(route: Route) -> None:
+        asked.append(route.request.url)
+        counts = [15] * 48 + [0] * 24 + [15] * 24
+        beats = {"00:00:00:00:00:01": counts, "00:00:00:00:00:02": [0] * 96}
+        start = "2026-11-23T03:00:00.000Z"
+        route.fulfill(json={"start": start, "every_seconds": 900, "beats": beats})
+
+    page.route("**/api/v1/sparklines*", history)
+    show(page, server)
+    drawn = page.locator("#grid .spark path")
+    expect(drawn.nth(0)).to_have_attribute("d", re.compile(r"^M0 20V1H1.*H48V20ZM72 20V1.*V20Z$"))
+    expect(drawn.nth(1)).to_have_attribute("d", "")
+    macs = [url.partition("macs=")[2] for url in asked]
+    assert macs == ["000000000001,000000000002&hours=24"]

@@ -1,0 +1,76 @@
+"""The grid in a real browser: what is not live never looks it."""
+
+import re
+
+from playwright.sync_api import Page, expect
+
+from monitor.model import SECOND
+from tests.web.fleet_rig import Rig, Server
+from tests.web.grid_page import ask_again, show
+
+
+def test_a_banner_says_that_the_server_is_gone_and_leaves_when_it_is_back(
+    rig: Rig, server: Server, page: Page
+) -> None:
+    rig.beat(1)
+    show(page, server)
+    banner = page.get_by_role("alert")
+    expect(banner).to_be_hidden()
+    server.stop()
+    expect(banner).to_contain_text("The server can't be reached. What you see is from")
+    expect(page.locator("html")).to_have_attribute("data-live", "no")
+    server.start()
+    rig.beat(2)
+    expect(banner).to_be_hidden()
+    expect(page.locator("html")).to_have_attribute("data-live", "yes")
+    expect(page.locator("#grid .name")).to_have_count(2)
+
+
+def test_a_banner_says_that_monitoring_is_blind(rig: Rig, server: Server, page: Page) -> None:
+    rig.beat(1)
+    rig.judge(ago=16 * SECOND)
+    show(page, server)
+    expect(page.get_by_role("alert")).to_contain_text("Monitoring is blind since")
+    rig.clock.ahead += SECOND
+    rig.judge()
+    ask_again(rig, page)
+    expect(page.get_by_role("alert")).to_be_hidden()
+
+
+def test_a_hidden_page_asks_at_once_when_it_is_shown_again(
+    rig: Rig, server: Server, page: Page
+) -> None:
+    show(page, server)
+    rig.beat(1)
+    rig.clock.ahead += SECOND
+    with page.expect_response(re.compile("/sensors"), timeout=2_000):
+        page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    expect(page.locator("#grid .name")).to_have_count(1)
+
+
+def test_without_the_server_cells_are_dim_and_tell_when_not_how_long_ago(
+    rig: Rig, server: Server, page: Page
+) -> None:
+    rig.beat(1)
+    show(page, server)
+    seen, cell = page.locator("#grid .seen"), page.locator("#grid .cell a")
+    expect(seen).to_have_text(re.compile(r"^\d+ s ago$"))
+    bright = cell.evaluate("cell => getComputedStyle(cell).backgroundColor")
+    server.stop()
+    expect(seen).to_have_text(re.compile(r"^\d+:\d\d:\d\d"))
+    assert cell.evaluate("cell => getComputedStyle(cell).backgroundColor") != bright
+    server.start()
+    expect(seen).to_have_text(re.compile(r"^\d+ s ago$"))
+
+
+def test_a_page_that_slept_does_not_look_live_until_it_is_answered(
+    rig: Rig, server: Server, page: Page
+) -> None:
+    rig.beat(1)
+    show(page, server)
+    page.route("**/sensors*", lambda _route: None)  # the next question hangs
+    page.evaluate("const now = Date.now; Date.now = () => now() + 20_000")
+    banner = page.get_by_role("alert")
+    expect(banner).to_contain_text("The server has not answered yet.")
+    expect(page.locator("html")).to_have_attribute("data-live", "no")
+    page.unroute_all(behavior="ignoreErrors")
