@@ -29,6 +29,7 @@ from monitor.settings import Settings, SettingsError
 from monitor.staleness.sweep import Options, Sweep
 from monitor.state import database, tokens
 from monitor.state.database import open_state, reading
+from monitor.watchdog import Watchdog
 from monitor.web import acknowledge, metrics
 from monitor.web.api import channels, incidents, ledger, maintenance, routes, silences, webpush
 from monitor.web.app import create_app
@@ -85,9 +86,19 @@ def run_scheduler(settings: Settings) -> None:
         retention=settings.store.retention_days * DAY,
         sites=Sites(settings.alerts.sites),
     )
-    sweep = Sweep(open_store(settings), engine, options, parts.alerting(settings))
+    sweep = Sweep(
+        open_store(settings), engine, options, parts.alerting(settings), parts.watch(settings)
+    )
     holder = f"{socket.gethostname()[:40]}:{os.getpid()}:{secrets.token_hex(4)}"
-    scheduler.run(scheduler.Leadership(engine, sweep, Clock(), holder, interval), interval)
+    leadership = scheduler.Leadership(
+        engine, sweep, Clock(), holder, interval, _watchdog(settings, engine)
+    )
+    scheduler.run(leadership, interval)
+
+
+def _watchdog(settings: Settings, engine: Engine) -> Watchdog | None:
+    watchdog = settings.watchdog
+    return Watchdog(engine, watchdog.url, watchdog.allow_internal) if watchdog.url else None
 
 
 def run_notifier(settings: Settings) -> None:
@@ -118,7 +129,13 @@ def _web_process(settings: Settings) -> wsgi.WebProcess:
     threshold = milliseconds(settings.staleness.threshold)
     retention = settings.store.retention_days * DAY
     hosts = server.hosts or (_LOOPBACK_NAMES if server.on_loopback else ())
-    spool = Spool(directory / "spool", clock, ingest.spool_limit, ingest.fsync == "always")
+    spool = Spool(
+        directory / "spool",
+        clock,
+        ingest.spool_limit,
+        ingest.fsync == "always",
+        status.ClockCheck(directory / status.FILE, clock),
+    )
     registry = Registry(from_state(engine), threshold, ingest.token, ingest.max_sensors)
     registry.start()
     shipper = Shipper(

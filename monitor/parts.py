@@ -15,11 +15,14 @@ from monitor.channels.webhook import Webhook
 from monitor.incidents.flapping import Rule
 from monitor.incidents.holding import holding
 from monitor.incidents.service import Alerting
+from monitor.incidents.telling import Telling
 from monitor.model import DAY, SECOND
 from monitor.outbox.delivery import Manner
 from monitor.outbox.message import Frame
 from monitor.outbox.supply import StoredChannels
 from monitor.settings import Settings
+from monitor.staleness.notices import Manners
+from monitor.staleness.watch import Watch
 from monitor.state import routing
 from monitor.store.influxdb import InfluxStore
 from monitor.store.interface import Store
@@ -82,6 +85,16 @@ def alerting(settings: Settings) -> Alerting:
         flapping=_flapping(settings),
         tracking_kinds=frozenset(name for name, kind in kinds.KINDS.items() if kind.tracks),
     )
+
+
+def watch(settings: Settings) -> Watch:
+    """What tells people that monitoring itself was blind."""
+    channels = tuple(channel.name for channel in own_channels(settings))
+    manners = Manners(
+        milliseconds(settings.alerts.blind_notice_after),
+        milliseconds(settings.alerts.repeat_interval),
+    )
+    return Watch(Telling(channels, frame(settings)), manners)
 
 
 def _flapping(settings: Settings) -> Rule:

@@ -16,21 +16,32 @@ from monitor.state import leases
 from monitor.state.database import StateUnavailable
 from monitor.state.leases import Lease, LeaseLost
 from monitor.store.interface import StoreUnavailable
+from monitor.watchdog import Watchdog
 
 logger = logging.getLogger(__name__)
 
 _LEASE = "scheduler"
 _SHORTEST_LEASE = 15 * SECOND
 
+WRONG_CLOCK = 10 * SECOND
+"""A process whose clock is so far off the store's judges nothing."""
+
 
 class Leadership:
     """One scheduler process: leads while it holds the lease, else stands by."""
 
     def __init__(
-        self, engine: Engine, sweep: Sweep, clock: Clock, holder: str, interval: int
+        self,
+        engine: Engine,
+        sweep: Sweep,
+        clock: Clock,
+        holder: str,
+        interval: int,
+        watchdog: Watchdog | None = None,
     ) -> None:
         """`interval`: ms between ticks; `holder` names this process in the lease."""
         self._engine, self._sweep, self._clock, self._holder = engine, sweep, clock, holder
+        self._watchdog = watchdog
         self._duration = max(_SHORTEST_LEASE, 3 * interval)
         self._lease: Lease | None = None
         self._trouble = ""
@@ -38,19 +49,42 @@ class Leadership:
     def tick(self) -> None:
         """Hold or take the lease, then sweep or watch. Trouble is logged and tried again."""
         try:
+            offset = self._sweep.clock_offset(self._clock.now())
+            if abs(offset) > WRONG_CLOCK:
+                self.step_down()
+                self._note(f"the store's clock is {offset / SECOND:+.0f} s off ours")
+                return
             self._hold()
             if self._lease is None:
                 self._sweep.watch(self._clock.now())
             else:
-                outcome = self._sweep.run(self._lease, self._clock.now())
-                if outcome.opened or outcome.closed:
-                    logger.info("incidents opened: %d, closed: %d", outcome.opened, outcome.closed)
+                self._lead(self._lease)
             self._note("")
         except LeaseLost as error:
             self._lease = None
             self._note(str(error))
-        except (StoreUnavailable, StateUnavailable) as error:
-            self._note(f"{type(error).__name__}: {error}")
+        except StoreUnavailable as error:
+            self._note(f"StoreUnavailable: {error}")
+            self._stand_still()
+        except StateUnavailable as error:
+            self._note(f"StateUnavailable: {error}")
+
+    def _lead(self, lease: Lease) -> None:
+        outcome = self._sweep.run(lease, self._clock.now())
+        if outcome.opened or outcome.closed:
+            logger.info("incidents opened: %d, closed: %d", outcome.opened, outcome.closed)
+        if self._watchdog is not None:
+            self._watchdog.swept(outcome.horizon, self._clock.now())
+
+    def _stand_still(self) -> None:
+        """Without the store nothing can be judged, but it can be said."""
+        try:
+            self._hold()
+            if self._lease is not None:
+                reason = "The heartbeat store can't be reached."
+                self._sweep.stand_still(self._lease, self._clock.now(), reason)
+        except (LeaseLost, StateUnavailable) as error:
+            logger.warning("nobody can be told that judging stands still: %s", error)
 
     def step_down(self) -> None:
         """Give the lease back, so that another leads at once."""
@@ -59,6 +93,7 @@ class Leadership:
                 leases.release(self._engine, self._lease)
             except StateUnavailable as error:
                 logger.warning("the lease runs out by itself: %s", error)
+            self._lease = None
 
     def _hold(self) -> None:
         if self._lease and not leases.renew(self._engine, self._lease, self._duration):

@@ -38,6 +38,8 @@ class Opening(NamedTuple):
     proven: bool
     usual_interval: int | None = None
     """How far apart its heartbeats were (ms), where that could be told."""
+    interruptions: int = 0
+    """How often monitoring was interrupted meanwhile, for a presumption."""
 
 
 class Closing(NamedTuple):
@@ -93,6 +95,7 @@ def open_all(
                 "proven": opening.proven,
                 "opened_at": now,
                 "usual_interval": opening.usual_interval,
+                "interruptions": opening.interruptions,
                 "flapping_since": flaps.get(mac),
                 "group_id": group_of[mac],
                 "version": version,

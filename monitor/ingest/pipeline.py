@@ -62,6 +62,8 @@ class Pipeline:
         if outlook.settled:
             self._settled = now - _MARGIN
         stepped, self._steps = self._clock.steps != self._steps, self._clock.steps
+        if stepped:
+            self._checked_at = 0
         self._listening.observe(
             now, self._settled, outlook.alive, outlook.died or stepped, outlook.refusals
         )

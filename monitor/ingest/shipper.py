@@ -121,10 +121,11 @@ class Shipper:
         if 0 <= now - self._published_at < SECOND and bool(trouble) == self._troubled:
             return
         stats = pipeline.stats if pipeline else ShipperStats()
+        offset = pipeline.clock_offset if pipeline else 0
         try:
             status.write(
                 self._directory / status.FILE,
-                status.Status(ready=not trouble, reason=trouble, at=now, stats=stats),
+                status.Status(not trouble, trouble, now, offset, stats),
             )
         except OSError as error:
             log.warning("the status can't be written: %s", error)

@@ -4,7 +4,7 @@ import contextlib
 import logging
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from zlib import crc32
 
@@ -28,14 +28,23 @@ class SpoolUnavailable(Exception):
 class Spool:
     """Made in each worker, after the fork. Any thread may call its methods."""
 
-    def __init__(self, directory: Path, clock: Clock, limit: int, always_sync: bool) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        clock: Clock,
+        limit: int,
+        always_sync: bool,
+        trouble: Callable[[], str | None] = lambda: None,
+    ) -> None:
         """`limit`: bytes that all segments in `directory` may take together.
 
         `always_sync`: each append waits for the disk; otherwise the disk is told every second.
+        `trouble`: asked every second, why nothing may be taken in for now.
         Raises OSError when the directory can't be used at all; a full disk is not that.
         """
         self._directory, self._clock = directory, clock
         self._limit, self._always_sync = limit, always_sync
+        self._find_trouble, self._trouble = trouble, trouble()
         self._lock = threading.Lock()
         self._retired: list[SegmentWriter] = []
         self._segment: SegmentWriter | None = None
@@ -69,6 +78,9 @@ class Spool:
                 segment = self._rotate()
             refusing = segment.refusing
             try:
+                if self._trouble is not None:
+                    segment.refuse(self._clock.now)
+                    raise OSError(self._trouble)
                 if size > self._room:
                     segment.refuse(self._clock.now)
                     raise OSError(f"the spool has reached its limit of {self._limit} bytes")
@@ -136,6 +148,7 @@ class Spool:
         """Tell the disk, measure the spool, and see whether a refusal can end."""
         while not self._closing.wait(_ROUND):
             self._let_go()
+            self._trouble = self._find_trouble()
             with self._lock:
                 segment = self._segment
             try:
@@ -144,7 +157,7 @@ class Spool:
                 self._room = self._limit - _size(self._directory)
             except OSError as error:
                 log.error("the spool can't be kept: %s", error)
-            if segment is None or segment.refusing:
+            if self._trouble is None and (segment is None or segment.refusing):
                 with contextlib.suppress(SpoolUnavailable):
                     self.append(())
 

@@ -5,8 +5,16 @@ from pathlib import Path
 
 import msgspec
 
+from monitor.clock import Clock
+from monitor.model import SECOND
+
 FILE = "shipper.json"
 """In the data directory."""
+
+WRONG_CLOCK = 10 * SECOND
+"""A host whose clock is so far off the store's would store heartbeats with wrong times."""
+
+_FRESH = 15 * SECOND
 
 
 @dataclass
@@ -33,6 +41,8 @@ class Status:
     reason: str
     at: int
     """When this was written (ms)."""
+    clock_offset: int = 0
+    """The store's time less ours (ms)."""
     stats: ShipperStats = field(default_factory=ShipperStats)
 
 
@@ -41,3 +51,25 @@ def write(path: Path, status: Status) -> None:
     new = path.with_suffix(".new")
     new.write_bytes(msgspec.json.encode(status))
     new.replace(path)
+
+
+def read(path: Path) -> Status:
+    """What was written last. Raises OSError, msgspec.DecodeError."""
+    return msgspec.json.decode(path.read_bytes(), type=Status)
+
+
+class ClockCheck:
+    """Callable: why this host must not stamp heartbeats; None while its clock is right."""
+
+    def __init__(self, path: Path, clock: Clock) -> None:
+        self._path, self._clock = path, clock
+
+    def __call__(self) -> str | None:
+        try:
+            status = read(self._path)
+        except (OSError, msgspec.DecodeError):
+            return None
+        told_ago = self._clock.now() - status.at
+        if abs(told_ago) > _FRESH or abs(status.clock_offset) <= WRONG_CLOCK:
+            return None
+        return f"the store's clock is {status.clock_offset / SECOND:+.0f} s off this host's"

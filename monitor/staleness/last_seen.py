@@ -13,6 +13,7 @@ class LastSeen:
         self._store = store
         self._cursor: Cursor | None = None
         self.times: dict[int, int] = {}
+        self._set_back = (0, 0)
 
     @property
     def position(self) -> int:
@@ -25,7 +26,12 @@ class LastSeen:
         return self._cursor is not None
 
     def fill(
-        self, recent: int, oldest: int, registered: Collection[int], position: int | None = None
+        self,
+        recent: int,
+        oldest: int,
+        registered: Collection[int],
+        now: int,
+        position: int | None = None,
     ) -> None:
         """Read everybody heard since `recent`, and registered sensors heard since `oldest`.
 
@@ -37,6 +43,9 @@ class LastSeen:
         missing = [mac for mac in registered if mac not in times]
         if missing and oldest < recent:
             times.update(self._store.last_seen(oldest, missing))
+        for mac, time in times.items():
+            if time > now:
+                times[mac] = self._believed(time, now)
         for mac, time in self.times.items():
             if times.get(mac, 0) < time:
                 times[mac] = time
@@ -45,6 +54,19 @@ class LastSeen:
     def rewind(self, position: int) -> None:
         """Let the next `refresh` read again from an earlier place in the arrival log."""
         self._cursor = Cursor(position)
+
+    def set_back(self, at: int, since: int) -> None:
+        """At `at` the clock was found to have gone ahead, up to `since`: whoever seems to have
+        been heard between the two was heard before `at`."""
+        self._set_back = at, since
+        for mac, time in self.times.items():
+            if time > at:
+                self.times[mac] = at
+
+    def _believed(self, time: int, now: int) -> int:
+        """A time in the future as the past it must have been."""
+        at, since = self._set_back
+        return min(at, now) if at < time <= since else min(time, now)
 
     def refresh(self, now: int) -> list[Seen]:
         """Merge what was announced since the last call and return it.
@@ -60,11 +82,12 @@ class LastSeen:
         self._cursor = arrivals.cursor
         return arrivals.seen
 
-    def confirm(self, macs: Collection[int], since: int) -> None:
+    def confirm(self, macs: Collection[int], since: int, now: int) -> None:
         """Ask the store itself for these sensors and take over what is newer."""
         for mac, time in self._store.last_seen(since, macs).items():
-            if self.times.get(mac, 0) < time:
-                self.times[mac] = time
+            believed = time if time <= now else self._believed(time, now)
+            if self.times.get(mac, 0) < believed:
+                self.times[mac] = believed
 
     def forget(self, mac: int) -> None:
         """Drop one sensor from the view."""

@@ -14,12 +14,14 @@ from monitor.incidents import grouping, service
 from monitor.incidents.machine import Event
 from monitor.incidents.service import Alerting, Closing, Opening
 from monitor.incidents.sites import Sites
-from monitor.model import DAY, MINUTE
+from monitor.model import DAY, MINUTE, SECOND
 from monitor.staleness.blindness import Advance, Listening, Source, Span, Window, advance
 from monitor.staleness.deadlines import Deadlines
+from monitor.staleness.evidence import usual_intervals
 from monitor.staleness.last_seen import LastSeen
 from monitor.staleness.registry import Registry
 from monitor.staleness.rules import Verdict, judge
+from monitor.staleness.watch import Watch
 from monitor.state import horizon as horizon_rows
 from monitor.state import incidents as incident_rows
 from monitor.state import leases, sensors
@@ -34,6 +36,9 @@ _READ_ON_WITHIN = 10 * MINUTE
 """After a longer pause asking the store anew costs less than reading all that arrived since."""
 
 _BLINDNESS_KEPT = 30 * DAY
+
+_AHEAD = 2 * SECOND
+"""So far two hosts' clocks may differ."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +64,16 @@ class Outcome:
 class Sweep:
     """One process's sweeping; `watch` keeps a stand-by warm, `run` is the leader's."""
 
-    def __init__(self, store: Store, engine: Engine, options: Options, alerting: Alerting) -> None:
+    def __init__(
+        self,
+        store: Store,
+        engine: Engine,
+        options: Options,
+        alerting: Alerting,
+        watch: Watch,
+    ) -> None:
         self._store, self._engine = store, engine
-        self._options, self._alerting = options, alerting
+        self._options, self._alerting, self._watch = options, alerting, watch
         self._view = LastSeen(store)
         self._registry = Registry(options.threshold)
         self._heard: dict[int, tuple[int, bool]] = {}
@@ -70,6 +82,10 @@ class Sweep:
         self._led: Lease | None = None
         self._followed_at = 0
         self._placed: dict[int, str] = {}
+
+    def clock_offset(self, now: int) -> int:
+        """The store's time less ours (ms). Raises StoreUnavailable."""
+        return self._store.ping() - now
 
     def watch(self, now: int) -> None:
         """Follow the store and the registry without deciding. Raises StoreUnavailable,
@@ -81,14 +97,17 @@ class Sweep:
     def run(self, lease: Lease, now: int) -> Outcome:
         """Sweep once. Raises StoreUnavailable, StateUnavailable, LeaseLost; nothing is then
         written and the next call makes up for it."""
+        self._watch.look(now)
         progress, sources, windows = self._read_state(now)
+        if max(progress.horizon, progress.swept_at, *(w.stop for w in windows)) > now + _AHEAD:
+            self._set_back(lease, now)
+            progress, sources, windows = self._read_state(now)
         if lease != self._led:
             self._take_over(progress, now)
             self._led = lease
         # Pulses first: what they vouch for is then surely among the arrivals read after them.
-        # A host whose clock is ahead vouches for nothing beyond now.
         spans = [
-            Span(pulse.source, pulse.start, min(pulse.until, now), pulse.closing)
+            Span(pulse.source, pulse.start, _vouched(pulse.until, progress, now), pulse.closing)
             for pulse in self._store.coverage(progress.horizon, now + DAY)
             if pulse.start <= now
         ]
@@ -101,15 +120,36 @@ class Sweep:
             self._options.source_lost_after,
             now,
         )
-        listening = Listening([*windows, *reach.blind])
         try:
-            outcome = self._decide(lease, now, reach, sources, listening)
+            outcome = self._decide(lease, now, reach, sources, progress, [*windows, *reach.blind])
         except BaseException:
             self._deadlines = None
             raise
         if reach.lost:
             logger.warning("written off after standing still: %s", ", ".join(reach.lost))
         return outcome
+
+    def stand_still(self, lease: Lease, now: int, reason: str) -> None:
+        """A sweep could not be done; tell people once that goes on for too long.
+
+        Raises StateUnavailable, LeaseLost.
+        """
+        self._watch.look(now)
+        with reading(self._engine) as connection:
+            progress = horizon_rows.progress(connection)
+        found = self._watch.judge(progress, progress.horizon, [], now)
+        if found.behind is not None:
+            with writing(self._engine) as connection:
+                leases.fence(connection, lease)
+                self._watch.tell_behind(connection, found, reason, now)
+
+    def _set_back(self, lease: Lease, now: int) -> None:
+        """The clock was ahead when the state was written: judge from now on."""
+        with writing(self._engine) as connection:
+            leases.fence(connection, lease)
+            horizon_rows.set_back(connection, now, sensors.next_version(connection))
+        self._deadlines = None
+        logger.warning("the clock was ahead: all that lies in the future is taken for now")
 
     def _take_over(self, progress: Progress, now: int) -> None:
         """The former leader's last commit counts, not what this process read meanwhile."""
@@ -145,6 +185,7 @@ class Sweep:
             rows = horizon_rows.sources(connection)
             since = now - _BLINDNESS_KEPT
             windows = [Window(*row) for row in horizon_rows.blind_windows(connection, since)]
+            self._view.set_back(progress.reset_at, progress.reset_from)
             new, rewatch = self._registry.merge(
                 sensors.changed_since(connection, self._registry.version),
                 incident_rows.changed_since(connection, self._registry.version),
@@ -163,7 +204,7 @@ class Sweep:
             position = self._log_position(progress, now)
             oldest = now - self._options.retention
             recent = max(oldest, progress.swept_at - self._registry.longest_threshold)
-            self._view.fill(recent, oldest, self._registry.sensors.keys(), position)
+            self._view.fill(recent, oldest, self._registry.sensors.keys(), now, position)
             if position is None:
                 self._note_strangers(recent)
         for mac, time, live in self._view.refresh(now):
@@ -202,12 +243,14 @@ class Sweep:
         now: int,
         reach: Advance,
         sources: dict[str, Source],
-        listening: Listening,
+        progress: Progress,
+        windows: list[Window],
     ) -> Outcome:
+        listening = Listening(windows)
         if self._deadlines is None:
             self._deadlines = Deadlines(self._deadlines_of(self._registry.sensors))
         deadlines = self._deadlines
-        openings = self._openings(deadlines, reach.horizon, listening)
+        openings = self._openings(deadlines, reach.horizon, listening, now)
         closings = self._closings(reach.horizon, listening)
         moved = self._moved({closing.incident.id for closing in closings})
         new = [(mac, first_seen, live) for mac, (first_seen, live) in self._heard.items()]
@@ -234,6 +277,7 @@ class Sweep:
                     fleet_wide=self._is_fleet_wide(openings, reach.horizon),
                 )
             self._record(connection, reach, sources, now)
+            self._watch.tell(connection, progress, reach, windows, now)
         self._heard.clear()
         self._placed = {}
         for closing in closings:
@@ -242,21 +286,30 @@ class Sweep:
                 deadlines.push(self._view.times[mac] + self._registry.threshold(mac), mac)
         return Outcome(reach.horizon, len(new), len(openings), len(closings))
 
-    def _openings(self, deadlines: Deadlines, horizon: int, listening: Listening) -> list[Opening]:
+    def _openings(
+        self, deadlines: Deadlines, horizon: int, listening: Listening, now: int
+    ) -> list[Opening]:
         """Judge those whose deadline passed; who seems down is looked up in the store itself.
 
         Who turns out not to be down is watched on by a new deadline.
         """
         down = self._down(deadlines.passed(horizon), deadlines, horizon, listening)
-        if down:
-            self._view.confirm(down.keys(), horizon - 6 * self._registry.longest_threshold)
-            down = self._down(down, deadlines, horizon, listening)
+        if not down:
+            return []
+        self._view.confirm(down.keys(), horizon - 6 * self._registry.longest_threshold, now)
+        down = self._down(down, deadlines, horizon, listening)
+        times, threshold = self._view.times, self._registry.threshold
+        intervals = usual_intervals(
+            self._store, {mac: (times[mac], threshold(mac)) for mac in down}, horizon
+        )
         return [
             Opening(
                 self._registry.sensors[mac],
-                self._view.times[mac],
-                self._registry.threshold(mac),
+                times[mac],
+                threshold(mac),
                 verdict.proven,
+                intervals.get(mac),
+                0 if verdict.proven else listening.interruptions(times[mac], horizon),
             )
             for mac, verdict in down.items()
         ]
@@ -328,3 +381,13 @@ class Sweep:
         horizon_rows.record_sources(connection, changed)
         horizon_rows.record_blind_windows(connection, reach.blind)
         horizon_rows.record_progress(connection, reach.horizon, now, self._view.position)
+
+        horizon_rows.forget_blind_windows(connection, now - self._options.retention)
+
+
+def _vouched(until: int, progress: Progress, now: int) -> int:
+    """How far a pulse is believed: not beyond now, and not beyond the moment at which the clock
+    was set back, if it was said by the clock that was ahead."""
+    if until > now + _AHEAD and progress.reset_at and until <= progress.reset_from + _AHEAD:
+        return progress.reset_at
+    return min(until, now)

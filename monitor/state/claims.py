@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Engine, and_, func, insert, or_, select, update
 
-from monitor.model import DAY, SECOND, Held, Occasion
+from monitor.model import DAY, MINUTE, SECOND, Held, Occasion
 from monitor.state import freezing, health, suppressions
 from monitor.state.database import database_now, reading, writing
 from monitor.state.freezing import Terms
@@ -20,6 +20,7 @@ from monitor.state.tables import (
 
 Compose = Callable[[Occasion], Body]
 
+_LONGEST_CLAIM = 10 * MINUTE
 _OUT_OF_BUDGET = "the budget of"
 
 
@@ -42,6 +43,15 @@ def due_channels(engine: Engine, now: int) -> list[str]:
     with reading(engine) as connection:
         query = select(notification.c.channel).where(_due(connection, now)).distinct()
         return list(connection.scalars(query))
+
+
+def oldest_due(connection: Connection, now: int) -> int | None:
+    """Since when (ms) the message waits that has been due the longest; None: none is due."""
+    query = select(func.min(notification.c.next_attempt_at)).where(
+        notification.c.state.in_(OWED), notification.c.next_attempt_at <= now
+    )
+    oldest: int | None = connection.execute(query).scalar()
+    return oldest
 
 
 def claim(
@@ -115,9 +125,14 @@ def _next(connection: Connection, channel: str, now: int) -> Any:
 
 def _due(connection: Connection, now: int) -> ColumnElement[bool]:
     waiting = and_(notification.c.state == "pending", notification.c.next_attempt_at <= now)
+    clock = database_now(connection)
     abandoned = and_(
         notification.c.state == "claimed",
-        notification.c.claimed_until <= database_now(connection),
+        # One that lasts longer than any was made before the clock was set back.
+        or_(
+            notification.c.claimed_until <= clock,
+            notification.c.claimed_until > clock + _LONGEST_CLAIM,
+        ),
     )
     return or_(waiting, abandoned)
 

@@ -246,6 +246,7 @@ def _members(connection: Connection, *conditions: ColumnElement[bool]) -> dict[i
             func.coalesce(incident.c.recovered_at, incident.c.closed_at).label("recovered_at"),
             sensor.c.labels,
             incident.c.usual_interval,
+            incident.c.interruptions,
             incident.c.flapping_since,
         )
         .join(sensor, sensor.c.mac == incident.c.mac, isouter=True)
@@ -264,6 +265,7 @@ def _members(connection: Connection, *conditions: ColumnElement[bool]) -> dict[i
             recovered_at=row.recovered_at,
             labels=row.labels or {},
             usual_interval=row.usual_interval,
+            interruptions=row.interruptions,
             flapping_since=row.flapping_since,
         )
         for row in rows

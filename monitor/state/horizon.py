@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, delete, insert, select, update
 
-from monitor.state.tables import blind_window, service, source
+from monitor.state.tables import blind_window, incident, notification, service, source
 
 
 class Progress(NamedTuple):
@@ -15,16 +15,21 @@ class Progress(NamedTuple):
     horizon: int
     swept_at: int
     arrival_position: int | None
+    reset_at: int = 0
+    """When the clock was last found to have been ahead, and set back; 0: never."""
+    reset_from: int = 0
+    """Up to when it had gone by then: what the store holds from there back to `reset_at` was
+    received before `reset_at`."""
+    behind_since: int = 0
+    """While judging is behind: since when; 0: it is not."""
+    blind_told_until: int = 0
+    """Blindness up to here was told."""
+    blind_told_at: int = 0
 
 
 def progress(connection: Connection) -> Progress:
     """How far the sweeps have come."""
-    columns = (
-        service.c.version,
-        service.c.horizon,
-        service.c.swept_at,
-        service.c.arrival_position,
-    )
+    columns = (service.c[name] for name in Progress._fields)
     return Progress(*connection.execute(select(*columns)).one())
 
 
@@ -37,6 +42,60 @@ def record_progress(
             horizon=horizon, swept_at=swept_at, arrival_position=arrival_position
         )
     )
+
+
+def record_told(
+    connection: Connection, behind_since: int, blind_told_until: int, blind_told_at: int
+) -> None:
+    """Write what was told of blindness."""
+    connection.execute(
+        update(service).values(
+            behind_since=behind_since,
+            blind_told_until=blind_told_until,
+            blind_told_at=blind_told_at,
+        )
+    )
+
+
+def set_back(connection: Connection, now: int, version: int) -> None:
+    """The clock was ahead: let nothing that was recorded by it lie after `now`.
+
+    Whoever was last seen, judged, told or to be told after `now` was so at `now`.
+    """
+    was = progress(connection)
+    connection.execute(
+        update(service).values(
+            horizon=min(was.horizon, now),
+            swept_at=now,
+            reset_at=now,
+            reset_from=max(was.horizon, was.swept_at, was.reset_from),
+        )
+    )
+    connection.execute(update(source).where(source.c.until > now).values(until=now))
+    connection.execute(delete(blind_window).where(blind_window.c.start >= now))
+    connection.execute(update(blind_window).where(blind_window.c.stop > now).values(stop=now))
+    for column in (incident.c.last_seen, incident.c.opened_at, incident.c.flapping_since):
+        ahead = (column > now) & incident.c.closed_at.is_(None)
+        connection.execute(
+            update(incident).where(ahead).values({column: now, incident.c.version: version})
+        )
+    waiting = notification.c.state.in_(("pending", "claimed")) & (notification.c.created_at > now)
+    connection.execute(
+        update(notification)
+        .where(waiting)
+        .values(
+            next_attempt_at=notification.c.next_attempt_at - notification.c.created_at + now,
+            created_at=now,
+        )
+    )
+    connection.execute(
+        update(notification).where(notification.c.frozen_at > now).values(frozen_at=now)
+    )
+
+
+def forget_blind_windows(connection: Connection, before: int) -> None:
+    """Drop what lies wholly before a moment."""
+    connection.execute(delete(blind_window).where(blind_window.c.stop < before))
 
 
 def sources(connection: Connection) -> dict[str, tuple[bool, int, int, bool]]:

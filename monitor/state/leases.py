@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Engine, literal, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, literal, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from monitor.state.database import database_now, writing
@@ -30,7 +30,11 @@ def acquire(engine: Engine, name: str, holder: str, duration: int) -> Lease | No
         now = database_now(connection)
         generation = connection.execute(
             update(leases)
-            .where(leases.c.name == name, leases.c.expires_at <= now)
+            .where(
+                leases.c.name == name,
+                # One that lasts longer than any was written before the clock was set back.
+                or_(leases.c.expires_at <= now, leases.c.expires_at > now + 10 * duration),
+            )
             .values(holder=holder, generation=leases.c.generation + 1, expires_at=now + duration)
             .returning(leases.c.generation)
         ).scalar()

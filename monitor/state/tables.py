@@ -41,6 +41,15 @@ service = Table(
     Column("swept_at", BigInteger, nullable=False),
     # How far the sweep has read the store's arrival log; NULL before the first sweep.
     Column("arrival_position", BigInteger),
+    # The last time that the clock was found to have been ahead: when, and by it, up to when. What
+    # the store holds between the two was received before. 0: never.
+    Column("reset_at", BigInteger, nullable=False, server_default="0"),
+    Column("reset_from", BigInteger, nullable=False, server_default="0"),
+    # While judging is behind: since when. 0: it is not.
+    Column("behind_since", BigInteger, nullable=False, server_default="0"),
+    # Blindness up to here was told, and when that was.
+    Column("blind_told_until", BigInteger, nullable=False, server_default="0"),
+    Column("blind_told_at", BigInteger, nullable=False, server_default="0"),
 )
 
 sensor = Table(
@@ -122,6 +131,8 @@ incident = Table(
     # False: presumed by the second clause, since monitoring was interrupted again and again.
     Column("proven", Boolean, nullable=False),
     Column("opened_at", BigInteger, nullable=False),
+    # How often monitoring itself was interrupted during the silence.
+    Column("interruptions", BigInteger, nullable=False, server_default="0"),
     # How far apart its heartbeats were before the silence, where that could be told.
     Column("usual_interval", BigInteger),
     # While a sensor falls silent again and again: when the first incident of those opened.

@@ -243,13 +243,14 @@ class Fleet:
             self._unmarked.update(row.mac for row in rows)
             self._unmarked.update(row.mac for row in incidents)
             self._unmarked.update(self._quiet.read(connection, self._registry.sensors, rows, now))
+            self._view.set_back(progress.reset_at, progress.reset_from)
         self._horizon = progress.horizon
 
     def _read_arrivals(self, now: int) -> None:
         if not self._view.filled or now - self._store_read_at > _REFILL_AFTER:
             shown = [mac for mac in self._registry.sensors if self._shown(mac)]
             recent = now - self._registry.longest_threshold
-            self._view.fill(recent, now - self._retention, shown)
+            self._view.fill(recent, now - self._retention, shown, now)
             with self._lock:
                 self._turns.begin(self._view.position, self._registry.version)
         self._unmarked.update(seen.mac for seen in self._view.refresh(now))

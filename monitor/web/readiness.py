@@ -6,19 +6,12 @@ import msgspec
 from sqlalchemy import Engine
 
 from monitor.clock import Clock
+from monitor.ingest import status
 from monitor.model import SECOND
 from monitor.state import horizon
 from monitor.state.database import StateUnavailable, reading
 
 _FRESH = 15 * SECOND
-
-
-class _ShipperStatus(msgspec.Struct):
-    """The file that the shipper of this data directory writes at least once a second."""
-
-    ready: bool
-    at: int
-    reason: str | None = None
 
 
 class Readiness:
@@ -32,7 +25,7 @@ class Readiness:
 
     def _shipper(self) -> str | None:
         try:
-            found = msgspec.json.decode(self._shipper_status.read_bytes(), type=_ShipperStatus)
+            found = status.read(self._shipper_status)
         except FileNotFoundError:
             return "The shipper has not begun."
         except (OSError, msgspec.DecodeError):

@@ -17,7 +17,7 @@ from monitor.state import leases, sensors, silences
 from monitor.state.database import writing
 from monitor.store.interface import Pulse
 from monitor.store.sqlite import SqliteStore
-from tests.delivering import delivery
+from tests.delivering import delivery, watch
 from tests.outages import rows
 
 T = 10 * MINUTE
@@ -49,7 +49,7 @@ class World:
         self.lease = lease
         options = Options(threshold=T, source_lost_after=HOUR, retention=30 * DAY)
         alerting = Alerting(("email",), group_wait=30 * SECOND, group_interval=5 * MINUTE)
-        self.sweep = Sweep(self.store, state, options, alerting)
+        self.sweep = Sweep(self.store, state, options, alerting, watch())
         self.recipient = Recipient()
         self.notifier = delivery(state, [self.recipient], hold=holding(USUAL), remind_after=REPEAT)
         with writing(state) as connection:

@@ -21,13 +21,14 @@ from unittest.mock import patch
 from monitor.state.leases import Lease
 from tests.staleness.test_sweep import ALERTING, OPTIONS
 from monitor.staleness.sweep import Sweep
+from tests.delivering import watch
 from monitor.state.database import open_state
 from monitor.store.sqlite import SqliteStore
 
 directory, generation, now, target = sys.argv[1:]
 store = SqliteStore(Path(directory) / "heartbeats.sqlite", OPTIONS.retention)
 engine = open_state(f"sqlite:///{directory}/state.sqlite")
-sweep = Sweep(store, engine, OPTIONS, ALERTING)
+sweep = Sweep(store, engine, OPTIONS, ALERTING, watch())
 with patch(target, side_effect=lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)):
     sweep.run(Lease("scheduler", "first", int(generation)), int(now))
 """

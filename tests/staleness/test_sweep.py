@@ -15,6 +15,7 @@ from monitor.state.leases import Lease, LeaseLost
 from monitor.state.tables import alert_group, blind_window, notification, sensor
 from monitor.store.interface import Pulse, StoreUnavailable
 from monitor.store.sqlite import SqliteStore
+from tests.delivering import watch
 
 THRESHOLD = 10 * MINUTE
 START = 1_800_000_000_000
@@ -53,7 +54,7 @@ class World:
         return lease
 
     def new_sweep(self) -> Sweep:
-        return Sweep(self.store, self.engine, OPTIONS, ALERTING)
+        return Sweep(self.store, self.engine, OPTIONS, ALERTING, watch(*ALERTING.channels))
 
     def hear(self, *macs: int, live: bool = True, time: int | None = None) -> None:
         stamp = self.now if time is None else time

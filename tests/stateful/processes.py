@@ -12,6 +12,7 @@ from monitor.outbox.message import Frame
 from monitor.outbox.outlets import Served
 from monitor.scheduler import Leadership
 from monitor.staleness.sweep import Options, Sweep
+from tests.delivering import watch
 from tests.stateful.judge import FLAPPING_OUTAGES
 from tests.stateful.parts import RETENTION, Files, ReadStore
 from tests.stateful.recipients import Recipient
@@ -38,7 +39,7 @@ class Scheduler:
 
     def __init__(self, files: Files, number: int) -> None:
         self.store = ReadStore(files.store)
-        sweep = Sweep(self.store, files.engine, _OPTIONS, _ALERTING)
+        sweep = Sweep(self.store, files.engine, _OPTIONS, _ALERTING, watch())
         holder = f"scheduler {number}"
         self.leadership = Leadership(files.engine, sweep, files.hand, holder, _LEASE_FOR // 3)
         self.busy = False
