@@ -1,12 +1,16 @@
 """When sensors were paused."""
 
 import time
+from pathlib import Path
 
-from sqlalchemy import Engine
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Engine, text
 
+import monitor.state.migrations
 from monitor.model import MINUTE
 from monitor.state import pauses, sensors
-from monitor.state.database import reading, writing
+from monitor.state.database import migrate, open_state, reading, writing
 
 
 def pause(state: Engine, mac: int, paused: bool) -> None:
@@ -45,3 +49,21 @@ def test_a_change_of_name_begins_no_pause(state: Engine) -> None:
     with writing(state) as connection:
         sensors.configure(connection, 1, sensors.next_version(connection), name="Boiler")
     assert spans(state, 1) == []
+
+
+def test_of_those_paused_before_it_was_remembered_it_is_known_from_then_on(state_url: str) -> None:
+    engine = open_state(state_url)
+    config = Config()
+    (folder,) = monitor.state.migrations.__path__
+    config.set_main_option("script_location", str(Path(folder)))
+    with writing(engine) as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0002")
+        added = "INSERT INTO sensor (mac, labels, live, paused, version) VALUES "
+        connection.execute(text(added + "(1, '{}', true, true, 1), (2, '{}', true, false, 1)"))
+    migrate(engine)
+    ((start, stop),) = spans(engine, 1)
+    assert abs(start - time.time_ns() // 1_000_000) < MINUTE
+    assert stop is None
+    assert spans(engine, 2) == []
+    engine.dispose()
