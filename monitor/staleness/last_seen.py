@@ -60,7 +60,7 @@ class LastSeen:
         been heard between the two was heard before `at`."""
         self._set_back = at, since
         for mac, time in self.times.items():
-            if time > at:
+            if at < time <= since:
                 self.times[mac] = at
 
     def _believed(self, time: int, now: int) -> int:

@@ -1,0 +1,102 @@
+"""When blindness is told, and how."""
+
+from datetime import UTC
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from monitor.model import HOUR, MINUTE, SECOND, parse_time
+from monitor.staleness.blindness import Window
+from monitor.staleness.notices import (
+    BEHIND,
+    Manners,
+    Notices,
+    Told,
+    behind_text,
+    blind_text,
+    decide,
+)
+
+NOW = parse_time("2026-11-23T14:10:00Z")
+MANNERS = Manners(15 * SECOND, 4 * HOUR)
+NEVER = Told()
+FAR = BEHIND * MANNERS.shortest
+
+
+def decided(*windows: Window, told: Told = NEVER, horizon: int = NOW, now: int = NOW) -> Notices:
+    return decide(told, horizon, windows, now, 0, MANNERS)
+
+
+def test_blindness_is_told_when_it_is_over() -> None:
+    window = Window(NOW - 8 * MINUTE, NOW - MINUTE)
+    found = decided(window)
+    assert found.blind == [window]
+    assert found.told == Told(0, window.stop, NOW)
+    assert decided(window, told=found.told).blind == []
+
+
+def test_blindness_that_goes_on_is_not_told_yet() -> None:
+    assert decided(Window(NOW - 8 * MINUTE, NOW)).blind == []
+
+
+def test_a_moment_of_blindness_is_nobodys_news() -> None:
+    assert decided(Window(NOW - MINUTE, NOW - MINUTE + 14 * SECOND)).blind == []
+
+
+def test_many_moments_add_up_to_one_notice_now_and_then() -> None:
+    told, notices = Told(), 0
+    windows: list[Window] = []
+    for round_number in range(60):
+        now = NOW + round_number * 9 * MINUTE
+        windows.append(Window(now - 30 * SECOND, now - 10 * SECOND))
+        found = decided(*windows, told=told, horizon=now, now=now)
+        told, notices = found.told, notices + bool(found.blind)
+    assert notices == 3  # in nine hours
+    assert found.behind is None
+
+
+def test_what_was_before_the_first_pulse_is_nobodys_news() -> None:
+    assert decided(Window(0, NOW - MINUTE)).blind == []
+
+
+def test_a_standstill_is_told_while_it_lasts_and_once_it_is_over() -> None:
+    horizon = NOW - FAR - 1
+    found = decided(horizon=horizon)
+    assert (found.behind, found.told.behind_since) == (horizon, horizon)
+    assert decided(told=found.told, horizon=horizon, now=NOW + MINUTE).behind is None
+    over = decided(told=found.told, horizon=NOW + MINUTE, now=NOW + MINUTE + SECOND)
+    assert over.blind == [Window(horizon, NOW + MINUTE)]
+    assert over.told == Told(0, NOW + MINUTE, NOW + MINUTE + SECOND)
+
+
+def test_a_standstill_of_our_own_process_is_not_told_of_others() -> None:
+    found = decide(Told(), NOW - HOUR, [], NOW, NOW - SECOND, MANNERS)
+    assert found.behind is None
+
+
+def test_the_notice_says_when_for_how_long_and_how_often() -> None:
+    subject, _ = blind_text([Window(NOW - 8 * MINUTE, NOW - MINUTE)], UTC, NOW)
+    assert subject == "Monitoring was blind between 14:02 and 14:09 UTC"
+    windows = [Window(NOW - 8 * MINUTE, NOW - 7 * MINUTE), Window(NOW - 2 * MINUTE, NOW - MINUTE)]
+    subject, sentences = blind_text(windows, UTC, NOW)
+    assert subject == "Monitoring was blind 2 times between 14:02 and 14:09 UTC, 2 min in all"
+    assert "raised no alarm" in sentences[0]
+    subject, sentences = behind_text(NOW - MINUTE, "The store is away.", UTC, NOW)
+    assert subject == "Monitoring has been behind since 14:09 UTC"
+    assert sentences[0].startswith("The store is away.")
+
+
+@given(st.lists(st.tuples(st.integers(1, 300), st.integers(0, 120)), max_size=20))
+def test_every_second_of_blindness_is_told_once_if_any_is(steps: list[tuple[int, int]]) -> None:
+    manners = Manners(1, 10)
+    told, now, windows = Told(), 1_000, []
+    seen: list[Window] = []
+    for apart, blind in steps:
+        start = now + apart
+        now = start + blind + 1
+        if blind:
+            windows.append(Window(start, start + blind))
+        found = decide(told, now, windows, now, 0, manners)
+        told, seen = found.told, [*seen, *found.blind]
+    last = decide(told, now + 100, windows, now + 100, 0, manners)
+    assert [*seen, *last.blind] == windows
