@@ -52,7 +52,9 @@ class Leadership:
             offset = self._sweep.clock_offset(self._clock.now())
             if abs(offset) > WRONG_CLOCK:
                 self.step_down()
-                self._note(f"the store's clock is {offset / SECOND:+.0f} s off ours")
+                self._note(
+                    f"our clock and the store's differ by more than {WRONG_CLOCK // SECOND} s"
+                )
                 return
             self._hold()
             if self._lease is None:

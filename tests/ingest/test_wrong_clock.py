@@ -1,0 +1,65 @@
+"""A host whose clock is far off the store's takes nothing in, and says why."""
+
+from pathlib import Path
+
+import pytest
+
+from monitor.clock import Clock
+from monitor.ingest import status
+from monitor.ingest.backlog import Backlog
+from monitor.ingest.parse import Report
+from monitor.ingest.spool import Spool, SpoolUnavailable
+from monitor.ingest.status import ClockCheck, Status
+from monitor.model import MINUTE, SECOND
+from tests.waiting import eventually
+
+REPORT = Report(1, None, True, None)
+
+
+def tell(path: Path, offset: int, ago: int = 0) -> None:
+    status.write(path, Status(True, "", Clock().now() - ago, offset))
+
+
+def test_only_a_clock_far_off_and_told_lately_is_trouble(tmp_path: Path) -> None:
+    path = tmp_path / status.FILE
+    check = ClockCheck(path, Clock())
+    assert check() is None
+    for offset in (0, -10 * SECOND, 10 * SECOND):
+        tell(path, offset)
+        assert check() is None
+    for offset in (-11 * SECOND, 60 * MINUTE):
+        tell(path, offset)
+        assert "off this host's" in str(check())
+    tell(path, 60 * MINUTE, ago=MINUTE)
+    assert check() is None
+    path.write_text("{")
+    assert check() is None
+
+
+def test_a_spool_refuses_while_the_clock_is_wrong_and_says_that_it_did(tmp_path: Path) -> None:
+    path = tmp_path / status.FILE
+    spool = Spool(tmp_path / "spool", Clock(), 10**9, False, ClockCheck(path, Clock()))
+    backlog = Backlog(tmp_path / "spool")
+    try:
+        spool.append([REPORT])
+        tell(path, 60 * MINUTE)
+        eventually(lambda: _refused(spool))
+        with pytest.raises(SpoolUnavailable, match="off this host's"):
+            spool.append([REPORT])
+        (refusal,) = backlog.look(Clock().now()).refusals
+        assert refusal.stop is None
+        tell(path, 0)
+        eventually(lambda: not _refused(spool))
+        (refusal,) = backlog.look(Clock().now()).refusals
+        assert refusal.stop is not None
+    finally:
+        backlog.close()
+        spool.close()
+
+
+def _refused(spool: Spool) -> bool:
+    try:
+        spool.append([REPORT])
+    except SpoolUnavailable:
+        return True
+    return False

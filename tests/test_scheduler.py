@@ -1,0 +1,106 @@
+"""Who may judge: one that holds the lease, and whose clock is right."""
+
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, literal, select
+
+from monitor.clock import Clock
+from monitor.incidents.service import Alerting
+from monitor.model import DAY, HOUR, MINUTE, SECOND
+from monitor.scheduler import Leadership
+from monitor.staleness.sweep import Options, Sweep
+from monitor.state import leases
+from monitor.state.database import migrate, open_state, reading, writing
+from monitor.state.tables import notification
+from monitor.store.interface import Pulse
+from tests.delivering import watch
+from tests.staleness.test_sweep import FailingStore
+
+
+class Hand(Clock):
+    """A clock that the test sets."""
+
+    ahead = 0
+
+    def now(self) -> int:
+        return super().now() + self.ahead
+
+
+class Rig:
+    """One scheduler on a store that can fail."""
+
+    def __init__(self, directory: Path) -> None:
+        self.store = FailingStore(directory / "heartbeats.sqlite", 30 * DAY, writable=True)
+        self.store.migrate()
+        self.engine: Engine = open_state(f"sqlite:///{directory / 'state.sqlite'}")
+        migrate(self.engine)
+        self.clock = Hand()
+        options = Options(10 * MINUTE, 15 * MINUTE, 30 * DAY)
+        alerting = Alerting(("email",), 30 * SECOND, 5 * MINUTE)
+        self.sweep = Sweep(self.store, self.engine, options, alerting, watch("email"))
+        self.leadership = Leadership(self.engine, self.sweep, self.clock, "me", 5 * SECOND)
+
+    def leads(self) -> bool:
+        lease = leases.acquire(self.engine, "scheduler", "somebody else", 15 * SECOND)
+        if lease:
+            leases.release(self.engine, lease)
+        return lease is None
+
+    def subjects(self) -> list[str]:
+        with reading(self.engine) as connection:
+            rows = connection.execute(select(notification.c.body).order_by(notification.c.id))
+            return [row.body["subject"] for row in rows]
+
+
+@pytest.fixture
+def rig(tmp_path: Path) -> Rig:
+    return Rig(tmp_path)
+
+
+def test_one_whose_clock_is_off_the_stores_stands_down_and_leads_again_when_it_is_right(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig.leadership.tick()
+    assert rig.leads()
+    offset: list[int] = [-HOUR]
+    monkeypatch.setattr(rig.store, "ping", lambda: Clock().now() + offset[0])
+    rig.leadership.tick()
+    assert not rig.leads()
+    offset[0] = 3 * SECOND
+    rig.leadership.tick()
+    assert rig.leads()
+
+
+def test_a_store_that_stays_away_is_told_once_and_so_is_the_end_of_it(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def pulse() -> None:
+        rig.store.pulse(Pulse("here", begun, rig.clock.now(), False))
+
+    begun = rig.clock.now()
+    pulse()
+    rig.leadership.tick()
+    monkeypatch.setattr(rig.store, "ping", rig.clock.now)
+    rig.store.failing = "coverage"
+    for _ in range(20):
+        rig.clock.ahead += 5 * SECOND
+        rig.leadership.tick()
+    assert [subject[:32] for subject in rig.subjects()] == ["Monitoring has been behind since"]
+    rig.store.failing = ""
+    pulse()
+    for _ in range(3):
+        rig.clock.ahead += SECOND
+        rig.leadership.tick()
+    told = rig.subjects()
+    assert len(told) == 2
+    assert told[1].startswith("Monitoring was blind between")
+
+
+def test_a_lease_from_before_the_clock_was_set_back_holds_nobody_up(rig: Rig) -> None:
+    lease = leases.acquire(rig.engine, "scheduler", "a dead one", 15 * SECOND)
+    assert lease
+    with writing(rig.engine) as connection:
+        leases._set_expiry(connection, lease, literal(Clock().now() + HOUR))
+    rig.leadership.tick()
+    assert rig.leads()
