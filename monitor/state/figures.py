@@ -93,7 +93,13 @@ def read(connection: Connection) -> Figures:
         swept_at=progress.swept_at,
         sensors=_flags(connection, _counts(sensor.c.paused).where(sensor.c.forgotten_at.is_(None))),
         open_sources=_number(connection, select(func.count()).where(source.c.open)),
-        blind=_number(connection, select(func.sum(blind_window.c.stop - blind_window.c.start))),
+        # What was before the first pulse was no interruption.
+        blind=_number(
+            connection,
+            select(func.sum(blind_window.c.stop - blind_window.c.start)).where(
+                blind_window.c.start > 0
+            ),
+        ),
         opened=_flags(connection, _counts(incident.c.proven)),
         closed=_grouped(connection, _counts(incident.c.closed_reason).where(ended.is_not(None))),
         open=_flags(connection, _counts(acknowledged.is_not(None)).where(ended.is_(None))),
