@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from tests.influxd.server import Access
 from tests.own_outages.rig import Outcome, Place, report
 
 AT_ONCE = int(os.environ.get("MONITOR_TEST_AT_ONCE", "3"))
+ATTEMPTS = 3
 
 Scenario = Callable[[Place], Outcome]
 
@@ -20,22 +22,31 @@ def running(
     request: pytest.FixtureRequest, influxdb: Access, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Mapping[Scenario, Future[Outcome]]]:
     calls = (getattr(item, "callspec", None) for item in request.session.items)
-    chosen = dict.fromkeys(
-        call.params["outcome"] for call in calls if call and "outcome" in call.params
-    )
+    parameters = (call.params for call in calls if call is not None)
+    chosen = dict.fromkeys(given["outcome"] for given in parameters if "outcome" in given)
     with ThreadPoolExecutor(AT_ONCE, "outage") as pool:
         yield {
             scenario: pool.submit(
-                scenario, Place(tmp_path_factory.mktemp(scenario.__name__), influxdb)
+                undisturbed, scenario, tmp_path_factory.mktemp(scenario.__name__), influxdb
             )
             for scenario in chosen
         }
         pool.shutdown(wait=True, cancel_futures=True)
 
 
+def undisturbed(scenario: Scenario, directory: Path, influxdb: Access) -> Outcome:
+    """Where a busy machine kept sensors waiting, false alerts may be its fault: then again."""
+    for attempt in range(ATTEMPTS):
+        place = Place(directory / str(attempt), influxdb)
+        place.directory.mkdir()
+        outcome = scenario(place)
+        print(report(scenario.__name__.replace("_", " "), outcome))
+        if not (outcome.slow and outcome.proven):
+            break
+    return outcome
+
+
 @pytest.fixture
 def outcome(request: pytest.FixtureRequest, running: Mapping[Any, Future[Outcome]]) -> Outcome:
     """What came of the scenario that the test is about."""
-    outcome = running[request.param].result()
-    print(report(request.param.__name__.replace("_", " "), outcome))
-    return outcome
+    return running[request.param].result()

@@ -1,8 +1,8 @@
 """A fleet as a process of its own: `python -m tests.own_outages.fleet PLAN DIARY`.
 
 Each sensor keeps its phase and its interval, and waits for no server: a heartbeat that was refused
-or lost is not sent again, the next one comes an interval later. A line on standard input lets those
-marked die for good; the end of input ends the fleet, which then writes its diary.
+or lost is not sent again, the next one comes an interval later. Each line on standard input lets
+some more of them die for good; the end of input ends the fleet, which then writes its diary.
 """
 
 import asyncio
@@ -31,7 +31,8 @@ class Sensor:
     url: str
     interval: float
     phase: float
-    dies: bool
+    dies: int
+    """With which wave of deaths; 0: never."""
 
 
 class Beat(NamedTuple):
@@ -45,14 +46,23 @@ class Beat(NamedTuple):
 Diary = Mapping[int, Sequence[Beat]]
 
 
-def made_up(urls: Sequence[str], sensors: int, threshold: float, deaths: int) -> list[Sensor]:
-    """Intervals of 0.5 to 0.95 of the threshold; those that die have short, long and middling ones
-    and report to all hosts in turn."""
+def made_up(
+    urls: Sequence[str], sensors: int, threshold: float, deaths: int, waves: int
+) -> list[Sensor]:
+    """Intervals of 0.5 to 0.95 of the threshold; who dies with a wave has a short one, a long one
+    or one between, and they report to all hosts in turn."""
     chance = random.Random(7)
     intervals = sorted(chance.uniform(0.5, 0.95) * threshold for _ in range(sensors))
-    doomed = {round(number * (sensors - 1) / (deaths - 1)) for number in range(deaths)}
+    places = chance.sample(range(sensors), deaths * waves)
+    doomed = {place: number % waves + 1 for number, place in enumerate(sorted(places))}
     return [
-        Sensor(FIRST + n, urls[n % len(urls)], interval, chance.uniform(0, interval), n in doomed)
+        Sensor(
+            FIRST + n,
+            urls[n % len(urls)],
+            interval,
+            phase=chance.uniform(0, interval),
+            dies=doomed.get(n, 0),
+        )
         for n, interval in enumerate(intervals)
     ]
 
@@ -62,7 +72,8 @@ class Fleet:
 
     def __init__(self, sensors: Sequence[Sensor], directory: Path) -> None:
         self.sensors = sensors
-        self.dead: set[int] = set()
+        self.dead: list[set[int]] = []
+        """Of each wave."""
         self._diary = directory / "diary.json"
         plan = directory / "plan.json"
         plan.write_text(json.dumps([asdict(sensor) for sensor in sensors]))
@@ -72,11 +83,12 @@ class Fleet:
         )
 
     def let_some_die(self) -> None:
-        """Those marked are not heard again."""
+        """The next wave of deaths: they are not heard again."""
         assert self._process.stdin is not None
         self._process.stdin.write(b"die\n")
         self._process.stdin.flush()
-        self.dead = {sensor.mac for sensor in self.sensors if sensor.dies}
+        wave = len(self.dead) + 1
+        self.dead.append({sensor.mac for sensor in self.sensors if sensor.dies == wave})
 
     def finish(self) -> Diary:
         """End it; all that was sent, in order."""
@@ -88,7 +100,7 @@ class Fleet:
     def kill(self) -> None:
         """End it without a diary; harmless when it has ended."""
         self._process.kill()
-        self._process.wait()
+        self._process.communicate()
 
 
 class _Host:
@@ -131,12 +143,12 @@ class _Host:
         return await asyncio.open_connection(self._parts.hostname, self._parts.port)
 
 
-async def _live(sensor: Sensor, host: _Host, dying: asyncio.Event, beats: list[Beat]) -> None:
+async def _live(sensor: Sensor, host: _Host, waves: list[str], beats: list[Beat]) -> None:
     clock = asyncio.get_running_loop().time
     due = clock() + sensor.phase
     while True:
         await asyncio.sleep(due - clock())
-        if sensor.dies and dying.is_set():
+        if 0 < sensor.dies <= len(waves):
             return
         sent = time.time_ns() // 1_000_000
         status = await host.beat(sensor.mac)
@@ -154,13 +166,13 @@ async def _lines() -> asyncio.StreamReader:
 async def _run(sensors: Iterable[Sensor], diary: dict[int, list[Beat]]) -> None:
     patience = min(sensor.interval for sensor in sensors) / 2
     hosts = {sensor.url: _Host(sensor.url, patience) for sensor in sensors}
-    dying = asyncio.Event()
+    waves: list[str] = []
     with _tasks(
-        _live(sensor, hosts[sensor.url], dying, diary[sensor.mac]) for sensor in sensors
+        _live(sensor, hosts[sensor.url], waves, diary[sensor.mac]) for sensor in sensors
     ) as lives:
         orders = await _lines()
-        while await orders.readline():
-            dying.set()
+        while line := await orders.readline():
+            waves.append(line.decode())
         assert not [life for life in lives if life.done() and life.exception()]
 
 

@@ -5,8 +5,10 @@ MONITOR_TEST_OWN_OUTAGES names the threshold in seconds for a longer, more faith
 
 import json
 import os
+import re
 import threading
 import time
+import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -19,7 +21,7 @@ from monitor.model import SECOND, parse_mac
 from monitor.state.database import open_state, reading
 from monitor.state.tables import blind_window, incident, sensor
 from tests.influxd.server import Access
-from tests.own_outages.fleet import Diary, Fleet, made_up
+from tests.own_outages.fleet import Beat, Diary, Fleet, made_up
 from tests.postgres import fresh_database
 from tests.receiver import Request, receiver
 from tests.service import Service
@@ -28,9 +30,13 @@ from tests.waiting import eventually
 
 THRESHOLD = float(os.environ.get("MONITOR_TEST_OWN_OUTAGES", "12"))
 """Seconds. Three of them must be more than the 30 s after which a pause counts as one."""
-SENSORS, DEATHS = 2_000, 3
+SENSORS = 2_000
+DEATHS = 3
+"""During the outage, and as many after it."""
 OUTAGE = 3.0
 """Thresholds that an outage lasts."""
+
+_MAC = re.compile(rb"\b(?:[0-9a-f]{2}:){5}[0-9a-f]{2}\b")
 
 TIMING = {
     "MONITOR_STALENESS_THRESHOLD": THRESHOLD,
@@ -46,7 +52,8 @@ class Told:
     """What reached the recipients, and when (seconds of the monotonic clock)."""
 
     calls: list[tuple[float, dict[str, Any]]] = field(default_factory=list)
-    mails: int = 0
+    mailed: set[int] = field(default_factory=set)
+    """Sensors that were named in mails."""
 
     def of(self, kind: str) -> list[tuple[float, dict[str, Any]]]:
         """The webhook's calls of one kind."""
@@ -72,12 +79,16 @@ class Outcome:
     of_the_dead: list[Any]
     told: Told
     dead: set[int]
+    """Those that died during the outage, and those that died after it."""
     blind: list[tuple[float, float]]
     """Seconds from the beginning of the outage; without what was before the first pulse."""
-    delays: dict[int, float]
-    """mac -> seconds from the later of a threshold after its last heartbeat and the outage's end
-    to the message, of those that died."""
+    delays: list[list[float]]
+    """Seconds from last heartbeat to message: of those that died during the outage, and after."""
+    waited: float
+    """Seconds from the end of the outage to the last message about those that died during it."""
     diary: Diary
+    slow: int
+    """Heartbeats that waited long for an answer though somebody should have given one."""
 
 
 @contextmanager
@@ -90,7 +101,8 @@ def recipients() -> Iterator[tuple[Told, dict[str, object]]]:
             told.calls.append((time.monotonic(), json.loads(request.body)))
 
         def delivered() -> str:
-            told.mails += 1
+            named = _MAC.findall(mail.seen[-1])
+            told.mailed.update(parse_mac(mac.decode()) for mac in named)
             return "250 OK"
 
         calls.before_answer, mail.to_content = called, delivered
@@ -115,13 +127,14 @@ class Monitoring:
         self._state = open_state(state_url)
         self._directory = services[0].directory
         self._began = self._ended = 0.0
+        self._answered = True
         self.fleet: Fleet
 
     @contextmanager
     def fleet_alive(self) -> Iterator[None]:
         """All sensors report and are known."""
         urls = [service.url for service in self.services if "notifier" not in service.command]
-        self.fleet = Fleet(made_up(urls, SENSORS, THRESHOLD, DEATHS), self._directory)
+        self.fleet = Fleet(made_up(urls, SENSORS, THRESHOLD, DEATHS, waves=2), self._directory)
         try:
             eventually(lambda: self._known() == SENSORS, THRESHOLD + 30, every=0.2)
             yield
@@ -130,13 +143,18 @@ class Monitoring:
             self._state.dispose()
 
     @contextmanager
-    def outage(self) -> Iterator[None]:
-        """The body is one; afterwards the dead are waited for, and the living watched."""
+    def outage(self, *, answered: bool = True) -> Iterator[None]:
+        """The body is one, in which some die; after it more die, and the living are watched.
+
+        `answered`: sensors get an answer meanwhile, or are refused a connection.
+        """
+        self._answered = answered
         self._began = time.monotonic()
         yield
         self._ended = time.monotonic()
+        self.fleet.let_some_die()
         patience = 3 * THRESHOLD + 30
-        eventually(lambda: self._told_of_the_dead(), patience, every=0.1)
+        eventually(self.dead_are_told, patience, every=0.1)
         self.let_pass(max(0.0, 2 - (time.monotonic() - self._ended) / THRESHOLD))
 
     def let_pass(self, thresholds: float) -> None:
@@ -151,40 +169,49 @@ class Monitoring:
 
     def outcome(self) -> Outcome:
         """Of all that happened so far; the fleet is ended."""
-        diary, dead = self.fleet.finish(), self.fleet.dead
+        told = Told(list(self.told.calls), set(self.told.mailed))
         with reading(self._state) as connection:
             incidents = connection.execute(select(incident).order_by(incident.c.id)).all()
             columns = select(blind_window.c.start, blind_window.c.stop)
             windows = connection.execute(columns.where(blind_window.c.start > 0)).all()
+        diary, waves = self.fleet.finish(), self.fleet.dead
+        dead = set.union(*waves)
         offset = time.time() - time.monotonic()
-        arrivals = self.told.macs("down")
-        delays = {
-            mac: arrivals[mac]
-            - max(self._ended, diary[mac][-1].answered / SECOND - offset + THRESHOLD)
-            for mac in dead & arrivals.keys()
-        }
+        arrivals = told.macs("down")
+        delays = [
+            sorted(arrivals[mac] + offset - diary[mac][-1].sent / SECOND for mac in wave)
+            for wave in waves
+        ]
         living = [row for row in incidents if row.mac not in dead]
         return Outcome(
             proven=[row for row in living if row.proven],
             presumed=[row for row in living if not row.proven],
             of_the_dead=[row for row in incidents if row.mac in dead],
-            told=self.told,
+            told=told,
             dead=dead,
             blind=sorted(
                 (start / SECOND - offset - self._began, stop / SECOND - offset - self._began)
                 for start, stop in windows
             ),
             delays=delays,
+            waited=max(arrivals[mac] for mac in waves[0]) - self._ended,
             diary=diary,
+            slow=sum(self._is_slow(beat, offset) for beats in diary.values() for beat in beats),
         )
+
+    def _is_slow(self, beat: Beat, offset: float) -> bool:
+        excused = self._began + offset - 1 < beat.sent / SECOND < self._ended + offset + 1
+        took = (beat.answered - beat.sent) / SECOND
+        return took > THRESHOLD / 12 and (self._answered or not excused)
 
     def _known(self) -> int:
         with reading(self._state) as connection:
             query = select(func.count()).select_from(sensor).where(sensor.c.live)
             return int(connection.execute(query).scalar_one())
 
-    def _told_of_the_dead(self) -> bool:
-        return self.fleet.dead <= self.told.macs("down").keys()
+    def dead_are_told(self) -> bool:
+        """Each of them, by a message that has arrived."""
+        return set.union(*self.fleet.dead) <= self.told.macs("down").keys()
 
 
 @dataclass(frozen=True)
@@ -193,6 +220,7 @@ class Place:
 
     directory: Path
     influxd: Access
+    _name: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
 
     @contextmanager
     def monitoring(
@@ -216,8 +244,8 @@ class Place:
                 **TIMING,
                 **channels,
                 "MONITOR_STATE_URL": url,
-                "MONITOR_STORE_HEARTBEATS_BUCKET": f"beats-{self.directory.name}",
-                "MONITOR_STORE_ARRIVALS_BUCKET": f"arrivals-{self.directory.name}",
+                "MONITOR_STORE_HEARTBEATS_BUCKET": f"beats-{self._name}",
+                "MONITOR_STORE_ARRIVALS_BUCKET": f"arrivals-{self._name}",
                 **variables,
             }
             services = []
@@ -249,10 +277,11 @@ def report(name: str, outcome: Outcome) -> str:
     lost = sum(beat.status == 0 for beat in beats)
     refused = sum(beat.status not in (0, 200) for beat in beats)
     blind = ", ".join(f"{start:.1f} to {stop:.1f}" for start, stop in outcome.blind) or "never"
-    delays = ", ".join(f"{delay:+.1f}" for delay in sorted(outcome.delays.values()))
+    during, after = (" ".join(f"{delay:.1f}" for delay in wave) for wave in outcome.delays)
     return (
-        f"{name}: {len(beats)} heartbeats, {lost} lost, {refused} refused; false by proof "
-        f"{len(outcome.proven)}, by presumption {len(outcome.presumed)}; blind {blind}; "
-        f"notices {len(outcome.told.of('notice'))}; "
-        f"the dead told after {delays} s"
+        f"{name}: {len(beats)} heartbeats, {lost} lost, {refused} refused, {outcome.slow} slow; "
+        f"false by proof {len(outcome.proven)}, by presumption {len(outcome.presumed)}; blind {blind}; "
+        f"notices {len(outcome.told.of('notice'))}; seconds from last heartbeat to message: "
+        f"{during} of those that died meanwhile ({outcome.waited:+.1f} after the outage), "
+        f"{after} of those that died after it"
     )
