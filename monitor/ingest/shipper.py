@@ -125,7 +125,7 @@ class Shipper:
         try:
             status.write(
                 self._directory / status.FILE,
-                status.Status(not trouble, trouble, now, offset, stats),
+                status.Status(not trouble, trouble, now, stats, offset),
             )
         except OSError as error:
             log.warning("the status can't be written: %s", error)

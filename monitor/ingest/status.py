@@ -41,9 +41,9 @@ class Status:
     reason: str
     at: int
     """When this was written (ms)."""
+    stats: ShipperStats = field(default_factory=ShipperStats)
     clock_offset: int = 0
     """The store's time less ours (ms)."""
-    stats: ShipperStats = field(default_factory=ShipperStats)
 
 
 def write(path: Path, status: Status) -> None:

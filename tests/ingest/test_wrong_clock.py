@@ -17,7 +17,7 @@ REPORT = Report(1, None, True, None)
 
 
 def tell(path: Path, offset: int, ago: int = 0) -> None:
-    status.write(path, Status(True, "", Clock().now() - ago, offset))
+    status.write(path, Status(True, "", Clock().now() - ago, clock_offset=offset))
 
 
 def test_only_a_clock_far_off_and_told_lately_is_trouble(tmp_path: Path) -> None:
