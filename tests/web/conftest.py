@@ -35,6 +35,16 @@ def server(rig: Rig) -> Iterator[Server]:
 
 
 @pytest.fixture
+def linked(rig: Rig) -> Iterator[Server]:
+    """The same with the pages of sensors."""
+    rig.judge()
+    app = rig.build_app(rig.fleet(), engine=rig.engine)
+    app.add_url_rule("/api/v1/sparklines", view_func=_no_history)
+    with serving(app) as running:
+        yield running
+
+
+@pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
     """Fails the test when the page complained: an error, a broken policy, an exception."""
     context = browser.new_context(viewport={"width": 1280, "height": 720})

@@ -1,13 +1,12 @@
 """The grid in a real browser: by keyboard alone, and only what is visible in the page."""
 
 import re
-from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Page, expect
 
 from monitor.model import format_mac
-from tests.web.fleet_rig import Rig, Server, serving
+from tests.web.fleet_rig import Rig, Server
 from tests.web.grid_page import ask_again, show
 
 SENSORS = 1000
@@ -16,16 +15,6 @@ SENSORS = 1000
 @pytest.fixture
 def many(rig: Rig) -> None:
     rig.beat(*range(1, SENSORS + 1))
-
-
-@pytest.fixture
-def linked(rig: Rig) -> Iterator[Server]:
-    """With the pages of sensors, where Enter leads."""
-    rig.app = rig.build_app(rig.fleet(), engine=rig.engine)
-    rig.judge()
-    rig.app.add_url_rule("/api/v1/sparklines", view_func=lambda: {"beats": {}})
-    with serving(rig.app) as running:
-        yield running
 
 
 def focused(page: Page) -> str:

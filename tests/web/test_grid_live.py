@@ -151,7 +151,7 @@ def test_the_last_day_of_the_visible_cells_is_asked_for_at_once_and_drawn(
 
     def history(route: Route) -> None:
         asked.append(route.request.url)
-        counts = [15] * 48 + [0] * 24 + [15] * 24
+        counts = [15, 14] * 24 + [0] * 24 + [15] * 24
         beats = {"00:00:00:00:00:01": counts, "00:00:00:00:00:02": [0] * 96}
         start = "2026-11-23T03:00:00.000Z"
         route.fulfill(json={"start": start, "every_seconds": 900, "beats": beats})
@@ -159,7 +159,7 @@ def test_the_last_day_of_the_visible_cells_is_asked_for_at_once_and_drawn(
     page.route("**/api/v1/sparklines*", history)
     show(page, server)
     drawn = page.locator("#grid .spark path")
-    expect(drawn.nth(0)).to_have_attribute("d", re.compile(r"^M0 20V1H1.*H48V20ZM72 20V1.*V20Z$"))
+    expect(drawn.nth(0)).to_have_attribute("d", "M0 20V1H48V20ZM72 20V1H96V20Z")
     expect(drawn.nth(1)).to_have_attribute("d", "")
     macs = [url.partition("macs=")[2] for url in asked]
     assert macs == ["000000000001,000000000002&hours=24"]

@@ -2,7 +2,7 @@
 
 import { ago, localTime } from "./words.js";
 
-const WIDTH = 96, HEIGHT = 20;
+const WIDTH = 96, HEIGHT = 20, STEPS = 4;
 
 export class Cell {
   #shown = {};
@@ -64,17 +64,20 @@ function seen(lastSeen, now, live) {
   return live ? ago(now - lastSeen) : localTime(lastSeen, now);
 }
 
-/** Steps as high as each count is; where nothing was heard there is a gap. */
+/** Steps of a quarter; where nothing was heard there is a gap. */
 function path(counts) {
-  const most = Math.max(...counts), wide = WIDTH / counts.length;
-  let drawn = "", open = false;
-  counts.forEach((count, n) => {
-    const x = round(n * wide), y = round(HEIGHT - 1 - (HEIGHT - 2) * (count / most));
-    if (count > 0) drawn += open ? `V${y}H${round(x + wide)}` : `M${x} ${HEIGHT}V${y}H${round(x + wide)}`;
-    else if (open) drawn += `V${HEIGHT}Z`;
-    open = count > 0;
+  const most = Math.max(...counts, 1);
+  const steps = counts.map((count) => Math.ceil((STEPS * count) / most));
+  let drawn = "";
+  steps.forEach((step, n) => {
+    const before = steps[n - 1] ?? 0;
+    if (step === before) return;
+    const x = round((n * WIDTH) / steps.length), y = round(HEIGHT - 1 - ((HEIGHT - 2) * step) / STEPS);
+    if (before > 0) drawn += `H${x}`;
+    else drawn += `M${x} ${HEIGHT}`;
+    drawn += step > 0 ? `V${y}` : `V${HEIGHT}Z`;
   });
-  return open ? `${drawn}V${HEIGHT}Z` : drawn;
+  return steps.at(-1) > 0 ? `${drawn}H${WIDTH}V${HEIGHT}Z` : drawn;
 }
 
 function round(number) {

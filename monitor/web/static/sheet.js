@@ -16,6 +16,7 @@ export class Sheet {
   #drawn;
   #cells = new Map();
   #sections = new Map();
+  #beyond = BEYOND;
   #state = { now: 0, live: true, bySite: true };
   #top = 0;
 
@@ -31,6 +32,8 @@ export class Sheet {
     new ResizeObserver(() => this.#measure()).observe(root);
     window.addEventListener("scroll", () => this.#draw(), { passive: true });
     window.addEventListener("resize", () => this.#measure());
+    window.addEventListener("beforeprint", () => this.#print(Infinity));
+    window.addEventListener("afterprint", () => this.#print(BEYOND));
   }
 
   /** Show these groups, as arrange.js makes them. */
@@ -95,8 +98,8 @@ export class Sheet {
 
   #draw() {
     this.#top = this.#root.getBoundingClientRect().top + window.scrollY;
-    const from = window.scrollY - this.#top - BEYOND;
-    const to = window.scrollY - this.#top + window.innerHeight + BEYOND;
+    const from = window.scrollY - this.#top - this.#beyond;
+    const to = window.scrollY - this.#top + window.innerHeight + this.#beyond;
     const focused = this.#focused();
     const sections = new Map(), cells = new Map();
     let next = this.#root.firstElementChild;
@@ -123,6 +126,12 @@ export class Sheet {
     this.#cells = cells;
     this.#rove();
     this.#drawn([...cells.values()]);
+  }
+
+  /** Paper has no scroll bar: there all of it is seen. */
+  #print(beyond) {
+    this.#beyond = beyond;
+    this.#draw();
   }
 
   #made(sensor) {

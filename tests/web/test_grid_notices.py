@@ -1,0 +1,186 @@
+"""The grid in a real browser: notices, asked for on the bell, once for an incident."""
+
+import json
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, expect
+
+from tests.waiting import eventually
+from tests.web.browser import complaints_of
+from tests.web.fleet_rig import Rig, Server
+from tests.web.grid_page import ask_again, show
+from tests.web.test_quiet import silence
+
+_SHOWN = """async () => {
+  const registration = await navigator.serviceWorker.ready;
+  const shown = await registration.getNotifications();
+  return shown.map(({ title, body, tag, data }) => ({ title, body, tag, url: data.url }));
+}"""
+
+
+@pytest.fixture
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    made = browser.new_context(viewport={"width": 1280, "height": 720})
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def pages(context: BrowserContext, server: Server) -> Iterator[list[Page]]:
+    """Two tabs of one browser that may show notices, and wants to."""
+    context.grant_permissions(["notifications"])
+    opened = [context.new_page() for _ in range(2)]
+    complaints = [complaints_of(page) for page in opened]
+    # There is no push service here that a browser could reach.
+    context.route("**/api/v1/webpush/**", lambda route: route.fulfill(json={}))
+    for page in opened:
+        show(page, server)
+    opened[0].get_by_role("button", name="Notices").click()
+    opened[0].evaluate("navigator.serviceWorker.ready.then(() => null)")
+    for page in opened:
+        expect(page.get_by_role("button", name="Notices", pressed=True)).to_be_visible()
+    yield opened
+    assert complaints == [[], []]
+
+
+def notices(page: Page) -> list[dict[str, str]]:
+    found: list[dict[str, str]] = page.evaluate(_SHOWN)
+    return found
+
+
+def titles(page: Page) -> list[str]:
+    return sorted(notice["title"] for notice in notices(page))
+
+
+def poll(rig: Rig, pages: list[Page]) -> None:
+    """All of them learn of what is new."""
+    for page in pages:
+        with page.expect_response("**/sensors*"):
+            ask_again(rig, page)
+
+
+def test_permission_is_asked_for_by_a_click_on_the_bell_and_not_before(
+    rig: Rig, server: Server, context: BrowserContext
+) -> None:
+    page = context.new_page()
+    page.add_init_script(
+        "window.asked = 0;"
+        "Notification.requestPermission = async () => { window.asked += 1; return 'denied'; };"
+    )
+    rig.beat(1)
+    show(page, server)
+    bell = page.get_by_role("button", name="Notices")
+    expect(bell).to_have_attribute("aria-pressed", "false")
+    assert page.evaluate("window.asked") == 0
+    assert (
+        page.evaluate("navigator.serviceWorker.getRegistrations().then((all) => all.length)") == 0
+    )
+    bell.click()
+    expect(page.get_by_text("The browser blocks notices of this page.")).to_be_visible()
+    assert page.evaluate("window.asked") == 1
+    expect(bell).to_have_attribute("aria-pressed", "false")
+
+
+def test_an_incident_and_its_end_are_told_once_by_two_tabs(
+    rig: Rig, pages: list[Page], server: Server
+) -> None:
+    rig.configure(1, name="Boiler", site="Harbour")
+    rig.configure(2, name="Attic")
+    rig.beat(1, 2)
+    poll(rig, pages)
+    for page in pages:
+        page.evaluate("""async () => {
+          const registration = await navigator.serviceWorker.ready;
+          const show = registration.showNotification;
+          window.told = [];
+          ServiceWorkerRegistration.prototype.showNotification = function (title, options) {
+            window.told.push(title);
+            return show.call(this, title, options);
+          };
+        }""")
+    rig.open_incidents([1])
+    poll(rig, pages)
+    eventually(lambda: titles(pages[0]) == ["Boiler is down at Harbour"])
+    rig.beat(1)
+    rig.close_incident(1)
+    poll(rig, pages)
+    eventually(lambda: titles(pages[0]) == ["Boiler is back at Harbour"])
+    assert notices(pages[0])[0]["url"] == "/sensors/00:00:00:00:00:01"
+    told = [title for page in pages for title in page.evaluate("window.told")]
+    assert sorted(told) == ["Boiler is back at Harbour", "Boiler is down at Harbour"]
+
+
+def test_what_was_down_already_and_what_is_silenced_gives_no_notice(
+    rig: Rig, server: Server, pages: list[Page]
+) -> None:
+    rig.configure(1, name="Old trouble")
+    rig.configure(2, name="Repaired")
+    rig.configure(3, name="Boiler")
+    rig.open_incidents([1])
+    silence(rig, "name=Repaired")
+    for page in pages:
+        show(page, server)
+    rig.open_incidents([2, 3])
+    poll(rig, pages)
+    eventually(lambda: titles(pages[1]) == ["Boiler is down"])
+
+
+def test_many_at_once_are_one_notice(rig: Rig, server: Server, pages: list[Page]) -> None:
+    for mac in range(1, 13):
+        rig.configure(mac, name=f"Meter {mac}", site="Harbour")
+    poll(rig, pages)
+    rig.open_incidents(range(1, 13))
+    poll(rig, pages)
+    eventually(lambda: titles(pages[0]) == ["12 sensors are down at Harbour"])
+    (notice,) = notices(pages[0])
+    assert notice["body"].endswith("and 4 more")
+    assert notice["url"] == "/?status=down"
+
+
+def test_the_bell_ends_notices_in_every_tab(rig: Rig, server: Server, pages: list[Page]) -> None:
+    rig.configure(1, name="Boiler")
+    poll(rig, pages)
+    pages[1].get_by_role("button", name="Notices").click()
+    for page in pages:
+        expect(page.get_by_role("button", name="Notices", pressed=False)).to_be_visible()
+    rig.open_incidents([1])
+    poll(rig, pages)
+    expect(pages[0].locator("#announcement")).to_have_text("1 down")
+    assert notices(pages[0]) == []
+
+
+def test_a_push_is_shown_while_no_page_would_tell_and_takes_the_place_of_its_notice(
+    pages: list[Page], server: Server
+) -> None:
+    developer = pages[0].context.new_cdp_session(pages[0])
+    registered: list[str] = []
+    developer.on(
+        "ServiceWorker.workerRegistrationUpdated",
+        lambda event: registered.extend(
+            one["registrationId"] for one in event["registrations"] if not one["isDeleted"]
+        ),
+    )
+    developer.send("ServiceWorker.enable")
+    eventually(lambda: bool(pages[0].evaluate("1")) and bool(registered))
+    for title in ("Boiler is silent", "Boiler is still silent"):
+        pushed = {"title": title, "body": "since 14:03", "tag": "a", "url": "/sensors/1"}
+        developer.send(
+            "ServiceWorker.deliverPushMessage",
+            {"origin": server.url, "registrationId": registered[0], "data": json.dumps(pushed)},
+        )
+        eventually(lambda title=title: titles(pages[0]) == [title])
+    assert notices(pages[0]) == [{**pushed}]
+
+
+def test_the_tab_shows_the_number_down(rig: Rig, server: Server, page: Page) -> None:
+    rig.configure(1)
+    show(page, server)
+    icon = page.locator("#icon")
+    expect(icon).to_have_attribute("href", "/icon/0.svg")
+    rig.open_incidents([1])
+    ask_again(rig, page)
+    expect(icon).to_have_attribute("href", "/icon/1.svg")
+    expect(page).to_have_title("1 down · heartbeat-monitor")
+    assert ">1</text>" in page.request.get(server.url + "/icon/1.svg").text()
+    assert ">99+</text>" in page.request.get(server.url + "/icon/212.svg").text()
