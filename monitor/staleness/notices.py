@@ -70,7 +70,7 @@ def decide(
     untold = merge(
         Window(max(start, told.blind_until), stop)
         for start, stop in blind
-        if 0 < start and stop <= horizon  # what was before the first pulse is nobody's news
+        if start > 0 and stop <= horizon  # what was before the first pulse is nobody's news
     )
     long = sum(window.stop - window.start for window in untold) >= manners.shortest
     over = caught_up and long and (was_behind or untold[-1].stop < horizon)
