@@ -1,4 +1,7 @@
-"""Notifiers killed with SIGKILL: what is owed arrives, and a repetition can be told as such."""
+"""Notifiers that are killed, ended or stopped while real receivers take their messages.
+
+For kill -9 at every step of their work see tests/faults.
+"""
 
 import os
 import signal
@@ -10,7 +13,6 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
-from monitor.clock import Clock
 from monitor.model import DAY
 from tests.outages import NOW, Outages, let_claims_run_out, let_retries_come_due, rows
 from tests.receiver import Receiver, Request
@@ -28,9 +30,9 @@ class Notifiers:
         self._arguments = [state_url, hook.url, str(box.port)]
         self.started: list[subprocess.Popen[bytes]] = []
 
-    def start(self, dies: str = "nowhere") -> subprocess.Popen[bytes]:
+    def start(self) -> subprocess.Popen[bytes]:
         """One more process."""
-        command = [sys.executable, "-m", "tests.outbox.notifier", *self._arguments, dies]
+        command = [sys.executable, "-m", "tests.outbox.notifier", *self._arguments]
         self.started.append(subprocess.Popen(command, cwd=ROOT))
         return self.started[-1]
 
@@ -66,26 +68,6 @@ def finished(state: Engine) -> bool:
 
 
 @pytest.mark.parametrize("channel", ["webhook", "email"])
-@pytest.mark.parametrize("dies", ["before sending", "after sending"])
-def test_killed_around_sending_it_arrives_with_the_same_key_and_content(
-    state: Engine, hook: Receiver, box: Mailbox, notifiers: Notifiers, channel: str, dies: str
-) -> None:
-    outages = outage(state, channel)
-    assert dead(notifiers.start(dies))
-    (row,) = rows(state)
-    assert (row.state, row.attempts) == ("claimed", 1)
-    outages.down(2, now=Clock().now())  # too late for the frozen message
-    let_claims_run_out(state)
-    notifiers.start()
-    eventually(lambda: rows(state)[0].state == "sent", seconds=30)
-    arrivals = 1 if dies == "before sending" else 2
-    assert len(hook.requests if channel == "webhook" else box.seen) == arrivals
-    assert_identical(hook.requests, box, row.key)
-    assert outages.told_of()[0] == {1}
-    assert rows(state)[0].body == row.body
-
-
-@pytest.mark.parametrize("channel", ["webhook", "email"])
 def test_killed_while_the_receiver_takes_it_it_arrives_again_and_identical(
     state: Engine, hook: Receiver, box: Mailbox, notifiers: Notifiers, channel: str
 ) -> None:
@@ -99,19 +81,6 @@ def test_killed_while_the_receiver_takes_it_it_arrives_again_and_identical(
     assert finished(state)
     assert len(hook.requests) + len(box.seen) == 2
     assert_identical(hook.requests, box, row.key)
-
-
-def test_killed_while_freezing_nothing_is_half_written(
-    state: Engine, hook: Receiver, notifiers: Notifiers
-) -> None:
-    outages = outage(state, "webhook")
-    assert dead(notifiers.start("freezing"))
-    (row,) = rows(state)
-    assert (row.state, row.attempts, row.body) == ("pending", 0, None)
-    assert outages.told_of() == [set()]
-    notifiers.start()
-    assert finished(state)
-    assert len(hook.requests) == 1
 
 
 def test_a_retry_survives_the_end_of_its_notifier(

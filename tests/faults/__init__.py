@@ -1,0 +1,1 @@
+"""Every step of sweep and delivery as the last one of a process."""

@@ -1,0 +1,185 @@
+"""One sweep and one round of deliveries in which everything happens that can."""
+
+import os
+from collections.abc import Mapping, Sequence
+from datetime import UTC
+from pathlib import Path
+
+from sqlalchemy import Engine, insert, select, update
+
+from monitor.clock import Clock
+from monitor.incidents.acknowledge import acknowledge
+from monitor.incidents.flapping import Rule
+from monitor.incidents.holding import holding
+from monitor.incidents.service import Alerting
+from monitor.model import DAY, HOUR, MINUTE, SECOND, Heartbeat, Seen, format_mac
+from monitor.outbox.delivery import Delivery, Manner
+from monitor.outbox.message import Frame
+from monitor.outbox.outlets import Served
+from monitor.staleness.sweep import Options, Sweep
+from monitor.state import leases, sensors, silences
+from monitor.state.database import writing
+from monitor.state.tables import channel, incident, lease, notification, route
+from monitor.store.interface import Pulse
+from monitor.store.sqlite import SqliteStore
+from tests.delivering import watch
+from tests.faults.fuse import Fuse, Recipient
+
+START = 1_800_000_000_000
+LAST = 60
+SWEPT_AT = START + LAST * MINUTE + 30 * SECOND
+"""The sweep in question."""
+DELIVERED_AT = START + 70 * MINUTE
+"""The deliveries in question."""
+
+CHANNELS = ("email", "pager")
+RETENTION = 30 * DAY
+_RULE = Rule(3, HOUR)
+_OPTIONS = Options(threshold=2 * MINUTE, source_lost_after=40 * MINUTE, retention=RETENTION)
+_ALERTING = Alerting(
+    CHANNELS[:1], group_wait=30 * SECOND, group_interval=5 * MINUTE, flapping=_RULE
+)
+_MANNER = Manner(
+    Frame("https://monitor.example.org", UTC),
+    hold=holding(_RULE),
+    remind_after=30 * MINUTE,
+    recipients=lambda _connection: CHANNELS,
+)
+
+_SITES = {1: "Site X", 2: "Site X", 3: "Site X", 4: "Site X", 5: "Site Y", 6: "Site Y"}
+_LIVING: Mapping[int, list[range]] = {
+    1: [range(6)],
+    2: [range(59)],  # goes down, in a group that was told of others
+    3: [range(6), range(LAST, LAST + 1)],  # recovers
+    4: [range(6)],  # is paused
+    5: [range(6)],  # gets a longer threshold
+    6: [range(6)],  # was heard later than known, and is silent again
+    7: [range(LAST + 1)],
+    11: [range(58)],  # went down alone, a minute earlier
+    12: [range(58)],
+    13: [range(59)],  # goes down, and all these together
+    14: [range(59)],
+    15: [range(59)],
+    20: [range(21), range(24, 41), range(44, 59)],  # goes down the third time
+    30: [range(LAST, LAST + 1)],  # is new
+}
+_FAREWELL, _BACK = 26, 54
+"""Minutes: another source stops listening, and listens again."""
+
+
+def prepare(engine: Engine, store: SqliteStore) -> None:
+    """All that happened before the sweep in question."""
+    store.append([Heartbeat(mac, START, START) for mac in _LIVING if mac != 30])
+    _route(engine)
+    for minute in range(LAST):
+        now = START + minute * MINUTE
+        _hear(store, *(Heartbeat(mac, now, now) for mac in _LIVING if _lives(mac, minute)))
+        _pulse(store, minute)
+        if minute == 1:
+            _configure(engine)
+        let_holders_go(engine)
+        sweep(engine, store, now + 30 * SECOND)
+        if minute < LAST - 1:
+            deliver(engine, [Recipient(name, Path(os.devnull), Fuse()) for name in CHANNELS], now)
+    last = START + LAST * MINUTE
+    _hear(
+        store,
+        *(Heartbeat(mac, last, last) for mac in _LIVING if _lives(mac, LAST)),
+        Heartbeat(6, START + 10 * MINUTE, last, live=False),
+        Heartbeat(31, last - MINUTE, last, live=False),
+    )
+    store.pulse(Pulse("here", START, SWEPT_AT, False))
+    store.pulse(Pulse("there", START + _BACK * MINUTE, SWEPT_AT, False))
+    with writing(engine) as connection:
+        known = select(incident.c.id).where(incident.c.mac == 6)
+        acknowledge(connection, list(connection.scalars(known)), "somebody", last)
+        version = sensors.next_version(connection)
+        sensors.configure(connection, 4, version, paused=True)
+        sensors.configure(connection, 5, version, threshold=2 * HOUR)
+        silences.add_silence(
+            connection,
+            [f"mac={format_mac(13)}"],
+            DELIVERED_AT - HOUR,
+            DELIVERED_AT + HOUR,
+            "told so",
+            "somebody",
+            START,
+        )
+    let_holders_go(engine)
+
+
+def _route(engine: Engine) -> None:
+    """One site is told of on both channels, all else on the first alone."""
+    with writing(engine) as connection:
+        connection.execute(
+            insert(channel).values(
+                name=CHANNELS[1],
+                kind="webhook",
+                settings={},
+                enabled=True,
+                is_default=False,
+                created_at=START,
+            )
+        )
+        connection.execute(
+            insert(route).values(
+                name="both",
+                position=1,
+                matchers=["site=Site X"],
+                channels=list(CHANNELS),
+                escalate_to=[],
+            )
+        )
+
+
+def _lives(mac: int, minute: int) -> bool:
+    return any(minute in spell for spell in _LIVING[mac])
+
+
+def _hear(store: SqliteStore, *beats: Heartbeat) -> None:
+    store.append(beats)
+    store.announce("here", beats[0].received, [Seen(b.mac, b.seen, b.live) for b in beats])
+
+
+def _pulse(store: SqliteStore, minute: int) -> None:
+    now = START + minute * MINUTE + 30 * SECOND
+    store.pulse(Pulse("here", START, now, False))
+    if minute <= _FAREWELL:
+        store.pulse(Pulse("there", START, now, minute == _FAREWELL))
+
+
+def _configure(engine: Engine) -> None:
+    with writing(engine) as connection:
+        version = sensors.next_version(connection)
+        for mac, site in _SITES.items():
+            sensors.configure(connection, mac, version, site=site)
+
+
+def let_holders_go(engine: Engine) -> None:
+    """As if whoever holds the lease or a claim had been gone for long."""
+    with writing(engine) as connection:
+        connection.execute(update(lease).values(expires_at=0))
+        claimed = update(notification).where(notification.c.state == "claimed")
+        connection.execute(claimed.values(claimed_until=1))
+
+
+def sweep(engine: Engine, store: SqliteStore, now: int = SWEPT_AT) -> None:
+    """Become the leader and sweep."""
+    held = leases.acquire(engine, "scheduler", "scheduler", DAY)
+    assert held
+    Sweep(store, engine, _OPTIONS, _ALERTING, watch(*CHANNELS)).run(held, now)
+
+
+def deliver(engine: Engine, recipients: Sequence[Recipient], now: int = DELIVERED_AT) -> int:
+    """Try what is due."""
+    served = [Served(recipient) for recipient in recipients]
+    return Delivery(engine, lambda: served, Clock(), _MANNER).deliver_once(now)
+
+
+def recipients(arrived: Path, fuse: Fuse | None = None) -> list[Recipient]:
+    """Those of the deliveries in question; the second one is difficult."""
+    burning = fuse or Fuse()
+    return [
+        Recipient("email", arrived, burning),
+        Recipient("pager", arrived, burning, ["recovered", "for good: reminder"]),
+    ]
