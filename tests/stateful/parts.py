@@ -89,8 +89,9 @@ class Files:
 class ReadStore(SqliteStore):
     """The schedulers' store: it can be away, and something may happen while it answers."""
 
-    def __init__(self, path: Path) -> None:
-        super().__init__(path, RETENTION)
+    def __init__(self, files: Files) -> None:
+        super().__init__(files.store, RETENTION)
+        self._hand = files.hand
         self.away = False
         self.questions: int | None = None
         """How many more are answered before `interlude`."""
@@ -104,6 +105,10 @@ class ReadStore(SqliteStore):
                 interlude()
         if self.away:
             raise StoreUnavailable("as told")
+
+    def ping(self) -> int:
+        self._asked()
+        return self._hand.now()
 
     def coverage(self, start: int, stop: int) -> list[Pulse]:
         self._asked()

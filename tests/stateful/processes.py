@@ -38,8 +38,8 @@ class Scheduler:
     """One scheduler process."""
 
     def __init__(self, files: Files, number: int) -> None:
-        self.store = ReadStore(files.store)
-        sweep = Sweep(self.store, files.engine, _OPTIONS, _ALERTING, watch())
+        self.store = ReadStore(files)
+        sweep = Sweep(self.store, files.engine, _OPTIONS, _ALERTING, watch(*CHANNELS))
         holder = f"scheduler {number}"
         self.leadership = Leadership(files.engine, sweep, files.hand, holder, _LEASE_FOR // 3)
         self.busy = False

@@ -115,9 +115,13 @@ def machine_on(files: Files, figures: Counter[str]) -> type[RuleBasedStateMachin
             more=st.sampled_from([SECOND, MINUTE, 4 * MINUTE]),
             times=st.sampled_from([1, 1, 1, 3, 4]),
             returns=st.booleans(),
+            mood=st.sampled_from(Mood),
         )
-        def a_sensor_falls_silent(self, number: int, more: int, times: int, returns: bool) -> None:
+        def a_sensor_falls_silent(
+            self, number: int, more: int, times: int, returns: bool, mood: Mood
+        ) -> None:
             sensor = one_of(self.sensors, number)
+            one_of(self.world.recipients, number).mood = mood
             for again in reversed(range(times)):
                 sensor.alive = False
                 self.world.tick(sensor.threshold)
@@ -275,7 +279,7 @@ def machine_on(files: Files, figures: Counter[str]) -> type[RuleBasedStateMachin
         def a_scheduler_ends(self, kindly: bool) -> None:
             self.world.end_scheduler(kindly)
 
-        @rule(questions=st.integers(0, 3), length=st.sampled_from([30 * SECOND, 5 * MINUTE]))
+        @rule(questions=st.integers(0, 4), length=st.sampled_from([30 * SECOND, 5 * MINUTE]))
         def a_scheduler_sleeps_within_a_sweep(self, questions: int, length: int) -> None:
             self.world.stall_scheduler(questions, length)
             self.world.tick(5 * SECOND)
