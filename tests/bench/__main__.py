@@ -1,4 +1,4 @@
-"""Runs the benches named on the command line, or all."""
+"""Runs the benches named on the command line, or the usual ones."""
 
 import argparse
 import tempfile
@@ -7,11 +7,13 @@ from pathlib import Path
 
 from monitor.model import DAY
 from monitor.store.influxdb import InfluxStore
-from tests.bench import batch, decision, history, single, sweep
+from tests.bench import batch, decision, grid, history, single, sweep
 from tests.bench.table import Row, show
 from tests.influxd.server import Access, InfluxdServer, external_influxd, find_influxd
 
-BENCHES = ("single", "batch", "sweep", "decision", "million", "history")
+USUAL = ("single", "batch", "sweep", "decision", "grid")
+BENCHES = (*USUAL, "million", "large", "history")
+"""`large` is the grid of 100,000 sensors."""
 
 
 def _store(access: Access) -> InfluxStore:
@@ -36,6 +38,8 @@ def _run(bench: str, directory: Path, access: Access | None) -> list[Row]:
         return single.rows(directory, **environment)
     if bench == "decision":
         return decision.rows(directory, **environment)
+    if bench in ("grid", "large"):
+        return grid.rows(directory, 10_000 if bench == "grid" else 100_000, **environment)
     if access is None:
         return []
     if bench == "batch":
@@ -49,7 +53,7 @@ def main() -> None:
     """Prints one table; without an influxd only what does not need it."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("bench", nargs="*", metavar=f"{{{','.join(BENCHES)}}}")
-    chosen = parser.parse_args().bench or BENCHES[:4]
+    chosen = parser.parse_args().bench or USUAL
     if not set(chosen) <= set(BENCHES):
         parser.error(f"choose from {', '.join(BENCHES)}")
     found, binary, rows = external_influxd(), find_influxd(), []

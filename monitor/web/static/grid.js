@@ -136,7 +136,8 @@ root.addEventListener("pointerover", ({ target }) => {
 new ResizeObserver(() => {
   const top = at("top"), { style } = document.documentElement;
   style.setProperty("--bar", `${top.firstElementChild.offsetHeight}px`);
-  style.setProperty("--top", `${top.offsetHeight + parseFloat(getComputedStyle(top).top)}px`);
+  sheet.covered = top.offsetHeight + parseFloat(getComputedStyle(top).top);
+  style.setProperty("--top", `${sheet.covered}px`);
 }).observe(at("top"));
 
 window.addEventListener("pagehide", () => {

@@ -3,6 +3,7 @@
 export class Section {
   #heading;
   #rows = new Map();
+  #placed = "";
   #said = "";
 
   constructor(template) {
@@ -12,8 +13,13 @@ export class Section {
 
   /** Have these rows of the group in the page, and no others. */
   show(group, rows, { columns, rowHeight }, cellOf) {
-    this.element.style.top = `${group.top}px`;
-    this.element.style.height = `${group.height}px`;
+    const placed = [group.top, group.head, group.height, group.firstRow, rowHeight].join(" ");
+    if (placed !== this.#placed) {
+      this.#placed = placed;
+      this.element.style.top = `${group.top}px`;
+      this.element.style.height = `${group.height}px`;
+      for (const [number, row] of this.#rows) place(row, number, group, rowHeight);
+    }
     this.#say(group, columns);
     for (const [number, row] of this.#rows) {
       if (rows.has(number)) continue;
@@ -28,9 +34,8 @@ export class Section {
         row.className = "row";
         row.role = "row";
         this.#rows.set(number, row);
+        place(row, number, group, rowHeight);
       }
-      row.style.top = `${group.head + number * rowHeight}px`;
-      row.ariaRowIndex = group.firstRow + (group.head ? 1 : 0) + number;
       fill(row, group.sensors.slice(number * columns, (number + 1) * columns).map(cellOf));
       if (row === next) next = next.nextElementSibling;
       else this.element.insertBefore(row, next);
@@ -53,6 +58,11 @@ export class Section {
       told.lastElementChild.textContent = `${count} ${name}`;
     }
   }
+}
+
+function place(row, number, { head, firstRow }, rowHeight) {
+  row.style.top = `${head + number * rowHeight}px`;
+  row.ariaRowIndex = firstRow + (head ? 1 : 0) + number;
 }
 
 function fill(row, cells) {

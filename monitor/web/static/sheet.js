@@ -9,6 +9,8 @@ export class Sheet {
   groups = [];
   columns = 1;
   rowHeight = 1;
+  /** How much of the screen's top is behind what stays there, in pixels. */
+  covered = 0;
   /** The MAC of the cell that has, or had last, the focus. */
   active = null;
   #root;
@@ -17,8 +19,10 @@ export class Sheet {
   #cells = new Map();
   #sections = new Map();
   #beyond = BEYOND;
+  #first = null;
   #state = { now: 0, live: true, bySite: true };
   #top = 0;
+  #width = 0;
 
   /** `templates`: those of a group, and of a cell. `drawn(cells)` is called with what is there. */
   constructor(root, templates, drawn) {
@@ -29,7 +33,7 @@ export class Sheet {
       for (const [mac, { link }] of this.#cells) if (link === target) this.active = mac;
       this.#rove();
     });
-    new ResizeObserver(() => this.#measure()).observe(root);
+    new ResizeObserver(() => root.clientWidth === this.#width || this.#measure()).observe(root);
     window.addEventListener("scroll", () => this.#draw(), { passive: true });
     window.addEventListener("resize", () => this.#measure());
     window.addEventListener("beforeprint", () => this.#print(Infinity));
@@ -55,16 +59,16 @@ export class Sheet {
 
   /** How many rows a screen has. */
   get page() {
-    return Math.max(1, Math.floor((window.innerHeight - this.#covered()) / this.rowHeight) - 1);
+    return Math.max(1, Math.floor((window.innerHeight - this.covered) / this.rowHeight) - 1);
   }
 
   /** Scroll to the cell if need be, and give it the focus. */
   focus(group, index) {
     const row = Math.floor(index / this.columns);
     const y = this.#top + group.top + group.head + row * this.rowHeight;
-    const first = window.scrollY + this.#covered() + group.head;
+    const first = window.scrollY + this.covered + group.head;
     const last = window.scrollY + window.innerHeight - this.rowHeight;
-    if (y < first) window.scrollTo(0, y - this.#covered() - group.head);
+    if (y < first) window.scrollTo(0, y - this.covered - group.head);
     else if (y > last) window.scrollTo(0, y - window.innerHeight + this.rowHeight + 8);
     this.active = group.sensors[index].mac;
     this.#draw();
@@ -76,8 +80,8 @@ export class Sheet {
     const rem = parseFloat(getComputedStyle(document.documentElement).fontSize);
     const length = (name) => parseFloat(style.getPropertyValue(name)) * rem;
     const gap = length("--gap"), head = length("--head");
-    const width = this.#root.clientWidth;
-    this.columns = Math.max(1, Math.floor((width + gap) / (length("--cell-width") + gap)));
+    this.#width = this.#root.clientWidth;
+    this.columns = Math.max(1, Math.floor((this.#width + gap) / (length("--cell-width") + gap)));
     this.rowHeight = length("--cell-height") + gap;
     this.#root.style.setProperty("--columns", this.columns);
     let top = 0, rows = 0;
@@ -102,6 +106,7 @@ export class Sheet {
     const to = window.scrollY - this.#top + window.innerHeight + this.#beyond;
     const focused = this.#focused();
     const sections = new Map(), cells = new Map();
+    this.#first = null;
     let next = this.#root.firstElementChild;
     for (const group of this.groups) {
       const kept = focused ? group.sensors.findIndex(({ mac }) => mac === focused) : -1;
@@ -111,6 +116,8 @@ export class Sheet {
       const rows = new Set();
       for (let row = Math.max(0, first); row <= Math.min(group.rows - 1, last); row += 1) rows.add(row);
       if (kept >= 0) rows.add(Math.floor(kept / this.columns));
+      const reached = Math.ceil((from + this.#beyond + this.covered - group.top - group.head) / this.rowHeight);
+      if (reached < group.rows) this.#first ??= group.sensors[Math.max(0, reached) * this.columns].mac;
       const section = this.#sections.get(group.site) ?? new Section(this.#templates.group);
       section.show(group, rows, this, (sensor) => {
         const cell = this.#cells.get(sensor.mac) ?? this.#made(sensor);
@@ -145,27 +152,14 @@ export class Sheet {
 
   /** One cell can be reached by Tab, the others from there by arrow keys. */
   #rove() {
-    const reached = this.#cells.has(this.active) ? this.active : this.#firstInSight();
+    const reached = this.#cells.has(this.active) ? this.active : this.#first;
     for (const [mac, { link }] of this.#cells) {
       const index = mac === reached ? 0 : -1;
       if (link.tabIndex !== index) link.tabIndex = index;
     }
   }
 
-  #firstInSight() {
-    const top = this.#covered();
-    for (const [mac, { element }] of this.#cells) {
-      if (element.getBoundingClientRect().top >= top) return mac;
-    }
-    return this.#cells.keys().next().value;
-  }
-
   #focused() {
     return this.#root.contains(document.activeElement) ? this.active : null;
-  }
-
-  /** How much of the screen's top is behind what stays there. */
-  #covered() {
-    return parseFloat(getComputedStyle(document.documentElement).getPropertyValue("--top")) || 0;
   }
 }
