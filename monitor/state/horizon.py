@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, delete, insert, select, update
 
+from monitor.model import MINUTE
 from monitor.state.tables import blind_window, incident, notification, service, source
 
 
@@ -68,7 +69,8 @@ def set_back(connection: Connection, now: int, version: int) -> None:
             horizon=min(was.horizon, now),
             swept_at=now,
             reset_at=now,
-            reset_from=max(was.horizon, was.swept_at, was.reset_from),
+            # Heartbeats may have come in after the last sweep.
+            reset_from=max(was.horizon, was.swept_at, was.reset_from) + MINUTE,
         )
     )
     connection.execute(update(source).where(source.c.until > now).values(until=now))

@@ -51,6 +51,14 @@ def test_who_dies_then_is_told_in_time_and_nobody_else(world: World) -> None:
     assert opened[2] <= reset_at + 12 * MINUTE
 
 
+def test_who_was_heard_last_after_the_last_sweep_is_told_in_time_too(world: World) -> None:
+    world.now += 4 * SECOND
+    world.hear(2)
+    set_back(world)
+    world.pass_time(13 * MINUTE, 1)
+    assert {row.mac for row in world.incidents() if row.closed_at is None} == {2, 3}
+
+
 def test_who_was_silent_before_recovers_when_it_is_heard(world: World) -> None:
     assert [row.mac for row in world.incidents()] == [3]
     set_back(world)
