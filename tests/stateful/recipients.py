@@ -29,6 +29,8 @@ _DEADLY = (Mood.DIE, Mood.DIE_LATE)
 class Arrival:
     """A message that reached its recipient."""
 
+    began: int
+    """The number of this sending among all; it may be older than others that arrived before."""
     at: int
     channel: str
     key: str
@@ -60,28 +62,31 @@ class Recipient:
 
     name: str
     world: Any = field(repr=False)
-    """Has `now`, `arrived(arrival)` and `kill_notifier()`."""
+    """Has `now`, `numbers`, `told`, `arrived(arrival)` and `kill_notifier()`."""
     mood: Mood = Mood.ACCEPT
     ever_failed: bool = False
     rejected: set[tuple[Name, str]] = field(default_factory=set)
     """(incident, kind of message) of what it refused for good."""
-    interlude: Callable[[], None] | None = field(default=None, repr=False)
-    """Called once, while a message is being sent."""
+    interlude: Callable[[], Mood | None] | None = field(default=None, repr=False)
+    """Called once, while a message is being sent; says what then becomes of it."""
 
     def send(self, message: Message) -> None:
         """As every channel."""
-        if self.interlude:
-            interlude, self.interlude = self.interlude, None
-            interlude()
-        mood = self.mood
+        began, held_up = next(self.world.numbers), self.interlude
+        self.interlude = None
+        mood = (held_up() if held_up else None) or self.mood
         if mood in _ACCEPTING:
             self.world.arrived(
-                Arrival(self.world.now, self.name, message.key, message.kind, message.data)
+                Arrival(began, self.world.now, self.name, message.key, message.kind, message.data)
             )
-        if mood in _DEADLY:
+        if mood is Mood.ACCEPT:
+            if not held_up:
+                # Nothing hindered the notifier from writing this down.
+                self.world.told.accepted(self.name, message.key, next(self.world.numbers))
+        elif mood in _DEADLY:
             self.mood = Mood.ACCEPT
             self.world.kill_notifier()
-        elif mood is not Mood.ACCEPT:
+        else:
             self.ever_failed = True
             if mood is Mood.REJECT:
                 self.rejected.update((name, message.kind) for name in names(message.data))

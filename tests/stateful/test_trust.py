@@ -295,9 +295,18 @@ def machine_on(files: Files, figures: Counter[str]) -> type[RuleBasedStateMachin
         def a_notifier_is_started(self) -> None:
             self.world.add_notifier()
 
-        @rule(number=any_of, length=st.sampled_from([30 * SECOND, 2 * MINUTE]))
-        def a_notifier_is_held_up_while_sending(self, number: int, length: int) -> None:
-            self.world.stall_notifier(one_of(self.world.recipients, number), length)
+        @rule(
+            number=any_of,
+            length=st.sampled_from([30 * SECOND, 2 * MINUTE]),
+            then=st.sampled_from([None, Mood.ACCEPT, Mood.FAIL, Mood.REJECT]),
+            another=st.booleans(),
+        )
+        def a_notifier_is_held_up_while_sending(
+            self, number: int, length: int, then: Mood | None, another: bool
+        ) -> None:
+            if another and len(self.world.notifiers) < 2:
+                self.world.add_notifier()
+            self.world.stall_notifier(one_of(self.world.recipients, number), length, then)
 
         def check_invariants(self, *arguments: object, **options: object) -> None:
             figures["steps"] += 1

@@ -35,6 +35,7 @@ class Told:
     quiet: list[Quiet] = field(default_factory=list)
     incidents: dict[Name, Incident] = field(default_factory=dict)
     _arrivals: dict[tuple[str, str], Arrival] = field(default_factory=dict)
+    _recorded: dict[tuple[str, str], int] = field(default_factory=dict)
     _told: dict[tuple[str, str], dict[Name, Arrival]] = field(
         default_factory=lambda: defaultdict(dict)
     )
@@ -54,12 +55,18 @@ class Told:
         if arrival.members:
             self._is_not_held(arrival)
         if first is not arrival:
+            recorded = self._recorded.get((arrival.channel, arrival.key))
+            assert recorded is None or arrival.began < recorded, f"sent again: {arrival}"
             self.figures["repetitions under the same key"] += 1
             return
         if arrival.kind in ("down", "reminder"):
             self._keeps_its_distance(arrival)
         for member in arrival.members:
             self._tell(arrival, self.incidents[member])
+
+    def accepted(self, channel: str, key: str, number: int) -> None:
+        """A recipient took a message and the notifier was left alone to record it."""
+        self._recorded.setdefault((channel, key), number)
 
     def _is_not_held(self, arrival: Arrival) -> None:
         """Nothing is sent inside a silence; a text frozen before it began may be tried again if

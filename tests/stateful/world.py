@@ -70,7 +70,7 @@ class World:
         self.notifiers: list[Notifier] = []
         self.calm_since = 0
         self._broken: Exception | None = None
-        self._numbers = itertools.count(1)
+        self.numbers = itertools.count(1)
         self.add_door()
         self.add_scheduler()
         self.add_notifier()
@@ -149,7 +149,7 @@ class World:
     ) -> Sensor:
         """One more: it reports each `share` of its threshold to the door numbered `first`, and
         if wanted to `others` when that does not answer; not `live`: others report of it."""
-        mac = 0x020000000000 + next(self._numbers)
+        mac = 0x020000000000 + next(self.numbers)
         doors = self.doors[first:] + self.doors[:first]
         sensor = Sensor(
             mac,
@@ -257,13 +257,13 @@ class World:
 
     def add_door(self) -> Door:
         """One more web host."""
-        self.doors.append(Door(f"door {next(self._numbers)}", self.now))
+        self.doors.append(Door(f"door {next(self.numbers)}", self.now))
         self.doors[-1].reached = self.now
         return self.doors[-1]
 
     def add_scheduler(self) -> None:
         """One more, which leads if nobody else does."""
-        self.schedulers.append(Scheduler(self.files, next(self._numbers)))
+        self.schedulers.append(Scheduler(self.files, next(self.numbers)))
 
     def end_scheduler(self, kindly: bool) -> None:
         """The oldest is no more; `kindly`: it gives back the lease."""
@@ -281,15 +281,16 @@ class World:
         """One more."""
         self.notifiers.append(Notifier(self.files, self.recipients))
 
-    def stall_notifier(self, recipient: Recipient, length: int) -> None:
-        """Whoever sends to this recipient next is held up for so long."""
+    def stall_notifier(self, recipient: Recipient, length: int, then: Mood | None) -> None:
+        """Whoever sends to this recipient next is held up for so long, `then` it goes so."""
 
-        def interlude() -> None:
+        def interlude() -> Mood | None:
             try:
                 self._disturb()
                 self.tick(length)
             except AssertionError as error:
                 self._broken = self._broken or error
+            return then
 
         recipient.interlude = interlude
 
