@@ -5,7 +5,9 @@ of the first one, which apprise can't be told.
 """
 
 import logging
+import re
 import smtplib
+import socket
 import ssl
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -14,10 +16,11 @@ from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
 import msgspec
 
+from monitor.channels import addresses
 from monitor.channels.interface import Message, SendFailed
 from monitor.model import SECOND
 
@@ -49,7 +52,7 @@ class Secrets(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     password: str = ""
 
 
-def make(name: str, settings: Settings, secrets: Secrets, _allow_internal: bool) -> "Email":
+def make(name: str, settings: Settings, secrets: Secrets, allow_internal: bool) -> "Email":
     """The channel. Raises ValueError."""
     return Email(
         settings.server,
@@ -60,6 +63,7 @@ def make(name: str, settings: Settings, secrets: Secrets, _allow_internal: bool)
         settings.sender,
         settings.recipients,
         name,
+        allow_internal,
     )
 
 
@@ -76,15 +80,12 @@ class Email:
         sender: str,
         recipients: Sequence[str],
         name: str = "email",
+        allow_internal: bool = True,
     ) -> None:
-        self.name = name
+        self.name, self._allow_internal = name, allow_internal
         self._server, self._port, self._security = server, port, security
         self._username, self._password = username, password
-        self._sender = _address(sender)
-        self._recipients = tuple(_address(recipient) for recipient in recipients)
-        if not self._recipients:
-            raise ValueError("email needs at least one recipient")
-        self._domain = self._sender.domain.encode("idna").decode("ascii")
+        self._parties = Parties.read(sender, recipients)
 
     def send(self, message: Message) -> None:
         """Accepted by the server for at least one recipient, or SendFailed.
@@ -92,41 +93,28 @@ class Email:
         4xx replies, lost connections and trouble with our own account are passing; 5xx replies to
         sender, recipients or content are permanent.
         """
-        envelope = self._envelope(message)
+        letter = envelope(message, self._parties)
         with _failures(), self._session() as session:
-            refused = session.send_message(envelope)
+            refused = session.send_message(letter)
         if refused:
             codes = ", ".join(sorted({str(code) for code, _ in refused.values()}))
             _log.warning(
                 "email %s: refused for %d of %d recipients (%s)",
                 message.key,
                 len(refused),
-                len(self._recipients),
+                len(self._parties.recipients),
                 codes,
             )
-
-    def _envelope(self, message: Message) -> EmailMessage:
-        """The same bytes each time: nothing in it is taken from the moment of sending."""
-        envelope = EmailMessage(policy=SMTP)
-        envelope["From"] = self._sender
-        envelope["To"] = self._recipients
-        envelope["Subject"] = " ".join(message.subject.split())
-        envelope["Date"] = format_datetime(datetime.fromtimestamp(message.time // SECOND, UTC))
-        envelope["Message-ID"] = f"<{message.key}@{self._domain}>"
-        if message.thread:  # mail programs show what refers to the same as one conversation
-            envelope["References"] = f"<{message.thread}@{self._domain}>"
-        envelope["Auto-Submitted"] = "auto-generated"  # RFC 3834: no out-of-office replies
-        envelope.set_content(message.text, cte="quoted-printable")
-        return envelope
 
     @contextmanager
     def _session(self) -> Iterator[smtplib.SMTP]:
         context = ssl.create_default_context()
-        session: smtplib.SMTP
-        if self._security == "tls":
-            session = smtplib.SMTP_SSL(self._server, self._port, timeout=TIMEOUT, context=context)
-        else:
-            session = smtplib.SMTP(self._server, self._port, timeout=TIMEOUT)
+        session = _Session(
+            self._server,
+            self._port,
+            self._allow_internal,
+            context if self._security == "tls" else None,
+        )
         try:
             if self._security == "starttls":
                 session.starttls(context=context)
@@ -138,6 +126,57 @@ class Email:
                 session.quit()
         finally:
             session.close()
+
+
+class _Session(smtplib.SMTP):
+    """A conversation with an address that was looked at; with `context`, in TLS from the start."""
+
+    def __init__(
+        self, server: str, port: int, allow_internal: bool, context: ssl.SSLContext | None
+    ) -> None:
+        self._allow_internal, self._context = allow_internal, context
+        super().__init__(server, port, timeout=TIMEOUT)
+
+    def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
+        plain = addresses.connect(host, port, self._allow_internal, timeout)
+        if self._context is None:
+            return plain
+        return self._context.wrap_socket(plain, server_hostname=host)
+
+
+class Parties(NamedTuple):
+    """From whom to whom."""
+
+    sender: Address
+    recipients: tuple[Address, ...]
+
+    @classmethod
+    def read(cls, sender: str, recipients: Sequence[str]) -> Self:
+        """Each with or without a name. Raises ValueError for what is not an address."""
+        if not recipients:
+            raise ValueError("email needs at least one recipient")
+        return cls(_address(sender), tuple(_address(recipient) for recipient in recipients))
+
+
+def envelope(message: Message, parties: Parties) -> EmailMessage:
+    """The same bytes each time: nothing in it is taken from the moment of sending."""
+    domain = parties.sender.domain.encode("idna").decode("ascii")
+    letter = EmailMessage(policy=SMTP)
+    letter["From"] = parties.sender
+    letter["To"] = parties.recipients
+    letter["Subject"] = " ".join(message.subject.split())
+    letter["Date"] = format_datetime(datetime.fromtimestamp(message.time // SECOND, UTC))
+    letter["Message-ID"] = f"<{message.key}@{domain}>"
+    if message.thread:  # mail programs show what refers to the same as one conversation
+        letter["References"] = f"<{_local_part(message.thread)}@{domain}>"
+    letter["Auto-Submitted"] = "auto-generated"  # RFC 3834: no out-of-office replies
+    letter.set_content(message.text, cte="quoted-printable")
+    return letter
+
+
+def _local_part(thread: str) -> str:
+    """Threads of notices hold names; RFC 5322 wants a dot-atom."""
+    return re.sub(r"[^A-Za-z0-9_+=-]", "_", thread)
 
 
 def _address(text: str) -> Address:
@@ -157,6 +196,8 @@ def _address(text: str) -> Address:
 def _failures() -> Iterator[None]:
     try:
         yield
+    except addresses.Internal as error:
+        raise SendFailed(str(error), permanent=False) from None
     except smtplib.SMTPRecipientsRefused as error:
         replies = error.recipients.values()
         said = "; ".join(sorted({_said(code, text) for code, text in replies}))

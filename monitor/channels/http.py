@@ -1,12 +1,9 @@
 """Calls to receivers: one request each, to an address that was looked at, and nowhere else.
 
-A name is resolved once. Every address it has must be public unless internal ones are allowed, and
-the connection is made to just those: whoever may write a setting, or the DNS, must not reach the
-inside of the network through us. No redirects, no proxies, no .netrc; TLS is verified against the
-name. What goes wrong is told without URLs, since their paths are often the receiver's secret.
+No redirects, no proxies, no .netrc; TLS is verified against the name. What goes wrong is told
+without URLs, since their paths are often the receiver's secret.
 """
 
-import ipaddress
 import json
 import logging
 import re
@@ -14,7 +11,7 @@ import socket
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import requests
 import urllib3
@@ -22,6 +19,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import NameResolutionError, NewConnectionError
 
+from monitor.channels import addresses
 from monitor.channels.interface import SendFailed
 from monitor.model import SECOND
 
@@ -31,9 +29,10 @@ TIMEOUTS = (4, 10)
 LARGEST = 64 * 1024
 """Bytes of an answer that are read."""
 
-_SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
+_SECONDS = re.compile(r"[0-9]+(\.[0-9]+)?")
+_MOST_SECONDS = 999_999_999
+_HEADERS = {"User-Agent": "heartbeat-monitor", "Accept-Encoding": "identity"}
 _AGAIN = frozenset({408, 425, 429})
-_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
 # Its debug lines name the URL.
 logging.getLogger("urllib3.connectionpool").setLevel(logging.INFO)
@@ -92,17 +91,30 @@ def post_json(
 ) -> Answer:
     """As `post`. A login that is refused (401) is passing: a person can mend it meanwhile."""
     body = json.dumps(content, ensure_ascii=False).encode()
-    try:
-        return post(url, body, {"Content-Type": "application/json", **headers}, allow_internal)
-    except Refused as refused:
-        if refused.status == 401:
-            raise SendFailed("answer 401: the login was refused", permanent=False) from None
-        raise
+    return _logged_in(url, body, {"Content-Type": "application/json", **headers}, allow_internal)
+
+
+def post_form(
+    url: str, fields: Mapping[str, str], headers: Mapping[str, str], allow_internal: bool = False
+) -> Answer:
+    """As `post_json`, of a form's fields."""
+    kind = "application/x-www-form-urlencoded"
+    body = urlencode(fields).encode()
+    return _logged_in(url, body, {"Content-Type": kind, **headers}, allow_internal)
 
 
 def get(url: str, headers: Mapping[str, str], allow_internal: bool = False) -> Answer:
     """A 2xx answer. Raises Refused, SendFailed."""
     return _call("GET", url, None, headers, allow_internal)
+
+
+def _logged_in(url: str, body: bytes, headers: Mapping[str, str], allow_internal: bool) -> Answer:
+    try:
+        return post(url, body, headers, allow_internal)
+    except Refused as refused:
+        if refused.status == 401:
+            raise SendFailed("answer 401: the login was refused", permanent=False) from None
+        raise
 
 
 def _call(
@@ -117,15 +129,14 @@ def _call(
                 method,
                 url,
                 data=body,
-                headers={"User-Agent": "heartbeat-monitor", **headers},
+                headers={**_HEADERS, **headers},
                 timeout=TIMEOUTS,
                 allow_redirects=False,
                 stream=True,
             ) as response:
                 answer = Answer(response.status_code, response.headers, _read(response))
-        except _Internal:
-            detail = "the address is internal; set allow_internal to send there"
-            raise SendFailed(detail, permanent=False) from None
+        except addresses.Internal as error:
+            raise SendFailed(str(error), permanent=False) from None
         except requests.RequestException as error:
             raise _failure(error) from None
     if not 200 <= answer.status < 300:
@@ -150,7 +161,7 @@ def _retry_after(headers: Mapping[str, str]) -> int | None:
     """In ms; a date is taken relative to the answer's own Date, so no two clocks are compared."""
     wish = headers.get("Retry-After", "").strip()
     if _SECONDS.fullmatch(wish):
-        return round(float(wish) * SECOND)
+        return round(min(float(wish), _MOST_SECONDS) * SECOND)
     try:
         until = parsedate_to_datetime(wish)
         answered = parsedate_to_datetime(headers.get("Date", ""))
@@ -172,43 +183,19 @@ def _failure(error: requests.RequestException) -> SendFailed:
 # --- Connections to addresses that were looked at ------------------------------------------------
 
 
-class _Internal(Exception):
-    """The name leads to an address that is not public."""
-
-
-def is_public(text: str) -> bool:
-    """Whether an IP address belongs to the public network, whatever form it is wrapped in."""
-    address = ipaddress.ip_address(text.partition("%")[0])
-    inner: ipaddress.IPv4Address | None = None
-    if isinstance(address, ipaddress.IPv6Address):
-        inner = address.ipv4_mapped or address.sixtofour
-        if address in _NAT64:
-            inner = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
-    meant = inner or address
-    return meant.is_global and not meant.is_multicast
-
-
 def _connected(connection: Any, allow_internal: bool) -> socket.socket:
-    """A socket to the first address that answers, of those the name has just now."""
     try:
-        found = socket.getaddrinfo(connection._dns_host, connection.port, type=socket.SOCK_STREAM)
+        return addresses.connect(
+            connection._dns_host,
+            connection.port,
+            allow_internal,
+            connection.timeout,
+            connection.socket_options,
+        )
     except socket.gaierror as error:
         raise NameResolutionError(connection.host, connection, error) from error
-    places = [str(place[4][0]) for place in found]
-    if not allow_internal and not all(is_public(place) for place in places):
-        raise _Internal
-    trouble: OSError | None = None
-    for place in places:
-        try:
-            return urllib3.util.connection.create_connection(
-                (place, connection.port),
-                connection.timeout,
-                source_address=connection.source_address,
-                socket_options=connection.socket_options,
-            )
-        except OSError as error:
-            trouble = error
-    raise NewConnectionError(connection, "no address answers") from trouble
+    except OSError as error:
+        raise NewConnectionError(connection, "no address answers") from error
 
 
 def _pools(allow_internal: bool) -> dict[str, type[urllib3.HTTPConnectionPool]]:

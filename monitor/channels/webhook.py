@@ -6,23 +6,27 @@ accepts it; 408, 425, 429 and 5xx ask for a repetition, in time with `Retry-Afte
 refuses it for good.
 
 With a signing secret three headers are those of Standard Webhooks (standardwebhooks.com):
-`webhook-id` (the key), `webhook-timestamp` (seconds since 1970) and `webhook-signature`:
-`v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, by the secret's bytes. The timestamp
-is that of the message's writing and stays the same when it is repeated, which may go on for days:
-tell repetitions by the id rather than by age.
+`webhook-id` (the key), `webhook-timestamp` (seconds since 1970, of this attempt) and
+`webhook-signature`: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`. The key of the
+HMAC is what follows `whsec_` in the secret, in base64, as the libraries for receivers expect it;
+or else the secret's own bytes. A receiver compares the signature, refuses a timestamp minutes away
+from its own time, and tells repetitions by the id, which may come days later.
 """
 
 import base64
+import binascii
 import hashlib
 import hmac
 import json
+import time
 from urllib.parse import urlsplit
 
 import msgspec
 
 from monitor.channels import http
 from monitor.channels.interface import Message
-from monitor.model import SECOND
+
+_PREFIX = "whsec_"
 
 
 class Settings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -43,7 +47,7 @@ def make(name: str, settings: Settings, secrets: Secrets, allow_internal: bool) 
 
 
 class Webhook:
-    """One URL that is told of every message. Raises ValueError for what is not an HTTP URL."""
+    """One URL that is told of every message. Raises ValueError for what can't be right."""
 
     def __init__(
         self,
@@ -57,7 +61,7 @@ class Webhook:
             raise ValueError("url: must look like https://example.org/path")
         self.name = name
         self._url, self._allow_internal = url, allow_internal
-        self._secret = signing_secret.encode()
+        self._secret = _key(signing_secret)
 
     def send(self, message: Message) -> None:
         """Accepted by a 2xx answer, or SendFailed."""
@@ -68,7 +72,7 @@ class Webhook:
         http.post(self._url, body, headers, self._allow_internal)
 
     def _signed(self, message: Message, body: bytes) -> dict[str, str]:
-        timestamp = str(message.time // SECOND)
+        timestamp = str(int(time.time()))
         signed = f"{message.key}.{timestamp}.".encode() + body
         digest = hmac.new(self._secret, signed, hashlib.sha256).digest()
         return {
@@ -76,3 +80,12 @@ class Webhook:
             "webhook-timestamp": timestamp,
             "webhook-signature": f"v1,{base64.b64encode(digest).decode()}",
         }
+
+
+def _key(signing_secret: str) -> bytes:
+    if not signing_secret.startswith(_PREFIX):
+        return signing_secret.encode()
+    try:
+        return base64.b64decode(signing_secret.removeprefix(_PREFIX), validate=True)
+    except binascii.Error:
+        raise ValueError(f"signing_secret: after {_PREFIX} there must be base64") from None

@@ -71,6 +71,21 @@ def test_sent_twice_it_is_the_same_to_the_byte(box: Mailbox) -> None:
     assert first == second
 
 
+def test_messages_about_one_matter_refer_to_the_same(box: Mailbox) -> None:
+    email(box).send(MESSAGE._replace(key="1", thread="failing:night shift:17"))
+    email(box).send(MESSAGE._replace(key="2", thread="failing:night shift:17"))
+    first, second = box.messages
+    assert first["Message-ID"] != second["Message-ID"]
+    assert first["References"] == second["References"] == "<failing_night_shift_17@example.org>"
+
+
+def test_an_internal_server_is_not_spoken_to_unless_allowed(box: Mailbox) -> None:
+    refused = failure(email(box, allow_internal=False))
+    assert "internal" in refused.detail
+    assert not refused.permanent
+    assert box.seen == []
+
+
 @pytest.mark.parametrize("reply", ["451 try later", "421 shutting down", "452 disk full"])
 def test_a_passing_refusal_of_the_content_is_tried_again(box: Mailbox, reply: str) -> None:
     box.to_content = lambda: reply

@@ -7,13 +7,16 @@ import json
 import logging
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from monitor.channels.http import is_public
+from monitor.channels import http
+from monitor.channels.addresses import is_public
+from monitor.channels.http import LARGEST
 from monitor.channels.interface import Message, SendFailed
 from monitor.channels.webhook import Webhook
 from monitor.model import SECOND
@@ -28,6 +31,8 @@ MESSAGE = Message(
     text="…",
     data={"key": "0123456789abcdef", "subject": "Boiler room at Ä", "members": [{"mac": "…"}]},
 )
+
+BOTH = ("93.184.216.34", "169.254.169.254")
 
 
 @pytest.fixture
@@ -122,6 +127,48 @@ def test_a_receiver_that_hangs_is_given_up_on(
     assert refused.detail == "no answer in time"
 
 
+def test_of_a_long_answer_only_the_beginning_is_read(hook: Receiver) -> None:
+    hook.status, hook.body = 200, b"x" * (3 * LARGEST)
+    assert len(http.post(hook.url, b"", {}, allow_internal=True).body) == LARGEST
+
+
+def test_a_name_with_an_address_that_is_internal_is_refused_whatever_else_it_has(
+    hook: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    places = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (place, 80)) for place in BOTH]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: places)
+    assert "internal" in failure("http://hook.example.org/", allow_internal=False).detail
+
+
+def test_where_one_address_does_not_answer_the_next_is_tried(
+    hook: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resolve = socket.getaddrinfo
+
+    def both(host: str, *arguments: Any, **options: Any) -> Any:
+        if host != "hook.example.org":
+            return resolve(host, *arguments, **options)
+        return [
+            (socket.AF_INET, socket.SOCK_STREAM, 6, "", (place, 0))
+            for place in ("127.0.0.2", "127.0.0.1")
+        ]
+
+    monkeypatch.setattr(socket, "getaddrinfo", both)
+    url = hook.url.replace("127.0.0.1", "hook.example.org")
+    Webhook(url, allow_internal=True).send(MESSAGE)
+    (request,) = hook.requests
+    assert request.headers["Host"].startswith("hook.example.org:")
+
+
+def test_a_name_that_is_not_known_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(*_: Any, **__: Any) -> Any:
+        raise socket.gaierror(socket.EAI_NONAME, "not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    refused = failure("https://hook.example.org/secret-path", allow_internal=False)
+    assert (refused.permanent, refused.detail) == (False, "no connection, or it was lost")
+
+
 def test_a_receiver_that_is_not_there_is_tried_again() -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
@@ -169,17 +216,46 @@ def test_a_name_is_resolved_once_and_connected_to_as_it_was_checked(
     assert "internal" in refused.detail
 
 
-def test_a_signed_message_can_be_verified_and_stays_the_same(hook: Receiver) -> None:
-    secret = "a secret of our own"
-    for _ in range(2):
-        Webhook(hook.url, allow_internal=True, signing_secret=secret).send(MESSAGE)
-    first, second = hook.requests
-    headers = {name.lower(): value for name, value in first.headers.items()}
-    signed = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + first.body
-    digest = hmac.new(secret.encode(), signed, hashlib.sha256).digest()
+@pytest.mark.parametrize(
+    ("secret", "key"),
+    [("a secret of our own", b"a secret of our own"), ("whsec_AAH/EBE=", b"\x00\x01\xff\x10\x11")],
+)
+def test_a_signed_message_can_be_verified(hook: Receiver, secret: str, key: bytes) -> None:
+    before = int(time.time())
+    Webhook(hook.url, allow_internal=True, signing_secret=secret).send(MESSAGE)
+    headers = signed_headers(hook)
+    signed = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode()
+    digest = hmac.new(key, signed + hook.requests[0].body, hashlib.sha256).digest()
     assert headers["webhook-signature"] == f"v1,{base64.b64encode(digest).decode()}"
-    assert headers["webhook-timestamp"] == "1795395720"
-    assert first.headers == second.headers
+    assert before <= int(headers["webhook-timestamp"]) <= time.time()
+
+
+def test_a_repetition_is_signed_anew_under_the_same_id(
+    hook: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for now in (1_795_395_725.0, 1_795_400_000.0):
+        monkeypatch.setattr("monitor.channels.webhook.time.time", lambda now=now: now)
+        Webhook(hook.url, allow_internal=True, signing_secret="ours").send(MESSAGE)
+    first, second = signed_headers(hook, 0), signed_headers(hook, 1)
+    assert first["webhook-id"] == second["webhook-id"] == MESSAGE.key
+    assert (first["webhook-timestamp"], second["webhook-timestamp"]) == ("1795395725", "1795400000")
+    assert first["webhook-signature"] != second["webhook-signature"]
+    assert hook.requests[0].body == hook.requests[1].body
+
+
+def test_without_a_secret_nothing_is_signed(hook: Receiver) -> None:
+    Webhook(hook.url, allow_internal=True).send(MESSAGE)
+    assert not [name for name in signed_headers(hook) if name.startswith("webhook-")]
+
+
+def test_a_signing_secret_that_is_no_base64_is_refused_and_not_repeated() -> None:
+    with pytest.raises(ValueError, match="signing_secret") as caught:
+        Webhook("https://example.org/", signing_secret="whsec_not base64")
+    assert "not base64" not in str(caught.value)
+
+
+def signed_headers(hook: Receiver, request: int = 0) -> dict[str, str]:
+    return {name.lower(): value for name, value in hook.requests[request].headers.items()}
 
 
 @pytest.mark.parametrize(
@@ -205,6 +281,14 @@ def test_a_signed_message_can_be_verified_and_stays_the_same(hook: Receiver) -> 
         ("::ffff:10.0.0.1", False),
         ("64:ff9b::a00:1", False),
         ("2002:7f00:1::", False),
+        ("64:ff9b:1::a00:1", False),
+        ("::7f00:1", False),
+        ("::ffff:0:7f00:1", False),
+        ("2001:0:4136:e378:8000:63bf:3fff:fdd2", False),
+        ("2001:db8::1", False),
+        ("5f00::1", False),
+        ("fec0::1", False),
+        ("fe80::1%eth0", False),
     ],
 )
 def test_public_and_internal_addresses_are_told_apart(address: str, public: bool) -> None:
@@ -257,3 +341,22 @@ def test_a_certificate_has_to_be_trusted(
         monkeypatch.setattr("requests.adapters.DEFAULT_CA_BUNDLE_PATH", str(certificate))
         Webhook(hook.url, allow_internal=True).send(MESSAGE)
         assert len(hook.requests) == 1
+
+
+def test_a_certificate_has_to_be_of_the_name_that_was_called(
+    certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("requests.adapters.DEFAULT_CA_BUNDLE_PATH", str(certificate))
+    resolve = socket.getaddrinfo
+    place = ("127.0.0.1", 0)
+
+    def found(host: str, *arguments: Any, **options: Any) -> Any:
+        if host == "hook.example.org":
+            return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", place)]
+        return resolve(host, *arguments, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", found)
+    with receiver(tls=server_context(certificate)) as hook:
+        url = hook.url.replace("127.0.0.1", "hook.example.org")
+        assert failure(url).detail == "no trusted TLS connection"
+        assert hook.requests == []
