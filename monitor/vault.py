@@ -19,9 +19,10 @@ class Vault:
 
     def __init__(self, secret_key: str) -> None:
         self._secret_key = secret_key.encode()
-        self._fernet = Fernet(base64.urlsafe_b64encode(self._derived("secrets at rest")))
+        self._fernet = Fernet(base64.urlsafe_b64encode(self.derive("secrets at rest")))
 
-    def _derived(self, purpose: str) -> bytes:
+    def derive(self, purpose: str) -> bytes:
+        """A key of 32 bytes for this purpose alone; the same each time."""
         derivation = HKDF(SHA256(), 32, salt=None, info=f"heartbeat-monitor {purpose}".encode())
         return derivation.derive(self._secret_key)
 
@@ -50,5 +51,5 @@ class Vault:
 
     def _serializer(self, purpose: str) -> URLSafeSerializer:
         return URLSafeSerializer(
-            self._derived(f"signed {purpose}"), signer_kwargs={"digest_method": hashlib.sha256}
+            self.derive(f"signed {purpose}"), signer_kwargs={"digest_method": hashlib.sha256}
         )

@@ -1,0 +1,109 @@
+"""Guessing passwords is slow: after some failures each next try waits longer, on all hosts."""
+
+import hashlib
+from collections.abc import Collection
+from typing import NamedTuple
+
+from sqlalchemy import Connection, delete, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from monitor.model import HOUR, MINUTE, SECOND
+from monitor.state.tables import login_failure as failure
+
+FORGOTTEN = HOUR
+"""So long after the last failure (ms) they are forgotten."""
+
+
+class Guarded(NamedTuple):
+    """What is tried: one account, or logging in from one address."""
+
+    kind: str
+    name: str
+    free: int
+    """Failures without a wait."""
+    longest: int
+    """The wait doubles with each failure up to this (ms)."""
+
+    @property
+    def digest(self) -> bytes:
+        """How it is stored."""
+        return hashlib.sha256(f"{self.kind} {self.name}".encode("utf-8", "replace")).digest()
+
+    def wait(self, failures: int) -> int:
+        """After so many failures (ms)."""
+        return (
+            min(SECOND << min(failures - self.free, 30), self.longest)
+            if (failures >= self.free)
+            else 0
+        )
+
+
+def account(name: str) -> Guarded:
+    """Some mistakes are free, then at most 12 tries an hour."""
+    return Guarded("account", name, 3, 5 * MINUTE)
+
+
+def address(text: str) -> Guarded:
+    """Many people may share one."""
+    return Guarded("address", text, 10, MINUTE)
+
+
+def begin(connection: Connection, guarded: Collection[Guarded], now: int) -> int:
+    """0: try, and tell `succeeded` if it was right; else how long to wait (ms).
+
+    The try counts as failed until then, so that many at the same moment are not one.
+    """
+    found = _locked(connection, guarded)
+    failures = {
+        one: found[one.digest].failures if found[one.digest].failed_at > now - FORGOTTEN else 0
+        for one in guarded
+    }
+    waits = [found[one.digest].blocked_until - now for one in guarded if failures[one]]
+    if any(wait > 0 for wait in waits):
+        return max(waits)
+    for one in guarded:
+        number = failures[one] + 1
+        values = {"failures": number, "failed_at": now, "blocked_until": now + one.wait(number)}
+        connection.execute(update(failure).where(failure.c.digest == one.digest).values(**values))
+    _forget(connection, now)
+    return 0
+
+
+def succeeded(connection: Connection, account: Guarded, others: Collection[Guarded]) -> None:
+    """It was right: forget the account's failures, and count the last try of the others less."""
+    connection.execute(delete(failure).where(failure.c.digest == account.digest))
+    for one in sorted(others, key=lambda one: one.digest):
+        connection.execute(
+            update(failure)
+            .where(failure.c.digest == one.digest, failure.c.failures > 0)
+            .values(failures=failure.c.failures - 1, blocked_until=0)
+        )
+
+
+def _locked(connection: Connection, guarded: Collection[Guarded]) -> dict[bytes, "_Row"]:
+    """Their rows, which nobody else changes before the transaction ends."""
+    digests = sorted(one.digest for one in guarded)  # all in one order: no two wait for each other
+    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
+    for digest in digests:
+        fresh = {"digest": digest, "failures": 0, "failed_at": 0, "blocked_until": 0}
+        connection.execute(
+            dialect.insert(failure)
+            .values(fresh)
+            .on_conflict_do_update(index_elements=[failure.c.digest], set_={"digest": digest})
+        )
+    columns = (failure.c.digest, *(failure.c[name] for name in _Row._fields))
+    rows = connection.execute(select(*columns).where(failure.c.digest.in_(digests)))
+    return {bytes(row.digest): _Row(*row[1:]) for row in rows}
+
+
+class _Row(NamedTuple):
+    failures: int
+    failed_at: int
+    blocked_until: int
+
+
+def _forget(connection: Connection, now: int) -> None:
+    old = select(failure.c.digest).where(failure.c.failed_at <= now - FORGOTTEN)
+    connection.execute(
+        delete(failure).where(failure.c.digest.in_(old.with_for_update(skip_locked=True)))
+    )

@@ -1,0 +1,167 @@
+"""People who may log in: rows of `user`."""
+
+import re
+import unicodedata
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection, exists, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from monitor.state.tables import user
+
+ROLES = ("viewer", "operator", "administrator")
+"""Each may do what the one before it may."""
+
+COMMAND_LINE = "command line"
+"""Who acted, where nobody logged in."""
+
+_EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]{1,189}")
+
+# PostgreSQL names the constraint, SQLite the column.
+_TAKEN = re.compile(r"(?:uq_user_|user\.)(email|subject)")
+
+
+class Unacceptable(ValueError):
+    """It can't be a person's name, email or role; `field` says which."""
+
+    def __init__(self, field: str, detail: str) -> None:
+        super().__init__(detail)
+        self.field = field
+
+
+class LastAdministrator(Exception):
+    """Nobody would be left who may administer."""
+
+    def __init__(self) -> None:
+        super().__init__("this is the last administrator; make somebody else one before")
+
+
+@dataclass(frozen=True)
+class User:
+    """One person; moments in ms."""
+
+    id: int
+    name: str
+    email: str | None
+    role: str
+    active: bool
+    created_at: int
+    last_login_at: int | None
+    subject: str | None
+    """How the OpenID Connect provider that vouches for them knows them: "issuer subject"."""
+    password: str | None = field(repr=False)
+    """Its hash; None: not chosen yet, or never needed."""
+
+
+_COLUMNS = tuple(user.c[name] for name in User.__dataclass_fields__)
+
+
+def exist(connection: Connection) -> bool:
+    """Whether there is any person at all."""
+    return bool(connection.execute(select(exists().select_from(user))).scalar())
+
+
+def add(connection: Connection, name: str, role: str, now: int, **values: Any) -> int:
+    """The new person's number; `values`: email, password (its hash), subject.
+
+    Raises Unacceptable, also for a name or email that is taken; then the transaction can only be
+    rolled back.
+    """
+    given = {"name": name, "role": role, **values}
+    return _written(
+        connection,
+        insert(user).values(**_checked(given), active=True, created_at=now).returning(user.c.id),
+    )
+
+
+def find(connection: Connection, login: str) -> User | None:
+    """The person of this name or email, in any case of letters."""
+    if not login.isprintable():
+        return None
+    column = user.c.email if "@" in login else user.c.key
+    return _one(connection, column == _key(login.strip()))
+
+
+def get(connection: Connection, number: int, to_change: bool = False) -> User | None:
+    """By number; `to_change`: nobody else changes the person before the transaction ends."""
+    return _one(connection, user.c.id == number, to_change)
+
+
+def vouched_for(connection: Connection, subject: str) -> User | None:
+    """The person whom an OpenID Connect provider knows so."""
+    return _one(connection, user.c.subject == subject)
+
+
+def listed(connection: Connection) -> list[User]:
+    """All, by name; those who may not log in any more last."""
+    rows = connection.execute(select(*_COLUMNS).order_by(user.c.active.desc(), user.c.key))
+    return [User(*row) for row in rows]
+
+
+def change(connection: Connection, number: int, **values: Any) -> None:
+    """`values`: name, email, role, active, password (its hash), subject.
+
+    Raises LastAdministrator, and Unacceptable as `add` does.
+    """
+    checked = _checked(values)
+    if values.get("role", ROLES[-1]) != ROLES[-1] or not values.get("active", True):
+        administrators = select(user.c.id).where(user.c.role == ROLES[-1], user.c.active)
+        # Two who take the role from each other at the same moment wait for one another here.
+        if list(connection.scalars(administrators.order_by(user.c.id).with_for_update())) == [
+            number
+        ]:
+            raise LastAdministrator
+    changed = update(user).where(user.c.id == number).values(**checked)
+    _written(connection, changed.returning(user.c.id))
+
+
+def logged_in(connection: Connection, number: int, now: int) -> None:
+    """Note when."""
+    connection.execute(update(user).where(user.c.id == number).values(last_login_at=now))
+
+
+def _one(connection: Connection, condition: Any, to_change: bool = False) -> User | None:
+    query = select(*_COLUMNS).where(condition)
+    row = connection.execute(query.with_for_update() if to_change else query).first()
+    return None if row is None else User(*row)
+
+
+def _key(text: str) -> str:
+    return unicodedata.normalize("NFKC", text).casefold()
+
+
+def _checked(values: dict[str, Any]) -> dict[str, Any]:
+    """The columns of these values. Raises Unacceptable."""
+    columns = dict(values)
+    if "name" in values:
+        columns["key"] = _checked_name(values["name"])
+    if values.get("email"):
+        columns["email"] = _key(values["email"])
+        if not (values["email"].isprintable() and _EMAIL.fullmatch(columns["email"])):
+            raise Unacceptable("email", "must look like name@example.org")
+    elif "email" in values:
+        columns["email"] = None
+    if "role" in values and values["role"] not in ROLES:
+        raise Unacceptable("role", f"must be one of {', '.join(ROLES)}")
+    return columns
+
+
+def _checked_name(name: str) -> str:
+    fits = 0 < len(name) <= 80 and name == name.strip() and name.isprintable() and "@" not in name
+    if not fits:
+        raise Unacceptable("name", "must be 1 to 80 printable characters without @")
+    key = _key(name)
+    if key == COMMAND_LINE:
+        raise Unacceptable("name", f"{name!r} has a meaning of its own; choose another name")
+    return key[:240]
+
+
+def _written(connection: Connection, statement: Any) -> int:
+    """The row's number. Raises Unacceptable for what somebody else has already."""
+    try:
+        return int(connection.execute(statement).scalar_one())
+    except IntegrityError as error:
+        found = _TAKEN.search(str(error.orig))
+        taken = found[1] if found else "name"
+        raise Unacceptable(taken, f"somebody has this {taken} already") from error
