@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, Connection, exists, func, not_, select, true
 
 from monitor.model import FLEET, Held, Member, Occasion
+from monitor.state import incidents
 from monitor.state.tables import alert_group, incident, notification, notification_incident, sensor
 
 Hold = Callable[[Connection, Mapping[int, Member], str, int], Mapping[int, Held]]
@@ -96,7 +97,7 @@ def occasion(connection: Connection, row: Any, members: Sequence[Member], now: i
         channel=row.channel,
         kind=row.kind,
         time=now,
-        thread=f"heartbeat-monitor-{row.group_id}-{group.opened_at}",
+        thread=incidents.thread(row.group_id, group.opened_at),
         escalated=row.delay > 0,
         members=list(members),
         silent=silent,

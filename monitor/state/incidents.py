@@ -100,6 +100,21 @@ def open_group(connection: Connection, cohort: str, route: str, now: int) -> int
     return int(connection.execute(added.returning(alert_group.c.id)).scalar_one())
 
 
+def thread(group: int, opened_at: int) -> str:
+    """What all messages about one group have in common."""
+    return f"heartbeat-monitor-{group}-{opened_at}"
+
+
+def threads(connection: Connection, groups: Iterable[int]) -> dict[int, str]:
+    """group -> its thread."""
+    columns = alert_group.c.id, alert_group.c.opened_at
+    return {
+        group: thread(group, opened_at)
+        for chunk in in_chunks(groups)
+        for group, opened_at in connection.execute(select(*columns).where(columns[0].in_(chunk)))
+    }
+
+
 def close_group(connection: Connection, group_id: int, now: int) -> None:
     """Nothing is owed for this group any more."""
     connection.execute(

@@ -58,6 +58,8 @@ class Entry(NamedTuple):
     labels: Mapping[str, str]
     held: Held | None
     """Silenced, or under maintenance."""
+    thread: str | None
+    """That of all messages about its open incident."""
 
 
 class Changes(NamedTuple):
@@ -98,6 +100,7 @@ class Fleet:
         self._view = LastSeen(store)
         self._registry = Registry(default_threshold)
         self._quiet = Quiet()
+        self._threads: dict[int, str] = {}
         self._turns = Turns(secrets.token_hex(4))
         self._turn_of: dict[int, int] = {}
         self._unmarked: set[int] = set()
@@ -164,7 +167,7 @@ class Fleet:
         if sensor is None:
             threshold = self._default_threshold
             shown_status = status(seen, threshold, now)
-            return Entry(mac, None, None, shown_status, seen, threshold, None, {}, None)
+            return Entry(mac, None, None, shown_status, seen, threshold, None, {}, None, None)
         threshold = sensor.threshold or self._default_threshold
         shown_status = status(seen, threshold, now, sensor.paused, incident is not None)
         since = incident.opened_at if incident is not None else None
@@ -178,6 +181,7 @@ class Fleet:
             since,
             sensor.labels,
             self._quiet.holds.get(mac),
+            self._threads.get(incident.group_id) if incident is not None else None,
         )
 
     def _follow(self, since: Cursor | None) -> None:
@@ -242,6 +246,9 @@ class Fleet:
             self._registry.merge(rows, incidents, progress.version)
             self._unmarked.update(row.mac for row in rows)
             self._unmarked.update(row.mac for row in incidents)
+            groups = {row.group_id for row in self._registry.open_incidents.values()}
+            new = incident_rows.threads(connection, groups - self._threads.keys())
+            self._threads = {n: name for n, name in (self._threads | new).items() if n in groups}
             self._unmarked.update(self._quiet.read(connection, self._registry.sensors, rows, now))
             self._view.set_back(progress.reset_at, progress.reset_from)
         self._horizon = progress.horizon

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from monitor.channels.webpush import topic
 from monitor.model import SECOND, format_mac, format_time
 from monitor.web.fleet import Changes, Entry
 
@@ -22,6 +23,8 @@ class SensorReply(msgspec.Struct):
     silenced_until: str | None
     silenced_by: str | None
     """What keeps messages back: a silence or maintenance, in words."""
+    tag: str | None
+    """Notices of a browser that are about the same matter carry it, pushed ones too."""
 
 
 class FleetReply(msgspec.Struct):
@@ -75,4 +78,5 @@ def _sensor(entry: Entry) -> SensorReply:
         labels=entry.labels,
         silenced_until=_time(held.until) if held else None,
         silenced_by=held.reason if held else None,
+        tag=topic(entry.thread) if entry.thread else None,
     )

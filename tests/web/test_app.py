@@ -59,6 +59,7 @@ def test_sensors_are_told_with_status_last_seen_and_threshold(
         "labels": {},
         "silenced_until": None,
         "silenced_by": None,
+        "tag": None,
     }
     assert last_seen <= body["horizon"] <= body["time"]
     assert (body["reset"], body["forgotten"], body["problem"]) == (True, [], None)

@@ -69,6 +69,7 @@ def test_an_incident_makes_down_and_its_end_makes_up(rig: Rig) -> None:
     second = later(rig, fleet, first.cursor)
     assert statuses(second) == {1: "down"}
     assert second.entries[0].incident_since == opened_at
+    assert second.entries[0].thread == f"heartbeat-monitor-1-{opened_at}"
     rig.beat(1)
     rig.close_incident(1)
     third = later(rig, fleet, second.cursor)

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
+from monitor.channels.webpush import topic
+from monitor.state.incidents import thread
 from tests.waiting import eventually
 from tests.web.browser import complaints_of
 from tests.web.fleet_rig import Rig, Server
@@ -99,14 +101,16 @@ def test_an_incident_and_its_end_are_told_once_by_two_tabs(
             return show.call(this, title, options);
           };
         }""")
-    rig.open_incidents([1])
+    opened_at = rig.open_incidents([1])
     poll(rig, pages)
     eventually(lambda: titles(pages[0]) == ["Boiler is down at Harbour"])
     rig.beat(1)
     rig.close_incident(1)
     poll(rig, pages)
     eventually(lambda: titles(pages[0]) == ["Boiler is back at Harbour"])
-    assert notices(pages[0])[0]["url"] == "/sensors/00:00:00:00:00:01"
+    (notice,) = notices(pages[0])
+    assert notice["url"] == "/sensors/00:00:00:00:00:01"
+    assert notice["tag"] == topic(thread(1, opened_at)), "a push would take its place"
     told = [title for page in pages for title in page.evaluate("window.told")]
     assert sorted(told) == ["Boiler is back at Harbour", "Boiler is down at Harbour"]
 
