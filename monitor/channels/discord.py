@@ -10,9 +10,10 @@ from monitor.channels.text import evidence, shortened, title
 
 _LONGEST_TITLE = 256
 _LONGEST = 3_500  # of 4,096, for the links follow
+_WAIT = "?wait=true"  # else what could not be kept is answered as if it were
 _COLOURS = {"recovered": 0x2E7D32, "notice": 0x546E7A, "test": 0x546E7A}
 _ALARM = 0xC62828
-_MARKS = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~@:])")
+_MARKS = re.compile(r"([\\`*_~|<>\[\]()#])")
 
 
 class Settings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -35,7 +36,8 @@ def make(name: str, settings: Settings, secrets: Secrets, allow_internal: bool) 
         raise ValueError("webhook_id: must be the number in the webhook's URL")
     if not re.fullmatch(r"[A-Za-z0-9_-]{20,200}", secrets.token):
         raise ValueError("token: must be the last part of the webhook's URL")
-    return Discord(name, f"{endpoint}/{settings.webhook_id}/{secrets.token}", allow_internal)
+    url = f"{endpoint}/{settings.webhook_id}/{secrets.token}{_WAIT}"
+    return Discord(name, url, allow_internal)
 
 
 class Discord:
@@ -48,7 +50,7 @@ class Discord:
         """Accepted by Discord, or SendFailed."""
         links = [f"[{_escaped(action.label)}]({action.url})" for action in message.actions]
         shown = {
-            "title": shortened(title(message), _LONGEST_TITLE),
+            "title": shortened(_escaped(title(message)), _LONGEST_TITLE),
             "description": "\n\n".join(
                 part for part in (shortened(_escaped(evidence(message)), _LONGEST), *links) if part
             ),

@@ -1,6 +1,7 @@
 """Slack: an incoming webhook of a workspace's app (api.slack.com/messaging/webhooks)."""
 
 import re
+from typing import Any
 
 import msgspec
 
@@ -9,6 +10,7 @@ from monitor.channels.interface import Message, SendFailed
 from monitor.channels.text import evidence, shortened, title
 
 _LONGEST = 2_900  # a section takes 3,000 characters
+_CUT = re.compile("&[a-z]{0,3}…$")
 _PATH = re.compile(r"[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+){1,3}")
 _WORD = re.compile(r"[a-z_]{1,60}")
 
@@ -49,19 +51,18 @@ class Slack:
             "text": _escaped(title(message)),
             "unfurl_links": False,  # a preview would only open the link to acknowledge
             "unfurl_media": False,
-            "blocks": [
-                {
-                    "type": "section",
-                    "text": {"type": "mrkdwn", "text": shortened(section, _LONGEST)},
-                }
-                for section in sections
-                if section
-            ],
+            "blocks": [_section(section) for section in sections if section],
         }
         try:
             http.post_json(self._url, content, {}, self._allow_internal)
         except http.Refused as refused:
             raise _explained(refused) from None
+
+
+def _section(text: str) -> dict[str, Any]:
+    fitting = _CUT.sub("…", shortened(text, _LONGEST))
+    # Verbatim: a name like @here is text, and calls nobody.
+    return {"type": "section", "text": {"type": "mrkdwn", "text": fitting, "verbatim": True}}
 
 
 def _explained(refused: http.Refused) -> SendFailed:

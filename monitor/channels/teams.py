@@ -1,7 +1,6 @@
 """Microsoft Teams: a workflow that posts what a webhook receives ("When a Teams webhook request is
 received"), as an Adaptive Card."""
 
-import re
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -9,11 +8,11 @@ import msgspec
 
 from monitor.channels import http
 from monitor.channels.interface import Message
-from monitor.channels.text import evidence, shortened, title
+from monitor.channels.text import evidence, shortened, shortened_bytes, title
 
-_LONGEST_LINE = 600
-_MOST_LINES = 30  # a message may have 28 KB
-_MARKS = re.compile(r"([\\`*_\[\]<>#~|])")
+_LONGEST = 10_000  # bytes: a message may have 28 KB, with all around it
+_LONGEST_TITLE = 300
+_MOST_LINES = 30
 
 
 class Settings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -44,8 +43,12 @@ class Teams:
 
     def send(self, message: Message) -> None:
         """Accepted by the workflow, or SendFailed."""
-        lines = [line for line in evidence(message).splitlines() if line][:_MOST_LINES]
-        blocks = [_block(title(message), weight="Bolder", size="Medium"), *map(_block, lines)]
+        lines = shortened_bytes(evidence(message), _LONGEST).splitlines()
+        heading = shortened(title(message), _LONGEST_TITLE)
+        blocks = [
+            _block(heading, weight="Bolder", size="Medium"),
+            *(_block(line) for line in lines[:_MOST_LINES] if line),
+        ]
         links = [("Open", message.link)] if message.link else []
         links += [(action.label, action.url) for action in message.actions]
         card = {
@@ -63,6 +66,6 @@ class Teams:
         http.post_json(self._url, content, {}, self._allow_internal)
 
 
-def _block(text: str, **looks: Any) -> dict[str, Any]:
-    escaped = _MARKS.sub(r"\\\1", shortened(text, _LONGEST_LINE))
-    return {"type": "TextBlock", "text": escaped, "wrap": True, **looks}
+def _block(text: str, **looks: str) -> dict[str, Any]:
+    """Text as it is: unlike a TextBlock's, that of a TextRun is no Markdown."""
+    return {"type": "RichTextBlock", "inlines": [{"type": "TextRun", "text": text, **looks}]}

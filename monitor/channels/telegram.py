@@ -1,5 +1,6 @@
 """Telegram: a bot that writes to one chat (core.telegram.org/bots/api#sendmessage)."""
 
+import logging
 import re
 
 import msgspec
@@ -9,7 +10,9 @@ from monitor.channels.interface import Message, SendFailed
 from monitor.channels.text import evidence, shortened, title
 from monitor.model import SECOND
 
-_LONGEST = 4_096
+_LONGEST = 4_000  # of 4,096, however they are counted
+
+_log = logging.getLogger(__name__)
 
 
 class Settings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -27,6 +30,7 @@ class Secrets(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 class _Parameters(msgspec.Struct):
     retry_after: int = 0
+    migrate_to_chat_id: int | None = None
 
 
 class _Reply(msgspec.Struct):
@@ -58,23 +62,36 @@ class Telegram:
         head = "\n\n".join(part for part in (title(message), evidence(message)) if part)
         room = _LONGEST - len(links) - 2 if links else _LONGEST
         text = shortened(head, room) + (f"\n\n{links}" if links else "")
+        try:
+            self._post(text)
+        except http.Refused as refused:
+            raise _explained(refused, _reply(refused)) from None
+
+    def _post(self, text: str) -> None:
+        """Raises http.Refused, SendFailed."""
         content = {
-            "chat_id": self._chat,
             "text": text,  # without a parse mode it is only text, whatever a name holds
             "link_preview_options": {"is_disabled": True},
         }
         try:
-            http.post_json(self._url, content, {}, self._allow_internal)
+            http.post_json(self._url, {"chat_id": self._chat, **content}, {}, self._allow_internal)
         except http.Refused as refused:
-            raise _explained(refused) from None
+            moved = _reply(refused).parameters.migrate_to_chat_id
+            if moved is None:
+                raise
+            _log.warning("%s: the group has become a supergroup: chat_id is %d", self.name, moved)
+            http.post_json(self._url, {"chat_id": str(moved), **content}, {}, self._allow_internal)
 
 
-def _explained(refused: http.Refused) -> SendFailed:
-    """With Telegram's own words, and its wish for a pause."""
+def _reply(refused: http.Refused) -> _Reply:
     try:
-        reply = msgspec.json.decode(refused.answer.body, type=_Reply)
+        return msgspec.json.decode(refused.answer.body, type=_Reply)
     except msgspec.DecodeError:
-        return refused
+        return _Reply()
+
+
+def _explained(refused: http.Refused, reply: _Reply) -> SendFailed:
+    """With Telegram's own words, and its wish for a pause."""
     if reply.parameters.retry_after > 0 and not refused.permanent:
         refused.retry_after = reply.parameters.retry_after * SECOND
     if reply.description:

@@ -1,0 +1,142 @@
+"""Amazon's services: signed calls, and their words for what went wrong."""
+
+import hashlib
+import hmac
+import re
+import sys
+from base64 import b64decode
+from email import message_from_bytes
+from email.message import EmailMessage
+from email.policy import default
+from typing import cast
+
+import pytest
+
+from monitor.channels.catalogue import Misfit, made
+from monitor.state.channels import Stored
+from tests.channels.services import (
+    AWS,
+    KEY_ID,
+    NUMBER,
+    TOKEN,
+    Kind,
+    down,
+    failure,
+    of,
+    sent,
+    service,
+)
+from tests.receiver import Receiver, Request
+
+__all__ = ["service"]
+
+AUTHORIZATION = re.compile(
+    r"AWS4-HMAC-SHA256 Credential=(?P<key_id>[^/]+)/(?P<scope>[^,]+), "
+    r"SignedHeaders=(?P<signed>[^,]+), Signature=(?P<signature>[0-9a-f]{64})"
+)
+
+of_amazon = pytest.mark.parametrize("kind", [of("sns"), of("ses")], ids=lambda kind: kind.kind)
+
+
+def signature(request: Request, signed: str, scope: str) -> str:
+    """As the services compute it: "Create a signed AWS API request" in the IAM User Guide."""
+    headers = {name.lower(): value.strip() for name, value in request.headers.items()}
+    names = signed.split(";")
+    canonical = "\n".join(
+        [
+            request.method,
+            request.path,
+            "",
+            *(f"{name}:{headers[name]}" for name in names),
+            "",
+            signed,
+            hashlib.sha256(request.body).hexdigest(),
+        ]
+    )
+    digest = hashlib.sha256(canonical.encode()).hexdigest()
+    text = f"AWS4-HMAC-SHA256\n{headers['x-amz-date']}\n{scope}\n{digest}"
+    key = f"AWS4{TOKEN}".encode()
+    for part in [*scope.split("/"), text]:
+        key = hmac.new(key, part.encode(), hashlib.sha256).digest()
+    return key.hex()
+
+
+@of_amazon
+def test_a_call_is_signed_as_amazon_computes_it(kind: Kind, service: Receiver) -> None:
+    sent(kind, service, down())
+    (request,) = service.requests
+    found = AUTHORIZATION.fullmatch(request.headers["Authorization"])
+    assert found is not None
+    date = request.headers["X-Amz-Date"][:8]
+    assert found["key_id"] == KEY_ID
+    assert found["scope"] == f"{date}/eu-north-1/{kind.kind}/aws4_request"
+    assert {"host", "x-amz-date"} <= set(found["signed"].split(";"))
+    assert found["signature"] == signature(request, found["signed"], found["scope"])
+
+
+def test_ses_gets_the_letter_that_a_mail_server_would_get(service: Receiver) -> None:
+    content = sent(of("ses"), service, down(name="Kessel Ä"))
+    assert content["Destination"] == {"ToAddresses": ["night@example.org", "jo@example.net"]}
+    raw = b64decode(content["Content"]["Raw"]["Data"])
+    letter = cast(EmailMessage, message_from_bytes(raw, policy=default))
+    assert letter["From"] == "Heartbeats <monitor@example.org>"
+    assert letter["To"] == "night@example.org, Jo Doe <jo@example.net>"
+    assert "Kessel Ä" in letter["Subject"]
+    assert letter["Message-ID"] == "<key-down@example.org>"
+    assert letter["References"] == "<thread-1@example.org>"
+    assert letter["Auto-Submitted"] == "auto-generated"
+    assert letter.get_content().replace("\r\n", "\n") == down(name="Kessel Ä").text
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "permanent"),
+    [
+        (400, "InvalidParameter", True),
+        (400, "Throttling", False),
+        (429, "ThrottledException", False),
+        (403, "SignatureDoesNotMatch", False),
+        (403, "InvalidClientTokenId", False),
+        (403, "AuthorizationError", False),
+        (500, "InternalError", False),
+    ],
+)
+def test_sns_says_why_in_its_own_word(
+    service: Receiver, status: int, code: str, permanent: bool
+) -> None:
+    service.status = status
+    service.body = (
+        '<ErrorResponse xmlns="http://sns.amazonaws.com/doc/2010-03-31/"><Error><Type>Sender</Type>'
+        f"<Code>{code}</Code><Message>{NUMBER} {KEY_ID}</Message></Error></ErrorResponse>"
+    ).encode()
+    refused = failure(of("sns"), service)
+    assert (refused.detail, refused.permanent) == (f"answer {status}: {code}", permanent)
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "permanent"),
+    [
+        (400, "MessageRejected", True),
+        (400, "BadRequestException", True),
+        (400, "SendingPausedException", False),
+        (400, "LimitExceededException", False),
+        (429, "TooManyRequestsException", False),
+        (403, "AccessDeniedException", False),
+    ],
+)
+def test_ses_says_why_in_its_own_word(
+    service: Receiver, status: int, code: str, permanent: bool
+) -> None:
+    service.status = status
+    service.headers = {"x-amzn-ErrorType": f"{code}:http://internal.amazon.com/coral/"}
+    service.body = b'{"message": "Email address is not verified: night@example.org"}'
+    refused = failure(of("ses"), service)
+    assert (refused.detail, refused.permanent) == (f"answer {status}: {code}", permanent)
+
+
+def test_without_the_package_a_sentence_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "botocore.auth", None)
+    settings = {**AWS, "recipient": NUMBER}
+    with pytest.raises(Misfit, match=r"install heartbeat-monitor\[aws\]"):
+        made(Stored("mine", "sns", settings, {"secret_access_key": TOKEN}), allow_internal=False)
