@@ -4,7 +4,7 @@ import html
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monitor.channels.catalogue import made
@@ -169,6 +169,7 @@ def test_teams_gets_a_card_whose_text_is_no_markdown(service: Receiver) -> None:
     assert [action["url"] for action in card["actions"]][-1] == ACKNOWLEDGE
 
 
+@settings(deadline=None)
 @given(st.text(alphabet=st.sampled_from("a&<>*;…\U0001f534"), max_size=2_000))
 def test_slack_shows_text_as_it_was_given_or_its_beginning(text: str) -> None:
     shown = _section(_escaped(text))["text"]["text"]

@@ -1,7 +1,7 @@
 """Messages to telephones: what fits, and what Twilio and Amazon SNS are told."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monitor.channels import sms
@@ -84,6 +84,7 @@ def test_a_link_that_leaves_no_room_is_left_out() -> None:
     assert sms.text(about("Boiler silent", acknowledge=endless)) == "Boiler silent"
 
 
+@settings(deadline=None)
 @given(
     st.text(st.one_of(st.characters(), st.sampled_from("aä€[…ł🔴")), max_size=400),
     st.integers(0, 700),
