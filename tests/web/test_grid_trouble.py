@@ -74,3 +74,12 @@ def test_a_page_that_slept_does_not_look_live_until_it_is_answered(
     expect(banner).to_contain_text("The server has not answered yet.")
     expect(page.locator("html")).to_have_attribute("data-live", "no")
     page.unroute_all(behavior="ignoreErrors")
+
+
+def test_who_is_logged_out_meanwhile_is_told_so(rig: Rig, server: Server, page: Page) -> None:
+    rig.beat(1)
+    show(page, server)
+    refused = {"status": 401, "title": "Unauthorized", "detail": "a token is needed"}
+    page.route("**/sensors*", lambda route: route.fulfill(status=401, json=refused))
+    ask_again(rig, page)
+    expect(page.get_by_role("alert")).to_contain_text("You are logged out. Reload this page")
