@@ -33,6 +33,7 @@ from monitor.watchdog import Watchdog
 from monitor.web import acknowledge, metrics
 from monitor.web.api import channels, incidents, ledger, maintenance, routes, silences, webpush
 from monitor.web.app import create_app
+from monitor.web.auth.people import People
 from monitor.web.fleet import Fleet
 from monitor.web.readiness import Readiness
 
@@ -146,11 +147,13 @@ def _web_process(settings: Settings) -> wsgi.WebProcess:
         lambda: Fleet(open_store(settings), engine, clock, threshold, retention),
         Readiness(directory / status.FILE, engine, clock),
         base_url=server.base_url,
-        secret_key=server.secret_key,
         trusted_hosts=hosts,
         engine=engine,
         zone=ZoneInfo(settings.alerts.time_zone),
         blueprints=_blueprints(settings, engine, clock),
+        people=People(
+            engine, open_vault(settings), clock, server.base_url, server.local, server.proxies
+        ),
     )
     # What a worker allocates by the ten thousand is plain rows without cycles: searching them for
     # garbage as often as usual takes more time than making them.

@@ -18,6 +18,8 @@ Seconds = Annotated[float, Meta(ge=0.1, le=10 * 365 * 86_400)]
 
 _SITE_RULE = re.compile(r"(?i:[0-9a-f]{2}(:[0-9a-f]{2}){0,5})=\s*\S.{0,199}")
 
+_LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
 _OTHER_VARIABLES = {"MONITOR_CONFIG", "MONITOR_TOKEN"}
 """Read by the command line itself: the settings file, and the simulator's token."""
 
@@ -43,11 +45,17 @@ class Server:
     secret_key: str = field(default="", repr=False)
     hosts: tuple[str, ...] = ()
     base_url: str = ""
+    proxies: Annotated[int, Meta(ge=0, le=10)] = 0
 
     @property
     def on_loopback(self) -> bool:
         """Only this machine can connect."""
-        return self.host in ("127.0.0.1", "::1", "localhost")
+        return self.host in _LOOPBACK
+
+    @property
+    def local(self) -> bool:
+        """Only this machine can connect, and no proxy serves others."""
+        return self.on_loopback and urlsplit(self.base_url).hostname in _LOOPBACK
 
     @property
     def address(self) -> str:

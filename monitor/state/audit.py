@@ -44,6 +44,12 @@ def record(
     )
 
 
+def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """For `detail`: what of these values changed, by name, from what to what."""
+    names = [name for name in {**old, **new} if old.get(name) != new.get(name)]
+    return {name: {"from": old.get(name), "to": new.get(name)} for name in names}
+
+
 def listed(connection: Connection, limit: int, before: int | None = None) -> list[Entry]:
     """The newest first; `before`: only entries with a lower number."""
     query = select(*(audit.c[name] for name in Entry._fields)).order_by(audit.c.id.desc())

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, exists, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
+from monitor.state import logins, throttle
 from monitor.state.tables import user
 
 ROLES = ("viewer", "operator", "administrator")
@@ -80,7 +81,7 @@ def find(connection: Connection, login: str) -> User | None:
     if not login.isprintable():
         return None
     column = user.c.email if "@" in login else user.c.key
-    return _one(connection, column == _key(login.strip()))
+    return _one(connection, column == key_of(login.strip()))
 
 
 def get(connection: Connection, number: int, to_change: bool = False) -> User | None:
@@ -102,7 +103,8 @@ def listed(connection: Connection) -> list[User]:
 def change(connection: Connection, number: int, **values: Any) -> None:
     """`values`: name, email, role, active, password (its hash), subject.
 
-    Raises LastAdministrator, and Unacceptable as `add` does.
+    Who may not log in any more is logged out everywhere. Raises LastAdministrator, and
+    Unacceptable as `add` does.
     """
     checked = _checked(values)
     if values.get("role", ROLES[-1]) != ROLES[-1] or not values.get("active", True):
@@ -114,6 +116,15 @@ def change(connection: Connection, number: int, **values: Any) -> None:
             raise LastAdministrator
     changed = update(user).where(user.c.id == number).values(**checked)
     _written(connection, changed.returning(user.c.id))
+    if not values.get("active", True):
+        logins.end_all(connection, number)
+
+
+def set_password(connection: Connection, number: int, hashed: str) -> None:
+    """Log the person out everywhere; failures of others to guess the old one are forgotten."""
+    change(connection, number, password=hashed)
+    logins.end_all(connection, number)
+    throttle.succeeded(connection, throttle.account(str(number)), [])
 
 
 def logged_in(connection: Connection, number: int, now: int) -> None:
@@ -127,7 +138,8 @@ def _one(connection: Connection, condition: Any, to_change: bool = False) -> Use
     return None if row is None else User(*row)
 
 
-def _key(text: str) -> str:
+def key_of(text: str) -> str:
+    """A name or email as it is compared."""
     return unicodedata.normalize("NFKC", text).casefold()
 
 
@@ -137,7 +149,7 @@ def _checked(values: dict[str, Any]) -> dict[str, Any]:
     if "name" in values:
         columns["key"] = _checked_name(values["name"])
     if values.get("email"):
-        columns["email"] = _key(values["email"])
+        columns["email"] = key_of(values["email"])
         if not (values["email"].isprintable() and _EMAIL.fullmatch(columns["email"])):
             raise Unacceptable("email", "must look like name@example.org")
     elif "email" in values:
@@ -151,7 +163,7 @@ def _checked_name(name: str) -> str:
     fits = 0 < len(name) <= 80 and name == name.strip() and name.isprintable() and "@" not in name
     if not fits:
         raise Unacceptable("name", "must be 1 to 80 printable characters without @")
-    key = _key(name)
+    key = key_of(name)
     if key == COMMAND_LINE:
         raise Unacceptable("name", f"{name!r} has a meaning of its own; choose another name")
     return key[:240]

@@ -23,6 +23,7 @@ from monitor.state import incidents, ledger, silences
 from monitor.state.database import reading, writing
 from monitor.state.ledger import Case, Message
 from monitor.vault import Vault
+from monitor.web.auth.access import public
 
 LIFETIME = 48 * HOUR
 """How long a link works (ms)."""
@@ -72,6 +73,7 @@ def blueprint(engine: Engine, clock: Clock, vault: Vault, zone: tzinfo) -> Bluep
     pages = Blueprint("acknowledge", __name__)
 
     @pages.get(_PATH + "<token>")
+    @public
     def page(token: str) -> Response:
         with reading(engine) as connection:
             message = _meant(connection, vault, token, clock.now())
@@ -89,6 +91,7 @@ def blueprint(engine: Engine, clock: Clock, vault: Vault, zone: tzinfo) -> Bluep
         )
 
     @pages.post(_PATH + "<token>")
+    @public
     def answer(token: str) -> AnyResponse:
         now = clock.now()
         with writing(engine) as connection:

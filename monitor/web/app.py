@@ -16,6 +16,9 @@ from werkzeug.routing import IntegerConverter, Map
 from monitor.store.interface import StoreError
 from monitor.web import errors, grid, sensor, wire
 from monitor.web.api import access, body
+from monitor.web.auth import pages as auth
+from monitor.web.auth.access import guard, offer, public
+from monitor.web.auth.people import People
 from monitor.web.fleet import Fleet, FleetUnavailable
 
 _STATIC = Path(__file__).parent / "static"
@@ -44,31 +47,30 @@ def create_app(
     readiness: Callable[[], Sequence[str]],
     *,
     base_url: str,
-    secret_key: str,
     trusted_hosts: Sequence[str] = (),
     engine: Engine | None = None,
     zone: tzinfo = UTC,
     blueprints: Sequence[Blueprint] = (),
+    people: People | None = None,
 ) -> Flask:
     """`open_fleet` is called once, at the first page that needs it; `readiness` gives the reasons
     why this host is not ready; `trusted_hosts` empty trusts any Host header; `engine` is where
     incidents are, and the tokens that the views of `blueprints` require; pages tell moments by the
-    clocks of `zone`."""
+    clocks of `zone`; without `people` everybody may look, and nobody logs in."""
     app = _App(__name__, static_folder=None)
     app.config.update(
-        SECRET_KEY=secret_key or None,
         TRUSTED_HOSTS=list(trusted_hosts) or None,
         MAX_CONTENT_LENGTH=_BODY_LIMIT,
-        SESSION_COOKIE_NAME="monitor",
-        SESSION_COOKIE_HTTPONLY=True,
-        SESSION_COOKIE_SAMESITE="Lax",
-        SESSION_COOKIE_SECURE=base_url.startswith("https://"),
         COMPRESS_ALGORITHM=["zstd", "br", "gzip"],
     )
     app.jinja_options = {"trim_blocks": True, "lstrip_blocks": True}
     Compress(app)
     app.url_map.converters["int"] = _RowNumber
     errors.handle_errors(app)
+    offer(app)
+    if people is not None:
+        guard(app, people)
+        app.register_blueprint(auth.blueprint(people, zone))
     _serve_static(app)
     fleet = _Once(open_fleet)
     app.register_blueprint(grid.blueprint(fleet, base_url))
@@ -95,10 +97,12 @@ def create_app(
         return _fresh(wire.encode(fleet().changes(request.args.get("since"))), "application/json")
 
     @app.get("/healthz")
+    @public
     def healthz() -> Response:
         return _fresh(b'{"status":"alive"}', "application/json")
 
     @app.get("/readyz")
+    @public
     def readyz() -> Response:
         reasons = list(readiness())
         if reasons:
@@ -149,6 +153,7 @@ def _serve_static(app: Flask) -> None:
     current = hashlib.sha256(repr(files).encode()).hexdigest()[:12]
 
     @app.get("/static/<version>/<name>")
+    @public
     def static(version: str, name: str) -> Response:
         body, kind = files.get(name), _KINDS.get(Path(name).suffix)
         if body is None or kind is None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from flask import Blueprint, Response, render_template, request
 
 from monitor.web import pages
+from monitor.web.auth.access import public
 from monitor.web.fleet import Fleet
 from monitor.web.search import Filters
 
@@ -29,6 +30,7 @@ def blueprint(open_fleet: Callable[[], Fleet], base_url: str) -> Blueprint:
         return response
 
     @grid_pages.get("/icon/<int:down>.svg")
+    @public
     def icon(down: int) -> Response:
         number = str(down) if down <= _MOST else f"{_MOST}+"
         response = Response(
@@ -40,6 +42,7 @@ def blueprint(open_fleet: Callable[[], Fleet], base_url: str) -> Blueprint:
         return response
 
     @grid_pages.get("/worker.js")
+    @public
     def service_worker() -> Response:
         """Outside /static/, since a worker serves only pages below its own path."""
         response = Response(worker, content_type="text/javascript; charset=utf-8")

@@ -26,6 +26,7 @@ from monitor.model import SECOND
 from monitor.state import figures
 from monitor.state.database import StateUnavailable, reading
 from monitor.state.figures import Figures, Latency
+from monitor.web.auth.access import public_on_loopback
 
 _PREFIX = "heartbeat_monitor_"
 _FRESH = 10 * SECOND
@@ -86,6 +87,7 @@ def blueprint(engine: Engine, clock: Clock, shipper_status: Path) -> Blueprint:
     registry.register(_Service(engine, clock, shipper_status))
 
     @pages.get("/metrics")
+    @public_on_loopback
     def metrics() -> Response:
         encode, content_type = choose_encoder(request.headers.get("Accept", ""))
         response = Response(encode(registry), content_type=content_type)

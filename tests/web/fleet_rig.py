@@ -53,7 +53,7 @@ class Rig:
         return Fleet(store, self.engine, self.clock, THRESHOLD, 90 * DAY)
 
     def build_app(self, fleet: Fleet, **options: Any) -> Flask:
-        given: dict[str, Any] = {"base_url": "http://127.0.0.1:8000", "secret_key": "", **options}
+        given: dict[str, Any] = {"base_url": "http://127.0.0.1:8000", **options}
         return create_app(lambda: fleet, lambda: self.reasons, **given)
 
     def close(self) -> None:

@@ -41,9 +41,7 @@ def app_client(engine: Engine, clock: Still, zone: object = UTC) -> FlaskClient:
         raise NotImplementedError
 
     page = acknowledge.blueprint(engine, clock, VAULT, zone)  # type: ignore[arg-type]
-    app = create_app(
-        open_fleet, list, base_url=BASE, secret_key="", engine=engine, blueprints=[page]
-    )
+    app = create_app(open_fleet, list, base_url=BASE, engine=engine, blueprints=[page])
     return app.test_client()
 
 

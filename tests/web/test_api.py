@@ -60,7 +60,6 @@ def app_over(engine: Engine) -> Flask:
         open_fleet,
         list,
         base_url="http://127.0.0.1:8000",
-        secret_key="",
         engine=engine,
         blueprints=[some_api()],
     )

@@ -103,7 +103,7 @@ def test_a_store_that_cannot_even_be_opened_is_unavailable() -> None:
     def open_fleet() -> Fleet:
         raise StoreUnavailable("no")
 
-    app = create_app(open_fleet, list, base_url="http://127.0.0.1:8000", secret_key="")
+    app = create_app(open_fleet, list, base_url="http://127.0.0.1:8000")
     problem(app.test_client().get("/sensors"), 503)
 
 
@@ -114,7 +114,7 @@ def test_the_fleet_is_opened_once_and_only_when_a_page_is_asked_for(rig: Rig) ->
         opened.append(1)
         return rig.fleet()
 
-    app = create_app(open_fleet, list, base_url="http://127.0.0.1:8000", secret_key="")
+    app = create_app(open_fleet, list, base_url="http://127.0.0.1:8000")
     client = app.test_client()
     client.get("/healthz")
     client.get("/readyz")
@@ -228,7 +228,7 @@ def test_our_own_mistake_shows_no_traceback(rig: Rig, caplog: pytest.LogCaptureF
     def open_fleet() -> Fleet:
         raise ZeroDivisionError("secret")
 
-    app = create_app(open_fleet, list, base_url="http://127.0.0.1:8000", secret_key="")
+    app = create_app(open_fleet, list, base_url="http://127.0.0.1:8000")
     for path in ("/", "/sensors"):
         response = app.test_client().get(path, headers=BROWSER)
         assert response.status_code == 500
@@ -250,13 +250,6 @@ def test_a_foreign_host_is_refused(rig: Rig) -> None:
 def test_a_huge_body_is_refused_unread(client: FlaskClient) -> None:
     response = client.post("/sensors", data=b"x" * (2 * 1024 * 1024))
     assert response.status_code in (405, 413)
-
-
-def test_cookies_would_be_secure_where_the_service_is(rig: Rig) -> None:
-    secure = rig.build_app(rig.fleet(), base_url="https://monitor.example").config
-    assert secure["SESSION_COOKIE_SECURE"]
-    assert secure["SESSION_COOKIE_HTTPONLY"]
-    assert not rig.app.config["SESSION_COOKIE_SECURE"]
 
 
 def test_a_living_process_says_so_though_it_is_not_ready(rig: Rig, client: FlaskClient) -> None:

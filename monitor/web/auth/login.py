@@ -1,0 +1,190 @@
+"""Logging in and out, and the link by which somebody chooses a password."""
+
+import hashlib
+from urllib.parse import urlsplit
+
+from flask import Blueprint, Response, flash, redirect, render_template, request, session, url_for
+from werkzeug.wrappers import Response as AnyResponse
+
+from monitor.model import DAY, SECOND
+from monitor.state import audit, logins, throttle, users
+from monitor.state.database import reading, writing
+from monitor.state.users import User
+from monitor.web.auth import csrf, passwords
+from monitor.web.auth.access import public
+from monitor.web.auth.people import LOGIN, People, address, current
+from monitor.web.errors import Refused
+
+LIFETIME = 2 * DAY
+"""How long a link to choose a password works (ms)."""
+
+_PURPOSE = "password"
+
+
+def add_to(pages: Blueprint, people: People) -> None:
+    """`/login`, `/logout` and `/password/<token>`."""
+
+    @pages.get("/login")
+    @public
+    def login() -> AnyResponse:
+        if current().user_id is not None:
+            return redirect(same_site(request.args.get("next")), 303)
+        return _asked(people)
+
+    @pages.post("/login")
+    @public
+    def answer() -> AnyResponse:
+        try:
+            csrf.check(people)
+        except Refused as error:
+            return _asked(people, error.description or "", 403)
+        name, password = request.form.get("name", ""), request.form.get("password", "")
+        person, wait = tried(people, name, password)
+        if wait:
+            response = _asked(people, f"Too many attempts. Try again in {seconds(wait)} s.", 429)
+            response.retry_after = seconds(wait)
+            return response
+        if person is None:
+            return _asked(people, "This name or email and this password do not go together.", 403)
+        enter(people, person)
+        return redirect(same_site(request.form.get("next")), 303)
+
+    @pages.post("/logout")
+    @public
+    def logout() -> AnyResponse:
+        if current().user_id is not None:
+            csrf.check(people)
+            with writing(people.engine) as connection:
+                logins.end(connection, session[LOGIN])
+        session.clear()
+        return redirect(url_for("people.login"), 303)
+
+    @pages.get("/password/<token>")
+    @public
+    def choose(token: str) -> AnyResponse:
+        return html(render_template("auth/choose.html", person=_meant(people, token)))
+
+    @pages.post("/password/<token>")
+    @public
+    def chosen(token: str) -> AnyResponse:
+        csrf.check(people)
+        person = _meant(people, token)
+        try:
+            password = new_password(person)
+        except Refused as error:
+            page = render_template("auth/choose.html", person=person, problem=error.description)
+            return html(page, 400)
+        hashed = passwords.hashed(password)
+        with writing(people.engine) as connection:
+            again = users.get(connection, person.id, to_change=True)
+            if again is None or again.password != person.password:
+                raise _invalid()
+            users.set_password(connection, person.id, hashed)
+            audit.record(connection, person.name, "password chosen", person.name)
+        session.clear()
+        flash("The password is set. Log in with it.")
+        return redirect(url_for("people.login"), 303)
+
+
+def same_site(path: str | None) -> str:
+    """The path, if it leads to a page of ours; else the grid's."""
+    # Browsers take \\ for / and leave tabs out.
+    if not path or not path.startswith("/") or "\\" in path or not path.isprintable():
+        return "/"
+    parts = urlsplit(path)
+    return "/" if parts.scheme or parts.netloc or path.startswith("//") else path
+
+
+def tried(people: People, name: str, password: str) -> tuple[User | None, int]:
+    """(who they are, if the password is theirs; how long to wait before another try in ms)."""
+    here, now = throttle.address(address()), people.clock.now()
+    with reading(people.engine) as connection:
+        person = users.find(connection, name)
+    account = throttle.account(str(person.id) if person else users.key_of(name))
+    with writing(people.engine) as connection:
+        wait = throttle.begin(connection, [account, here], now)
+    if wait:
+        return None, wait
+    right = passwords.matches(person.password if person else None, password)
+    if person is None or not right or not person.active:
+        return None, 0
+    with writing(people.engine) as connection:
+        throttle.succeeded(connection, account, [here])
+        if person.password is not None and passwords.outdated(person.password):
+            users.change(connection, person.id, password=passwords.hashed(password))
+    return person, 0
+
+
+def enter(people: People, person: User) -> None:
+    """Log the person in, in this browser, with nothing left of what its session was before."""
+    now = people.clock.now()
+    with writing(people.engine) as connection:
+        if isinstance(old := session.get(LOGIN), str):
+            logins.end(connection, old)
+        secret = logins.start(connection, person.id, now)
+        users.logged_in(connection, person.id, now)
+    session.clear()
+    session.permanent = True
+    session[LOGIN] = secret
+
+
+def new_password(person: User) -> str:
+    """The form's new password. Raises Refused."""
+    password = request.form.get("new", "")
+    if password != request.form.get("again"):
+        raise Refused(400, "The two passwords differ.", "again")
+    if weak := passwords.weakness(password, person.name, person.email):
+        raise Refused(400, weak, "new")
+    return password
+
+
+def password_link(people: People, person: User) -> str:
+    """Where the person may choose a password, once."""
+    payload = {"u": person.id, "e": people.clock.now() + LIFETIME, "p": _mark(person)}
+    token = people.vault.sign(_PURPOSE, payload)
+    return f"{people.base_url.rstrip('/')}/password/{token}"
+
+
+def _meant(people: People, token: str) -> User:
+    payload = people.vault.verify(_PURPOSE, token)
+    if payload is None or payload["e"] <= people.clock.now():
+        raise _invalid()
+    with reading(people.engine) as connection:
+        person = users.get(connection, payload["u"])
+    if person is None or not person.active or _mark(person) != payload["p"]:
+        raise _invalid()
+    return person
+
+
+def _mark(person: User) -> str:
+    """Changes with the password, so that a link is of use once."""
+    return hashlib.sha256((person.password or "").encode()).hexdigest()[:16]
+
+
+def _invalid() -> Refused:
+    return Refused(410, "This link has expired or was used. An administrator can make a new one.")
+
+
+def _asked(people: People, problem: str = "", status: int = 200) -> Response:
+    wanted = request.values.get("next")
+    page = render_template(
+        "auth/login.html",
+        problem=problem,
+        name=request.form.get("name", ""),
+        next=same_site(wanted),
+        nobody_yet=not people.exist(),
+    )
+    return html(page, status)
+
+
+def seconds(wait: int) -> int:
+    """A wait (ms) in whole seconds."""
+    return -(-wait // SECOND)
+
+
+def html(page: str, status: int = 200) -> Response:
+    """A page that no cache keeps, since it is about one person."""
+    response = Response(page, status, content_type="text/html; charset=utf-8")
+    response.cache_control.no_store = True
+    response.headers["X-Robots-Tag"] = "noindex, nofollow"
+    return response

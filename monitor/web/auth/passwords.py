@@ -1,0 +1,75 @@
+"""Passwords: kept as argon2id (RFC 9106) with the parameters that OWASP's cheat sheet gives."""
+
+import functools
+import secrets
+import unicodedata
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+
+SHORTEST = 10
+LONGEST = 1_000
+
+_HASHER = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
+_DIFFERENT = 5
+_USUAL = (
+    "password",
+    "passwort",
+    "qwertyuiop",
+    "qwertzuiop",
+    "1234567890",
+    "0987654321",
+    "0123456789",
+    "letmein",
+    "administrator",
+    "heartbeat",
+    "abcdefghij",
+    "changeme",
+)
+
+
+def weakness(password: str, *about: str | None) -> str | None:
+    """Why it is too easy to guess, as a sentence; `about`: what others know of the person."""
+    plain = _plain(password).casefold()
+    if len(plain) < SHORTEST:
+        return f"The password needs at least {SHORTEST} characters."
+    if len(plain) > LONGEST:
+        return f"The password may have {LONGEST} characters at the most."
+    if len(set(plain)) < _DIFFERENT:
+        return f"The password needs at least {_DIFFERENT} different characters."
+    for known in (*_USUAL, *(_plain(text).casefold() for text in about if text)):
+        # What is left of it beside the word everybody tries first.
+        if known in plain and len(plain.replace(known, "")) < SHORTEST // 2:
+            return "The password is too easy to guess: it is little more than a name or usual word."
+    return None
+
+
+def hashed(password: str) -> str:
+    """What is stored."""
+    return _HASHER.hash(_encoded(password))
+
+
+def matches(stored: str | None, password: str) -> bool:
+    """Takes as long when there is nothing stored."""
+    try:
+        return _HASHER.verify(stored or _nobodys(), _encoded(password)) and stored is not None
+    except (VerificationError, InvalidHashError):
+        return False
+
+
+def outdated(stored: str) -> bool:
+    """Whether it was hashed with other parameters than these."""
+    return _HASHER.check_needs_rehash(stored)
+
+
+@functools.cache
+def _nobodys() -> str:
+    return hashed(secrets.token_urlsafe())
+
+
+def _plain(password: str) -> str:
+    return unicodedata.normalize("NFKC", password)
+
+
+def _encoded(password: str) -> bytes:
+    return _plain(password).encode("utf-8", "surrogatepass")

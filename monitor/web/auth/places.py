@@ -1,0 +1,41 @@
+"""Where the pages' own links lead: to pages that there are, and that who looks may open."""
+
+from typing import NamedTuple
+
+from flask import Flask
+
+from monitor.web.auth.people import Principal
+
+
+class Place(NamedTuple):
+    """One page and the role it needs."""
+
+    path: str
+    title: str
+    role: str
+
+
+MAIN = (
+    Place("/", "Grid", "viewer"),
+    Place("/incidents", "Incidents", "viewer"),
+)
+ADMINISTRATION = (
+    Place("/admin/silences", "Silences", "operator"),
+    Place("/admin/maintenance", "Maintenance", "operator"),
+    Place("/admin/sensors", "Sensors", "operator"),
+    Place("/admin/channels", "Channels", "administrator"),
+    Place("/admin/routes", "Routes", "administrator"),
+    Place("/admin/tokens", "Tokens", "administrator"),
+    Place("/admin/users", "Users", "administrator"),
+    Place("/admin/audit", "Audit trail", "administrator"),
+)
+
+
+def open_to(app: Flask, asks: Principal) -> dict[str, list[Place]]:
+    """What a template's navigation lists."""
+    there = {rule.rule for rule in app.url_map.iter_rules()}
+
+    def open_ones(places: tuple[Place, ...]) -> list[Place]:
+        return [place for place in places if place.path in there and asks.may(place.role)]
+
+    return {"main_places": open_ones(MAIN), "administration_places": open_ones(ADMINISTRATION)}
