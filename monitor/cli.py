@@ -18,6 +18,7 @@ from monitor.commands import (
     sensors,
     silences,
     tokens,
+    users,
 )
 from monitor.settings import Settings, SettingsError
 from monitor.simulator import command as simulator
@@ -50,7 +51,7 @@ def build_parser() -> argparse.ArgumentParser:
     command("notifier", _notifier, "deliver what is owed to recipients; any number may run")
     command("migrate", _migrate, "create or update the state's tables and the store's buckets")
     command("check-config", _check_config, "print every error in the settings, or that all is well")
-    for chores in (tokens, sensors, incidents, ledger, silences, channels, routes, export):
+    for chores in (tokens, sensors, incidents, ledger, silences, channels, routes, users, export):
         chores.add(command)
     simulator.add_arguments(command("simulate", _simulate, "drive a live server with a fleet"))
     return parser

@@ -1,0 +1,169 @@
+"""`monitor createsuperuser` and `monitor user` on a state of their own."""
+
+import io
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine
+
+from monitor import cli
+from monitor.state import audit, logins, users
+from monitor.state.database import migrate, open_state, reading, writing
+from monitor.web.auth import passwords
+
+PASSWORD = "correct horse battery"
+
+
+@pytest.fixture
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Engine:
+    monkeypatch.setenv("MONITOR_DATA_DIRECTORY", str(tmp_path))
+    for name in ("URL", "ORG", "TOKEN"):
+        monkeypatch.delenv(f"INFLUXDB_V2_{name}", raising=False)
+    engine = open_state(f"sqlite:///{tmp_path / 'state.sqlite'}")
+    migrate(engine)
+    return engine
+
+
+class Typist:
+    """Gives commands with a password on standard input."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+        self._capsys, self._monkeypatch = capsys, monkeypatch
+
+    def __call__(self, *arguments: str, password: str = PASSWORD, status: int = 0) -> str:
+        """What is printed, on standard error if it fails."""
+        self._monkeypatch.setattr("sys.stdin", io.StringIO(f"{password}\n"))
+        self._capsys.readouterr()
+        assert cli.main(list(arguments)) == status
+        printed = self._capsys.readouterr()
+        return printed.err if status else printed.out
+
+
+@pytest.fixture
+def said(
+    state: Engine, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Typist:
+    return Typist(capsys, monkeypatch)
+
+
+def person(state: Engine, name: str) -> users.User:
+    with reading(state) as connection:
+        found = users.find(connection, name)
+    assert found is not None
+    return found
+
+
+def test_the_first_administrator_is_made_by_flags_and_a_password_on_standard_input(
+    state: Engine, said: Typist
+) -> None:
+    first = ("createsuperuser", "--name", "Anna", "--email", "anna@example.org")
+    assert said(*first) == "Anna is an administrator\n"
+    made = person(state, "anna")
+    assert (made.role, made.active, made.email) == ("administrator", True, "anna@example.org")
+    assert passwords.matches(made.password, PASSWORD)
+    assert said("user", "list") == "Anna\tanna@example.org\tadministrator\tnever logged in\n"
+    with reading(state) as connection:
+        (entry,) = audit.listed(connection, 10)
+    assert (entry.who, entry.what, entry.subject) == ("command line", "user added", "Anna")
+
+
+@pytest.mark.parametrize(
+    ("password", "told"),
+    [
+        ("", "at least 10 characters"),
+        ("ninechars", "at least 10 characters"),
+        ("aaaaaaaaaaaa", "5 different characters"),
+        ("Anna Karenina", "too easy"),
+        ("anna karenina1", "too easy"),
+        ("annak@example.org", "too easy"),
+        ("Password123!", "too easy"),
+        ("1234567890", "too easy"),
+        ("x1y2z" * 500, "1000 characters at the most"),
+    ],
+)
+def test_a_password_easy_to_guess_is_refused(
+    state: Engine, said: Typist, password: str, told: str
+) -> None:
+    command = ("createsuperuser", "--name", "Anna Karenina", "--email", "annak@example.org")
+    assert told in said(*command, password=password, status=1)
+    with reading(state) as connection:
+        assert not users.exist(connection)
+
+
+def test_who_is_there_already_is_reset_only_when_told_so(state: Engine, said: Typist) -> None:
+    first = ("createsuperuser", "--name", "Anna")
+    said(*first)
+    said("createsuperuser", "--name", "Bert")
+    said("user", "deactivate", "anna")
+    assert "--reset" in said(*first, password="a wholly new one", status=1)
+    assert not person(state, "Anna").active
+    told = said(*first, "--reset", password="a wholly new one")
+    assert told == "Anna is an administrator, with a new password\n"
+    assert person(state, "Anna").active
+    assert passwords.matches(person(state, "Anna").password, "a wholly new one")
+
+
+def test_a_new_password_logs_the_person_out(state: Engine, said: Typist) -> None:
+    said("createsuperuser", "--name", "Anna")
+    anna = person(state, "Anna")
+    with writing(state) as connection:
+        secret = logins.start(connection, anna.id, 1_000)
+    assert said("user", "password", "Anna", password="a wholly new one") == (
+        "Anna has a new password\n"
+    )
+    with reading(state) as connection:
+        assert logins.find(connection, secret, 1_000) is None
+    assert "no user 'Bert'" in said("user", "password", "Bert", status=1)
+
+
+def test_the_last_administrator_cannot_be_deactivated(state: Engine, said: Typist) -> None:
+    said("createsuperuser", "--name", "Anna")
+    assert "last administrator" in said("user", "deactivate", "Anna", status=1)
+    said("createsuperuser", "--name", "Bert")
+    assert said("user", "deactivate", "Anna") == "Anna may not log in any more\n"
+    assert "Anna\t-\tadministrator, deactivated\tnever" in said("user", "list")
+
+
+@pytest.mark.parametrize("arguments", [(), ("--name", "a@b"), ("--name", "Anna", "--email", "x")])
+def test_a_name_or_email_that_cannot_be_is_told(said: Typist, arguments: tuple[str, ...]) -> None:
+    told = said("createsuperuser", *arguments, status=1)
+    assert "name: " in told or "email: " in told
+
+
+def test_on_a_terminal_it_asks_and_shows_no_password(state: Engine) -> None:
+    def dialogue(*answers: tuple[str, str]) -> str:
+        ours, theirs = pty.openpty()
+        command = [sys.executable, "-m", "monitor", "createsuperuser"]
+        with subprocess.Popen(
+            command, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True
+        ):
+            os.close(theirs)
+            seen = ""
+            for question, answer in answers:
+                while question not in seen:
+                    seen += os.read(ours, 1024).decode()
+                seen = seen.partition(question)[2]
+                os.write(ours, f"{answer}\n".encode())
+            rest = seen
+            try:
+                while part := os.read(ours, 1024):
+                    rest += part.decode()
+            except OSError:  # the other end is closed
+                pass
+            os.close(ours)
+        return rest
+
+    asked = [("Name: ", "Anna"), ("empty): ", ""), ("Password: ", PASSWORD), ("again: ", PASSWORD)]
+    told = dialogue(*asked)
+    assert "Anna is an administrator" in told
+    assert PASSWORD not in told
+    told = dialogue(("Name: ", "anna"), ("[y/N] ", ""))
+    assert "nothing was changed" in told
+    again = dialogue(
+        ("Name: ", "anna"), ("[y/N] ", "y"), ("Password: ", "one or other"), ("again: ", "another")
+    )
+    assert "the two passwords differ" in again
