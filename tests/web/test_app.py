@@ -265,14 +265,14 @@ def test_a_living_process_says_so_though_it_is_not_ready(rig: Rig, client: Flask
 class TestReadiness:
     def shipper_says(self, rig: Rig, **status: Any) -> list[str]:
         path = rig.directory / "shipper.json"
-        path.write_text(json.dumps(status))
+        path.write_text(json.dumps({"reason": "", **status}))
         return Readiness(path, rig.engine, rig.clock)()
 
     def test_it_needs_a_shipper_that_is_ready_and_says_so_lately(self, rig: Rig) -> None:
         missing = Readiness(rig.directory / "shipper.json", rig.engine, rig.clock)
         assert missing() == ["The shipper has not begun."]
         now = rig.clock.now()
-        assert self.shipper_says(rig, ready=True, reason=None, watermark=now, at=now) == []
+        assert self.shipper_says(rig, ready=True, at=now) == []
         assert self.shipper_says(rig, ready=False, reason="The store is away.", at=now) == [
             "The store is away."
         ]
