@@ -19,9 +19,9 @@ export function poll(receive, fail) {
     asking = true;
     try {
       const reply = await fetchSensors(cursor);
-      ({ cursor } = reply);
       failures = 0;
       receive(reply);
+      cursor = reply.cursor; // not before: what could not be shown is asked for again
     } catch (error) {
       if (!(error instanceof Unreachable)) throw error;
       failures += 1;
