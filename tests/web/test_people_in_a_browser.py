@@ -1,0 +1,140 @@
+"""People log in, choose passwords and administer each other, in a real browser."""
+
+from collections.abc import Iterator
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, expect
+
+from monitor.state import audit, users
+from monitor.state.database import reading, writing
+from monitor.vault import Vault
+from monitor.web.auth.people import People
+from tests.service import free_port
+from tests.web.fleet_rig import Rig, Server
+from tests.web.visitors import PASSWORD, add_user
+
+NASTY = "<b>Bobby</b> " + "o" * 60
+
+
+@pytest.fixture
+def peopled(rig: Rig) -> Iterator[Server]:
+    """The pages where Anna administers."""
+    rig.beat(1)
+    rig.judge()
+    add_user(rig.engine, "Anna", "administrator", email="anna@example.org")
+    url = f"http://127.0.0.1:{free_port()}"
+    people = People(rig.engine, Vault("k" * 32), rig.clock, url, local=True)
+    app = rig.build_app(rig.fleet(), engine=rig.engine, people=people, base_url=url)
+    app.add_url_rule("/api/v1/sparklines", view_func=_no_history)
+    server = Server(app)
+    server.port = int(url.rpartition(":")[2])
+    server.start()
+    yield server
+    server.stop()
+
+
+def _no_history() -> dict[str, object]:
+    return {"start": "2026-11-23T03:00:00.000Z", "every_seconds": 900, "beats": {}}
+
+
+def log_in(page: Page, server: Server, name: str, password: str = PASSWORD) -> None:
+    page.goto(f"{server.url}/login")
+    page.get_by_label("Name or email").fill(name)
+    page.get_by_label("Password").fill(password)
+    page.get_by_role("button", name="Log in").click()
+    expect(page.get_by_role("link", name=name)).to_be_visible()
+
+
+def test_by_keyboard_alone_to_the_page_that_was_wanted_and_out(peopled: Server, page: Page) -> None:
+    page.goto(f"{peopled.url}/?q=00")
+    expect(page).to_have_url(f"{peopled.url}/login?next=/?q%3D00")
+    page.keyboard.type("anna")
+    page.keyboard.press("Tab")
+    page.keyboard.type(PASSWORD)
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(f"{peopled.url}/?q=00")
+    expect(page.locator(".cell")).to_have_count(1)
+    page.get_by_role("button", name="Log out").focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Log in")).to_be_visible()
+    page.goto(peopled.url)
+    expect(page.get_by_role("heading", name="Log in")).to_be_visible()
+
+
+def test_an_administrator_adds_somebody_who_chooses_a_password_and_may_only_look(
+    rig: Rig, peopled: Server, page: Page, browser: Browser
+) -> None:
+    log_in(page, peopled, "Anna")
+    page.get_by_role("link", name="Administration").click()
+    page.get_by_role("link", name="Users").click()
+    page.get_by_label("Name", exact=True).fill(NASTY)
+    page.get_by_role("button", name="Add").click()
+    link = page.locator("code.whole").inner_text()
+    other = browser.new_context()
+    theirs = other.new_page()
+    theirs.goto(link)
+    theirs.get_by_label("New password").fill("purple monkey dishwasher")
+    theirs.get_by_label("The same again").fill("purple monkey dishwasher")
+    theirs.get_by_role("button", name="Set the password").click()
+    expect(theirs.get_by_role("status")).to_have_text("The password is set. Log in with it.")
+    log_in(theirs, peopled, NASTY, "purple monkey dishwasher")
+    expect(theirs.get_by_role("link", name="Administration")).to_have_count(0)
+    other.close()
+    page.get_by_role("link", name="Users").click()
+    page.get_by_text(NASTY).click()
+    page.locator("details[open]").get_by_label("Role").select_option("operator")
+    page.locator("details[open]").get_by_role("button", name="Save").click()
+    expect(page.get_by_role("status")).to_have_text(f"{NASTY} is changed.")
+    page.get_by_role("link", name="Audit trail").click()
+    expect(page.locator("tbody tr").first).to_contain_text("role viewer → operator")
+    with reading(rig.engine) as connection:
+        whats = [entry.what for entry in audit.listed(connection, 10)]
+    assert whats == ["user changed", "password chosen", "user added"]
+
+
+def test_a_new_password_ends_the_logins_elsewhere_and_the_open_grid_says_so(
+    rig: Rig, peopled: Server, page: Page, browser: Browser
+) -> None:
+    log_in(page, peopled, "Anna")
+    elsewhere = browser.new_context()
+    grid = elsewhere.new_page()
+    log_in(grid, peopled, "Anna")
+    page.get_by_role("link", name="Anna").click()
+    page.get_by_label("Present password").fill(PASSWORD)
+    page.get_by_label("New password").fill("purple monkey dishwasher")
+    page.get_by_label("The same again").fill("purple monkey dishwasher")
+    page.get_by_role("button", name="Change the password").click()
+    expect(page.get_by_role("status")).to_contain_text("Other browsers were logged out")
+    expect(grid.get_by_role("alert")).to_contain_text("You are logged out.")
+    grid.reload()
+    expect(grid.get_by_role("heading", name="Log in")).to_be_visible()
+    elsewhere.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_everybody_can_use_the_pages_on_a_phone_too(
+    rig: Rig, peopled: Server, page: Page, scheme: str
+) -> None:
+    add_user(rig.engine, NASTY, "operator", email=f"{'x' * 60}@example.org")
+    with writing(rig.engine) as connection:
+        detail = {"role": {"from": "viewer", "to": "operator"}, "matchers": ["mac=*", "x" * 90]}
+        audit.record(connection, NASTY, "route changed", "y" * 80, detail)
+        users.change(connection, users.add(connection, "Gone", "viewer", 0), active=False)
+    page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+    page.set_viewport_size({"width": 360, "height": 740})
+    page.goto(f"{peopled.url}/login")
+    fits(page)
+    log_in(page, peopled, "Anna")
+    for path in ("/account", "/admin/users", "/admin/audit", "/"):
+        page.goto(peopled.url + path)
+        if path == "/admin/users":
+            page.locator("summary").nth(1).click()
+        fits(page)
+
+
+def fits(page: Page) -> None:
+    """No sideways scrolling, and nothing that keeps anybody out."""
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360, page.url
+    found = Axe().run(page).response["violations"]
+    assert [one["id"] for one in found if one["impact"] != "minor"] == [], page.url
