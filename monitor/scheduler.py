@@ -121,7 +121,7 @@ def run(leadership: Leadership, interval: int) -> None:
     scheduler = BackgroundScheduler(
         timezone=UTC, executors={"default": ThreadPoolExecutor(max_workers=1)}
     )
-    scheduler.add_job(
+    job = scheduler.add_job(
         leadership.tick,
         "interval",
         seconds=interval / SECOND,
@@ -135,7 +135,13 @@ def run(leadership: Leadership, interval: int) -> None:
         signal.signal(number, lambda received, _frame: stopped.append(received))
     scheduler.start()
     # Short sleeps: a handler that sets an Event the main thread waits for may deadlock with it.
+    clock = Clock()
     while not stopped:
         time.sleep(0.2)
+        steps = clock.steps
+        clock.now()
+        if clock.steps != steps:
+            # APScheduler plans by the wall clock: after a step back it would wait for that moment.
+            job.modify(next_run_time=datetime.now(UTC))
     scheduler.shutdown(wait=True)
     leadership.step_down()

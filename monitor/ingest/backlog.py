@@ -80,7 +80,8 @@ class SegmentReader:
         start, stop = header[segments.REFUSED_FROM], header[segments.REFUSED_UNTIL]
         if not start or (stop and stop == header[segments.REFUSAL_SEEN]):
             return None
-        return Refusal(start, stop if stop >= start else None)
+        # The clock may have been set back while it lasted.
+        return Refusal(min(start, stop), stop) if stop else Refusal(start, None)
 
     def dismiss(self, refusal: Refusal) -> None:
         """This span need not be shown again, if it is over."""

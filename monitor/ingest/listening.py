@@ -44,6 +44,7 @@ class Listening:
         if settled < self._reached:
             # The clock went back: what is not told yet would say something about the future.
             self._over.clear()
+            self._start = None
             broken = True
         if broken or not alive or settled - self._reached > LONGEST_PAUSE:
             self._stop(self._reached)

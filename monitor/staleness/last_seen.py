@@ -2,8 +2,11 @@
 
 from collections.abc import Collection
 
-from monitor.model import Seen
+from monitor.model import MINUTE, SECOND, Seen
 from monitor.store.interface import Arrivals, Cursor, Store
+
+_AHEAD = 2 * SECOND
+"""So far two hosts' clocks may differ."""
 
 
 class LastSeen:
@@ -39,13 +42,10 @@ class LastSeen:
         StoreUnavailable; the view is then as it was.
         """
         cursor = self._store.arrivals(None).cursor if position is None else Cursor(position)
-        times = self._store.last_seen(recent)
+        times = self._ask(recent, None, now)
         missing = [mac for mac in registered if mac not in times]
         if missing and oldest < recent:
-            times.update(self._store.last_seen(oldest, missing))
-        for mac, time in times.items():
-            if time > now:
-                times[mac] = self._believed(time, now)
+            times.update(self._ask(oldest, missing, now))
         for mac, time in self.times.items():
             if times.get(mac, 0) < time:
                 times[mac] = time
@@ -55,13 +55,30 @@ class LastSeen:
         """Let the next `refresh` read again from an earlier place in the arrival log."""
         self._cursor = Cursor(position)
 
-    def set_back(self, at: int, since: int) -> None:
+    def set_back(self, at: int, since: int, now: int) -> None:
         """At `at` the clock was found to have gone ahead, up to `since`: whoever seems to have
-        been heard between the two was heard before `at`."""
+        been heard between now and then was heard before `at`."""
+        if self._set_back == (at, since):
+            return
         self._set_back = at, since
         for mac, time in self.times.items():
-            if at < time <= since:
-                self.times[mac] = at
+            if time > now:
+                self.times[mac] = self._believed(time, now)
+
+    def _ask(self, since: int, macs: Collection[int] | None, now: int) -> dict[int, int]:
+        """Last seen by the store. What a clock that was ahead wrote proves nothing, and hides
+        what came later: of such sensors the heartbeats are read one by one."""
+        times = self._store.last_seen(since, macs)
+        hidden = [mac for mac, time in times.items() if time > now + _AHEAD]
+        for mac, time in times.items():
+            if time > now:
+                known = self.times.get(mac) if time > now + _AHEAD else None
+                times[mac] = self._believed(time, now) if known is None else known
+        if hidden:
+            for beat in self._store.heartbeats(hidden, since, now + MINUTE):
+                if times[beat.mac] < beat.seen <= now:
+                    times[beat.mac] = beat.seen
+        return times
 
     def _believed(self, time: int, now: int) -> int:
         """A time in the future as the past it must have been."""
@@ -84,10 +101,9 @@ class LastSeen:
 
     def confirm(self, macs: Collection[int], since: int, now: int) -> None:
         """Ask the store itself for these sensors and take over what is newer."""
-        for mac, time in self._store.last_seen(since, macs).items():
-            believed = time if time <= now else self._believed(time, now)
-            if self.times.get(mac, 0) < believed:
-                self.times[mac] = believed
+        for mac, time in self._ask(since, macs, now).items():
+            if self.times.get(mac, 0) < time:
+                self.times[mac] = time
 
     def forget(self, mac: int) -> None:
         """Drop one sensor from the view."""

@@ -185,7 +185,7 @@ class Sweep:
             rows = horizon_rows.sources(connection)
             since = now - _BLINDNESS_KEPT
             windows = [Window(*row) for row in horizon_rows.blind_windows(connection, since)]
-            self._view.set_back(progress.reset_at, progress.reset_from)
+            self._view.set_back(progress.reset_at, progress.reset_from, now)
             new, rewatch = self._registry.merge(
                 sensors.changed_since(connection, self._registry.version),
                 incident_rows.changed_since(connection, self._registry.version),

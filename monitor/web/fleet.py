@@ -250,7 +250,7 @@ class Fleet:
             new = incident_rows.threads(connection, groups - self._threads.keys())
             self._threads = {n: name for n, name in (self._threads | new).items() if n in groups}
             self._unmarked.update(self._quiet.read(connection, self._registry.sensors, rows, now))
-            self._view.set_back(progress.reset_at, progress.reset_from)
+            self._view.set_back(progress.reset_at, progress.reset_from, now)
         self._horizon = progress.horizon
 
     def _read_arrivals(self, now: int) -> None:

@@ -177,3 +177,14 @@ def test_no_moment_of_refusing_breaking_or_absence_is_ever_claimed(
     for span in claimed:
         for start, stop in bad:
             assert stop < span.start or start > span.until
+
+
+def test_after_the_clock_went_back_what_comes_again_is_not_claimed(observer: Observer) -> None:
+    for _ in range(5):
+        observer.look(20 * SECOND)
+    observer.look(-60 * SECOND)
+    observer.look()
+    refused = observer.now
+    for _ in range(10):
+        observer.look(refusals=[Refusal(refused, None)])
+    assert all(span.until <= refused for span in observer.spans())

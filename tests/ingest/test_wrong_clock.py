@@ -63,3 +63,28 @@ def _refused(spool: Spool) -> bool:
     except SpoolUnavailable:
         return True
     return False
+
+
+class _Hand(Clock):
+    """A clock that the test sets."""
+
+    ahead = 0
+
+    def now(self) -> int:
+        return super().now() + self.ahead
+
+
+def test_a_refusal_is_over_though_the_clock_was_set_back_meanwhile(tmp_path: Path) -> None:
+    clock = _Hand()
+    clock.ahead = 60 * MINUTE
+    spool, backlog = Spool(tmp_path / "spool", clock, 10**9, False), Backlog(tmp_path / "spool")
+    try:
+        spool.refuse()
+        clock.ahead = 0
+        spool.append([REPORT])
+        (refusal,) = backlog.look(clock.now()).refusals
+        assert refusal.stop is not None
+        assert refusal.start <= refusal.stop <= clock.now()
+    finally:
+        backlog.close()
+        spool.close()

@@ -107,3 +107,33 @@ def test_a_restart_meanwhile_changes_nothing(world: World) -> None:
     world.sweep = world.new_sweep()
     world.pass_time(12 * MINUTE, 1, every=10 * SECOND)
     assert {row.mac for row in world.incidents() if row.closed_at is None} == {2, 3}
+
+
+def test_between_two_heartbeats_none_is_forgotten(world: World) -> None:
+    world.now += HOUR
+    world.listening_since = world.now
+    world.pass_time(3 * MINUTE, 1, 2)
+    set_back(world)
+    for _ in range(5):
+        world.pass_time(MINUTE, 1, 2)
+        world.pass_time(8 * MINUTE)
+    assert {row.mac for row in world.incidents()} == {3}
+
+
+def test_a_restart_long_after_it_forgets_nobody(world: World) -> None:
+    world.now += HOUR
+    world.listening_since = world.now
+    world.pass_time(3 * MINUTE, 1, 2)
+    set_back(world)
+    world.pass_time(20 * MINUTE, 1, 2)
+    world.sweep = world.new_sweep()
+    world.pass_time(MINUTE)
+    assert {row.mac for row in world.incidents()} == {3}
+
+
+def test_who_was_last_heard_while_the_clock_was_ahead_is_told_in_time(world: World) -> None:
+    world.now += HOUR  # for so short a time that no sweep saw it
+    world.hear(2)
+    world.now -= HOUR
+    world.pass_time(13 * MINUTE, 1)
+    assert {row.mac for row in world.incidents() if row.closed_at is None} == {2, 3}
