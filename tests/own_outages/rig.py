@@ -42,6 +42,7 @@ TIMING = {
     "MONITOR_STALENESS_THRESHOLD": THRESHOLD,
     "MONITOR_STALENESS_SWEEP_INTERVAL": max(0.5, THRESHOLD / 120),
     "MONITOR_STALENESS_SOURCE_LOST_AFTER": 10 * THRESHOLD,
+    "MONITOR_ALERTS_BLIND_NOTICE_AFTER": max(2.0, THRESHOLD / 40),
     "MONITOR_ALERTS_GROUP_WAIT": 1,
     "MONITOR_ALERTS_GROUP_INTERVAL": 2,
 }
@@ -66,6 +67,10 @@ class Told:
             for member in message["members"]:
                 first.setdefault(parse_mac(member["mac"]), moment)
         return first
+
+    def notices(self, beginning: str) -> int:
+        """How many notices have a subject that begins so."""
+        return sum(call["subject"].startswith(beginning) for _, call in self.of("notice"))
 
 
 @dataclass
@@ -277,11 +282,12 @@ def report(name: str, outcome: Outcome) -> str:
     lost = sum(beat.status == 0 for beat in beats)
     refused = sum(beat.status not in (0, 200) for beat in beats)
     blind = ", ".join(f"{start:.1f} to {stop:.1f}" for start, stop in outcome.blind) or "never"
+    notices = ", ".join(message["subject"] for _, message in outcome.told.of("notice"))
     during, after = (" ".join(f"{delay:.1f}" for delay in wave) for wave in outcome.delays)
     return (
         f"{name}: {len(beats)} heartbeats, {lost} lost, {refused} refused, {outcome.slow} slow; "
-        f"false by proof {len(outcome.proven)}, by presumption {len(outcome.presumed)}; blind {blind}; "
-        f"notices {len(outcome.told.of('notice'))}; seconds from last heartbeat to message: "
+        f"false by proof {len(outcome.proven)}, by presumption {len(outcome.presumed)}; "
+        f"blind {blind}; notices: {notices or 'none'}; seconds from last heartbeat to message: "
         f"{during} of those that died meanwhile ({outcome.waited:+.1f} after the outage), "
         f"{after} of those that died after it"
     )

@@ -1,0 +1,69 @@
+"""The wall clock is wrong by an hour for three thresholds, under the running service."""
+
+import pytest
+import requests
+
+from tests.own_outages.clockwork import Clockwork
+from tests.own_outages.rig import Outcome, Place
+from tests.own_outages.test_outages import check
+
+pytestmark = pytest.mark.timeout(900)
+
+HOUR = 3600
+
+
+def stepped(place: Place, offset: int, *, whole_machine: bool) -> Outcome:
+    """`whole_machine`: the store's clock is wrong as well."""
+    clockwork = Clockwork(place.directory)
+    stores = [None if whole_machine else place.influxd]
+    with place.monitoring(stores, **clockwork.environment) as monitoring:
+        (service,) = monitoring.services
+        with monitoring.outage():
+            clockwork.set(offset)
+            monitoring.last()
+            # The store's clock tells on the host's, not on its own.
+            assert requests.get(f"{service.url}/readyz", timeout=10).ok == whole_machine
+            clockwork.set(0)
+        service.ready()
+        return monitoring.outcome()
+
+
+def machine_an_hour_ahead(place: Place) -> Outcome:
+    return stepped(place, HOUR, whole_machine=True)
+
+
+def machine_an_hour_behind(place: Place) -> Outcome:
+    return stepped(place, -HOUR, whole_machine=True)
+
+
+def host_an_hour_ahead_of_its_store(place: Place) -> Outcome:
+    return stepped(place, HOUR, whole_machine=False)
+
+
+def host_an_hour_behind_its_store(place: Place) -> Outcome:
+    return stepped(place, -HOUR, whole_machine=False)
+
+
+@pytest.mark.parametrize(
+    "outcome",
+    [
+        machine_an_hour_ahead,
+        host_an_hour_ahead_of_its_store,
+        host_an_hour_behind_its_store,
+    ],
+    indirect=True,
+)
+def test_a_clock_set_wrong_and_right_again(outcome: Outcome) -> None:
+    check(outcome)
+    assert outcome.presumed == []
+
+
+@pytest.mark.parametrize("outcome", [machine_an_hour_behind], indirect=True)
+def test_a_clock_set_back_and_right_again(outcome: Outcome) -> None:
+    """What was heard before the hour that came twice seems newer than what was heard in it, so
+    some are told of twice."""
+    assert outcome.proven == outcome.presumed == []
+    assert outcome.told.mailed == outcome.told.macs("down").keys() == outcome.dead
+    still_open = [row.mac for row in outcome.of_the_dead if row.closed_at is None]
+    assert sorted(still_open) == sorted(outcome.dead)
+    assert outcome.told.notices("Monitoring was blind") == 1
