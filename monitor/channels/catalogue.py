@@ -95,6 +95,18 @@ def shown_secrets(channel: Stored) -> dict[str, Literal["set", "not set"]]:
     return {name: "set" if channel.secrets.get(name) else "not set" for name in names}
 
 
+def described(channel: Stored) -> dict[str, Any]:
+    """For the audit trail: all but its secrets, of which it names those that are set."""
+    return {
+        "kind": channel.kind,
+        **channel.settings,
+        "secrets": sorted(channel.secrets),
+        "enabled": channel.enabled,
+        "default": channel.is_default,
+        "budget": channel.budget,
+    }
+
+
 def from_texts(kind: str, texts: Mapping[str, str]) -> dict[str, Any]:
     """Settings as a person types them: lists separated by commas, nothing to take one away.
 

@@ -18,9 +18,10 @@ from monitor.commands.incidents import plain
 from monitor.outbox import delivery
 from monitor.outbox.wording import long
 from monitor.settings import Settings
-from monitor.state import channels
+from monitor.state import audit, channels
 from monitor.state.channels import Health, NameTaken, Stored
 from monitor.state.database import open_state, reading, writing
+from monitor.state.users import COMMAND_LINE
 
 
 def add(command: Callable[..., argparse.ArgumentParser]) -> None:
@@ -106,6 +107,7 @@ def _add(given: Settings, options: argparse.Namespace) -> None:
         )
         catalogue.check_new(new)
         channels.add(connection, parts.open_vault(given), new)
+        audit.record(connection, COMMAND_LINE, "channel added", new.name, catalogue.described(new))
     print(f"{options.name} is added; `monitor channel test {options.name}` tries it")
 
 
@@ -123,7 +125,12 @@ def _set(given: Settings, options: argparse.Namespace) -> None:
         if old is None:
             raise _unknown(options.name)
         settings = catalogue.from_texts(old.kind, dict(options.settings))
-        channels.save(connection, vault, catalogue.patched(old, settings, secrets, **values))
+        new = catalogue.patched(old, settings, secrets, **values)
+        channels.save(connection, vault, new)
+        detail = audit.differences(catalogue.described(old), catalogue.described(new))
+        if secrets:
+            detail["secrets"] = sorted(secrets)
+        audit.record(connection, COMMAND_LINE, "channel changed", new.name, detail)
     print(f"{options.name} is set")
 
 
@@ -166,6 +173,7 @@ def _remove(given: Settings, options: argparse.Namespace) -> None:
     with _told(), writing(open_state(given.state_url)) as connection:
         if not catalogue.remove(connection, options.name, Clock().now()):
             raise _unknown(options.name)
+        audit.record(connection, COMMAND_LINE, "channel removed", options.name)
     print(f"{options.name} is removed")
 
 

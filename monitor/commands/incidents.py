@@ -13,9 +13,10 @@ from monitor.incidents.acknowledge import acknowledge
 from monitor.model import format_mac
 from monitor.outbox.wording import long
 from monitor.settings import Settings
-from monitor.state import ledger
+from monitor.state import audit, ledger
 from monitor.state.database import open_state, reading, writing
 from monitor.state.ledger import Case
+from monitor.state.users import COMMAND_LINE
 from monitor.web.api.body import GREATEST_ID
 
 _MOST = 1_000
@@ -74,6 +75,7 @@ def _acknowledge(given: Settings, options: argparse.Namespace) -> None:
     ids: Sequence[int] = options.ids
     with writing(open_state(given.state_url)) as connection:
         outcome = acknowledge(connection, ids, options.by or user(), Clock().now())
+        audit.acknowledged(connection, COMMAND_LINE, outcome.done)
     for one in outcome.done:
         print(f"{one} is acknowledged")
     for one in outcome.earlier:

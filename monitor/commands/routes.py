@@ -10,10 +10,11 @@ from monitor.incidents.routes import LONGEST_WAIT, check
 from monitor.incidents.silence import Unusable
 from monitor.model import SECOND
 from monitor.settings import Settings
-from monitor.state import routes, routing
+from monitor.state import audit, routes, routing
 from monitor.state.channels import NameTaken
 from monitor.state.database import open_state, reading, writing
 from monitor.state.routing import RouteRow
+from monitor.state.users import COMMAND_LINE
 
 _OPTIONS = {"name": "NAME", "matchers": "--match", "channels": "--channel"}
 
@@ -85,6 +86,7 @@ def _add(given: Settings, options: argparse.Namespace) -> None:
         with writing(open_state(given.state_url)) as connection:
             check(connection, row, of_settings)
             routes.add(connection, row, options.position)
+            audit.record(connection, COMMAND_LINE, "route added", row.name, row._asdict())
     except Unusable as error:
         option = _OPTIONS.get(error.field, f"--{error.field.replace('_', '-')}")
         raise CommandFailed(f"{option}: {error}") from error
@@ -108,4 +110,5 @@ def _remove(given: Settings, options: argparse.Namespace) -> None:
     with writing(open_state(given.state_url)) as connection:
         if not routes.remove(connection, options.name):
             raise CommandFailed(f"there is no route {options.name!r}")
+        audit.record(connection, COMMAND_LINE, "route removed", options.name)
     print(f"the route {options.name} is removed")

@@ -9,8 +9,9 @@ from sqlalchemy import Connection
 from monitor.commands import CommandFailed
 from monitor.model import SECOND, format_mac, parse_mac
 from monitor.settings import Settings
-from monitor.state import sensors
+from monitor.state import audit, sensors
 from monitor.state.database import open_state, writing
+from monitor.state.users import COMMAND_LINE
 
 _LABEL = re.compile(r"([A-Za-z_][A-Za-z0-9_]{0,39})=(.{0,200})", re.DOTALL)
 _RESERVED = ("mac", "name", "site")
@@ -74,7 +75,9 @@ def _sensor(given: Settings, options: argparse.Namespace) -> None:
         if options.label:
             values["labels"] = _labels(connection, options.mac_address, dict(options.label))
         sensors.configure(connection, options.mac_address, version, **values)
-    print(f"{format_mac(options.mac_address)} is set")
+        mac = format_mac(options.mac_address)
+        audit.record(connection, COMMAND_LINE, "sensor changed", mac, values)
+    print(f"{mac} is set")
 
 
 def _labels(connection: Connection, mac: int, changed: dict[str, str]) -> dict[str, str]:

@@ -15,9 +15,10 @@ from monitor.incidents.silence import Unusable
 from monitor.model import DAY, HOUR, MINUTE, SECOND, parse_time
 from monitor.outbox.wording import local, long
 from monitor.settings import Settings
-from monitor.state import silences
+from monitor.state import audit, silences
 from monitor.state.database import open_state, reading, writing
 from monitor.state.silences import MaintenanceRow, SilenceRow
+from monitor.state.users import COMMAND_LINE
 
 _NEXT = 3
 _MINUTE = "%Y-%m-%d %H:%M %Z"
@@ -85,11 +86,15 @@ def _silence(given: Settings, options: argparse.Namespace) -> None:
             made = planning.silence_sensors(
                 connection, options.match, start, end, options.comment, user(), now
             )
+            if begun := silences.find_silence(connection, made):
+                detail = planning.described(begun)
+                audit.record(connection, COMMAND_LINE, "silence begun", f"{made}", detail)
         print(f"silence {made} lasts until {long(end, zone)}")
     elif options.action == "end":
         with writing(engine) as connection:
             if not silences.end_silence(connection, options.id, now):
                 raise CommandFailed(f"there is no silence {options.id} that still lasts")
+            audit.record(connection, COMMAND_LINE, "silence ended", f"{options.id}")
         print(f"silence {options.id} is over")
     else:
         with reading(engine) as connection:
@@ -117,6 +122,9 @@ def _maintenance(given: Settings, options: argparse.Namespace) -> None:
                 now,
             )
             row = silences.find_maintenance(connection, made)
+            if row is not None:
+                detail = planning.described(row)
+                audit.record(connection, COMMAND_LINE, "maintenance planned", row.name, detail)
         print(f"maintenance {made} is planned")
         if row is not None:
             _show_windows(row, now)
@@ -124,6 +132,7 @@ def _maintenance(given: Settings, options: argparse.Namespace) -> None:
         with writing(engine) as connection:
             if not silences.end_maintenance(connection, options.id, now):
                 raise CommandFailed(f"there is no maintenance {options.id} that was not ended")
+            audit.record(connection, COMMAND_LINE, "maintenance ended", f"{options.id}")
         print(f"maintenance {options.id} is over")
     else:
         with reading(engine) as connection:

@@ -7,8 +7,9 @@ from monitor.clock import Clock
 from monitor.commands import CommandFailed
 from monitor.model import format_time
 from monitor.settings import Settings
-from monitor.state import tokens
+from monitor.state import audit, tokens
 from monitor.state.database import open_state, reading, writing
+from monitor.state.users import COMMAND_LINE
 
 
 def add(command: Callable[..., argparse.ArgumentParser]) -> None:
@@ -39,10 +40,15 @@ def _token(given: Settings, options: argparse.Namespace) -> None:
     if options.action == "create":
         with writing(engine) as connection:
             secret = tokens.create(connection, options.name, now, options.role)
+            audit.record(
+                connection, COMMAND_LINE, "token made", options.name, {"role": options.role}
+            )
         print(secret)
     elif options.action == "revoke":
         with writing(engine) as connection:
             revoked = tokens.revoke(connection, options.name, now)
+            if revoked:
+                audit.record(connection, COMMAND_LINE, "token revoked", options.name)
         if not revoked:
             raise CommandFailed(f"there is no token {options.name!r} in force")
     else:

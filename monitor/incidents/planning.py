@@ -1,14 +1,14 @@
 """Silences and maintenance as people ask for them: checked, written, listed."""
 
 from collections.abc import Iterable
-from typing import Literal
+from typing import Any, Literal
 
 from sqlalchemy import Connection
 
 from monitor.incidents import maintenance, silence
 from monitor.incidents.quiet import read_maintenance
 from monitor.incidents.silence import Unusable
-from monitor.model import format_mac
+from monitor.model import format_mac, format_time
 from monitor.state import silences
 from monitor.state.silences import MaintenanceRow, SilenceRow
 
@@ -78,6 +78,15 @@ def plan_maintenance(
         by[:_LONGEST_CREATOR],
         now,
     )
+
+
+def described(row: SilenceRow | MaintenanceRow) -> dict[str, Any]:
+    """For the audit trail."""
+    if isinstance(row, SilenceRow):
+        until = format_time(row.ends_at)
+        return {"matchers": list(row.matchers), "until": until, "comment": row.comment}
+    window = {"start": row.start, "stop": row.stop, "zone": row.zone}
+    return {"matchers": list(row.matchers), **window, "recurrence": row.recurrence}
 
 
 def listed_silences(connection: Connection, phase: Phase | None, now: int) -> list[SilenceRow]:

@@ -1,6 +1,6 @@
 """Who changed what, for good: rows of `audit`. One line each where something is written."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, insert, select
@@ -44,7 +44,14 @@ def record(
     )
 
 
-def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+def acknowledged(connection: Connection, who: str, ids: Collection[int]) -> None:
+    """`record` of these incidents, if any."""
+    if ids:
+        subject = f"{len(ids)} incidents" if len(ids) > 1 else "an incident"
+        record(connection, who, "acknowledged", subject, {"numbers": list(ids)})
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
     """For `detail`: what of these values changed, by name, from what to what."""
     names = [name for name in {**old, **new} if old.get(name) != new.get(name)]
     return {name: {"from": old.get(name), "to": new.get(name)} for name in names}

@@ -19,7 +19,7 @@ from monitor.incidents.acknowledge import acknowledge
 from monitor.incidents.machine import State
 from monitor.model import HOUR, format_mac
 from monitor.outbox.wording import clean, long
-from monitor.state import incidents, ledger, silences
+from monitor.state import audit, incidents, ledger, silences
 from monitor.state.database import reading, writing
 from monitor.state.ledger import Case, Message
 from monitor.vault import Vault
@@ -97,7 +97,9 @@ def blueprint(engine: Engine, clock: Clock, vault: Vault, zone: tzinfo) -> Bluep
         with writing(engine) as connection:
             message = _meant(connection, vault, token, now)
             if request.form.get("answer") == "acknowledge":
-                acknowledge(connection, [case.id for case in message.cases], _by(message), now)
+                ids = [case.id for case in message.cases]
+                outcome = acknowledge(connection, ids, _by(message), now)
+                audit.acknowledged(connection, _by(message), outcome.done)
             elif request.form.get("answer") == "silence" and _can_be_silenced(message):
                 _silence(connection, message, now)
         return redirect(url_for("acknowledge.page", token=token), 303)
@@ -151,8 +153,11 @@ def _silence(connection: Connection, message: Message, now: int) -> None:
     incidents.lock_groups(connection, [message.group_id])
     if _silenced_until(connection, message, now) is None:
         macs = {case.mac for case in message.cases}
-        planning.silence_members(
+        number = planning.silence_members(
             connection, macs, now + SILENCE, _comment(message), _by(message), now
+        )
+        audit.record(
+            connection, _by(message), "silence begun", f"{number}", {"comment": _comment(message)}
         )
 
 

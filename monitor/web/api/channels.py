@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 import msgspec
-from flask import Blueprint, Response
+from flask import Blueprint, Response, g
 from msgspec import UNSET, Meta, UnsetType
 from sqlalchemy import Connection, Engine
 
@@ -12,6 +12,7 @@ from monitor.channels.catalogue import (
     Misfit,
     check_new,
     default_budget,
+    described,
     made,
     patched,
     shown_secrets,
@@ -22,7 +23,7 @@ from monitor.clock import Clock
 from monitor.model import format_time
 from monitor.outbox import delivery
 from monitor.outbox.message import Frame
-from monitor.state import channels
+from monitor.state import audit, channels
 from monitor.state.channels import Health, Stored
 from monitor.state.database import reading, writing
 from monitor.vault import Vault
@@ -154,6 +155,7 @@ def blueprint(
         with refusing(), writing(engine) as connection:
             check_new(new)
             channels.add(connection, vault, new)
+            audit.record(connection, g.principal, "channel added", new.name, described(new))
             return body.reply(_shape(new, None), 201)
 
     @api.patch("/<name>")
@@ -166,6 +168,10 @@ def blueprint(
             old = found(connection, name, to_change=True)
             new = patched(old, wanted.settings, wanted.secrets, **values)
             channels.save(connection, vault, new)
+            detail = audit.differences(described(old), described(new))
+            if wanted.secrets:
+                detail["secrets"] = sorted(wanted.secrets)
+            audit.record(connection, g.principal, "channel changed", name, detail)
             return body.reply(_shape(new, channels.health(connection).get(name)))
 
     @api.delete("/<name>")
@@ -174,6 +180,7 @@ def blueprint(
         with refusing(), writing(engine) as connection:
             found(connection, name, to_change=True)
             remove_channel(connection, name, clock.now())
+            audit.record(connection, g.principal, "channel removed", name)
         return Response(status=204)
 
     @api.post("/<name>/test")

@@ -10,7 +10,7 @@ from sqlalchemy import Engine
 from monitor.clock import Clock
 from monitor.incidents.acknowledge import acknowledge
 from monitor.model import parse_mac
-from monitor.state import ledger
+from monitor.state import audit, ledger
 from monitor.state.database import reading, writing
 from monitor.web.api import body
 from monitor.web.api.access import requires
@@ -76,6 +76,7 @@ def blueprint(engine: Engine, clock: Clock) -> Blueprint:
     def acknowledge_one(number: int) -> Response:
         with writing(engine) as connection:
             outcome = acknowledge(connection, [number], g.principal, clock.now())
+            audit.acknowledged(connection, g.principal, outcome.done)
             case = ledger.find(connection, number)
         if case is None:
             raise Refused(404, f"there is no incident {number}")
@@ -89,6 +90,7 @@ def blueprint(engine: Engine, clock: Clock) -> Blueprint:
         ids = body.read(Numbers).ids
         with writing(engine) as connection:
             outcome = acknowledge(connection, ids, g.principal, clock.now())
+            audit.acknowledged(connection, g.principal, outcome.done)
         return body.reply(
             {
                 "acknowledged": outcome.done,

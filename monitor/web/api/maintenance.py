@@ -8,9 +8,10 @@ from sqlalchemy import Connection, Engine
 
 from monitor.clock import Clock
 from monitor.incidents import planning
+from monitor.incidents.planning import described
 from monitor.incidents.silence import Unusable
 from monitor.model import format_time
-from monitor.state import silences
+from monitor.state import audit, silences
 from monitor.state.database import reading, writing
 from monitor.state.silences import MaintenanceRow
 from monitor.web.api import body
@@ -100,7 +101,9 @@ def blueprint(engine: Engine, clock: Clock) -> Blueprint:
                 )
             except Unusable as error:
                 raise Refused(400, str(error), error.field) from error
-            return body.reply(_shape(_found(connection, number), now), 201)
+            row = _found(connection, number)
+            audit.record(connection, g.principal, "maintenance planned", row.name, described(row))
+            return body.reply(_shape(row, now), 201)
 
     @api.post("/<int:number>/end")
     @requires("operator")
@@ -110,6 +113,8 @@ def blueprint(engine: Engine, clock: Clock) -> Blueprint:
             _found(connection, number)
             ended = silences.end_maintenance(connection, number, now)
             row = _found(connection, number)
+            if ended:
+                audit.record(connection, g.principal, "maintenance ended", row.name)
         if not ended:
             raise Refused(409, f"maintenance {number} was ended before")
         return body.reply(_shape(row, now))

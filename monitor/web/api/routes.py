@@ -4,13 +4,13 @@ from collections.abc import Collection
 from typing import Annotated
 
 import msgspec
-from flask import Blueprint, Response
+from flask import Blueprint, Response, g
 from msgspec import Meta
 from sqlalchemy import Connection, Engine
 
 from monitor.incidents.routes import LONGEST_WAIT, check
 from monitor.model import SECOND
-from monitor.state import routes, routing
+from monitor.state import audit, routes, routing
 from monitor.state.database import reading, writing
 from monitor.state.routing import RouteRow
 from monitor.web.api import body
@@ -73,6 +73,7 @@ def blueprint(engine: Engine, of_settings: Collection[str]) -> Blueprint:
             row = _row(wanted.name, wanted)
             check(connection, row, of_settings)
             routes.add(connection, row, wanted.position)
+            audit.record(connection, g.principal, "route added", row.name, row._asdict())
             return body.reply(_shape(connection, row.name), 201)
 
     @api.put("")
@@ -84,6 +85,9 @@ def blueprint(engine: Engine, of_settings: Collection[str]) -> Blueprint:
                 routes.arrange(connection, wanted.order)
             except ValueError as error:
                 raise Refused(400, str(error), "order") from error
+            audit.record(
+                connection, g.principal, "routes arranged", "routes", {"order": wanted.order}
+            )
             return body.reply({"routes": _shapes(connection)})
 
     @api.put("/<name>")
@@ -94,6 +98,7 @@ def blueprint(engine: Engine, of_settings: Collection[str]) -> Blueprint:
             check(connection, row, of_settings)
             if not routes.replace(connection, row):
                 raise _unknown(name)
+            audit.record(connection, g.principal, "route changed", name, row._asdict())
             return body.reply(_shape(connection, name))
 
     @api.delete("/<name>")
@@ -102,6 +107,7 @@ def blueprint(engine: Engine, of_settings: Collection[str]) -> Blueprint:
         with writing(engine) as connection:
             if not routes.remove(connection, name):
                 raise _unknown(name)
+            audit.record(connection, g.principal, "route removed", name)
         return Response(status=204)
 
     return api

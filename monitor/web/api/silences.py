@@ -9,9 +9,10 @@ from sqlalchemy import Connection, Engine
 
 from monitor.clock import Clock
 from monitor.incidents import planning
+from monitor.incidents.planning import described
 from monitor.incidents.silence import LONGEST, Unusable
 from monitor.model import SECOND, format_time, parse_time
-from monitor.state import silences
+from monitor.state import audit, silences
 from monitor.state.database import reading, writing
 from monitor.state.silences import SilenceRow
 from monitor.web.api import body
@@ -90,7 +91,9 @@ def blueprint(engine: Engine, clock: Clock) -> Blueprint:
                 )
             except Unusable as error:
                 raise Refused(400, str(error), error.field) from error
-            return body.reply(_shape(_found(connection, number), now), 201)
+            row = _found(connection, number)
+            audit.record(connection, g.principal, "silence begun", f"{number}", described(row))
+            return body.reply(_shape(row, now), 201)
 
     @api.post("/<int:number>/end")
     @requires("operator")
@@ -99,6 +102,8 @@ def blueprint(engine: Engine, clock: Clock) -> Blueprint:
         with writing(engine) as connection:
             _found(connection, number)
             ended = silences.end_silence(connection, number, now)
+            if ended:
+                audit.record(connection, g.principal, "silence ended", f"{number}")
             row = _found(connection, number)
         if not ended:
             raise Refused(409, f"silence {number} is over already")

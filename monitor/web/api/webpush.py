@@ -9,7 +9,7 @@ from sqlalchemy import Engine
 from monitor.channels import webpush
 from monitor.channels.webpush import BadSubscription, Identity, Subscription
 from monitor.clock import Clock
-from monitor.state import channels, notifications
+from monitor.state import audit, channels, notifications
 from monitor.state.channels import BROWSER, NameTaken, Stored
 from monitor.state.database import writing
 from monitor.vault import Unreadable, Vault
@@ -87,6 +87,7 @@ def blueprint(engine: Engine, vault: Vault, clock: Clock, contact: str) -> Bluep
                 if channels.count(connection, BROWSER) >= MOST:
                     raise Refused(409, f"{MOST} browsers are subscribed, and no more can be")
                 channels.add(connection, vault, new)
+                audit.record(connection, g.principal, "browser subscribed", new.name)
                 return body.reply({"name": new.name}, 201)
             if old.broken is None and old.secrets["endpoint"] != subscription.endpoint:
                 raise NameTaken(f"another browser is called {new.name}")
@@ -102,6 +103,7 @@ def blueprint(engine: Engine, vault: Vault, clock: Clock, contact: str) -> Bluep
             if not channels.remove_gone(connection, name):
                 raise Refused(404, "this browser is not subscribed", "endpoint")
             notifications.drop_channel(connection, name, "the browser unsubscribed", clock.now())
+            audit.record(connection, g.principal, "browser unsubscribed", name)
         return Response(status=204)
 
     return api

@@ -80,7 +80,7 @@ def add_to(pages: Blueprint, people: People, zone: tzinfo) -> None:
         before = int(asked) if asked.isdecimal() and int(asked) <= body.GREATEST_ID else None
         with reading(people.engine) as connection:
             entries = audit.listed(connection, PAGE + 1, before)
-        rows = [(entry, long(entry.at, zone), _words(entry.detail)) for entry in entries[:PAGE]]
+        rows = [(entry, long(entry.at, zone), words(entry.detail)) for entry in entries[:PAGE]]
         more = entries[PAGE - 1].id if len(entries) > PAGE else None
         return html(render_template("auth/audit.html", rows=rows, before=before, more=more))
 
@@ -115,7 +115,7 @@ def _found(connection: Connection, number: int) -> User:
     return person
 
 
-def _words(detail: dict[str, Any]) -> list[tuple[str, str]]:
+def words(detail: dict[str, Any]) -> list[tuple[str, str]]:
     """(name, value) as text: "from → to" of what changed."""
     return [
         (
