@@ -34,6 +34,7 @@ from monitor.web import acknowledge, metrics
 from monitor.web.api import channels, incidents, ledger, maintenance, routes, silences, webpush
 from monitor.web.app import create_app
 from monitor.web.auth.people import People
+from monitor.web.auth.provider import Provider
 from monitor.web.fleet import Fleet
 from monitor.web.readiness import Readiness
 
@@ -151,9 +152,7 @@ def _web_process(settings: Settings) -> wsgi.WebProcess:
         engine=engine,
         zone=ZoneInfo(settings.alerts.time_zone),
         blueprints=_blueprints(settings, engine, clock),
-        people=People(
-            engine, open_vault(settings), clock, server.base_url, server.local, server.proxies
-        ),
+        people=_people(settings, engine, clock),
     )
     # What a worker allocates by the ten thousand is plain rows without cycles: searching them for
     # garbage as often as usual takes more time than making them.
@@ -167,6 +166,26 @@ def _web_process(settings: Settings) -> wsgi.WebProcess:
         registry.close()
 
     return wsgi.WebProcess(Door(spool, registry, limits, clock, hosts, pages), close)
+
+
+def _people(settings: Settings, engine: Engine, clock: Clock) -> People:
+    server, oidc = settings.server, settings.oidc
+    groups = {
+        "administrator": oidc.administrators,
+        "operator": oidc.operators,
+        "viewer": oidc.viewers,
+    }
+    return People(
+        engine,
+        open_vault(settings),
+        clock,
+        server.base_url,
+        server.local,
+        server.proxies,
+        Provider(oidc.issuer, oidc.client_id, oidc.client_secret, oidc.claim, groups, oidc.domain)
+        if oidc.issuer
+        else None,
+    )
 
 
 def _blueprints(settings: Settings, engine: Engine, clock: Clock) -> list[Blueprint]:

@@ -155,6 +155,20 @@ class Watchdog:
 
 
 @dataclass(frozen=True)
+class Oidc:
+    """The OpenID Connect provider that vouches for people; off while `issuer` is empty."""
+
+    issuer: str = ""
+    client_id: str = ""
+    client_secret: str = field(default="", repr=False)
+    claim: str = "groups"
+    administrators: tuple[str, ...] = ()
+    operators: tuple[str, ...] = ()
+    viewers: tuple[str, ...] = ()
+    domain: str = ""
+
+
+@dataclass(frozen=True)
 class InfluxDB:
     """The InfluxDB to use, from the variables that its own client reads."""
 
@@ -177,6 +191,7 @@ class Settings:
     email: Email = Email()
     webhook: Webhook = Webhook()
     watchdog: Watchdog = Watchdog()
+    oidc: Oidc = Oidc()
     influxdb: InfluxDB | None = None
     """Not a section: chosen by INFLUXDB_V2_URL, _ORG and _TOKEN."""
 
@@ -316,6 +331,10 @@ def _contradictions(settings: Settings) -> list[str]:
         problems.append("webhook.url: must look like https://host/path")
     if settings.watchdog.url and not _is_web_address(settings.watchdog.url):
         problems.append("watchdog.url: must look like https://host/path")
+    if settings.oidc.issuer and not (
+        _is_web_address(settings.oidc.issuer) and settings.oidc.client_id
+    ):
+        problems.append("oidc.issuer: must look like https://host/path, and needs oidc.client_id")
     try:
         ZoneInfo(settings.alerts.time_zone)
     except (ZoneInfoNotFoundError, ValueError, OSError):

@@ -70,7 +70,7 @@ def create_app(
     offer(app)
     if people is not None:
         guard(app, people)
-        app.register_blueprint(auth.blueprint(people, zone))
+        auth.add_to(app, people, zone)
     _serve_static(app)
     fleet = _Once(open_fleet)
     app.register_blueprint(grid.blueprint(fleet, base_url))

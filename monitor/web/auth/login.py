@@ -29,7 +29,7 @@ def add_to(pages: Blueprint, people: People) -> None:
     def login() -> AnyResponse:
         if current().user_id is not None:
             return redirect(same_site(request.args.get("next")), 303)
-        return _asked(people)
+        return asked(people)
 
     @pages.post("/login")
     @public
@@ -37,15 +37,15 @@ def add_to(pages: Blueprint, people: People) -> None:
         try:
             csrf.check(people)
         except Refused as error:
-            return _asked(people, error.description or "", 403)
+            return asked(people, error.description or "", 403)
         name, password = request.form.get("name", ""), request.form.get("password", "")
         person, wait = tried(people, name, password)
         if wait:
-            response = _asked(people, f"Too many attempts. Try again in {seconds(wait)} s.", 429)
+            response = asked(people, f"Too many attempts. Try again in {seconds(wait)} s.", 429)
             response.retry_after = seconds(wait)
             return response
         if person is None:
-            return _asked(people, "This name or email and this password do not go together.", 403)
+            return asked(people, "This name or email and this password do not go together.", 403)
         enter(people, person)
         return redirect(same_site(request.form.get("next")), 303)
 
@@ -165,7 +165,8 @@ def _invalid() -> Refused:
     return Refused(410, "This link has expired or was used. An administrator can make a new one.")
 
 
-def _asked(people: People, problem: str = "", status: int = 200) -> Response:
+def asked(people: People, problem: str = "", status: int = 200) -> Response:
+    """The page to log in with, and what was wrong before."""
     wanted = request.values.get("next")
     page = render_template(
         "auth/login.html",
@@ -173,6 +174,7 @@ def _asked(people: People, problem: str = "", status: int = 200) -> Response:
         name=request.form.get("name", ""),
         next=same_site(wanted),
         nobody_yet=not people.exist(),
+        vouching=people.provider.name if people.provider else None,
     )
     return html(page, status)
 

@@ -2,17 +2,19 @@
 
 from datetime import tzinfo
 
-from flask import Blueprint
+from flask import Blueprint, Flask
 
-from monitor.web.auth import account, administration, login
+from monitor.web.auth import account, administration, login, oidc
 from monitor.web.auth.people import People
 
 
-def blueprint(people: People, zone: tzinfo) -> Blueprint:
+def add_to(app: Flask, people: People, zone: tzinfo) -> None:
     """Logging in and out, one's account, users and the audit trail; moments by the clocks of
     `zone`."""
     pages = Blueprint("people", __name__)
     login.add_to(pages, people)
     account.add_to(pages, people, zone)
     administration.add_to(pages, people, zone)
-    return pages
+    if people.provider is not None:
+        oidc.add_to(pages, app, people, people.provider)
+    app.register_blueprint(pages)

@@ -1,6 +1,7 @@
 """Who sends a request: a person who logged in, whoever has a token, or anybody on this machine."""
 
 import ipaddress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -11,6 +12,7 @@ from monitor.clock import Clock
 from monitor.state import logins, tokens, users
 from monitor.state.database import StateUnavailable, reading, writing
 from monitor.vault import Vault
+from monitor.web.auth.provider import Provider
 from monitor.web.errors import Refused
 
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -58,6 +60,8 @@ class People:
     """Only this machine can connect, without a proxy that serves others."""
     proxies: int = 0
     """How many reverse proxies are in front, each of which adds to X-Forwarded-For."""
+    provider: Provider | None = None
+    """Who vouches for people besides their passwords."""
     _exist: bool = field(default=False, init=False)
 
     def exist(self) -> bool:
@@ -134,7 +138,8 @@ def _by_login() -> Principal | None:
     if found is None:
         return None
     if found.to_note:
-        with writing(known.engine) as connection:
+        # Looking on must not fail because somebody else is writing.
+        with suppress(StateUnavailable), writing(known.engine) as connection:
             logins.note(connection, secret, now)
     return Principal(found.name, found.role, found.user_id)
 
