@@ -49,12 +49,12 @@ class Server(Ground):
             connection.execute(text("DROP SCHEMA IF EXISTS kept CASCADE"))
             connection.execute(text("CREATE SCHEMA kept"))
             for table in metadata.sorted_tables:
-                copy = f"CREATE TABLE kept.{table.name} AS TABLE {table.name}"
+                copy = f'CREATE TABLE kept."{table.name}" AS TABLE "{table.name}"'
                 connection.execute(text(copy))
 
     def restore(self) -> None:
         tables = [table.name for table in metadata.sorted_tables]
-        statements = [f"DELETE FROM {name}" for name in reversed(tables)]
-        statements += [f"INSERT INTO {name} SELECT * FROM kept.{name}" for name in tables]
+        statements = [f'DELETE FROM "{name}"' for name in reversed(tables)]
+        statements += [f'INSERT INTO "{name}" SELECT * FROM kept."{name}"' for name in tables]
         with self.engine.begin() as connection:
             connection.exec_driver_sql("; ".join(statements))

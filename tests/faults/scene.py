@@ -167,7 +167,7 @@ def sweep(engine: Engine, store: SqliteStore, now: int = SWEPT_AT) -> None:
     """Become the leader and sweep."""
     held = leases.acquire(engine, "scheduler", "scheduler", DAY)
     assert held
-    Sweep(store, engine, _OPTIONS, _ALERTING, watch(*CHANNELS)).run(held, now)
+    Sweep(store, engine, _OPTIONS, _ALERTING, watch(*_ALERTING.channels)).run(held, now)
 
 
 def deliver(engine: Engine, recipients: Sequence[Recipient], now: int = DELIVERED_AT) -> int:
