@@ -6,8 +6,9 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
-from sqlalchemy import Connection, Engine, event
+from sqlalchemy import Connection, Engine, QueuePool, event
 
 from monitor.model import DAY
 from monitor.state.database import migrate, open_state
@@ -62,6 +63,7 @@ class Files:
     def begin(self) -> None:
         """Empty tables, and the first moment."""
         self.hand.time, self.mortal = START, False
+        self._close()
         for path in (self.state, self.store):
             for left in self.directory.glob(f"{path.name}*"):
                 left.unlink()
@@ -69,10 +71,17 @@ class Files:
 
     def remove(self) -> None:
         """At the end of the run."""
+        self._close()
         shutil.rmtree(self.directory, ignore_errors=True)
 
+    def _close(self) -> None:
+        self.engine.dispose()
+        self.notifiers_engine.dispose()
+
     def _engine(self) -> Engine:
-        engine = open_state(f"sqlite:///{self.state}")
+        # To open the file for each transaction would take a fifth of the time.
+        with patch("monitor.state.database.NullPool", QueuePool):
+            engine = open_state(f"sqlite:///{self.state}")
         event.listen(engine, "connect", self._give_it_our_clock)
         return engine
 

@@ -287,6 +287,7 @@ class World:
         def interlude() -> Mood | None:
             try:
                 self._disturb()
+                self.figures["notifiers held up while sending"] += 1
                 self.tick(length)
             except AssertionError as error:
                 self._broken = self._broken or error
