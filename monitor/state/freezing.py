@@ -67,7 +67,8 @@ def decide(connection: Connection, row: Any, now: int, terms: Terms) -> Decision
         if number not in young and number not in held
     }
     turns = [candidates[number].opened_at + row.delay for number in young - held.keys()]
-    turns += [each.until for each in held.values()]
+    if row.kind != "reminder" or not members:  # who is held back is reminded with the others
+        turns += [each.until for each in held.values()]
     if terms.tracks and len(members) > LIMIT_OF_TRACKING:
         members = dict(list(members.items())[:LIMIT_OF_TRACKING])
         turns.append(now)
@@ -146,7 +147,7 @@ def _newly_silent(
 def _still_silent(
     connection: Connection, row: Any, terms: Terms
 ) -> tuple[dict[int, Member], dict[int, str]]:
-    """Open, not acknowledged, and this channel was told.
+    """Open, not acknowledged, and this channel was told, but not reminded since this was owed.
 
     A receiver that keeps account may have been restarted: it hears of the acknowledged ones too.
     """
@@ -156,6 +157,7 @@ def _still_silent(
         incident.c.closed_at.is_(None),
         true() if terms.tracks else incident.c.acknowledged_at.is_(None),
         _told(row.channel, ("down",), ("sent",)),
+        ~_told(row.channel, ("reminder",), ("pending", "claimed", "sent"), row.created_at),
     )
     if not members:
         raise Undeliverable("acknowledged or over")
@@ -219,8 +221,11 @@ _CANDIDATES = {
 }
 
 
-def _told(channel: str, kinds: Sequence[str], states: Sequence[str]) -> ColumnElement[bool]:
-    """Whether an incident is in a frozen message of these kinds, in one of these states."""
+def _told(
+    channel: str, kinds: Sequence[str], states: Sequence[str], since: int = 0
+) -> ColumnElement[bool]:
+    """Whether an incident is in a message of these kinds, frozen after `since`, in one of these
+    states."""
     # Under names of their own, so that a query over the same tables does not mix them up.
     telling, member = notification.alias("telling"), notification_incident.alias("member")
     return exists().where(
@@ -229,6 +234,7 @@ def _told(channel: str, kinds: Sequence[str], states: Sequence[str]) -> ColumnEl
         telling.c.channel == channel,
         telling.c.kind.in_(kinds),
         telling.c.state.in_(states),
+        telling.c.frozen_at > since,
     )
 
 
