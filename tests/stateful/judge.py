@@ -68,7 +68,7 @@ class Judge:
         tries = [t for t in sensor.tries if horizon - row.threshold < t.time <= horizon]
         heard, lived = [t for t in tries if t.stored_at], [t for t in tries if t.live]
         assert not heard, f"{row}: heard at {heard[-1].time}, horizon {horizon}"
-        excused = all(self._excused(t, now) for t in lived)
+        excused = all(self._excused(t) for t in lived)
         if row.proven:
             assert excused, f"{row} lives: {lived[-1]}, horizon {horizon}"
             self._figures["outages, proven"] += 1
@@ -88,19 +88,20 @@ class Judge:
         ]
         assert (row.flapping_since is not None) == (len(recent) >= FLAPPING_OUTAGES), recent
 
-    def _excused(self, attempt: Try, now: int) -> bool:
+    def _excused(self, attempt: Try) -> bool:
         """The design's known limit: a door that nobody hears of for long is gone on without."""
         return len(self._doors) > 1 and all(
-            any(self._gone(gap, now) for gap in door.gaps_at(attempt.time))
-            for door in attempt.doors
+            any(self._gone(gap) for gap in door.gaps_at(attempt.time)) for door in attempt.doors
         )
 
-    def _gone(self, gap: Gap, now: int) -> bool:
-        lasted = (now if gap.stop is None else gap.stop) - gap.start
-        return lasted >= self._limit(gap)
+    def _gone(self, gap: Gap) -> bool:
+        if self._stalled[gap] < self._limit(gap) - _LONGEST_STEP:
+            return False
+        # Whoever said farewell and is back soon enough was only restarted.
+        return not gap.farewell or gap.stop is None or gap.stop - gap.start > self._lost_after
 
     def _limit(self, gap: Gap) -> int:
-        return FAREWELL_GRACE if gap.farewell and gap.stop is None else self._lost_after
+        return FAREWELL_GRACE if gap.farewell else self._lost_after
 
     def _may_close(self, row: Incident, horizon: int) -> None:
         """Only for a heartbeat that is not stale itself, or by somebody's decision."""

@@ -3,14 +3,14 @@
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
 from sqlalchemy import Connection, Engine, QueuePool, event
 
-from monitor.model import DAY
+from monitor.model import DAY, Heartbeat
 from monitor.state.database import migrate, open_state
 from monitor.store.interface import Arrivals, Cursor, Pulse, StoreUnavailable
 from monitor.store.sqlite import SqliteStore
@@ -130,3 +130,7 @@ class ReadStore(SqliteStore):
     def last_seen(self, *arguments: Any, **options: Any) -> dict[int, int]:
         self._asked()
         return super().last_seen(*arguments, **options)
+
+    def heartbeats(self, *arguments: Any, **options: Any) -> Iterator[Heartbeat]:
+        self._asked()
+        return super().heartbeats(*arguments, **options)

@@ -36,6 +36,10 @@ sites = st.sampled_from([None, "Hall A", "Hall B"])
 lengths = st.sampled_from([5 * SECOND, 15 * SECOND, 40 * SECOND, MINUTE, 2 * MINUTE])
 
 
+ways = st.sampled_from(["refuses", "crashes", "stops", "is cut off"])
+"""To be away."""
+
+
 @pytest.fixture(scope="module")
 def files() -> Iterator[Files]:
     files = Files()
@@ -116,16 +120,19 @@ def machine_on(files: Files, figures: Counter[str]) -> type[RuleBasedStateMachin
             times=st.sampled_from([1, 1, 1, 3, 4]),
             returns=st.booleans(),
             mood=st.sampled_from(Mood),
+            late=st.booleans(),
         )
         def a_sensor_falls_silent(
-            self, number: int, more: int, times: int, returns: bool, mood: Mood
+            self, number: int, more: int, times: int, returns: bool, mood: Mood, late: bool
         ) -> None:
             sensor = one_of(self.sensors, number)
-            one_of(self.world.recipients, number).mood = mood
+            recipient = one_of(self.world.recipients, number)
+            recipient.mood = Mood.ACCEPT if late else mood
             for again in reversed(range(times)):
                 sensor.alive = False
                 self.world.tick(sensor.threshold)
                 self.world.tick(more)
+                recipient.mood = mood
                 if returns or again:
                     sensor.revive(self.world.now + SECOND)
                     self.world.tick(MINUTE)
@@ -220,9 +227,28 @@ def machine_on(files: Files, figures: Counter[str]) -> type[RuleBasedStateMachin
             door.connected = not door.connected
             door.pace = 1 if slowly and door.connected else None
 
+        @rule(number=any_of, how=ways, returns=st.booleans(), slowly=st.booleans())
+        @precondition(lambda self: len(self.world.doors) > 1)
+        def a_door_is_away_for_long(
+            self, number: int, how: str, returns: bool, slowly: bool
+        ) -> None:
+            door = one_of(self.world.doors, number)
+            if not (door.listens and door.connected):
+                return
+            self.world.take_away(door, how)
+            for _ in range(12):
+                self.world.tick(15 * SECOND)
+            self.world.tick(5 * MINUTE)
+            if returns:
+                door.repair(self.world.now)
+                door.pace = 1 if slowly else None
+                self.world.tick(15 * SECOND)
+                self.world.tick(15 * SECOND)
+                self.world.tick(2 * MINUTE)
+
         @rule(
             number=any_of,
-            how=st.sampled_from(["refuses", "crashes", "stops", "is cut off"]),
+            how=ways,
             ticks=st.lists(lengths, min_size=1, max_size=3),
             well=lengths,
         )
@@ -232,14 +258,7 @@ def machine_on(files: Files, figures: Counter[str]) -> type[RuleBasedStateMachin
             door = one_of(self.world.doors, number)
             if not (door.listens and door.connected):
                 return
-            if how == "refuses":
-                door.refuse(self.world.now)
-            elif how == "crashes":
-                door.crash()
-            elif how == "stops":
-                door.farewell(self.world.store, self.world.now)
-            else:
-                door.connected = False
+            self.world.take_away(door, how)
             for length in ticks:
                 self.world.tick(length)
             door.repair(self.world.now)
@@ -280,10 +299,25 @@ def machine_on(files: Files, figures: Counter[str]) -> type[RuleBasedStateMachin
         def a_scheduler_ends(self, kindly: bool) -> None:
             self.world.end_scheduler(kindly)
 
-        @rule(questions=st.integers(0, 4), length=st.sampled_from([30 * SECOND, 5 * MINUTE]))
-        def a_scheduler_sleeps_within_a_sweep(self, questions: int, length: int) -> None:
+        @rule(
+            number=any_of,
+            questions=st.integers(0, 4),
+            length=st.sampled_from([30 * SECOND, 5 * MINUTE]),
+            returns=st.booleans(),
+            alone=st.booleans(),
+        )
+        def a_scheduler_sleeps_within_a_sweep(
+            self, number: int, questions: int, length: int, returns: bool, alone: bool
+        ) -> None:
+            if not alone and len(self.world.schedulers) < 2:
+                self.world.add_scheduler()
+            sensor = one_of(self.sensors, number)
+            sensor.alive = False
+            if returns:
+                sensor.revive(self.world.now + sensor.threshold + 90 * SECOND)
             self.world.stall_scheduler(questions, length)
-            self.world.tick(5 * SECOND)
+            self.world.tick(sensor.threshold + 30 * SECOND)
+            self.world.tick(MINUTE)
 
         # --- Notifiers and recipients
 

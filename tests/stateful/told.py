@@ -35,11 +35,11 @@ class Told:
     quiet: list[Quiet] = field(default_factory=list)
     incidents: dict[Name, Incident] = field(default_factory=dict)
     _arrivals: dict[tuple[str, str], Arrival] = field(default_factory=dict)
+    _copied_at: dict[tuple[str, str], int] = field(default_factory=dict)
     _recorded: dict[tuple[str, str], int] = field(default_factory=dict)
     _told: dict[tuple[str, str], dict[Name, Arrival]] = field(
         default_factory=lambda: defaultdict(dict)
     )
-    _threads: dict[tuple[str, str], int] = field(default_factory=dict)
 
     def read(self) -> None:
         """Look at the incidents as they are now."""
@@ -52,6 +52,7 @@ class Told:
         self.figures[f"messages: {arrival.kind}"] += 1
         first = self._arrivals.setdefault((arrival.channel, arrival.key), arrival)
         assert first.data == arrival.data, f"{arrival.key} came with another content"
+        self._copied_at[arrival.channel, arrival.key] = arrival.at
         if arrival.members:
             self._is_not_held(arrival)
         if first is not arrival:
@@ -59,8 +60,6 @@ class Told:
             assert recorded is None or arrival.began < recorded, f"sent again: {arrival}"
             self.figures["repetitions under the same key"] += 1
             return
-        if arrival.kind in ("down", "reminder"):
-            self._keeps_its_distance(arrival)
         for member in arrival.members:
             self._tell(arrival, self.incidents[member])
 
@@ -77,23 +76,17 @@ class Told:
         for each in (each for some in held for each in some):
             assert each.came_after(arrival.frozen_at), f"{arrival} in spite of {each}"
 
-    def _keeps_its_distance(self, arrival: Arrival) -> None:
-        thread = arrival.channel, arrival.data["thread"]
-        written = arrival.frozen_at
-        if arrival.kind == "reminder":
-            since = written - self._threads[thread]
-            assert since >= self.promises.remind_after, f"{since} ms later: {arrival}"
-            self._threads[thread] = written
-        self._threads.setdefault(thread, written)
-
     def _tell(self, arrival: Arrival, row: Incident) -> None:
         kind, channel = arrival.kind, arrival.channel
         told, down = self._told[channel, kind], self._told[channel, "down"]
+        earlier = told.get(row.name)
         if kind == "reminder":
             assert row.name in down, f"{channel} is reminded of {row}, and was never told"
+            since = arrival.frozen_at - earlier.frozen_at if earlier else None
+            assert since is None or since >= self.promises.remind_after, f"{since}: {arrival}"
         else:
-            earlier = told.get(row.name)
-            assert earlier is None, f"{channel} was told of {row} twice: {earlier}, {arrival}"
+            excused = (row.name, kind) in self._rejected_by(channel)
+            assert earlier is None or excused, f"{row} is told twice: {earlier}, {arrival}"
         if kind == "recovered":
             assert row.name in down, f"{channel} was never told that {row} began"
             assert row.closed_reason == "recovered", f"{channel} was told that {row} is over"
@@ -106,6 +99,10 @@ class Told:
             since = arrival.at - row.opened_at
             assert since >= self.promises.escalate_after, f"after {since} ms: {arrival}"
         told[row.name] = arrival
+
+    def _rejected_by(self, channel: str) -> Collection[tuple[Name, str]]:
+        """What a recipient refused for good, after it took it perhaps and could not say so."""
+        return next(each.rejected for each in self.recipients if each.name == channel)
 
     # --- Who should know ---------------------------------------------------------------------
 
@@ -126,6 +123,7 @@ class Told:
                 if row.flapping_since is not None:
                     delay = max(delay, self.promises.flapping_window(row.threshold))
                 self._knows(recipient, row, "down", now, delay)
+                self._was_reminded(recipient, row, now)
 
     def _knows(self, recipient: Recipient, row: Incident, kind: str, now: int, delay: int) -> None:
         if row.name in self._told[recipient.name, kind] or (row.name, kind) in recipient.rejected:
@@ -134,6 +132,17 @@ class Told:
         if free_since is not None:
             due = max(row.opened_at + delay, free_since) + self.promises.patience
             assert now < due, f"at {now} {recipient.name} was not told of {row} ({kind})"
+
+    def _was_reminded(self, recipient: Recipient, row: Incident, now: int) -> None:
+        """Whoever was told of what lasts is told again, until somebody acknowledges it."""
+        down = self._told[recipient.name, "down"].get(row.name)
+        last = self._told[recipient.name, "reminder"].get(row.name, down)
+        free_since = quiet.over_since(self.quiet, row, "reminder", now)
+        if last is not None and free_since is not None and not recipient.ever_failed:
+            known_at = self._copied_at[last.channel, last.key]
+            since = max(known_at, free_since)  # who was held back waits for the others
+            due = since + self.promises.remind_after + self.promises.patience
+            assert now < due, f"at {now} {recipient.name} was not reminded of {row} after {last}"
 
     # --- In the end --------------------------------------------------------------------------
 

@@ -261,6 +261,17 @@ class World:
         self.doors[-1].reached = self.now
         return self.doors[-1]
 
+    def take_away(self, door: Door, how: str) -> None:
+        """It refuses | crashes | stops | is cut off."""
+        if how == "refuses":
+            door.refuse(self.now)
+        elif how == "crashes":
+            door.crash()
+        elif how == "stops":
+            door.farewell(self.store, self.now)
+        else:
+            door.connected = False
+
     def add_scheduler(self) -> None:
         """One more, which leads if nobody else does."""
         self.schedulers.append(Scheduler(self.files, next(self.numbers)))
