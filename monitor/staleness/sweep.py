@@ -165,7 +165,7 @@ class Sweep:
         self._heard.clear()
         if position is None:
             self._view = LastSeen(self._store)
-        elif self._view.filled:
+        elif position < self._view.position:
             self._view.rewind(position)
 
     def _sites_by_rule(self) -> dict[int, str]:

@@ -263,6 +263,18 @@ def test_a_standby_that_takes_over_registers_whom_the_leader_missed(world: World
         assert list(connection.scalars(select(sensor.c.mac))) == [1]
 
 
+def test_a_standby_that_was_asleep_reads_what_it_missed_before_it_leads(world: World) -> None:
+    world.pass_time(MINUTE)
+    standby = world.new_sweep()
+    standby.watch(world.now)
+    world.hear(1)  # and never again
+    world.pass_time(MINUTE)
+    leases.release(world.engine, world.lease)
+    world.lease, world.sweep = world.take_lease("second"), standby
+    world.pass_time(12 * MINUTE)
+    assert [row.mac for row in world.incidents()] == [1]
+
+
 @pytest.mark.parametrize("question", ["coverage", "arrivals", "last_seen"])
 def test_a_sweep_that_fails_at_any_question_to_the_store_is_made_up_for(
     world: World, question: str
