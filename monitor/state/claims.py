@@ -142,7 +142,7 @@ def _body(
 ) -> Body | None:
     """The message's final text; None when it was cancelled or put off instead."""
     if row.body is not None:
-        return _unless_all_are_held(connection, row, now, terms)
+        return _still_to_be_sent(connection, row, now, terms)
     if terms.budget is not None:
         free = _budget_free_at(connection, row.channel, terms.budget, now)
         if free > now:
@@ -176,10 +176,16 @@ def _body(
     return body
 
 
-def _unless_all_are_held(connection: Connection, row: Any, now: int, terms: Terms) -> Body | None:
-    """A frozen text, unless a silence that began meanwhile covers all it tells of."""
+def _still_to_be_sent(connection: Connection, row: Any, now: int, terms: Terms) -> Body | None:
+    """A frozen text, unless a silence that began meanwhile covers all it tells of, or it would
+    remind of what is over."""
     body: Body = row.body
     members = freezing.told(connection, row.id)
+    if row.kind == "reminder" and all(member.recovered_at for member in members.values()):
+        outcome = "over before it was sent"
+        change(connection, row.id, state="cancelled", outcome=outcome, finished_at=now)
+        settle(connection, row.group_id, now)
+        return None
     held = terms.hold(connection, members, row.kind, now) if members else {}
     if not held or members.keys() - held.keys():
         return body

@@ -3,7 +3,8 @@
 import pytest
 from sqlalchemy import Engine
 
-from monitor.model import HOUR, MINUTE, Held
+from monitor.channels.interface import SendFailed
+from monitor.model import HOUR, MINUTE, SECOND, Held
 from monitor.state import freezing
 from tests.outages import NOW, WAIT
 from tests.outbox.test_life import REPEAT, Service
@@ -40,3 +41,16 @@ def test_a_mass_of_members_is_reminded_of_in_parts_and_each_of_them_once(
     world.channels["pager"].got.clear()
     world.deliver(NOW + WAIT + REPEAT)
     assert world.channels["pager"].said == [("reminder", {"01", "02"}), ("reminder", {"03"})]
+
+
+def test_a_reminder_that_waits_for_its_channel_is_not_sent_after_the_end(world: Service) -> None:
+    world.silent(1, now=NOW)
+    world.deliver(NOW + WAIT)
+    email = world.channels["email"]
+    email.failure = SendFailed("busy", permanent=False)
+    reminded = NOW + WAIT + REPEAT
+    world.deliver(reminded)
+    world.over(1, now=reminded + SECOND)
+    email.failure = None
+    world.deliver(reminded + HOUR)
+    assert [kind for kind, _ in email.said] == ["down", "recovered"]
