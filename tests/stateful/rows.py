@@ -48,7 +48,7 @@ class Owed(NamedTuple):
 _INCIDENTS = f"SELECT {', '.join(Incident._fields)} FROM incident ORDER BY id"
 _OWED = f"""
 SELECT {", ".join(Owed._fields)} FROM notification
-WHERE state IN ('pending', 'claimed') AND kind <> 'reminder'
+WHERE state IN ('pending', 'claimed') AND (kind <> 'reminder' OR frozen_at IS NOT NULL)
 """
 _ANY_OWED = "SELECT 1 FROM notification WHERE state IN ('pending', 'claimed') LIMIT 1"
 _OPEN_GROUPS = "SELECT id, cohort FROM alert_group WHERE closed_at IS NULL"
@@ -69,7 +69,7 @@ class Rows:
         return {row[0]: Incident(*row) for row in self._state.execute(_INCIDENTS)}
 
     def owed(self) -> list[Owed]:
-        """All but reminders."""
+        """All but reminders whose time has not come."""
         return [Owed(*row) for row in self._state.execute(_OWED)]
 
     def any_owed(self) -> bool:

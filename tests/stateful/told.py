@@ -55,6 +55,9 @@ class Told:
         self._copied_at[arrival.channel, arrival.key] = arrival.at
         if arrival.members:
             self._is_not_held(arrival)
+        if arrival.kind == "reminder":
+            over = self._told[arrival.channel, "recovered"].keys()
+            assert not set(arrival.members) <= over, f"all of it was told to be over: {arrival}"
         if first is not arrival:
             recorded = self._recorded.get((arrival.channel, arrival.key))
             assert recorded is None or arrival.began < recorded, f"sent again: {arrival}"
