@@ -197,7 +197,7 @@ def _join(connection: Connection, moving: Mapping[Incident, int], now: int, vers
     )
     for group_id in sorted({row.group_id for row in moving} - set(moving.values())):
         notifications.cancel_unfrozen(connection, group_id, "told together with others", now)
-        incidents.close_group(connection, group_id, now)
+        notifications.settle(connection, group_id, now)
 
 
 def _owe(

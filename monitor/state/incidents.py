@@ -115,13 +115,6 @@ def threads(connection: Connection, groups: Iterable[int]) -> dict[int, str]:
     }
 
 
-def close_group(connection: Connection, group_id: int, now: int) -> None:
-    """Nothing is owed for this group any more."""
-    connection.execute(
-        update(alert_group).where(alert_group.c.id == group_id).values(closed_at=now)
-    )
-
-
 def add(connection: Connection, rows: Sequence[Mapping[str, object]]) -> None:
     """Insert incidents; each row names every column that has no default."""
     if rows:

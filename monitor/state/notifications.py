@@ -103,11 +103,15 @@ def notify(connection: Connection, key: str, channels: Iterable[str], body: Body
 
 
 def cancel_unfrozen(connection: Connection, group_id: int, reason: str, now: int) -> int:
-    """Take back what was owed and not frozen; how many. The caller holds the group's lock."""
+    """Take back what was owed and not frozen; how many. The caller holds the group's lock.
+
+    Not news of flapping: it may be of incidents that are over, and told nowhere else.
+    """
     cancelled = connection.execute(
         update(notification)
         .where(
             notification.c.group_id == group_id,
+            notification.c.kind != "flapping",
             notification.c.state == "pending",
             notification.c.frozen_at.is_(None),
         )
