@@ -32,6 +32,7 @@ class Judge:
         self.incidents: dict[int, Incident] = {}
         self._listened: list[tuple[int, int]] = []
         self._stalled: Counter[Gap] = Counter()
+        self._closed: set[Door] = set()
         self._swept_at = 0
 
     # --- After each sweep --------------------------------------------------------------------
@@ -44,6 +45,7 @@ class Judge:
             return
         earlier, self._swept_at = self._swept_at, swept_at
         self._note_stalls(min(swept_at - earlier, _LONGEST_STEP) if earlier else 0)
+        self._note_closed(horizon)
         self._figures["sweeps"] += 1
         before, self.incidents = self.incidents, self._rows.incidents()
         for incident in self.incidents.values():
@@ -93,6 +95,14 @@ class Judge:
         return len(self._doors) > 1 and all(
             any(self._gone(gap) for gap in door.gaps_at(attempt.time)) for door in attempt.doors
         )
+
+    def _note_closed(self, horizon: int) -> None:
+        """Gone on without, a door counts again once all is stored up to the horizon."""
+        for door in self._doors:
+            if door.gap is not None and self._gone(door.gap):
+                self._closed.add(door)
+            elif door.reached >= horizon:
+                self._closed.discard(door)
 
     def _gone(self, gap: Gap) -> bool:
         if self._stalled[gap] < self._limit(gap) - _LONGEST_STEP:

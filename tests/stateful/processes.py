@@ -18,7 +18,7 @@ from tests.stateful.parts import RETENTION, Files, ReadStore
 from tests.stateful.recipients import Recipient
 
 CHANNELS = ("email", "pager")
-LOST_AFTER = 130 * SECOND
+LOST_AFTER = 200 * SECOND
 GROUP_WAIT, GROUP_INTERVAL = 30 * SECOND, MINUTE
 REMIND_AFTER = 30 * MINUTE
 

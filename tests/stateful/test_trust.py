@@ -186,8 +186,10 @@ def machine_on(files: Files, figures: Counter[str]) -> type[RuleBasedStateMachin
 
         @rule(number=any_of)
         def somebody_ends_a_silence(self, number: int) -> None:
-            if self.world.told.quiet:
-                self.world.end_quiet(one_of(self.world.told.quiet, number))
+            lasting = [each for each in self.world.told.quiet if each.stop > self.world.now]
+            if lasting:
+                self.world.end_quiet(one_of(lasting, number))
+                self.world.tick(2 * MINUTE)
 
         # --- Doors
 
@@ -227,18 +229,25 @@ def machine_on(files: Files, figures: Counter[str]) -> type[RuleBasedStateMachin
             door.connected = not door.connected
             door.pace = 1 if slowly and door.connected else None
 
-        @rule(number=any_of, how=ways, returns=st.booleans(), slowly=st.booleans())
+        @rule(
+            number=any_of,
+            how=ways,
+            rounds=st.sampled_from([9, 14]),
+            returns=st.booleans(),
+            slowly=st.booleans(),
+        )
         @precondition(lambda self: len(self.world.doors) > 1)
         def a_door_is_away_for_long(
-            self, number: int, how: str, returns: bool, slowly: bool
+            self, number: int, how: str, rounds: int, returns: bool, slowly: bool
         ) -> None:
             door = one_of(self.world.doors, number)
             if not (door.listens and door.connected):
                 return
             self.world.take_away(door, how)
-            for _ in range(12):
+            for _ in range(rounds):
                 self.world.tick(15 * SECOND)
-            self.world.tick(5 * MINUTE)
+            if rounds > 9:
+                self.world.tick(5 * MINUTE)
             if returns:
                 door.repair(self.world.now)
                 door.pace = 1 if slowly else None
