@@ -14,6 +14,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import ArgumentError
 
 from monitor import parts, scheduler, supervisor, wsgi
+from monitor.analysis.history import History
 from monitor.channels.webpush import contact
 from monitor.clock import Clock
 from monitor.incidents.sites import Sites
@@ -31,7 +32,16 @@ from monitor.state import database, tokens
 from monitor.state.database import open_state, reading
 from monitor.watchdog import Watchdog
 from monitor.web import acknowledge, metrics
-from monitor.web.api import channels, incidents, ledger, maintenance, routes, silences, webpush
+from monitor.web.api import (
+    channels,
+    history,
+    incidents,
+    ledger,
+    maintenance,
+    routes,
+    silences,
+    webpush,
+)
 from monitor.web.app import create_app
 from monitor.web.auth.people import People
 from monitor.web.auth.provider import Provider
@@ -191,9 +201,17 @@ def _people(settings: Settings, engine: Engine, clock: Clock) -> People:
 def _blueprints(settings: Settings, engine: Engine, clock: Clock) -> list[Blueprint]:
     vault, own = open_vault(settings), {each.name: each for each in parts.own_channels(settings)}
     frame = parts.frame(settings)
+    past = History(
+        open_store(settings),
+        engine,
+        clock,
+        milliseconds(settings.staleness.threshold),
+        settings.store.retention_days * DAY,
+    )
     return [
         acknowledge.blueprint(engine, clock, vault, frame.zone),
         metrics.blueprint(engine, clock, settings.data_directory / status.FILE),
+        history.blueprint(past, clock),
         incidents.blueprint(engine, clock),
         ledger.blueprint(engine, clock),
         silences.blueprint(engine, clock),
