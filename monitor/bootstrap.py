@@ -154,14 +154,16 @@ def _web_process(settings: Settings) -> wsgi.WebProcess:
         directory, clock, lambda: open_store(settings, writable=True), noting_metrics(engine)
     )
     shipper.start()
+    past = History(open_store(settings), engine, clock, threshold, retention)
     pages = create_app(
         lambda: Fleet(open_store(settings), engine, clock, threshold, retention),
         Readiness(directory / status.FILE, engine, clock),
         base_url=server.base_url,
         trusted_hosts=hosts,
         engine=engine,
+        past=past,
         zone=ZoneInfo(settings.alerts.time_zone),
-        blueprints=_blueprints(settings, engine, clock),
+        blueprints=_blueprints(settings, engine, clock, past),
         people=_people(settings, engine, clock),
     )
     # What a worker allocates by the ten thousand is plain rows without cycles: searching them for
@@ -198,16 +200,9 @@ def _people(settings: Settings, engine: Engine, clock: Clock) -> People:
     )
 
 
-def _blueprints(settings: Settings, engine: Engine, clock: Clock) -> list[Blueprint]:
+def _blueprints(settings: Settings, engine: Engine, clock: Clock, past: History) -> list[Blueprint]:
     vault, own = open_vault(settings), {each.name: each for each in parts.own_channels(settings)}
     frame = parts.frame(settings)
-    past = History(
-        open_store(settings),
-        engine,
-        clock,
-        milliseconds(settings.staleness.threshold),
-        settings.store.retention_days * DAY,
-    )
     return [
         acknowledge.blueprint(engine, clock, vault, frame.zone),
         metrics.blueprint(engine, clock, settings.data_directory / status.FILE),

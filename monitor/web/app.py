@@ -13,6 +13,7 @@ from sqlalchemy import Engine
 from werkzeug.exceptions import NotFound
 from werkzeug.routing import IntegerConverter, Map
 
+from monitor.analysis.history import History
 from monitor.store.interface import StoreError
 from monitor.web import errors, grid, sensor, wire
 from monitor.web.api import access, body
@@ -49,14 +50,16 @@ def create_app(
     base_url: str,
     trusted_hosts: Sequence[str] = (),
     engine: Engine | None = None,
+    past: History | None = None,
     zone: tzinfo = UTC,
     blueprints: Sequence[Blueprint] = (),
     people: People | None = None,
 ) -> Flask:
     """`open_fleet` is called once, at the first page that needs it; `readiness` gives the reasons
     why this host is not ready; `trusted_hosts` empty trusts any Host header; `engine` is where
-    incidents are, and the tokens that the views of `blueprints` require; pages tell moments by the
-    clocks of `zone`; without `people` everybody may look, and nobody logs in."""
+    incidents are, and the tokens that the views of `blueprints` require; with `past` each sensor
+    has a page; pages tell moments by the clocks of `zone`; without `people` everybody may look,
+    and nobody logs in."""
     app = _App(__name__, static_folder=None)
     app.config.update(
         TRUSTED_HOSTS=list(trusted_hosts) or None,
@@ -76,7 +79,8 @@ def create_app(
     app.register_blueprint(grid.blueprint(fleet, base_url))
     if engine is not None:
         access.check_tokens_in(app, engine)
-        app.register_blueprint(sensor.blueprint(engine, fleet, zone))
+    if engine is not None and past is not None:
+        app.register_blueprint(sensor.blueprint(engine, fleet, past, zone))
     for blueprint in blueprints:
         app.register_blueprint(blueprint)
 

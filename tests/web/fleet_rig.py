@@ -10,6 +10,7 @@ from flask import Flask
 from sqlalchemy import update
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
+from monitor.analysis.history import History
 from monitor.clock import Clock
 from monitor.model import DAY, MINUTE, Heartbeat, Seen
 from monitor.state import incidents, sensors
@@ -48,12 +49,21 @@ class Rig:
 
     def fleet(self) -> Fleet:
         """The fleet as one more worker process would read it."""
+        return Fleet(self._reader(), self.engine, self.clock, THRESHOLD, 90 * DAY)
+
+    def history(self) -> History:
+        """The past as one more worker process would read it."""
+        return History(self._reader(), self.engine, self.clock, THRESHOLD, 90 * DAY)
+
+    def _reader(self) -> SqliteStore:
         store = SqliteStore(self.directory / "heartbeats.sqlite", 90 * DAY)
         self.readers.append(store)
-        return Fleet(store, self.engine, self.clock, THRESHOLD, 90 * DAY)
+        return store
 
     def build_app(self, fleet: Fleet, **options: Any) -> Flask:
         given: dict[str, Any] = {"base_url": "http://127.0.0.1:8000", **options}
+        if "engine" in given:
+            given.setdefault("past", self.history())
         return create_app(lambda: fleet, lambda: self.reasons, **given)
 
     def close(self) -> None:

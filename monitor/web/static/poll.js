@@ -10,7 +10,7 @@ export function serverNow() {
 }
 
 /** Calls `receive(reply)` for each answer and `fail(reason)` for each failure, for ever. */
-export function poll(receive, fail) {
+export function poll(receive, fail, address = "/sensors") {
   let cursor = "", failures = 0, timer = 0, asking = false;
 
   async function ask() {
@@ -18,7 +18,7 @@ export function poll(receive, fail) {
     if (asking) return;
     asking = true;
     try {
-      const reply = await fetchSensors(cursor);
+      const reply = await fetchSensors(address, cursor);
       failures = 0;
       receive(reply);
       cursor = reply.cursor; // not before: what could not be shown is asked for again
@@ -48,11 +48,11 @@ export function poll(receive, fail) {
 
 class Unreachable extends Error {}
 
-async function fetchSensors(cursor) {
+async function fetchSensors(address, cursor) {
   const sent = performance.now();
   let response, reply;
   try {
-    response = await fetch(cursor ? `/sensors?since=${cursor}` : "/sensors", {
+    response = await fetch(cursor ? `${address}?since=${cursor}` : address, {
       signal: AbortSignal.timeout(PATIENCE),
     });
     reply = await response.json();

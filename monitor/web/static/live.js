@@ -1,0 +1,74 @@
+// Keeps a sensor's status and "last seen" true to this very moment, and says so when it can't.
+
+import { poll, serverNow } from "./poll.js";
+import { ago, bothTimes, localTime, statusAt } from "./words.js";
+
+const BLIND_AFTER = 15_000, SILENT_AFTER = 15_000;
+
+export function keepLive(mac) {
+  const at = (id) => document.getElementById(id);
+  const banner = at("banner"), asOf = at("as-of"), seen = at("seen"), status = at("status");
+  const label = document.querySelector("main h2").textContent;
+  let sensor = null, trouble = "", answeredAt = Date.now();
+
+  function receive(reply) {
+    const [told] = reply.sensors, now = Date.parse(reply.time);
+    answeredAt = Date.now();
+    sensor = {
+      told: told.status,
+      lastSeen: told.last_seen === null ? null : Date.parse(told.last_seen),
+      threshold: told.threshold_seconds * 1000,
+    };
+    asOf.dateTime = reply.stale_since ?? reply.time;
+    asOf.textContent = localTime(Date.parse(asOf.dateTime), now);
+    asOf.title = bothTimes(Date.parse(asOf.dateTime));
+    trouble = troubleIn(reply, now);
+    show();
+  }
+
+  function fail(reason) {
+    trouble = reason;
+    show();
+  }
+
+  function show() {
+    const now = serverNow(), silent = sensor && !document.hidden && Date.now() - answeredAt > SILENT_AFTER;
+    const wrong = trouble || (silent ? "The server has not answered yet." : "");
+    set(banner, wrong);
+    banner.hidden = !wrong;
+    document.documentElement.dataset.live = wrong ? "no" : "yes";
+    if (!sensor) return;
+    const word = statusAt(sensor, now);
+    if (status.children[1].textContent !== word) {
+      status.children[0].className = `mark ${word}`;
+      status.children[1].textContent = word;
+      status.children[2].textContent = status.dataset[word];
+    }
+    document.title = `${wrong ? "⚠ " : ""}${label} ${word} · heartbeat-monitor`;
+    if (sensor.lastSeen === null) return;
+    if (!seen.querySelector("time")) seen.replaceChildren(document.createElement("time"), ", ", document.createElement("span"));
+    const [time, passed] = seen.children, told = new Date(sensor.lastSeen).toISOString();
+    if (time.dateTime !== told || !time.dataset.local) {
+      time.dateTime = told;
+      time.dataset.local = "yes";
+      time.textContent = localTime(sensor.lastSeen, 0);
+      time.title = bothTimes(sensor.lastSeen);
+    }
+    set(passed, wrong ? "as far as is known" : ago(now - sensor.lastSeen));
+  }
+
+  document.addEventListener("visibilitychange", () => document.hidden || show());
+  setInterval(show, 1_000);
+  poll(receive, fail, `/sensors/${mac}/now`);
+}
+
+function troubleIn({ horizon, problem, stale_since: staleSince }, now) {
+  if (problem) return `${problem} What you see is from ${localTime(Date.parse(staleSince), now)}.`;
+  if (horizon === null) return "Monitoring has not begun: nothing was judged yet.";
+  const judged = Date.parse(horizon);
+  return now - judged > BLIND_AFTER ? `Monitoring is blind since ${localTime(judged, now)}: silence proves nothing now.` : "";
+}
+
+function set(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}

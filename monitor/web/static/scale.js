@@ -1,0 +1,64 @@
+// Where the axes have their marks, and how moments, lengths and figures are written there.
+
+const SECOND = 1000, MINUTE = 60 * SECOND, HOUR = 60 * MINUTE, DAY = 24 * HOUR;
+const STEPS = [
+  ...[1, 2, 5, 10, 15, 30].map((n) => n * MINUTE),
+  ...[1, 2, 3, 6, 12].map((n) => n * HOUR),
+  ...[1, 2, 3, 7, 14, 28, 56, 91].map((n) => n * DAY),
+];
+
+const time = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
+const date = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" });
+const dateTime = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
+
+/** [moment, words] of at most so many marks, even by the viewer's clocks. */
+export function timeMarks(start, stop, most) {
+  const step = STEPS.find((each) => (stop - start) / each <= most) ?? STEPS.at(-1);
+  const marks = [];
+  for (let at = localFloor(start, step); at < stop; at = localFloor(at + step + HOUR * (step >= DAY ? 2 : 0), step)) {
+    if (at < start) continue;
+    const midnight = new Date(at).getHours() === 0 && new Date(at).getMinutes() === 0;
+    marks.push([at, midnight ? date.format(at) : time.format(at)]);
+  }
+  return marks;
+}
+
+function localFloor(moment, step) {
+  const zone = new Date(moment).getTimezoneOffset() * MINUTE;
+  const floored = Math.floor((moment - zone) / step) * step + zone;
+  const shift = new Date(floored).getTimezoneOffset() * MINUTE - zone;
+  return floored + (step >= HOUR ? shift : 0);
+}
+
+/** At most about so many round figures from `low` to `high`. */
+export function figureMarks(low, high, most, whole = false) {
+  const rough = (high - low) / most, power = 10 ** Math.floor(Math.log10(rough));
+  let step = [1, 2, 5, 10].map((n) => n * power).find((each) => each >= rough);
+  if (whole) step = Math.max(1, Math.round(step));
+  const marks = [];
+  for (let n = Math.ceil(low / step - 1e-9); n * step <= high + step * 1e-9; n += 1) marks.push(n * step);
+  return marks;
+}
+
+export function figure(number) {
+  return Number(number.toPrecision(4)).toLocaleString();
+}
+
+export function moment(at) {
+  return dateTime.format(at);
+}
+
+export function fromTo(from, to) {
+  return dateTime.formatRange(from, to);
+}
+
+/** The largest unit and the next, as the server writes it. */
+export function duration(length) {
+  const units = [[DAY, "d"], [HOUR, "h"], [MINUTE, "min"], [SECOND, "s"]];
+  for (const [n, [unit, symbol]] of units.slice(0, -1).entries()) {
+    if (length < unit) continue;
+    const [smaller, name] = units[n + 1], rest = Math.floor((length % unit) / smaller);
+    return `${Math.floor(length / unit)} ${symbol}${rest ? ` ${rest} ${name}` : ""}`;
+  }
+  return `${Math.floor(length / SECOND)} s`;
+}
