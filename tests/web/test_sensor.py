@@ -5,7 +5,10 @@ import re
 import pytest
 from flask.testing import FlaskClient
 
-from monitor.model import MINUTE, SECOND
+from monitor.analysis.history import Span
+from monitor.analysis.uptime import Uptime
+from monitor.model import DAY, MINUTE, SECOND
+from monitor.web import shares
 from monitor.web.fleet import Fleet
 from tests.cases import Cases
 from tests.web.fleet_rig import Rig
@@ -142,3 +145,61 @@ def test_one_sensor_costs_no_look_at_the_others(rig: Rig, monkeypatch: pytest.Mo
     assert [one.mac for one in fleet.one(7).entries] == [7]
     assert looked == [7]
     assert fleet.one(99).entries == []
+
+
+def test_uptime_is_told_in_figures_words_and_a_bar(rig: Rig, client: FlaskClient) -> None:
+    rig.register(MAC)
+    for ago in range(0, 61, 5):
+        rig.beat(MAC, ago=ago * MINUTE)
+    rig.judge()
+    page = client.get("/sensors/02:00:00:00:00:0a", headers=BROWSER).text
+    told = words(page)
+    for title in ("24 hours", "7 days", "30 days", "90 days"):
+        assert re.search(rf"{title} 100 % up 1 h( \d s)? \(of 1 h( \d s)? known\)", told)
+    assert page.count('class="up" x="0.0%" width="100.0%"') == 4
+
+
+def test_of_a_sensor_that_is_registered_but_silent_nothing_is_known(
+    rig: Rig, client: FlaskClient
+) -> None:
+    rig.configure(MAC, name="Spare")
+    told = words(client.get("/sensors/02:00:00:00:00:0a", headers=BROWSER).text)
+    assert told.count("nothing known") == 4
+
+
+def test_short_outages_are_seen_in_a_bar_and_its_parts_fill_it() -> None:
+    found = shares.lines([Span(90, 0, 90 * DAY, Uptime(up=90 * DAY - MINUTE, down=MINUTE))])
+    (line,) = found
+    assert line.percent == "99.999 %"
+    assert line.known == ""
+    assert [(part.kind, part.width, part.length) for part in line.parts] == [
+        ("up", 99.4, "89 d 23 h"),
+        ("down", 0.6, "1 min"),
+    ]
+    assert line.parts[1].left == 99.4
+
+
+def test_the_page_is_kept_fresh_by_its_own_sensor_alone(rig: Rig, client: FlaskClient) -> None:
+    rig.beat(1, MAC)
+    told = client.get("/sensors/02:00:00:00:00:0a/now")
+    assert told.headers["Cache-Control"] == "no-cache"
+    assert [each["mac_address"] for each in told.get_json()["sensors"]] == ["02:00:00:00:00:0a"]
+    assert client.get("/sensors/02:00:00:00:00:ff/now").status_code == 404
+
+
+def test_former_outages_are_a_link_away(rig: Rig, client: FlaskClient) -> None:
+    rig.register(MAC)
+    rig.beat(MAC)
+    cases = Cases(rig.engine, rig.clock.now())
+    group = cases.group()
+    for number in range(12):
+        cases.incident(MAC, group, opened_at=number, closed_at=number, closed_reason="recovered")
+    path = "/sensors/02:00:00:00:00:0a"
+    page = client.get(path, headers=BROWSER).text
+    assert page.count('<details id="incident-') == 10
+    assert 'href="?outages=40#outages-title"' in page
+    page = client.get(f"{path}?outages=40", headers=BROWSER).text
+    assert page.count('<details id="incident-') == 12
+    assert "Earlier ones</a>" not in page
+    for odd in ("-3", "0", "x", "9" * 30):
+        assert client.get(f"{path}?outages={odd}", headers=BROWSER).status_code == 200

@@ -1,0 +1,206 @@
+"""The page of one sensor in a real browser: its chart is drawn, read and zoomed."""
+
+import re
+from collections.abc import Iterator
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, expect
+
+from monitor.model import DAY, HOUR, MINUTE, Heartbeat, Seen
+from monitor.state import horizon
+from monitor.state.database import writing
+from monitor.vault import Vault
+from monitor.web.api import history as history_api
+from monitor.web.auth.people import People
+from tests.cases import Cases
+from tests.service import free_port
+from tests.web.fleet_rig import THRESHOLD, Rig, Server
+
+MAC = 0x02_00_00_00_00_0A
+PATH = "/sensors/02:00:00:00:00:0a"
+NASTY = "<script>alert(1)</script>"
+
+
+@pytest.fixture
+def sensor(rig: Rig) -> Iterator[Server]:
+    """Heard every five minutes for two days but for two silences: one an outage, one unseen."""
+    now = rig.clock.now()
+    rig.configure(MAC, name=NASTY, site="Harbour", labels={NASTY: NASTY})
+    rig.register(MAC)
+    outage, unseen = (now - 12 * HOUR, now - 9 * HOUR), (now - 5 * HOUR, now - 4 * HOUR)
+    moments = [
+        at
+        for at in range(now - 2 * DAY, now, 5 * MINUTE)
+        if not any(start < at < stop for start, stop in (outage, unseen))
+    ]
+    rig.writer.append([Heartbeat(MAC, at, at, True, {"battery": 3.5}) for at in moments])
+    rig.writer.announce("a", now, [Seen(MAC, moments[-1], True)])
+    with writing(rig.engine) as connection:
+        horizon.record_blind_windows(connection, [unseen])
+    cases = Cases(rig.engine, now)
+    opened = {"last_seen": outage[0], "opened_at": outage[0] + THRESHOLD}
+    ended = {"closed_at": outage[1], "recovered_at": outage[1], "closed_reason": "recovered"}
+    cases.incident(MAC, cases.group(), **opened, **ended)
+    rig.judge()
+    url = f"http://127.0.0.1:{free_port()}"
+    past = rig.history()
+    app = rig.build_app(
+        rig.fleet(),
+        engine=rig.engine,
+        past=past,
+        people=People(rig.engine, Vault("k" * 32), rig.clock, url, local=True),
+        blueprints=[history_api.blueprint(past, rig.clock)],
+        base_url=url,
+    )
+    server = Server(app)
+    server.port = int(url.rpartition(":")[2])
+    server.start()
+    yield server
+    server.stop()
+
+
+def shown(page: Page) -> tuple[float, float]:
+    """From when to when the chart is."""
+    text = page.locator("#plot").get_attribute("data-shown") or ""
+    start, stop = text.split("-")
+    return float(start), float(stop)
+
+
+def opened(page: Page, server: Server, query: str = "") -> None:
+    page.goto(f"{server.url}{PATH}{query}")
+    expect(page.locator("#plot[data-shown]")).to_be_visible()
+
+
+def wait_for_other(page: Page, before: tuple[float, float]) -> tuple[float, float]:
+    """The span that comes instead."""
+    was = f"{before[0]:.0f}-{before[1]:.0f}"
+    expect(page.locator("#plot")).not_to_have_attribute("data-shown", was)
+    return shown(page)
+
+
+def test_it_draws_heartbeats_silences_incidents_and_a_metric(sensor: Server, page: Page) -> None:
+    opened(page, sensor)
+    expect(page.locator(".plot .beats")).to_have_attribute("d", re.compile("^(M[^z]+z){100,}$"))
+    expect(page.locator(".plot .shade.down")).to_have_count(1)
+    expect(page.locator(".plot .shade.unknown")).to_have_count(1)
+    expect(page.locator(".plot .shade.blind")).to_have_count(1)
+    expect(page.locator(".plot .flag")).to_have_count(1)
+    expect(page.locator(".plot .mean")).to_have_count(0)
+    page.get_by_label("Metric").select_option("battery")
+    expect(page.locator(".plot .mean")).to_have_count(3)
+    assert parse_qs(urlsplit(page.url).query) == {"metric": ["battery"]}
+
+
+def test_dragging_zooms_and_going_back_undoes_it(sensor: Server, page: Page) -> None:
+    opened(page, sensor)
+    whole = shown(page)
+    page.locator("#plot").scroll_into_view_if_needed()
+    box = page.locator("#plot").bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + box["width"] * 0.4, box["y"] + 60)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.6, box["y"] + 60, steps=4)
+    page.mouse.up()
+    start, stop = wait_for_other(page, whole)
+    assert 0.15 * DAY < stop - start < 0.25 * DAY
+    query = parse_qs(urlsplit(page.url).query)
+    assert query.keys() == {"from", "to"}
+    expect(page.locator("[data-span][aria-pressed=true]")).to_have_count(0)
+    expect(page.get_by_role("button", name="Later")).to_be_enabled()
+    page.reload()
+    expect(page.locator("#plot[data-shown]")).to_be_visible()
+    assert shown(page) == (start, stop)
+    page.go_back()
+    start, stop = wait_for_other(page, (start, stop))
+    assert stop - start == DAY
+    assert urlsplit(page.url).query == ""
+
+
+def test_the_keyboard_reads_moves_and_zooms(sensor: Server, page: Page) -> None:
+    opened(page, sensor, "?metric=battery")
+    plot = page.get_by_role("slider", name="History")
+    plot.focus()
+    page.keyboard.press("Home")
+    expect(plot).to_have_attribute("aria-valuenow", "0")
+    page.keyboard.press("ArrowRight")
+    expect(plot).to_have_attribute("aria-valuenow", "1")
+    told = re.compile(r": 1 heartbeat · battery 3\.5$")
+    expect(plot).to_have_attribute("aria-valuetext", told)
+    expect(page.locator("#readout")).to_have_text(told)
+    whole = shown(page)
+    page.keyboard.press("+")
+    half = wait_for_other(page, whole)
+    assert half[1] - half[0] == pytest.approx(DAY / 2, rel=0.01)
+    page.keyboard.press("Shift+ArrowLeft")
+    earlier = wait_for_other(page, half)
+    assert earlier[0] - half[0] == pytest.approx(-DAY / 8, rel=0.01)
+    page.keyboard.press("Escape")
+    assert wait_for_other(page, earlier)[1] >= whole[1]
+    page.get_by_role("button", name="7 d").focus()
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(re.compile(r"\?span=7d&metric=battery$|\?metric=battery&span=7d$"))
+    expect(page.get_by_role("button", name="7 d")).to_have_attribute("aria-pressed", "true")
+
+
+def test_the_same_is_told_as_a_table_and_each_heartbeat_by_pages(
+    sensor: Server, page: Page
+) -> None:
+    opened(page, sensor)
+    page.get_by_text("The same as a table").click()
+    spans = page.get_by_role("table", name="What was not up").get_by_role("row")
+    expect(spans).to_have_count(4)
+    expect(spans.nth(1)).to_contain_text(re.compile(r"^Down.*3 h$"))
+    expect(page.get_by_role("table", name="Heartbeats")).to_be_visible()
+    page.get_by_text("Each one as it came").click()
+    lines = page.locator("#beats tbody tr")
+    expect(lines).to_have_count(50)
+    expect(lines.first).to_contain_text("battery 3.5")
+    page.locator("#beats").get_by_role("button", name="Earlier ones").click()
+    expect(lines).to_have_count(100)
+
+
+def test_the_status_turns_without_a_reload_and_says_when_the_server_is_away(
+    rig: Rig, sensor: Server, page: Page
+) -> None:
+    opened(page, sensor)
+    expect(page.locator("#status")).to_contain_text("up, heard within the threshold")
+    rig.open_incidents([MAC])
+    rig.judge()
+    expect(page.locator("#status")).to_contain_text("down, silent for longer")
+    expect(page).to_have_title(re.compile(r"down · heartbeat-monitor$"))
+    assert "UTC)" in (page.locator("#seen time").get_attribute("title") or "")
+    sensor.stop()
+    expect(page.get_by_role("alert")).to_contain_text("can't be reached")
+    sensor.start()
+    rig.judge()
+    expect(page.get_by_text("can't be reached")).to_be_hidden()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_everybody_can_use_it_on_a_phone_too(sensor: Server, page: Page, scheme: str) -> None:
+    page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+    page.set_viewport_size({"width": 360, "height": 740})
+    opened(page, sensor, "?metric=battery")
+    page.get_by_text("The same as a table").click()
+    page.get_by_text("Each one as it came").click()
+    expect(page.locator("#beats tbody tr")).to_have_count(50)
+    assert page.evaluate("document.documentElement.scrollWidth") == 360
+    found = Axe().run(page).response["violations"]
+    assert [each["id"] for each in found if each["impact"] in ("serious", "critical")] == []
+    assert page.get_by_role("heading", level=2).inner_text() == NASTY
+
+
+def test_without_scripts_it_tells_uptime_and_outages(sensor: Server, browser: Browser) -> None:
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(f"{sensor.url}{PATH}")
+    expect(page.locator(".uptime li")).to_have_count(4)
+    expect(page.locator(".uptime li").first).to_contain_text(
+        re.compile(r"24 hours\s+8\d\.\d+ %.*down 3 h.*unknown 1 h", re.DOTALL)
+    )
+    outage = page.locator("summary", has_text="Silent since")
+    expect(outage).to_contain_text("for 3 h; it was heard again")
+    expect(page.locator("#history")).to_be_hidden()
+    context.close()
