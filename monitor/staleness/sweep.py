@@ -82,6 +82,7 @@ class Sweep:
         self._led: Lease | None = None
         self._followed_at = 0
         self._placed: dict[int, str] = {}
+        self._read_from = 0
 
     def clock_offset(self, now: int) -> int:
         """The store's time less ours (ms). Raises StoreUnavailable."""
@@ -124,6 +125,9 @@ class Sweep:
             outcome = self._decide(lease, now, reach, sources, progress, [*windows, *reach.blind])
         except BaseException:
             self._deadlines = None
+            # It may have been held up for long: what came in meanwhile looked like the future and
+            # was not believed, so it is read again.
+            self._view.rewind(self._read_from)
             raise
         if reach.lost:
             logger.warning("written off after standing still: %s", ", ".join(reach.lost))
@@ -207,6 +211,7 @@ class Sweep:
             self._view.fill(recent, oldest, self._registry.sensors.keys(), now, position)
             if position is None:
                 self._note_strangers(recent)
+        self._read_from = self._view.position
         for mac, time, live in self._view.refresh(now):
             if self._registry.is_news(mac, time, live):
                 first, was_live = self._heard.get(mac, (time, False))

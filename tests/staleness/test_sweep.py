@@ -354,3 +354,19 @@ def test_a_host_whose_clock_is_ahead_does_not_move_the_horizon_into_the_future(
     world.store.pulse(Pulse("ahead", START, START + DAY, False))
     (outcome,) = world.pass_time(MINUTE)
     assert outcome.horizon == world.now
+
+
+def test_what_came_in_while_a_sweep_was_held_up_counts_from_when_it_came(world: World) -> None:
+    world.hear(1)
+    world.pass_time(12 * MINUTE)
+    began = world.now
+    leases.release(world.engine, world.lease)
+    world.now += 11 * MINUTE
+    world.hear(1)
+    world.pulse()
+    with pytest.raises(LeaseLost):  # it reads on after it was asleep, and believes it is still then
+        world.sweep.run(world.lease, began)
+    world.lease = world.take_lease("again")
+    world.sweep.run(world.lease, world.now)
+    (row,) = world.incidents()
+    assert (row.closed_reason, row.recovered_at) == ("recovered", world.now)
