@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, bindparam, func, insert, select, update
 
 from monitor.state import pauses
+from monitor.state.database import database_now
 from monitor.state.tables import metric, sensor, service
 
 
@@ -140,6 +141,13 @@ def configure(connection: Connection, mac: int, version: int, **values: Any) -> 
     )
     if "paused" in values:
         (pauses.begin if values["paused"] else pauses.end)(connection, mac)
+
+
+def forget(connection: Connection, mac: int, version: int) -> None:
+    """Make a sensor a tombstone: only a heartbeat that is received later brings it back."""
+    configure(connection, mac, version, paused=False)
+    gone = update(sensor).where(sensor.c.mac == mac)
+    connection.execute(gone.values(forgotten_at=database_now(connection)))
 
 
 def metric_names(connection: Connection) -> set[str]:

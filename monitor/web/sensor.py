@@ -16,7 +16,8 @@ from monitor.state import ledger, sensors
 from monitor.state.database import reading
 from monitor.state.ledger import Facts
 from monitor.store.interface import StoreUnavailable
-from monitor.web import pages, shares, wire
+from monitor.web import pages, sensor_changes, shares, wire
+from monitor.web.auth.people import shown
 from monitor.web.errors import Refused
 from monitor.web.fleet import Changes, Fleet
 
@@ -53,8 +54,8 @@ class _Incident(NamedTuple):
 def blueprint(
     engine: Engine, open_fleet: Callable[[], Fleet], past: History, zone: tzinfo
 ) -> Blueprint:
-    """`GET /sensors/<mac>` and what keeps it fresh, `/sensors/<mac>/now`; moments by the clocks of
-    `zone`."""
+    """`GET /sensors/<mac>`, what keeps it fresh, `/sensors/<mac>/now`, and its changes; moments by
+    the clocks of `zone`."""
     sensor_pages = Blueprint("sensor", __name__)
 
     def look(mac: str) -> tuple[int, Changes]:
@@ -71,6 +72,9 @@ def blueprint(
         most = min(request.args.get("outages", _INCIDENTS, int), _MOST_INCIDENTS)
         with reading(engine) as connection:
             row = sensors.find(connection, number)
+            if row is not None:  # the fleet's copy may be older than what was just changed
+                threshold = row.threshold or entry.threshold
+                entry = entry._replace(name=row.name, site=row.site, threshold=threshold)
             cases = ledger.cases(connection, max(most, 1) + 1, mac=number)
             facts = ledger.facts(connection, cases[:-1] if len(cases) > most else cases)
         response = Response(
@@ -86,6 +90,7 @@ def blueprint(
                 labels=sorted((row.labels if row else {}).items()),
                 uptime=_uptime(past, number),
                 incidents=[_incident(fact, view.now, zone) for fact in facts],
+                may_change=shown().may("operator"),
                 more=min(most * 4, _MOST_INCIDENTS) if len(cases) > most else None,
             ),
             content_type="text/html; charset=utf-8",
@@ -100,6 +105,7 @@ def blueprint(
         response.cache_control.no_cache = True
         return response
 
+    sensor_changes.add_to(sensor_pages, engine, look)
     return sensor_pages
 
 

@@ -17,6 +17,7 @@ from monitor.web.auth.people import People
 from tests.cases import Cases
 from tests.service import free_port
 from tests.web.fleet_rig import THRESHOLD, Rig, Server
+from tests.web.visitors import PASSWORD, add_user
 
 MAC = 0x02_00_00_00_00_0A
 PATH = "/sensors/02:00:00:00:00:0a"
@@ -27,7 +28,7 @@ NASTY = "<script>alert(1)</script>"
 def sensor(rig: Rig) -> Iterator[Server]:
     """Heard every five minutes for two days but for two silences: one an outage, one unseen."""
     now = rig.clock.now()
-    rig.configure(MAC, name=NASTY, site="Harbour", labels={NASTY: NASTY})
+    rig.configure(MAC, name=NASTY, site="Harbour", labels={"note": NASTY})
     rig.register(MAC)
     outage, unseen = (now - 12 * HOUR, now - 9 * HOUR), (now - 5 * HOUR, now - 4 * HOUR)
     moments = [
@@ -204,3 +205,29 @@ def test_without_scripts_it_tells_uptime_and_outages(sensor: Server, browser: Br
     expect(outage).to_contain_text("for 3 h; it was heard again")
     expect(page.locator("#history")).to_be_hidden()
     context.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_an_operator_renames_it_and_is_asked_before_it_is_forgotten(
+    rig: Rig, sensor: Server, page: Page, scheme: str
+) -> None:
+    page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+    page.set_viewport_size({"width": 360, "height": 740})
+    add_user(rig.engine, "Olga", "operator")
+    page.goto(f"{sensor.url}/login?next={PATH}")
+    page.get_by_label("Name or email").fill("Olga")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Log in").click()
+    page.get_by_role("link", name="Edit").click()
+    assert page.evaluate("document.documentElement.scrollWidth") == 360
+    found = Axe().run(page).response["violations"]
+    assert [each["id"] for each in found if each["impact"] in ("serious", "critical")] == []
+    page.get_by_label("Name", exact=True).fill("Boiler & <b>")
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_role("heading", level=2)).to_have_text("Boiler & <b>")
+    page.get_by_role("link", name="Edit").click()
+    page.get_by_role("button", name="Forget").click()
+    expect(page).to_have_url(re.compile("/edit$"))  # the browser asks for the tick
+    page.get_by_label("Yes, forget").check()
+    page.get_by_role("button", name="Forget").click()
+    expect(page).to_have_url(f"{sensor.url}/")
