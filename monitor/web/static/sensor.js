@@ -9,7 +9,7 @@ import { fromTo } from "./scale.js";
 import { fill } from "./table.js";
 import { bothTimes, localTime } from "./words.js";
 
-const AGAIN_AFTER = 60_000, SETTLED_AFTER = 200, JUDGED_WITHIN = 30_000;
+const AGAIN_AFTER = 60_000, SETTLED_AFTER = 200, JUDGED_WITHIN = 30_000, REGISTERED_WITHIN = 10_000;
 
 const at = (id) => document.getElementById(id);
 const { mac, threshold } = at("sensor").dataset, address = `/api/v1/sensors/${mac}`;
@@ -59,6 +59,10 @@ async function load() {
   try {
     const response = await fetch(`${address}/history?${query}`, { signal: mine.signal });
     const reply = await response.json();
+    if (response.status === 404) {
+      setTimeout(load, REGISTERED_WITHIN);
+      throw new Error("Nothing is known yet: this sensor has only just reported.");
+    }
     if (!response.ok) throw new Error(reply.detail ?? `The server answers ${response.status}.`);
     told = shaped(reply);
     offer(reply.available_metrics);
