@@ -93,8 +93,15 @@ class Judge:
     def _excused(self, attempt: Try) -> bool:
         """The design's known limit: a door that nobody hears of for long is gone on without."""
         return len(self._doors) > 1 and all(
-            any(self._gone(gap) for gap in door.gaps_at(attempt.time)) for door in attempt.doors
+            any(
+                self._gone(gap) or self._catches_up(door, gap) for gap in door.gaps_at(attempt.time)
+            )
+            for door in attempt.doors
         )
+
+    def _catches_up(self, door: Door, gap: Gap) -> bool:
+        """Gone on without, it tells the store little by little of what it received meanwhile."""
+        return gap.stop is None and door in self._closed
 
     def _note_closed(self, horizon: int) -> None:
         """Gone on without, a door counts again once all is stored up to the horizon."""

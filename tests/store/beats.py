@@ -1,12 +1,15 @@
 """Heartbeats for the tests of the stores."""
 
+import os
 import time
 
 from monitor.model import DAY, HOUR, Heartbeat
 from monitor.store.interface import Store
 
-NOW = time.time_ns() // 1_000_000 // HOUR * HOUR - DAY
-"""Within the retention, and aligned to the hour."""
+NOW = int(
+    os.environ.setdefault("MONITOR_TEST_NOW", str(time.time_ns() // 1_000_000 // HOUR * HOUR - DAY))
+)
+"""Within the retention, and aligned to the hour; the same in processes that a test starts."""
 
 
 def live(mac: int, moment: int, **metrics: float) -> Heartbeat:

@@ -167,6 +167,8 @@ def test_a_push_is_shown_while_no_page_would_tell_and_takes_the_place_of_its_not
     )
     developer.send("ServiceWorker.enable")
     eventually(lambda: bool(pages[0].evaluate("1")) and bool(registered))
+    # What is pushed before the worker is active gets lost.
+    assert pages[0].evaluate("navigator.serviceWorker.ready.then(() => true)")
     for title in ("Boiler is silent", "Boiler is still silent"):
         pushed = {"title": title, "body": "since 14:03", "tag": "a", "url": "/sensors/1"}
         developer.send(
