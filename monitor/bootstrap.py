@@ -32,6 +32,8 @@ from monitor.state import database, tokens
 from monitor.state.database import open_state, reading
 from monitor.watchdog import Watchdog
 from monitor.web import acknowledge, metrics
+from monitor.web import incidents as incident_pages
+from monitor.web.admin import pages as admin
 from monitor.web.api import (
     channels,
     history,
@@ -205,6 +207,8 @@ def _blueprints(settings: Settings, engine: Engine, clock: Clock, past: History)
     frame = parts.frame(settings)
     return [
         acknowledge.blueprint(engine, clock, vault, frame.zone),
+        incident_pages.blueprint(engine, clock, frame.zone),
+        *admin.blueprints(engine, vault, clock, own, frame, settings.alerts.allow_internal),
         metrics.blueprint(engine, clock, settings.data_directory / status.FILE),
         history.blueprint(past, clock),
         incidents.blueprint(engine, clock),

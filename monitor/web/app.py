@@ -15,7 +15,7 @@ from werkzeug.routing import IntegerConverter, Map
 
 from monitor.analysis.history import History
 from monitor.store.interface import StoreError
-from monitor.web import errors, grid, sensor, wire
+from monitor.web import errors, grid, moments, sensor, wire
 from monitor.web.api import access, body
 from monitor.web.auth import pages as auth
 from monitor.web.auth.access import guard, offer, public
@@ -70,6 +70,7 @@ def create_app(
     Compress(app)
     app.url_map.converters["int"] = _RowNumber
     errors.handle_errors(app)
+    moments.add_to(app, zone)
     offer(app)
     if people is not None:
         guard(app, people)

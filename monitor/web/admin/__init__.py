@@ -1,0 +1,1 @@
+"""The pages of the administration: what operators and administrators set up."""
