@@ -7,9 +7,10 @@ import secrets
 import signal
 import socket
 import threading
+from collections.abc import Sequence
 from zoneinfo import ZoneInfo
 
-from flask import Blueprint
+from flask import Blueprint, Flask
 from sqlalchemy import Engine
 from sqlalchemy.exc import ArgumentError
 
@@ -139,10 +140,10 @@ def run_web(settings: Settings) -> None:
 def _web_process(settings: Settings) -> wsgi.WebProcess:
     """One worker's door, spool, shipper and pages; called after the fork."""
     clock, engine = Clock(), open_state(settings.state_url)
-    directory, server, ingest = settings.data_directory, settings.server, settings.ingest
+    directory, ingest = settings.data_directory, settings.ingest
     threshold = milliseconds(settings.staleness.threshold)
     retention = settings.store.retention_days * DAY
-    hosts = server.hosts or (_LOOPBACK_NAMES if server.on_loopback else ())
+    hosts = _hosts(settings)
     spool = Spool(
         directory / "spool",
         clock,
@@ -156,18 +157,7 @@ def _web_process(settings: Settings) -> wsgi.WebProcess:
         directory, clock, lambda: open_store(settings, writable=True), noting_metrics(engine)
     )
     shipper.start()
-    past = History(open_store(settings), engine, clock, threshold, retention)
-    pages = create_app(
-        lambda: Fleet(open_store(settings), engine, clock, threshold, retention),
-        Readiness(directory / status.FILE, engine, clock),
-        base_url=server.base_url,
-        trusted_hosts=hosts,
-        engine=engine,
-        past=past,
-        zone=ZoneInfo(settings.alerts.time_zone),
-        blueprints=_blueprints(settings, engine, clock, past),
-        people=_people(settings, engine, clock),
-    )
+    pages = build_pages(settings, engine, clock)
     # What a worker allocates by the ten thousand is plain rows without cycles: searching them for
     # garbage as often as usual takes more time than making them.
     gc.freeze()
@@ -180,6 +170,29 @@ def _web_process(settings: Settings) -> wsgi.WebProcess:
         registry.close()
 
     return wsgi.WebProcess(Door(spool, registry, limits, clock, hosts, pages), close)
+
+
+def build_pages(settings: Settings, engine: Engine, clock: Clock) -> Flask:
+    """All that a worker serves but the door."""
+    threshold = milliseconds(settings.staleness.threshold)
+    retention = settings.store.retention_days * DAY
+    past = History(open_store(settings), engine, clock, threshold, retention)
+    return create_app(
+        lambda: Fleet(open_store(settings), engine, clock, threshold, retention),
+        Readiness(settings.data_directory / status.FILE, engine, clock),
+        base_url=settings.server.base_url,
+        trusted_hosts=_hosts(settings),
+        engine=engine,
+        past=past,
+        zone=ZoneInfo(settings.alerts.time_zone),
+        blueprints=_blueprints(settings, engine, clock, past),
+        people=_people(settings, engine, clock),
+    )
+
+
+def _hosts(settings: Settings) -> Sequence[str]:
+    """The names by which this service may be called; none: by any."""
+    return settings.server.hosts or (_LOOPBACK_NAMES if settings.server.on_loopback else ())
 
 
 def _people(settings: Settings, engine: Engine, clock: Clock) -> People:
