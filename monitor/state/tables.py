@@ -372,6 +372,21 @@ audit = Table(
     Column("detail", JSON, nullable=False),
 )
 
+# What everybody may see who has the link.
+public_page = Table(
+    "public_page",
+    metadata,
+    Column("id", _RowId, primary_key=True),
+    Column("title", String(100), nullable=False),
+    # A list of names; NULL: the whole fleet.
+    Column("sites", JSON(none_as_null=True)),
+    # Whether sensors are named, or only counted.
+    Column("names", Boolean, nullable=False),
+    # 128 random bits, as the link has them.
+    Column("key", String(22), nullable=False, unique=True),
+    Column("created_at", BigInteger, nullable=False),
+)
+
 # Names of metrics in use: the fleet has at most 64 of them.
 metric = Table("metric", metadata, Column("name", String(64), primary_key=True))
 

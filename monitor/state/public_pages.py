@@ -1,0 +1,100 @@
+"""Status pages for everybody who has their link: rows of `public_page`."""
+
+import hmac
+import secrets
+from collections.abc import Collection
+from typing import NamedTuple
+
+from sqlalchemy import Connection, delete, insert, select, update
+
+from monitor.state.tables import public_page, sensor
+
+LONGEST_TITLE = 100
+
+
+class Unacceptable(ValueError):
+    """It can't be a page's title or its sites; the text is a sentence."""
+
+
+class PublicPage(NamedTuple):
+    """One page; the moment in ms."""
+
+    id: int
+    title: str
+    sites: list[str] | None
+    """None: the whole fleet."""
+    names: bool
+    """Sensors are named, not only counted."""
+    key: str
+    """Whoever knows it may look: it is shown to nobody but administrators."""
+    created_at: int
+
+
+_ALL = select(*(public_page.c[name] for name in PublicPage._fields)).order_by(public_page.c.id)
+
+
+def listed(connection: Connection) -> list[PublicPage]:
+    """All, in the order they were made."""
+    return [PublicPage(*row) for row in connection.execute(_ALL)]
+
+
+def get(connection: Connection, number: int) -> PublicPage | None:
+    """By number."""
+    row = connection.execute(_ALL.where(public_page.c.id == number)).first()
+    return None if row is None else PublicPage(*row)
+
+
+def find(connection: Connection, key: str) -> PublicPage | None:
+    """By the key in its link. How long it takes tells nothing of the keys there are."""
+    given, found = key.encode("utf-8", "replace"), None
+    for page in listed(connection):
+        if hmac.compare_digest(page.key.encode(), given):
+            found = page
+    return found
+
+
+def add(
+    connection: Connection, title: str, sites: Collection[str] | None, names: bool, now: int
+) -> int:
+    """The new page's number. Raises Unacceptable."""
+    added = insert(public_page).values(
+        **_checked(title, sites), names=names, key=_new_key(), created_at=now
+    )
+    return int(connection.execute(added.returning(public_page.c.id)).scalar_one())
+
+
+def change(
+    connection: Connection, number: int, title: str, sites: Collection[str] | None, names: bool
+) -> None:
+    """The link stays. Raises Unacceptable."""
+    changed = update(public_page).where(public_page.c.id == number)
+    connection.execute(changed.values(**_checked(title, sites), names=names))
+
+
+def renew_key(connection: Connection, number: int) -> None:
+    """A new link; the old one leads nowhere from now on."""
+    connection.execute(update(public_page).where(public_page.c.id == number).values(key=_new_key()))
+
+
+def remove(connection: Connection, number: int) -> None:
+    """Its link leads nowhere from now on."""
+    connection.execute(delete(public_page).where(public_page.c.id == number))
+
+
+def sites_to_choose(connection: Connection) -> list[str]:
+    """Names of the sites that sensors are at."""
+    there = select(sensor.c.site).where(sensor.c.site.is_not(None), sensor.c.forgotten_at.is_(None))
+    return sorted(connection.scalars(there.distinct()))
+
+
+def _new_key() -> str:
+    return secrets.token_urlsafe(16)
+
+
+def _checked(title: str, sites: Collection[str] | None) -> dict[str, object]:
+    title = title.strip()
+    if not (0 < len(title) <= LONGEST_TITLE and title.isprintable()):
+        raise Unacceptable(f"The title must be 1 to {LONGEST_TITLE} printable characters.")
+    if sites is not None and not sites:
+        raise Unacceptable("Choose at least one site, or all sensors.")
+    return {"title": title, "sites": None if sites is None else sorted(sites)}
