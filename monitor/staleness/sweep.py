@@ -91,8 +91,8 @@ class Sweep:
     def watch(self, now: int) -> None:
         """Follow the store and the registry without deciding. Raises StoreUnavailable,
         StateUnavailable."""
-        progress, _, _ = self._read_state(now)
-        self._follow(progress, now)
+        progress, sources, _ = self._read_state(now)
+        self._follow(progress, sources, now)
         self._led = None
 
     def run(self, lease: Lease, now: int) -> Outcome:
@@ -112,7 +112,7 @@ class Sweep:
             for pulse in self._store.coverage(progress.horizon, now + DAY)
             if pulse.start <= now
         ]
-        self._follow(progress, now)
+        self._follow(progress, sources, now)
         reach = advance(
             progress.horizon,
             sources,
@@ -202,12 +202,13 @@ class Sweep:
                 self._deadlines.push(deadline, mac)
         return progress, {key: Source(*row) for key, row in rows.items()}, windows
 
-    def _follow(self, progress: Progress, now: int) -> None:
+    def _follow(self, progress: Progress, sources: dict[str, Source], now: int) -> None:
         """Bring the last-seen view up to date and note who is news to the registry."""
         if not self._view.filled:
             position = self._log_position(progress, now)
             oldest = now - self._options.retention
-            recent = max(oldest, progress.swept_at - self._registry.longest_threshold)
+            since = _stored_later(progress, sources, now)
+            recent = max(oldest, since - self._registry.longest_threshold)
             self._view.fill(recent, oldest, self._registry.sensors.keys(), now, position)
             if position is None:
                 self._note_strangers(recent)
@@ -388,6 +389,13 @@ class Sweep:
         horizon_rows.record_progress(connection, reach.horizon, now, self._view.position)
 
         horizon_rows.forget_blind_windows(connection, now - self._options.retention)
+
+
+def _stored_later(progress: Progress, sources: dict[str, Source], now: int) -> int:
+    """The earliest moment of a heartbeat that the last sweep could not find: a source that was out
+    of reach kept it until now."""
+    late = (source.until for source in sources.values() if source.until > now - DAY)
+    return min(progress.swept_at, progress.horizon, *late)
 
 
 def _vouched(until: int, progress: Progress, now: int) -> int:

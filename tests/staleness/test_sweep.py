@@ -221,6 +221,25 @@ def test_a_scheduler_that_was_down_finds_who_died_and_who_is_new(world: World) -
     assert sorted(row.mac for row in world.incidents()) == [1, 3]
 
 
+def test_a_sensor_that_only_a_door_out_of_reach_has_heard_is_found_by_the_next_scheduler(
+    world: World,
+) -> None:
+    world.hear(1)
+    world.pass_time(5 * MINUTE, 1)
+    spooled = [Heartbeat(2, world.now + MINUTE, world.now + MINUTE)]
+    for _ in range(30):
+        world.now += MINUTE
+        world.sweep.run(world.lease, world.now)
+    world.now += 20 * MINUTE  # without any scheduler, and the door is back
+    world.store.append(spooled)
+    world.announce(*spooled)
+    world.hear(1)
+    world.pulse()
+    world.sweep = world.new_sweep()
+    world.pass_time(2 * MINUTE, 1)
+    assert [row.mac for row in world.incidents()] == [2]
+
+
 def test_a_new_state_on_an_old_store_knows_its_sensors(world: World, tmp_path: Path) -> None:
     world.hear(1, 2)
     world.pass_time(5 * MINUTE, 1, 2)
