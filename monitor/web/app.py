@@ -15,12 +15,14 @@ from werkzeug.routing import IntegerConverter, Map
 
 from monitor.analysis.history import History
 from monitor.store.interface import StoreError
-from monitor.web import errors, grid, moments, sensor, wire
+from monitor.web import badges, errors, grid, moments, sensor, wire
+from monitor.web import public as public_pages
 from monitor.web.api import access, body
 from monitor.web.auth import pages as auth
 from monitor.web.auth.access import guard, offer, public
 from monitor.web.auth.people import People
 from monitor.web.fleet import Fleet, FleetUnavailable
+from monitor.web.public import Glance
 
 _STATIC = Path(__file__).parent / "static"
 _KINDS = {
@@ -82,6 +84,10 @@ def create_app(
         access.check_tokens_in(app, engine)
     if engine is not None and past is not None:
         app.register_blueprint(sensor.blueprint(engine, fleet, past, zone))
+    if people is not None and past is not None:
+        glance = Glance(fleet, people.clock)
+        app.register_blueprint(public_pages.blueprint(people.engine, glance))
+        app.register_blueprint(badges.blueprint(people.vault, glance, past, base_url))
     for blueprint in blueprints:
         app.register_blueprint(blueprint)
 

@@ -1,0 +1,59 @@
+// Keeps a public page true to the moment, and says so when it can't.
+
+const EVERY = 30_000, AGAIN = 10_000, PATIENCE = 15_000, LATE = 75_000;
+
+const at = (id) => document.getElementById(id);
+const main = document.querySelector("main"), lost = at("lost"), told = new Map();
+const clocks = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "long" });
+
+let answeredAt = Date.now(), trouble = "", timer = 0;
+
+async function ask() {
+  clearTimeout(timer);
+  if (document.hidden) return;
+  try {
+    const response = await fetch(main.dataset.now, { cache: "no-store", signal: AbortSignal.timeout(PATIENCE) });
+    trouble = response.ok ? "" : response.status === 404 ? "This link leads nowhere any more." : "The server can't tell at the moment.";
+    if (response.ok) show(await response.text());
+  } catch {
+    trouble = "The server can't be reached.";
+  }
+  judge();
+  timer = setTimeout(ask, trouble ? AGAIN : EVERY);
+}
+
+/** Only what differs is replaced, so that a reader keeps the place. */
+function show(text) {
+  const board = at("board"), fresh = document.createElement("div");
+  fresh.innerHTML = text;
+  for (const section of [...board.children]) if (!fresh.querySelector(`#${section.id}`)) section.remove();
+  for (const section of [...fresh.children]) {
+    const old = at(section.id), was = told.get(section.id);
+    told.set(section.id, section.outerHTML);
+    if (old && was === section.outerHTML) continue;
+    localise(section);
+    if (old) old.replaceWith(section);
+    else board.append(section);
+  }
+  answeredAt = Date.now();
+}
+
+function judge() {
+  const late = !trouble && Date.now() - answeredAt > LATE ? "The server has not answered yet." : trouble;
+  const words = late && `${late} What you see is from ${clocks.format(answeredAt)}.`;
+  if (lost.textContent !== words) lost.textContent = words;
+  lost.hidden = !words;
+  document.documentElement.dataset.live = words ? "no" : "yes";
+}
+
+function localise(element) {
+  for (const time of element.querySelectorAll("time.local")) time.textContent = clocks.format(new Date(time.dateTime));
+}
+
+localise(main);
+judge();
+timer = setTimeout(ask, EVERY);
+setInterval(judge, 1_000);
+document.addEventListener("visibilitychange", ask);
+window.addEventListener("pageshow", (event) => event.persisted && ask());
+window.addEventListener("online", ask);
