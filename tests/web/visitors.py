@@ -93,8 +93,8 @@ class Visitor:
         return self.get("/unmarked").status_code == 200
 
 
-def logged_in(app: Flask, name: str) -> Visitor:
-    visitor = Visitor(app)
+def logged_in(app: Flask, name: str, base: str = BASE) -> Visitor:
+    visitor = Visitor(app, base=base)
     answer = visitor.login(name)
     assert answer.status_code == 303, answer.text
     return visitor

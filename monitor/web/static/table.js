@@ -9,7 +9,7 @@ export function fill(details, told) {
   const spans = [...told.spans].sort((a, b) => a.from - b.from).map(({ kind, from, to }) => [KINDS[kind], moment(from), moment(to), duration(to - from)]);
   const tables = [];
   if (spans.length > 0) tables.push(table("What was not up", ["What", "From", "To", "Length"], spans));
-  tables.push(table("Heartbeats", told.metric ? ["From", "Heartbeats", `${told.metric}: least`, "mean", "most"] : ["From", "Heartbeats"], rows(told)));
+  tables.push(table("Heartbeats by time", told.metric ? ["From", "Heartbeats", `${told.metric}: least`, "mean", "most"] : ["From", "Heartbeats"], rows(told)));
   details.replaceChildren(details.firstElementChild, ...tables);
 }
 
