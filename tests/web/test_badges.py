@@ -55,7 +55,7 @@ def said(image: TestResponse) -> str:
     assert title == root.get("aria-label")
     assert root.get("role") == "img"
     assert ": ".join(text.text or "" for text in root.iter(f"{space}text")) == title
-    return title
+    return str(title)
 
 
 def colour(image: TestResponse) -> str:

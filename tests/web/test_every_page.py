@@ -14,16 +14,19 @@ from tests.web.whole import NASTY, ROLES, Whole, path_of
 
 FOR_EVERYBODY = {
     "/acknowledge/<token>",
+    "/badge/<signed>.svg",
     "/healthz",
     "/icon/<int:down>.svg",
     "/login",
     "/logout",
     "/password/<token>",
+    "/public/<key>",
+    "/public/<key>/now",
     "/readyz",
     "/worker.js",
 }
 FOR_EVERY_PERSON = {"/account/password", "/account/logout", "/logout"}
-ADMINISTRATORS_ALONE = re.compile(r"/admin/(audit|users|channels|routes|tokens)")
+ADMINISTRATORS_ALONE = re.compile(r"/admin/(audit|users|channels|routes|tokens|public)")
 """What an operator may not even open."""
 
 

@@ -9,7 +9,15 @@ from monitor.channels.interface import Channel
 from monitor.clock import Clock
 from monitor.outbox.message import Frame
 from monitor.vault import Vault
-from monitor.web.admin import channels, maintenance, routes, sensors, silences, tokens
+from monitor.web.admin import (
+    channels,
+    maintenance,
+    public,
+    routes,
+    sensors,
+    silences,
+    tokens,
+)
 
 
 def blueprints(
@@ -26,6 +34,7 @@ def blueprints(
     return [
         channels.blueprint(engine, vault, clock, of_settings, frame, allow_internal),
         maintenance.blueprint(engine, clock, frame.zone),
+        public.blueprint(engine, clock, frame.base_url),
         routes.blueprint(engine, of_settings.keys()),
         sensors.blueprint(engine, clock, frame.zone),
         silences.blueprint(engine, clock, frame.zone),

@@ -25,6 +25,7 @@ ADMINISTRATION = (
     Place("/admin/sensors", "Sensors", "operator"),
     Place("/admin/channels", "Channels", "administrator"),
     Place("/admin/routes", "Routes", "administrator"),
+    Place("/admin/public", "Public pages", "administrator"),
     Place("/admin/tokens", "Tokens", "administrator"),
     Place("/admin/users", "Users", "administrator"),
     Place("/admin/audit", "Audit trail", "administrator"),

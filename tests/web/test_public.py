@@ -1,0 +1,182 @@
+"""Public status pages, and who may make them."""
+
+import re
+import time
+
+import pytest
+from flask import Flask
+from sqlalchemy import Engine
+from werkzeug.test import TestResponse
+
+from monitor.model import MINUTE, SECOND
+from monitor.state import public_pages
+from monitor.state.database import StateUnavailable, writing
+from monitor.state.public_pages import PublicPage
+from monitor.vault import Vault
+from monitor.web.auth.people import People
+from tests.web.fleet_rig import Rig
+from tests.web.visitors import BASE, Visitor, add_user, logged_in
+from tests.web.whole import NASTY
+
+MAC = 0x02_00_00_00_00_0A
+
+
+@pytest.fixture
+def app(rig: Rig) -> Flask:
+    add_user(rig.engine, "Anna", "administrator")
+    people = People(rig.engine, Vault("k" * 32), rig.clock, BASE, local=False)
+    return rig.build_app(rig.fleet(), engine=rig.engine, people=people, base_url=BASE)
+
+
+def make(state: Engine, sites: list[str] | None = None, names: bool = True) -> PublicPage:
+    with writing(state) as connection:
+        number = public_pages.add(connection, "Our plants", sites, names, 0)
+        made = public_pages.get(connection, number)
+    assert made is not None
+    return made
+
+
+def look(app: Flask, page: PublicPage, now: str = "") -> TestResponse:
+    answer = Visitor(app).get(f"/public/{page.key}{now}")
+    assert answer.status_code == 200, answer.text
+    return answer
+
+
+def words(page: TestResponse) -> str:
+    return " ".join(re.sub(r"<[^>]*>", " ", page.text.partition("<main")[2] or page.text).split())
+
+
+def test_everybody_with_the_link_sees_the_chosen_sites_and_nothing_else(
+    rig: Rig, app: Flask
+) -> None:
+    rig.configure(1, name="Boiler", site="Cellar", labels={"crew": "B"})
+    rig.configure(2, name="Pump", site="Cellar", paused=True)
+    rig.configure(3, name="Vault door", site="Bank")
+    rig.beat(1, 2, 3, MAC, ago=5 * SECOND)
+    rig.judge()
+    told = words(look(app, make(rig.engine, ["Cellar"])))
+    assert "Our plants" in told
+    assert "1 of 2 sensors up, none down as of 20" in told
+    assert "Cellar 0 0 0 1 1" in told
+    assert re.search(r"Boiler Cellar up , heard \d s ago", told)
+    for private in ("Bank", "Vault", "crew", "02:00", "href", "Log"):
+        assert private not in told
+    assert "Bank" in words(look(app, make(rig.engine)))
+
+
+def test_it_is_kept_from_search_engines_and_only_briefly_in_caches(rig: Rig, app: Flask) -> None:
+    page = make(rig.engine)
+    for now in ("", "/now"):
+        answer = look(app, page, now)
+        assert answer.headers["Cache-Control"] == "max-age=10"
+        assert answer.headers["X-Robots-Tag"] == "noindex, nofollow"
+        assert answer.headers["Referrer-Policy"] == "no-referrer"
+        assert "Set-Cookie" not in answer.headers
+        assert "Cookie" not in answer.headers["Vary"]
+    anna = logged_in(app, "Anna").get(f"/public/{page.key}")
+    assert "Anna" not in anna.text
+    assert "csrf" not in anna.text
+
+
+def test_a_page_that_only_counts_names_nobody(rig: Rig, app: Flask) -> None:
+    rig.configure(1, name="Boiler", site="Cellar")
+    rig.beat(1)
+    rig.judge()
+    told = words(look(app, make(rig.engine, names=False)))
+    assert "Everything" not in told
+    assert "It is up" in told
+    assert "Boiler" not in told
+    assert "Cellar" in told
+
+
+def test_a_sensor_without_a_name_is_shown_by_the_end_of_its_address(rig: Rig, app: Flask) -> None:
+    rig.beat(MAC)
+    rig.judge()
+    text = look(app, make(rig.engine)).text
+    assert "…00:00:0a" in text
+    assert "02:00:00" not in text
+
+
+def test_an_outage_is_said_first(rig: Rig, app: Flask) -> None:
+    for mac in range(1, 6):
+        rig.configure(mac, name=f"Pump {mac}", site="Cellar")
+    rig.beat(*range(1, 6))
+    rig.open_incidents([3])
+    rig.judge()
+    told = words(look(app, make(rig.engine)))
+    assert "1 of 5 sensors down" in told
+    assert told.index("Pump 3") < told.index("Pump 1") < told.index("Pump 2")
+
+
+def test_while_monitoring_is_blind_nothing_is_claimed(rig: Rig, app: Flask) -> None:
+    rig.beat(1)
+    rig.judge(ago=MINUTE)
+    told = words(look(app, make(rig.engine)))
+    assert "It is not known how things are at the moment" in told
+    assert "Monitoring is blind" in told
+    assert "is up" not in told
+
+
+def test_while_the_state_is_away_it_says_so_and_never_that_the_link_is_wrong(
+    rig: Rig, app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = make(rig.engine)
+
+    def away(*_: object) -> None:
+        raise StateUnavailable("away")
+
+    monkeypatch.setattr("monitor.web.public.reading", away)
+    answer = Visitor(app).get(f"/public/{page.key}")
+    assert answer.status_code == 503
+    assert "state database can&#39;t be used" in answer.text
+    assert answer.headers["Cache-Control"] == "no-store"
+
+
+def test_a_store_that_is_away_is_told(rig: Rig, app: Flask) -> None:
+    for path in rig.directory.glob("heartbeats.sqlite*"):
+        path.unlink()
+    (rig.directory / "heartbeats.sqlite").write_bytes(b"no database" * 1_000)
+    answer = Visitor(app).get(f"/public/{make(rig.engine).key}")
+    assert answer.status_code == 503
+
+
+def test_a_link_that_was_renewed_removed_or_never_made_leads_nowhere(rig: Rig, app: Flask) -> None:
+    page = make(rig.engine)
+    with writing(rig.engine) as connection:
+        public_pages.renew_key(connection, page.id)
+    for key in (page.key, "x", "%00", "ä"):
+        for now in ("", "/now"):
+            answer = Visitor(app).get(f"/public/{key}{now}")
+            assert answer.status_code == 404
+            assert "This link leads nowhere" in answer.text
+
+
+def test_names_and_titles_stay_text(rig: Rig, app: Flask) -> None:
+    rig.configure(1, name=NASTY, site=NASTY)
+    rig.beat(1)
+    rig.judge()
+    number = make(rig.engine).id
+    with writing(rig.engine) as connection:
+        public_pages.change(connection, number, NASTY, [NASTY], True)
+        (page,) = public_pages.listed(connection)
+    for now in ("", "/now"):
+        text = look(app, page, now).text
+        assert "<script>alert" not in text
+        assert "&lt;script&gt;alert(1)" in text
+
+
+def test_ten_thousand_sensors_make_a_short_page_quickly(rig: Rig, app: Flask) -> None:
+    macs = range(1, 10_001)
+    rig.beat(*macs)
+    rig.judge()
+    page = make(rig.engine)
+    look(app, page)
+    rig.clock.ahead += 3 * SECOND
+    rig.judge()
+    began = time.perf_counter()
+    answer = look(app, page)
+    first = time.perf_counter() - began
+    assert answer.text.count("<li>") == 500
+    assert "and 9500 more" in words(answer)
+    assert len(answer.data) < 200_000
+    assert first < 2
