@@ -55,11 +55,11 @@ def said(image: TestResponse) -> str:
     assert title == root.get("aria-label")
     assert root.get("role") == "img"
     assert ": ".join(text.text or "" for text in root.iter(f"{space}text")) == title
-    return str(title)
+    return title
 
 
 def colour(image: TestResponse) -> str:
-    return re.findall(r'fill="(#\w{6})"', image.text)[1]
+    return str(re.findall(r'fill="(#\w{6})"', image.text)[1])
 
 
 def test_a_sensors_badge_tells_its_status_to_everybody_without_a_cookie(

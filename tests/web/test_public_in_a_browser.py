@@ -1,0 +1,140 @@
+"""Public pages, their administration and badges in a real browser."""
+
+from collections.abc import Iterator
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, expect
+
+from monitor.model import MINUTE
+from monitor.state import public_pages
+from monitor.state.database import reading, writing
+from monitor.vault import Vault
+from monitor.web.admin import public
+from monitor.web.api import history
+from monitor.web.auth.people import People
+from tests.service import free_port
+from tests.web.fleet_rig import Rig, Server
+from tests.web.visitors import PASSWORD, add_user
+
+NASTY = "<script>alert(1)</script> " + "o" * 70
+
+
+@pytest.fixture
+def served(rig: Rig) -> Iterator[Server]:
+    """Two sites, in one of which something is wrong, and Anna who administers."""
+    for mac in range(1, 9):
+        site = "Harbour" if mac < 5 else NASTY
+        rig.configure(mac, name=f"Pump {mac}" if mac < 8 else NASTY, site=site, paused=mac == 4)
+    rig.register(*range(1, 9))
+    rig.beat(*range(1, 9))
+    rig.open_incidents([2])
+    rig.judge()
+    add_user(rig.engine, "Anna", "administrator")
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    people = People(rig.engine, Vault("k" * 32), rig.clock, url, local=False)
+    blueprints = [
+        public.blueprint(rig.engine, rig.clock, url),
+        history.blueprint(rig.history(), rig.clock),
+    ]
+    given = {"engine": rig.engine, "people": people, "base_url": url, "blueprints": blueprints}
+    server = Server(rig.build_app(rig.fleet(), **given))
+    server.port = port
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def link(rig: Rig, served: Server) -> str:
+    """That of a page of everything."""
+    with writing(rig.engine) as connection:
+        number = public_pages.add(connection, "Plants of Example AG", None, True, 0)
+        page = public_pages.get(connection, number)
+    assert page is not None
+    return f"{served.url}/public/{page.key}"
+
+
+def log_in(page: Page, server: Server) -> None:
+    page.goto(f"{server.url}/login?next=/admin/public")
+    page.get_by_label("Name or email").fill("anna")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Log in").click()
+    expect(page.get_by_role("heading", name="Public pages")).to_be_visible()
+
+
+def fits(page: Page) -> None:
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360, page.url
+    found = Axe().run(page).response["violations"]
+    assert [one["id"] for one in found if one["impact"] != "minor"] == [], page.url
+
+
+def test_the_page_refreshes_itself_and_says_when_it_cannot(
+    rig: Rig, served: Server, link: str, page: Page
+) -> None:
+    page.clock.install()
+    page.goto(link)
+    expect(page.locator(".summary")).to_have_text("1 of 8 sensors down")
+    rig.close_incident(2)
+    rig.clock.ahead += MINUTE
+    rig.beat(*range(1, 9))
+    rig.judge()
+    page.clock.run_for(31_000)
+    expect(page.locator(".summary")).to_have_text("7 of 8 sensors up, none down")
+    expect(page.locator("#lost")).to_be_hidden()
+    served.stop()
+    page.clock.run_for(31_000)
+    expect(page.get_by_role("alert")).to_contain_text("The server can't be reached. What you see")
+    served.start()
+    page.clock.run_for(11_000)
+    expect(page.locator("#lost")).to_be_hidden()
+
+
+def test_without_scripts_it_tells_the_same(rig: Rig, link: str, page: Page) -> None:
+    context = page.context.browser
+    assert context is not None
+    plain = context.new_context(java_script_enabled=False)
+    opened = plain.new_page()
+    opened.goto(link)
+    expect(opened.locator(".summary")).to_have_text("1 of 8 sensors down")
+    expect(opened.locator(".lines li").first).to_contain_text("Pump 2")
+    plain.close()
+
+
+def test_a_page_is_made_opened_and_its_badge_is_seen(rig: Rig, served: Server, page: Page) -> None:
+    log_in(page, served)
+    page.get_by_label("Title").fill("Harbour only")
+    page.get_by_label("All sensors").uncheck()
+    page.get_by_label("Harbour", exact=True).check()
+    page.get_by_role("button", name="Make").click()
+    expect(page.get_by_role("status")).to_have_text("Harbour only is public by its link.")
+    page.get_by_text("Of all sensors").click()
+    badge = page.get_by_role("img", name="Harbour")
+    expect(badge).to_be_visible()
+    page.wait_for_function("[...document.images].every((one) => one.complete && one.naturalWidth)")
+    page.get_by_text("Harbour only", exact=True).click()
+    page.get_by_role("link", name="Open").click()
+    expect(page.get_by_role("heading", name="Harbour only")).to_be_visible()
+    expect(page.locator(".summary")).to_have_text("1 of 4 sensors down")
+    with reading(rig.engine) as connection:
+        (made,) = public_pages.listed(connection)
+    assert page.url == f"{served.url}/public/{made.key}"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_everybody_can_use_them_on_a_phone_too(
+    served: Server, link: str, page: Page, scheme: str
+) -> None:
+    page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+    page.set_viewport_size({"width": 360, "height": 740})
+    page.goto(link)
+    fits(page)
+    log_in(page, served)
+    page.locator(".people summary").first.click()
+    page.get_by_text("Of all sensors").click()
+    fits(page)
+    page.goto(f"{served.url}/sensors/00:00:00:00:00:02")
+    page.get_by_text("Badge", exact=True).click()
+    page.wait_for_load_state("networkidle")
+    fits(page)
