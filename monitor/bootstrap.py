@@ -219,7 +219,7 @@ def _blueprints(settings: Settings, engine: Engine, clock: Clock, past: History)
     vault, own = open_vault(settings), {each.name: each for each in parts.own_channels(settings)}
     frame = parts.frame(settings)
     return [
-        acknowledge.blueprint(engine, clock, vault, frame.zone),
+        acknowledge.blueprint(engine, clock, vault),
         incident_pages.blueprint(engine, clock, frame.zone),
         *admin.blueprints(engine, vault, clock, own, frame, settings.alerts.allow_internal),
         metrics.blueprint(engine, clock, settings.data_directory / status.FILE),

@@ -5,7 +5,6 @@ show previews open links; only its buttons do.
 """
 
 from collections.abc import Callable
-from datetime import tzinfo
 from typing import NamedTuple
 
 from flask import Blueprint, Response, redirect, render_template, request, url_for
@@ -18,7 +17,7 @@ from monitor.incidents.account import ending
 from monitor.incidents.acknowledge import acknowledge
 from monitor.incidents.machine import State
 from monitor.model import HOUR, format_mac
-from monitor.outbox.wording import clean, long
+from monitor.outbox.wording import clean
 from monitor.state import audit, incidents, ledger, silences
 from monitor.state.database import reading, writing
 from monitor.state.ledger import Case, Message
@@ -55,8 +54,8 @@ class _Group(NamedTuple):
     """Some members of a message, as the page lists them."""
 
     title: str
-    lines: list[tuple[str, str]]
-    """(which sensor, how it is)"""
+    lines: list[tuple[str, str, int]]
+    """(which sensor, how it is, since when)"""
     more: int
 
 
@@ -68,8 +67,8 @@ class _Invalid(Exception):
         self.status, self.title, self.detail = status, title, detail
 
 
-def blueprint(engine: Engine, clock: Clock, vault: Vault, zone: tzinfo) -> Blueprint:
-    """The page behind the link, and what its buttons do; moments by the clocks of `zone`."""
+def blueprint(engine: Engine, clock: Clock, vault: Vault) -> Blueprint:
+    """The page behind the link, and what its buttons do."""
     pages = Blueprint("acknowledge", __name__)
 
     @pages.get(_PATH + "<token>")
@@ -82,11 +81,11 @@ def blueprint(engine: Engine, clock: Clock, vault: Vault, zone: tzinfo) -> Bluep
             render_template(
                 "acknowledge.html",
                 message=message,
-                written=long(message.frozen_at, zone),
-                groups=_groups(message.cases, zone),
+                written=message.frozen_at,
+                groups=_groups(message.cases),
                 open=[case for case in message.cases if _state(case) is State.OPEN],
                 can_silence=_can_be_silenced(message),
-                quiet_until=None if quiet_until is None else long(quiet_until, zone),
+                quiet_until=quiet_until,
             )
         )
 
@@ -173,13 +172,13 @@ def _comment(message: Message) -> str:
     return f"by the link in message {message.id}"
 
 
-def _groups(cases: list[Case], zone: tzinfo) -> list[_Group]:
+def _groups(cases: list[Case]) -> list[_Group]:
     """The members by where they stand: first those that nobody has answered for."""
     titles = {State.OPEN: "Silent now", State.ACKNOWLEDGED: "Acknowledged", State.CLOSED: "Over"}
     groups = []
     for state, title in titles.items():
         members = [case for case in cases if _state(case) is state]
-        lines = [(_called(case), _stand(case, zone)) for case in members[:_LISTED]]
+        lines = [(_called(case), *_stand(case)) for case in members[:_LISTED]]
         if lines:
             groups.append(_Group(f"{title} ({len(members)})", lines, len(members) - len(lines)))
     return groups
@@ -194,13 +193,12 @@ def _called(case: Case) -> str:
     return (clean(case.name or "") or format_mac(case.mac)) + site
 
 
-def _stand(case: Case, zone: tzinfo) -> str:
+def _stand(case: Case) -> tuple[str, int]:
     if case.closed_at is not None:
-        return f"{ending(case)}, {long(case.recovered_at or case.closed_at, zone)}"
+        return f"{ending(case)},", case.recovered_at or case.closed_at
     if case.acknowledged_at is not None:
-        by = clean(case.acknowledged_by or "somebody")
-        return f"by {by}, {long(case.acknowledged_at, zone)}"
-    return f"last seen {long(case.last_seen, zone)}"
+        return f"by {clean(case.acknowledged_by or 'somebody')},", case.acknowledged_at
+    return "last seen", case.last_seen
 
 
 def _html(page: str, status: int = 200) -> Response:

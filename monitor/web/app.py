@@ -76,7 +76,7 @@ def create_app(
     offer(app)
     if people is not None:
         guard(app, people)
-        auth.add_to(app, people, zone)
+        auth.add_to(app, people)
     _serve_static(app)
     fleet = _Once(open_fleet)
     app.register_blueprint(grid.blueprint(fleet, base_url))

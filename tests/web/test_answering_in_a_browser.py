@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterator
-from datetime import UTC
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
@@ -41,7 +40,7 @@ def phone(request: pytest.FixtureRequest, browser: Browser) -> Iterator[Page]:
 
 @pytest.fixture
 def url(rig: Rig) -> Iterator[str]:
-    pages = acknowledge.blueprint(rig.engine, rig.clock, VAULT, UTC)
+    pages = acknowledge.blueprint(rig.engine, rig.clock, VAULT)
     app = rig.build_app(rig.fleet(), engine=rig.engine, blueprints=[pages])
     with serving(app) as server:
         yield server.url
@@ -102,7 +101,7 @@ def test_the_keyboard_alone_silences(rig: Rig, url: str, phone: Page) -> None:
     expect(phone.get_by_role("button", name="Acknowledge")).to_be_focused()
     phone.keyboard.press("Tab")
     phone.keyboard.press("Enter")
-    expect(phone.get_by_role("status")).to_have_text(re.compile(r"Silenced until 20.* UTC"))
+    expect(phone.get_by_role("status")).to_have_text(re.compile("Silenced until .*20"))
     with reading(rig.engine) as connection:
         (row,) = connection.execute(silence.select()).all()
     assert row.created_by == "email by link"

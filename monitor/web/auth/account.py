@@ -1,11 +1,8 @@
 """What people change about themselves: their password, and where they are logged in."""
 
-from datetime import tzinfo
-
 from flask import Blueprint, flash, g, redirect, render_template, request, session, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
-from monitor.outbox.wording import long
 from monitor.state import audit, logins, users
 from monitor.state.database import reading, writing
 from monitor.state.users import User
@@ -16,8 +13,8 @@ from monitor.web.auth.people import People, current
 from monitor.web.errors import Refused
 
 
-def add_to(pages: Blueprint, people: People, zone: tzinfo) -> None:
-    """`/account` and what its forms do; moments by the clocks of `zone`."""
+def add_to(pages: Blueprint, people: People) -> None:
+    """`/account` and what its forms do."""
 
     def asks() -> User:
         number = current().user_id
@@ -29,9 +26,7 @@ def add_to(pages: Blueprint, people: People, zone: tzinfo) -> None:
 
     def page(problem: str = "", status: int = 200) -> AnyResponse:
         person = asks()
-        since = long(person.created_at, zone)
-        text = render_template("auth/account.html", person=person, since=since, problem=problem)
-        return html(text, status)
+        return html(render_template("auth/account.html", person=person, problem=problem), status)
 
     @pages.get("/account")
     @requires("viewer")

@@ -1,13 +1,11 @@
 """Administering people, and the trail of who changed what."""
 
-from datetime import tzinfo
 from typing import Any
 
 from flask import Blueprint, flash, g, redirect, render_template, request, url_for
 from sqlalchemy import Connection
 from werkzeug.wrappers import Response as AnyResponse
 
-from monitor.outbox.wording import long
 from monitor.state import audit, users
 from monitor.state.database import reading, writing
 from monitor.state.users import LastAdministrator, Unacceptable, User
@@ -21,18 +19,15 @@ PAGE = 100
 """Entries of the trail on one page."""
 
 
-def add_to(pages: Blueprint, people: People, zone: tzinfo) -> None:
-    """`/admin`, `/admin/users` and `/admin/audit`; moments by the clocks of `zone`."""
+def add_to(pages: Blueprint, people: People) -> None:
+    """`/admin/users` and `/admin/audit`."""
 
     def page(status: int = 200, **told: Any) -> AnyResponse:
         with reading(people.engine) as connection:
             listed = users.listed(connection)
-        rows = [
-            (one, None if one.last_login_at is None else long(one.last_login_at, zone))
-            for one in listed
-        ]
-        text = render_template("auth/users.html", rows=rows, roles=users.ROLES, **told)
-        return html(text, status)
+        return html(
+            render_template("auth/users.html", people=listed, roles=users.ROLES, **told), status
+        )
 
     @pages.get("/admin/users")
     @requires("administrator")
@@ -80,7 +75,7 @@ def add_to(pages: Blueprint, people: People, zone: tzinfo) -> None:
         before = int(asked) if asked.isdecimal() and int(asked) <= body.GREATEST_ID else None
         with reading(people.engine) as connection:
             entries = audit.listed(connection, PAGE + 1, before)
-        rows = [(entry, long(entry.at, zone), words(entry.detail)) for entry in entries[:PAGE]]
+        rows = [(entry, words(entry.detail)) for entry in entries[:PAGE]]
         more = entries[PAGE - 1].id if len(entries) > PAGE else None
         return html(render_template("auth/audit.html", rows=rows, before=before, more=more))
 

@@ -1,20 +1,17 @@
 """The people's own pages."""
 
-from datetime import tzinfo
-
 from flask import Blueprint, Flask
 
 from monitor.web.auth import account, administration, login, oidc
 from monitor.web.auth.people import People
 
 
-def add_to(app: Flask, people: People, zone: tzinfo) -> None:
-    """Logging in and out, one's account, users and the audit trail; moments by the clocks of
-    `zone`."""
+def add_to(app: Flask, people: People) -> None:
+    """Logging in and out, one's account, users and the audit trail."""
     pages = Blueprint("people", __name__)
     login.add_to(pages, people)
-    account.add_to(pages, people, zone)
-    administration.add_to(pages, people, zone)
+    account.add_to(pages, people)
+    administration.add_to(pages, people)
     if people.provider is not None:
         oidc.add_to(pages, app, people, people.provider)
     app.register_blueprint(pages)
