@@ -1,6 +1,5 @@
 """Changing one sensor: name, site, labels, threshold; pausing it; forgetting it."""
 
-import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -8,7 +7,8 @@ from flask import Blueprint, flash, g, redirect, render_template, request, url_f
 from sqlalchemy import Connection, Engine
 from werkzeug.wrappers import Response
 
-from monitor.model import SECOND, format_mac
+from monitor.incidents import particulars
+from monitor.model import format_mac
 from monitor.outbox.wording import duration
 from monitor.state import audit, sensors
 from monitor.state.database import reading, writing
@@ -18,10 +18,6 @@ from monitor.web.auth.access import requires
 from monitor.web.auth.login import html
 from monitor.web.fleet import Changes
 
-_LABEL = re.compile(r"([A-Za-z_][A-Za-z0-9_]{0,39})\s*=\s*(.{0,200})")
-_RESERVED = ("mac", "name", "site")
-_LONGEST_WORDS = 200
-_SHORTEST_THRESHOLD, _LONGEST_THRESHOLD = 0.1, 10 * 365 * 86_400
 _CHANGED = ("name", "site", "labels", "threshold", "paused")
 
 
@@ -37,7 +33,7 @@ def add_to(
         given = told.pop("given", None) or {
             "name": (row and row.name) or "",
             "site": (row and row.site) or "",
-            "threshold": f"{row.threshold / SECOND:g}" if row and row.threshold else "",
+            "threshold": particulars.written(row.threshold) if row else "",
             "labels": "\n".join(
                 f"{name}={value}" for name, value in sorted((row.labels if row else {}).items())
             ),
@@ -106,38 +102,9 @@ def read(form: Mapping[str, str]) -> dict[str, Any]:
 
     Raises ValueError with a sentence.
     """
-    lines = [line for line in form.get("labels", "").splitlines() if line.strip()]
     return {
-        "name": _words("name", form.get("name", "")),
-        "site": _words("site", form.get("site", "")),
-        "threshold": _threshold(form.get("threshold", "")),
-        "labels": dict(map(_label, lines)),
+        "name": particulars.words("name", form.get("name", "")),
+        "site": particulars.words("site", form.get("site", "")),
+        "threshold": particulars.threshold(form.get("threshold", "")),
+        "labels": particulars.labels(form.get("labels", "").splitlines()),
     }
-
-
-def _words(field: str, text: str) -> str | None:
-    text = text.strip()
-    if len(text) > _LONGEST_WORDS:
-        raise ValueError(f"The {field} may have {_LONGEST_WORDS} letters at most")
-    return text or None
-
-
-def _threshold(text: str) -> int | None:
-    if not text.strip():
-        return None
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = 0.0
-    if not _SHORTEST_THRESHOLD <= seconds <= _LONGEST_THRESHOLD:
-        raise ValueError("The threshold must be from 0.1 seconds to ten years, or empty")
-    return round(seconds * SECOND)
-
-
-def _label(line: str) -> tuple[str, str]:
-    found = _LABEL.fullmatch(line.strip())
-    if found is None:
-        raise ValueError(f"The label {line.strip()[:60]!r} must look like floor=3")
-    if found[1] in _RESERVED:
-        raise ValueError(f"{found[1]} has a field of its own and can't be a label")
-    return found[1], found[2]
