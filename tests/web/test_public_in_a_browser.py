@@ -82,6 +82,8 @@ def test_the_page_refreshes_itself_and_says_when_it_cannot(
     rig.judge()
     page.clock.run_for(31_000)
     expect(page.locator(".summary")).to_have_text("7 of 8 sensors up, none down")
+    expect(page.get_by_role("status")).to_have_text("7 of 8 sensors up, none down")
+    expect(page).to_have_title("7 of 8 sensors up, none down · Plants of Example AG")
     expect(page.locator("#lost")).to_be_hidden()
     served.stop()
     page.clock.run_for(31_000)

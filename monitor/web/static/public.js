@@ -7,6 +7,7 @@ const main = document.querySelector("main"), lost = at("lost"), told = new Map()
 const clocks = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "long" });
 
 let answeredAt = Date.now(), trouble = "", timer = 0;
+let said = document.querySelector(".summary").textContent.trim();
 
 async function ask() {
   clearTimeout(timer);
@@ -36,6 +37,8 @@ function show(text) {
     else board.append(section);
   }
   answeredAt = Date.now();
+  const summary = board.querySelector(".summary").textContent.trim();
+  if (summary !== said) at("said").textContent = said = summary;
 }
 
 function judge() {
@@ -44,6 +47,7 @@ function judge() {
   if (lost.textContent !== words) lost.textContent = words;
   lost.hidden = !words;
   document.documentElement.dataset.live = words ? "no" : "yes";
+  document.title = `${words ? "⚠ " : ""}${said} · ${document.querySelector("h1").textContent}`;
 }
 
 function localise(element) {
