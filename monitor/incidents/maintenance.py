@@ -7,7 +7,7 @@ they skip (as PEP 495 does); one that they show twice is the first if a start, t
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from monitor.incidents import recurrence
@@ -126,6 +126,14 @@ def parse(
     return Window(clocks, first, last, repeated, ended_at)
 
 
+def moment(field: str, written: str, zone: tzinfo) -> int:
+    """When the zone's clocks show a text like 2026-03-29T01:30 (ms); the later time if twice.
+
+    Raises Unusable with this field.
+    """
+    return _end(_moment(field, written), zone)
+
+
 def check_name(name: str) -> None:
     """Raises Unusable."""
     if not name.strip():
@@ -154,7 +162,7 @@ def _begin(moment: datetime, zone: ZoneInfo) -> int:
     return _at(moment.replace(tzinfo=zone, fold=0))
 
 
-def _end(moment: datetime, zone: ZoneInfo) -> int:
+def _end(moment: datetime, zone: tzinfo) -> int:
     # Shown twice: the second is later. Skipped: fold=0 is later, and moves it on.
     return max(_at(moment.replace(tzinfo=zone, fold=fold)) for fold in (0, 1))
 

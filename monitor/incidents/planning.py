@@ -1,15 +1,16 @@
 """Silences and maintenance as people ask for them: checked, written, listed."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
 from sqlalchemy import Connection
 
-from monitor.incidents import maintenance, silence
-from monitor.incidents.quiet import read_maintenance
+from monitor.incidents import maintenance, matching, silence
+from monitor.incidents.coverage import Coverage
+from monitor.incidents.quiet import read_maintenance, read_silence
 from monitor.incidents.silence import Unusable
 from monitor.model import format_mac, format_time
-from monitor.state import silences
+from monitor.state import sensors, silences
 from monitor.state.silences import MaintenanceRow, SilenceRow
 
 Phase = Literal["current", "upcoming", "past"]
@@ -128,3 +129,15 @@ def next_windows(row: MaintenanceRow, now: int, most: int) -> list[tuple[int, in
     """(start, stop) in ms of those that end after `now`."""
     planned = read_maintenance(row)
     return [] if planned is None else maintenance.upcoming(planned.window, now, most)
+
+
+def covered(connection: Connection, rows: Sequence[SilenceRow | MaintenanceRow]) -> dict[int, int]:
+    """id -> how many registered sensors it is about."""
+    if not rows:
+        return {}
+    fleet = Coverage(
+        matching.attributes(one.mac, one.name, one.site, one.labels)
+        for one in sensors.changed_since(connection, 0)
+    )
+    read = [read_silence(r) if isinstance(r, SilenceRow) else read_maintenance(r) for r in rows]
+    return {one.id: fleet.count(one.matchers) for one in read if one is not None}

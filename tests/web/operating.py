@@ -1,0 +1,54 @@
+"""Pages of operators over a small fleet, and who opens them."""
+
+from typing import Any
+
+from flask import Blueprint, Flask
+
+from monitor.state import audit
+from monitor.state.database import reading
+from monitor.vault import Vault
+from monitor.web.auth.people import People
+from tests.web.fleet_rig import Rig
+from tests.web.visitors import BASE, BROWSER, Visitor, add_user, logged_in
+
+NASTY = "<script>alert(1)</script>"
+BOILER, PUMP, STRANGE = 0x02_00_00_00_00_0A, 0x02_00_00_00_00_0B, 0x02_00_00_00_00_0C
+
+
+def operated(rig: Rig, *blueprints: Blueprint) -> Flask:
+    """With a viewer and an operator of these names, and three sensors."""
+    for role in ("viewer", "operator"):
+        add_user(rig.engine, role, role)
+    rig.configure(BOILER, name="Boiler", site="Cellar", labels={"floor": "-1"})
+    rig.configure(PUMP, name="Pump", site="Harbour")
+    rig.configure(STRANGE, name=NASTY, site=NASTY, labels={"note": NASTY})
+    people = People(rig.engine, Vault("k" * 32), rig.clock, BASE, local=False)
+    given = {"engine": rig.engine, "people": people, "base_url": BASE}
+    return rig.build_app(rig.fleet(), blueprints=blueprints, **given)
+
+
+def trail(rig: Rig) -> list[tuple[str, str, str, dict[str, Any]]]:
+    """(who, what, of what, detail), the newest first."""
+    with reading(rig.engine) as connection:
+        entries = audit.listed(connection, 100)
+    return [(one.who, one.what, one.subject, one.detail) for one in entries]
+
+
+def refuses(app: Flask, path: str, form: dict[str, str]) -> None:
+    """That nobody posts this but an operator, from our own pages."""
+    viewer, operator = logged_in(app, "viewer"), logged_in(app, "operator")
+    assert viewer.post(path, form).status_code == 403
+    assert app.test_client().post(path, data=form).status_code == 401
+    token = operator.token("/account")
+    for headers in (
+        BROWSER,
+        BROWSER | {"Origin": "https://elsewhere.example", "X-CSRF-Token": token},
+        BROWSER | {"Sec-Fetch-Site": "cross-site", "X-CSRF-Token": token},
+    ):
+        answer = operator.client.post(path, data=form, headers=headers, base_url=BASE)
+        assert answer.status_code in (400, 403)
+
+
+def operator_of(app: Flask) -> Visitor:
+    """Logged in."""
+    return logged_in(app, "operator")
