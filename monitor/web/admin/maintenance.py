@@ -1,13 +1,179 @@
 """Administering maintenance windows."""
 
+from collections.abc import Sequence
 from datetime import tzinfo
+from functools import cache
+from typing import NamedTuple, Self
+from zoneinfo import ZoneInfo, available_timezones
 
-from flask import Blueprint
-from sqlalchemy import Engine
+from flask import Blueprint, flash, g, redirect, render_template, request, url_for
+from sqlalchemy import Connection, Engine
+from werkzeug.wrappers import Response
 
 from monitor.clock import Clock
+from monitor.incidents import planning
+from monitor.incidents.maintenance import LONGEST_NAME, LONGEST_RECURRENCE
+from monitor.incidents.planning import described, phase_of_maintenance
+from monitor.incidents.silence import Unusable
+from monitor.state import audit, silences
+from monitor.state.database import reading, writing
+from monitor.state.silences import MaintenanceRow
+from monitor.web.admin import occasions, phases
+from monitor.web.auth.access import requires
+from monitor.web.auth.login import html
+from monitor.web.errors import Refused
+
+REPEATS = {
+    "once": "once",
+    "DAILY": "every day",
+    "WEEKLY": "every week",
+    "MONTHLY": "every month",
+    "rule": "by a rule",
+}
+_NEXT = 3
+"""So many of the windows that follow are told."""
+
+_TITLES = {
+    "name": "What is done",
+    "matchers": "Sensors",
+    "zone": "Time zone",
+    "start": "Start",
+    "stop": "Stop",
+    "recurrence": "Repeats",
+}
+
+
+class Given(NamedTuple):
+    """What the form holds, as it was typed."""
+
+    zone: str
+    name: str = ""
+    matchers: str = ""
+    start: str = ""
+    stop: str = ""
+    repeats: str = "once"
+    """One of REPEATS."""
+    days: Sequence[str] = ()
+    """Of the week, as RFC 5545 names them; none: that of the start."""
+    rule: str = ""
+
+    @classmethod
+    def read(cls) -> Self:
+        """As it was sent."""
+        texts = {name: phases.typed(name) for name in cls._fields if name != "days"}
+        return cls(
+            **texts, days=[day for day in occasions.DAYS if day in request.form.getlist("day")]
+        )
+
+    def recurrence(self) -> str | None:
+        """By RFC 5545. Raises Unusable."""
+        if self.repeats not in REPEATS:
+            raise Unusable("recurrence", "choose how often")
+        if self.repeats == "once":
+            return None
+        if self.repeats == "rule":
+            return self.rule
+        on = f";BYDAY={','.join(self.days)}" if self.repeats == "WEEKLY" and self.days else ""
+        return f"FREQ={self.repeats}{on}"
+
+
+class Shown(NamedTuple):
+    """One maintenance as the page lists it."""
+
+    row: MaintenanceRow
+    often: str
+    windows: Sequence[tuple[str, int, int]]
+    """Those that end from now on: in words by its zone, start and stop in ms."""
 
 
 def blueprint(engine: Engine, clock: Clock, zone: tzinfo) -> Blueprint:
     """`/admin/maintenance`; moments by the clocks of `zone`."""
-    return Blueprint("admin_maintenance", __name__)
+    administration = Blueprint("admin_maintenance", __name__)
+
+    def page(status: int = 200, given: Given | None = None, **told: str) -> Response:
+        phase, now = phases.asked(), clock.now()
+        with reading(engine) as connection:
+            rows = planning.listed_maintenance(connection, phase, now)
+            covered = {} if phase == "past" else planning.covered(connection, rows)
+        text = render_template(
+            "admin/maintenance.html",
+            phase=phase,
+            phases=phases.PHASES,
+            plans=[_shown(row, now) for row in rows],
+            covered=covered,
+            repeats=REPEATS,
+            days=occasions.DAYS,
+            zones=_zones(),
+            longest=LONGEST_NAME,
+            longest_rule=LONGEST_RECURRENCE,
+            given=given or Given(phases.clocks(zone)),
+            **told,
+        )
+        return html(text, status)
+
+    @administration.get("/admin/maintenance")
+    @requires("operator")
+    def listed() -> Response:
+        return page()
+
+    @administration.post("/admin/maintenance")
+    @requires("operator")
+    def plan() -> Response:
+        given, now = Given.read(), clock.now()
+        try:
+            with writing(engine) as connection:
+                made = planning.plan_maintenance(
+                    connection,
+                    given.name.strip(),
+                    phases.lines(given.matchers),
+                    given.zone.strip(),
+                    given.start,
+                    given.stop,
+                    given.recurrence(),
+                    g.principal,
+                    now,
+                )
+                row = _found(connection, made)
+                audit.record(
+                    connection, g.principal, "maintenance planned", row.name, described(row)
+                )
+                count = planning.covered(connection, [row])[made]
+        except Unusable as error:
+            return page(400, given, problem=phases.sentence(error, _TITLES), wrong=error.field)
+        flash(f"{row.name} is planned. {phases.meant(count)}")
+        phase = phase_of_maintenance(row, now)
+        return redirect(url_for("admin_maintenance.listed", state=phase), 303)
+
+    @administration.post("/admin/maintenance/<int:made>/end")
+    @requires("operator")
+    def end(made: int) -> Response:
+        now = clock.now()
+        with writing(engine) as connection:
+            old = _found(connection, made)
+            ended = silences.end_maintenance(connection, made, now)
+            if ended:
+                audit.record(connection, g.principal, "maintenance ended", old.name)
+        flash(f"{old.name} {'is ended for good' if ended else 'was ended before'}.")
+        phase = phase_of_maintenance(old, now)
+        return redirect(url_for("admin_maintenance.listed", state=phase), 303)
+
+    return administration
+
+
+def _shown(row: MaintenanceRow, now: int) -> Shown:
+    windows = planning.next_windows(row, now, _NEXT)
+    words = [(occasions.told(*times, ZoneInfo(row.zone)), *times) for times in windows]
+    return Shown(row, occasions.often(row.recurrence, row.start), words)
+
+
+@cache
+def _zones() -> list[str]:
+    """Those that have a place in their name, and UTC."""
+    return ["UTC", *sorted(name for name in available_timezones() if "/" in name)]
+
+
+def _found(connection: Connection, made: int) -> MaintenanceRow:
+    row = silences.find_maintenance(connection, made)
+    if row is None:
+        raise Refused(404, f"There is no maintenance {made}.")
+    return row

@@ -1,0 +1,148 @@
+"""Operators plan and end maintenance by their page."""
+
+import html
+from zoneinfo import ZoneInfo
+
+import pytest
+from flask import Flask
+
+from monitor.incidents.planning import Phase, listed_maintenance
+from monitor.model import HOUR, parse_time
+from monitor.outbox.wording import local
+from monitor.state.database import reading
+from monitor.state.silences import MaintenanceRow
+from monitor.web.admin import maintenance, occasions
+from tests.web.fleet_rig import Rig
+from tests.web.operating import NASTY, operated, operator_of, refuses, trail
+from tests.web.visitors import Visitor, logged_in
+
+PATH = "/admin/maintenance"
+FORM = {
+    "name": "Boiler service",
+    "matchers": "site=Cellar",
+    "zone": "Europe/Berlin",
+    "start": "2026-03-01T01:30",
+    "stop": "2026-03-01T03:30",
+    "repeats": "once",
+}
+
+
+@pytest.fixture
+def app(rig: Rig) -> Flask:
+    rig.clock.ahead = parse_time("2026-02-25T12:00:00Z") - rig.clock.now()
+    zone = ZoneInfo("Asia/Tokyo")
+    return operated(rig, maintenance.blueprint(rig.engine, rig.clock, zone))
+
+
+@pytest.fixture
+def operator(app: Flask) -> Visitor:
+    return operator_of(app)
+
+
+def there(rig: Rig, phase: Phase | None = None) -> list[MaintenanceRow]:
+    with reading(rig.engine) as connection:
+        return listed_maintenance(connection, phase, rig.clock.now())
+
+
+def test_a_window_is_planned_shown_by_both_clocks_and_ended(rig: Rig, operator: Visitor) -> None:
+    assert 'name="zone" value="Asia/Tokyo"' in operator.get(PATH).text
+    assert operator.post(PATH, FORM, PATH).location == f"{PATH}?state=upcoming"
+    (row,) = there(rig, "upcoming")
+    assert (row.zone, row.start, row.recurrence) == ("Europe/Berlin", FORM["start"], None)
+    page = operator.get(f"{PATH}?state=upcoming").text
+    assert "Boiler service is planned. It covers 1 sensor now." in page
+    assert "Sunday 1 March 2026, 01:30 to 03:30 CET, Europe/Berlin" in page
+    assert 'datetime="2026-03-01T00:30:00.000Z"' in page
+    operator.post(f"{PATH}/{row.id}/end", {}, PATH)
+    assert "Boiler service is ended for good." in operator.get(f"{PATH}?state=past").text
+    operator.post(f"{PATH}/{row.id}/end", {}, PATH)
+    assert "Boiler service was ended before." in operator.get(PATH).text
+    assert [each[:3] for each in trail(rig)] == [
+        ("operator", "maintenance ended", "Boiler service"),
+        ("operator", "maintenance planned", "Boiler service"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("choice", "rule", "words"),
+    [
+        ({"repeats": "DAILY"}, "FREQ=DAILY", "every day"),
+        ({"repeats": "WEEKLY"}, "FREQ=WEEKLY", "every Sunday"),
+        ({"repeats": "WEEKLY", "day": "SU"}, "FREQ=WEEKLY;BYDAY=SU", "every Sunday"),
+        ({"repeats": "MONTHLY"}, "FREQ=MONTHLY", "every month on the day 1"),
+        ({"repeats": "rule", "rule": "freq=monthly;byday=1SU"}, "FREQ=MONTHLY;BYDAY=1SU", None),
+    ],
+)
+def test_how_often_is_a_simple_choice_or_a_rule(
+    rig: Rig, operator: Visitor, choice: dict[str, str], rule: str, words: str | None
+) -> None:
+    operator.post(PATH, FORM | choice, PATH)
+    (row,) = there(rig)
+    assert row.recurrence == rule
+    page = operator.get(f"{PATH}?state=upcoming").text
+    assert f'<span class="often">{words or rule}</span>' in page
+    assert page.count("Europe/Berlin <span") == 3
+
+
+def test_a_window_that_lasts_is_current(rig: Rig, operator: Visitor) -> None:
+    now = local(rig.clock.now() - HOUR, ZoneInfo("UTC"))
+    later = local(rig.clock.now() + HOUR, ZoneInfo("UTC"))
+    times = {"start": f"{now:%Y-%m-%dT%H:%M}", "stop": f"{later:%Y-%m-%dT%H:%M}", "zone": "UTC"}
+    assert operator.post(PATH, FORM | times, PATH).location == f"{PATH}?state=current"
+    assert "1 sensor now" in operator.get(PATH).text
+
+
+def test_windows_are_told_with_what_the_clocks_do_in_between() -> None:
+    zone = ZoneInfo("Europe/Berlin")
+    change = 1_774_746_000_000  # 2026-03-29T01:00Z, 02:00 CET
+    assert occasions.told(change - HOUR, change + HOUR, zone) == (
+        "Sunday 29 March 2026, 01:00 CET to 04:00 CEST"
+    )
+    assert occasions.told(change - 4 * HOUR, change - HOUR, zone) == (
+        "Saturday 28 March 2026, 22:00 to Sunday 29 March, 01:00 CET"
+    )
+    assert occasions.often("FREQ=WEEKLY;BYDAY=MO,WE,SU", "2026-03-29T01:30") == (
+        "every Monday, Wednesday and Sunday"
+    )
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ({"name": " "}, "What is done: say what is done"),
+        ({"matchers": "Cellar"}, "Sensors: 'Cellar' is not a matcher"),
+        ({"zone": "Mars"}, "Time zone: 'Mars' is no time zone"),
+        ({"start": "soon"}, "Start: 'soon' is not like"),
+        ({"stop": "2026-03-01T01:00"}, "Stop: must be after the start"),
+        ({"start": "2020-01-01T00:00", "stop": "2020-01-01T01:00"}, "Stop: lies in the past"),
+        ({"repeats": "hourly"}, "Repeats: choose how often"),
+        ({"repeats": "WEEKLY", "day": "MO"}, "Repeats: the rule does not fall on the start"),
+        ({"repeats": "rule", "rule": "often"}, "Repeats: 'OFTEN' is not a part"),
+    ],
+)
+def test_what_is_wrong_is_named_and_what_was_typed_stays(
+    rig: Rig, operator: Visitor, values: dict[str, str], told: str
+) -> None:
+    form = FORM | {"name": NASTY, "rule": NASTY} | values
+    answer = operator.post(PATH, form, PATH)
+    assert answer.status_code == 400
+    assert told in html.unescape(answer.text)
+    assert 'aria-invalid="true"' in answer.text
+    for field in ("name", "zone", "start", "stop", "rule"):
+        assert f'name="{field}" ' in answer.text
+        assert f'value="{html.escape(form[field])}"' in answer.text
+    assert ('value="MO" checked' in answer.text) is ("day" in form)
+    assert "<script>alert" not in answer.text
+    assert there(rig) == []
+
+
+def test_viewers_foreign_pages_and_strangers_plan_and_end_nothing(
+    rig: Rig, app: Flask, operator: Visitor
+) -> None:
+    operator.post(PATH, FORM, PATH)
+    before = there(rig)
+    refuses(app, PATH, FORM)
+    refuses(app, f"{PATH}/{before[0].id}/end", {})
+    assert logged_in(app, "viewer").get(PATH).status_code == 403
+    assert operator.post(f"{PATH}/99/end", {}, PATH).status_code == 404
+    assert there(rig) == before
