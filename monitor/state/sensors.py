@@ -1,12 +1,13 @@
 """The registry of sensors: rows of `sensor`, read by version so that copies stay cheap."""
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, bindparam, func, insert, select, update
 
 from monitor.state import pauses
-from monitor.state.database import database_now
+from monitor.state.database import database_now, in_chunks
 from monitor.state.tables import metric, sensor, service
 
 
@@ -132,15 +133,29 @@ def place(connection: Connection, sites: Mapping[int, str], version: int) -> Non
 
 def configure(connection: Connection, mac: int, version: int, **values: Any) -> None:
     """Set name, site, labels, threshold (ms) or paused of one sensor, registering it if new."""
-    if find(connection, mac) is None:
-        connection.execute(insert(sensor), _row({"key": mac, "live": False, "version": version}))
-    connection.execute(
-        update(sensor)
-        .where(sensor.c.mac == mac)
-        .values(version=version, forgotten_at=None, **values)
-    )
-    if "paused" in values:
-        (pauses.begin if values["paused"] else pauses.end)(connection, mac)
+    configure_all(connection, {mac: values}, version)
+
+
+def configure_all(
+    connection: Connection, changes: Mapping[int, Mapping[str, Any]], version: int
+) -> None:
+    """`configure` of many: mac -> what to set, in few statements."""
+    known: set[int] = set()
+    for macs in in_chunks(changes):
+        known.update(connection.scalars(select(sensor.c.mac).where(sensor.c.mac.in_(macs))))
+    new = [_row({"key": mac, "live": False, "version": version}) for mac in changes.keys() - known]
+    if new:
+        connection.execute(insert(sensor), new)
+    alike: dict[tuple[str, ...], list[dict[str, Any]]] = defaultdict(list)
+    for mac, values in changes.items():
+        given = {f"new_{name}": value for name, value in values.items()}
+        alike[tuple(values)].append({"key": mac, **given})
+    for names, rows in alike.items():
+        values = {name: bindparam(f"new_{name}") for name in names}
+        changed = update(sensor).where(sensor.c.mac == bindparam("key"))
+        connection.execute(changed.values(version=version, forgotten_at=None, **values), rows)
+    for mark, of_pause in ((True, pauses.begin), (False, pauses.end)):
+        of_pause(connection, [mac for mac, given in changes.items() if given.get("paused") is mark])
 
 
 def forget(connection: Connection, mac: int, version: int) -> None:
