@@ -144,13 +144,13 @@ def blueprint(engine: Engine, clock: Clock, zone: tzinfo) -> Blueprint:
         phase = phase_of_maintenance(row, now)
         return redirect(url_for("admin_maintenance.listed", state=phase), 303)
 
-    @administration.post("/admin/maintenance/<int:made>/end")
+    @administration.post("/admin/maintenance/<int:number>/end")
     @requires("operator")
-    def end(made: int) -> Response:
+    def end(number: int) -> Response:
         now = clock.now()
         with writing(engine) as connection:
-            old = _found(connection, made)
-            ended = silences.end_maintenance(connection, made, now)
+            old = _found(connection, number)
+            ended = silences.end_maintenance(connection, number, now)
             if ended:
                 audit.record(connection, g.principal, "maintenance ended", old.name)
         flash(f"{old.name} {'is ended for good' if ended else 'was ended before'}.")

@@ -36,7 +36,7 @@ def blueprints(
         maintenance.blueprint(engine, clock, frame.zone),
         public.blueprint(engine, clock, frame.base_url),
         routes.blueprint(engine, of_settings.keys()),
-        sensors.blueprint(engine, clock, frame.zone),
+        sensors.blueprint(engine),
         silences.blueprint(engine, clock, frame.zone),
         tokens.blueprint(engine, clock),
     ]

@@ -104,16 +104,16 @@ def blueprint(engine: Engine, clock: Clock, zone: tzinfo) -> Blueprint:
         flash(f"Silence {made} {what}. {phases.meant(count)}")
         return redirect(url_for("admin_silences.listed", state=phase), 303)
 
-    @administration.post("/admin/silences/<int:made>/end")
+    @administration.post("/admin/silences/<int:number>/end")
     @requires("operator")
-    def end(made: int) -> Response:
+    def end(number: int) -> Response:
         now = clock.now()
         with writing(engine) as connection:
-            old = _found(connection, made)
-            ended = silences.end_silence(connection, made, now)
+            old = _found(connection, number)
+            ended = silences.end_silence(connection, number, now)
             if ended:
-                audit.record(connection, g.principal, "silence ended", f"{made}")
-        flash(f"Silence {made} {'is over' if ended else 'was over already'}.")
+                audit.record(connection, g.principal, "silence ended", f"{number}")
+        flash(f"Silence {number} {'is over' if ended else 'was over already'}.")
         phase = phase_of_silence(old, now)
         return redirect(url_for("admin_silences.listed", state=phase), 303)
 

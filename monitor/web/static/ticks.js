@@ -1,0 +1,19 @@
+// One box that ticks all others of its page.
+
+const all = document.querySelector("[data-all]");
+const others = [...document.querySelectorAll("tbody input[name=mac]")];
+
+function agree() {
+  const ticked = others.filter((one) => one.checked).length;
+  all.checked = ticked === others.length;
+  all.indeterminate = ticked > 0 && ticked < others.length;
+}
+
+if (all !== null) {
+  all.hidden = false;
+  all.addEventListener("change", () => {
+    for (const one of others) one.checked = all.checked;
+  });
+  for (const one of others) one.addEventListener("change", agree);
+  agree();
+}
