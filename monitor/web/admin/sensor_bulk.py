@@ -7,6 +7,7 @@ from sqlalchemy import Connection
 
 from monitor.incidents import particulars
 from monitor.model import format_mac
+from monitor.outbox.wording import number
 from monitor.state import audit, sensors
 from monitor.state.sensors import Sensor
 
@@ -91,3 +92,8 @@ def apply(
             audit.record(connection, who, "sensor changed", format_mac(mac), told)
     count = f"{len(changes)} sensor{'' if len(changes) == 1 else 's'}"
     audit.record(connection, who, what, count, detail)
+
+
+def counted(count: int) -> str:
+    """The beginning of a sentence."""
+    return f"{number(count)} sensor{' is' if count == 1 else 's are'}"

@@ -88,7 +88,8 @@ def blueprint(engine: Engine) -> Blueprint:
                     connection, g.principal, "sensors changed", known, changes, version, detail
                 )
         same = len(there) - len(changes)
-        flash(f"{_counted(len(changes))} changed{f', {number(same)} already so' if same else ''}.")
+        others = f", {number(same)} already so" if same else ""
+        flash(f"{sensor_bulk.counted(len(changes))} changed{others}.")
         query, current = phases.typed("q") or None, phases.typed("page") or None
         return redirect(url_for("admin_sensors.listed", q=query, page=current), 303)
 
@@ -124,7 +125,3 @@ def _macs(texts: Sequence[str]) -> set[int]:
         except ValueError:
             continue
     return found
-
-
-def _counted(count: int) -> str:
-    return f"{number(count)} sensor{' is' if count == 1 else 's are'}"

@@ -147,7 +147,7 @@ def add_to(administration: Blueprint, engine: Engine) -> None:
             return preview(
                 text, checked, 409, "Meanwhile somebody changed sensors. This is what is left."
             )
-        flash(f"{number(len(checked.plan.changes))} sensors are imported.")
+        flash(f"{sensor_bulk.counted(len(checked.plan.changes))} imported.")
         return redirect(url_for("admin_sensors.listed"), 303)
 
 

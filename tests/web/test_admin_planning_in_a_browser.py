@@ -1,0 +1,202 @@
+"""Silences, maintenance and sensors in bulk in a real browser, light, dark and on a phone."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, expect
+
+from monitor.model import DAY, HOUR, format_mac
+from monitor.state import sensor_list, sensors, silences
+from monitor.state.database import writing
+from monitor.vault import Vault
+from monitor.web.admin import maintenance
+from monitor.web.admin import sensors as sensor_pages
+from monitor.web.admin import silences as silence_pages
+from monitor.web.auth.people import People
+from tests.service import free_port
+from tests.web.fleet_rig import Rig, Server
+from tests.web.operating import NASTY
+from tests.web.visitors import PASSWORD, add_user
+
+ZONE = ZoneInfo("Europe/Berlin")
+LONG = NASTY + " " + "o" * 120
+
+
+@pytest.fixture
+def served(rig: Rig) -> Iterator[Server]:
+    """A fleet with names of all kinds, silences and maintenance, and Olga who operates."""
+    now = rig.clock.now()
+    fleet = {
+        0x0200_0000_0000 + n: {
+            "name": [f"Pump {n}", LONG, None][n % 3 if n < 6 else 0],
+            "site": f"Hall {n % 5}" if n % 7 else LONG,
+            "labels": {"floor": str(n % 4), "crew": "B"} if n % 2 else {},
+            "threshold": 90_000 if n % 4 else None,
+            "paused": n % 9 == 1,
+        }
+        for n in range(130)
+    }
+    hourly = ("Europe/Berlin", "2026-01-04T01:30", "2026-01-04T05:30")
+    with writing(rig.engine) as connection:
+        sensors.configure_all(connection, fleet, sensors.next_version(connection))
+        for meant, why in (
+            (["site=Hall 1|Hall 2", "floor!=3"], "Painting"),
+            ([f"name={LONG}"], LONG),
+        ):
+            for start in (now - 3 * HOUR, now + DAY, now - 9 * DAY):
+                silences.add_silence(connection, meant, start, start + 9 * HOUR, why, "Olga", now)
+        for name, rule in (("Backup line", "FREQ=WEEKLY;BYDAY=SU,WE"), (LONG, "FREQ=DAILY")):
+            silences.add_maintenance(connection, name, ["site=Hall 1"], *hourly, rule, "Olga", now)
+    rig.judge()
+    add_user(rig.engine, "Olga", "operator")
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    people = People(rig.engine, Vault("k" * 32), rig.clock, url, local=False)
+    blueprints = [
+        silence_pages.blueprint(rig.engine, rig.clock, ZONE),
+        maintenance.blueprint(rig.engine, rig.clock, ZONE),
+        sensor_pages.blueprint(rig.engine),
+    ]
+    given = {"engine": rig.engine, "people": people, "base_url": url, "blueprints": blueprints}
+    server = Server(rig.build_app(rig.fleet(), **given))
+    server.port = port
+    server.start()
+    yield server
+    server.stop()
+
+
+def log_in(page: Page, server: Server, path: str) -> None:
+    page.goto(f"{server.url}/login?next={path}")
+    page.get_by_label("Name or email").fill("olga")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Log in").click()
+    page.wait_for_url(f"{server.url}{path}")
+
+
+def looks_right(page: Page, name: str) -> None:
+    """Fits its width, and keeps nobody out."""
+    wide = page.viewport_size
+    assert wide is not None
+    if folder := os.environ.get("SHOTS"):
+        page.screenshot(path=f"{folder}/{name}.png", full_page="sensors-" not in name)
+    assert page.evaluate("document.documentElement.scrollWidth") <= wide["width"], name
+    found = Axe().run(page).response["violations"]
+    grave = [
+        (one["id"], [node["target"] for node in one["nodes"]][:3])
+        for one in found
+        if one["impact"] != "minor"
+    ]
+    assert grave == [], name
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 360])
+def test_each_page_is_for_everybody(served: Server, page: Page, scheme: str, width: int) -> None:
+    page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+    page.set_viewport_size({"width": width, "height": 800})
+    log_in(page, served, "/admin/silences")
+    for path in (
+        "/admin/silences",
+        "/admin/silences?state=past",
+        "/admin/maintenance?state=upcoming",
+        "/admin/sensors",
+        "/admin/sensors/import",
+    ):
+        page.goto(served.url + path)
+        looks_right(page, f"{path.rpartition('/')[2].replace('?', '-')}-{scheme}-{width}")
+    page.get_by_label("Or its text").fill(
+        f"mac_address,name,labels\n02:00:00:00:00:01,{LONG},floor=3\n02:00:00:00:01:01,New,\n"
+    )
+    page.get_by_role("button", name="Look what would change").click()
+    expect(page.get_by_role("button", name="Import these")).to_be_visible()
+    looks_right(page, f"preview-{scheme}-{width}")
+
+
+@pytest.mark.parametrize("width", [1280, 360])
+def test_what_is_wrong_is_told_to_everybody(served: Server, browser: Browser, width: int) -> None:
+    context = browser.new_context(viewport={"width": width, "height": 800})
+    page = context.new_page()
+    log_in(page, served, "/admin/sensors/import")
+    page.get_by_label("Or its text").fill(f"mac_address,name,labels\n02,{LONG},\n")
+    page.get_by_role("button", name="Look what would change").click()
+    expect(page.get_by_role("alert")).to_have_text("1 thing is wrong, and nothing was changed.")
+    looks_right(page, f"bad-{width}")
+    page.goto(f"{served.url}/admin/silences")
+    page.get_by_label("Sensors", exact=True).fill(LONG)
+    page.get_by_label("Why").fill(LONG)
+    page.get_by_role("button", name="Begin").click()
+    expect(page.get_by_role("alert")).to_contain_text("Sensors:")
+    expect(page.locator("textarea")).to_have_value(LONG)
+    looks_right(page, f"wrong-{width}")
+    context.close()
+
+
+def test_a_silence_is_begun_and_ended(served: Server, page: Page) -> None:
+    log_in(page, served, "/admin/silences")
+    page.get_by_label("Sensors", exact=True).fill("site=Hall 4\nfloor=1")
+    page.get_by_label("Lasts").select_option("30 min")
+    page.get_by_label("Why").fill("Repair")
+    page.get_by_role("button", name="Begin").click()
+    expect(page.get_by_role("status")).to_contain_text("has begun. It covers")
+    page.get_by_role("button", name="Repair").click()
+    expect(page.get_by_role("status")).to_contain_text("is over.")
+    expect(page.get_by_text("Repair")).to_have_count(0)
+
+
+def test_maintenance_is_planned_by_the_browser_s_own_fields(served: Server, page: Page) -> None:
+    log_in(page, served, "/admin/maintenance")
+    page.get_by_label("What is done").fill("Lift service")
+    page.get_by_label("Sensors", exact=True).fill("site=Hall 4")
+    page.get_by_label("Start").fill("2026-03-01T01:30")
+    page.get_by_label("Stop").fill("2026-03-01T03:30")
+    page.get_by_label("Repeats").select_option("every week")
+    page.get_by_label("Sunday").check()
+    page.get_by_role("button", name="Plan", exact=True).click()
+    expect(page.get_by_role("status")).to_contain_text("Lift service is planned.")
+    expect(page.locator(".plans li", has_text="Lift service")).to_contain_text("every Sunday")
+
+
+def test_a_page_of_sensors_is_ticked_at_once_and_without_scripts_one_by_one(
+    rig: Rig, served: Server, page: Page
+) -> None:
+    log_in(page, served, "/admin/sensors")
+    page.get_by_label("All on this page").check()
+    page.get_by_label("What").select_option("Set the site")
+    page.get_by_label("To", exact=True).fill("Hall 9")
+    page.get_by_role("button", name="Change").click()
+    expect(page.get_by_role("status")).to_have_text("100 sensors are changed.")
+    moved = [row.mac for row in sensor_list.every(rig.engine) if row.site == "Hall 9"]
+    assert len(moved) == 100
+    browser = page.context.browser
+    assert browser is not None
+    plain = browser.new_context(java_script_enabled=False)
+    opened = plain.new_page()
+    log_in(opened, served, "/admin/sensors")
+    expect(opened.get_by_label("All on this page")).to_be_hidden()
+    opened.locator(f'[value="{format_mac(moved[0])}"]').check()
+    opened.get_by_label("What").select_option("Pause")
+    opened.get_by_role("button", name="Change").click()
+    expect(opened.get_by_role("status")).to_contain_text("1 sensor")
+    plain.close()
+
+
+def test_what_was_exported_is_uploaded_and_confirmed(
+    rig: Rig, served: Server, page: Page, tmp_path: Path
+) -> None:
+    log_in(page, served, "/admin/sensors")
+    with page.expect_download() as downloading:
+        page.get_by_role("link", name="Export all as CSV").click()
+    exported = Path(downloading.value.path()).read_text()
+    changed = tmp_path / "changed.csv"
+    changed.write_text(exported.replace("Pump 9,", "=Pump 9,"))
+    page.get_by_role("link", name="Import CSV").click()
+    page.get_by_label("CSV file").set_input_files(changed)
+    page.get_by_role("button", name="Look what would change").click()
+    expect(page.locator("dd")).to_have_text(["1", "0", "129"])
+    page.get_by_role("button", name="Import these").click()
+    expect(page.get_by_role("status")).to_have_text("1 sensor is imported.")
+    assert "=Pump 9" in {row.name for row in sensor_list.every(rig.engine)}
