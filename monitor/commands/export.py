@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from monitor import parts
 from monitor.analysis import export
 from monitor.clock import Clock
-from monitor.commands import CommandFailed
+from monitor.commands import CommandFailed, option
 from monitor.model import DAY, HOUR, parse_mac, parse_time
 from monitor.settings import Settings
 from monitor.state import sensors
@@ -19,18 +19,18 @@ def add(command: Callable[..., argparse.ArgumentParser]) -> None:
     """Add the subcommand to the parser."""
     exported = command("export", _export, "write heartbeats to standard output, by time")
     exported.add_argument(
-        "--sensor", action="append", type=_of(parse_mac), metavar="MAC", help="again for more"
+        "--sensor", action="append", type=option(parse_mac), metavar="MAC", help="again for more"
     )
     exported.add_argument("--site", action="append", help="all sensors there; again for more")
     exported.add_argument(
         "--from",
         dest="start",
-        type=_of(parse_time),
+        type=option(parse_time),
         metavar="TIME",
         help="like 2026-11-23T03:42:00Z (default: all that is kept)",
     )
     exported.add_argument(
-        "--to", dest="stop", type=_of(parse_time), metavar="TIME", help="not included"
+        "--to", dest="stop", type=option(parse_time), metavar="TIME", help="not included"
     )
     exported.add_argument(
         "--format",
@@ -38,16 +38,6 @@ def add(command: Callable[..., argparse.ArgumentParser]) -> None:
         default="csv",
         help="ndjson is what POST /heartbeats takes",
     )
-
-
-def _of(parse: Callable[[str], int]) -> Callable[[str], int]:
-    def read(text: str) -> int:
-        try:
-            return parse(text)
-        except ValueError as error:
-            raise argparse.ArgumentTypeError(str(error)) from error
-
-    return read
 
 
 def _export(given: Settings, options: argparse.Namespace) -> None:

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from monitor.clock import Clock
-from monitor.commands import CommandFailed
+from monitor.commands import CommandFailed, option
 from monitor.commands.incidents import describe, number, plain, stand
 from monitor.incidents.account import tell
 from monitor.model import parse_mac, parse_time
@@ -27,24 +27,14 @@ def add(command: Callable[..., argparse.ArgumentParser]) -> None:
     shown = command("ledger", _ledger, "show who was told of which incident, who not, and why")
     which = shown.add_mutually_exclusive_group()
     which.add_argument("--incident", type=number, metavar="ID", help="of `monitor incidents`")
-    which.add_argument("--sensor", type=_of(parse_mac), metavar="MAC")
+    which.add_argument("--sensor", type=option(parse_mac), metavar="MAC")
     shown.add_argument(
         "--since",
-        type=_of(parse_time),
+        type=option(parse_time),
         metavar="TIME",
         help="incidents open then or later, like 2026-11-23T03:42:00Z",
     )
     shown.add_argument("--json", action="store_true", help="one JSON document for each incident")
-
-
-def _of(parse: Callable[[str], int]) -> Callable[[str], int]:
-    def read(text: str) -> int:
-        try:
-            return parse(text)
-        except ValueError as error:
-            raise argparse.ArgumentTypeError(str(error)) from error
-
-    return read
 
 
 def _ledger(given: Settings, options: argparse.Namespace) -> None:

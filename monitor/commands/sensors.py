@@ -3,11 +3,10 @@
 import argparse
 from collections.abc import Callable
 from functools import partial
-from typing import TypeVar
 
 from sqlalchemy import Connection
 
-from monitor.commands import CommandFailed
+from monitor.commands import CommandFailed, option
 from monitor.incidents import particulars
 from monitor.model import format_mac, parse_mac
 from monitor.settings import Settings
@@ -15,38 +14,24 @@ from monitor.state import audit, sensors
 from monitor.state.database import open_state, writing
 from monitor.state.users import COMMAND_LINE
 
-Value = TypeVar("Value")
-
 
 def add(command: Callable[..., argparse.ArgumentParser]) -> None:
     """Add the subcommand to the parser."""
     sensor = command("sensor", _sensor, "name a sensor, set its site, labels, threshold; pause it")
-    sensor.add_argument("mac_address", type=_read(parse_mac))
+    sensor.add_argument("mac_address", type=option(parse_mac))
     for field, told in (("name", None), ("site", "alerts are grouped by site")):
-        sensor.add_argument(f"--{field}", type=_read(partial(_words, field)), help=told)
+        sensor.add_argument(f"--{field}", type=option(partial(_words, field)), help=told)
     sensor.add_argument(
         "--label",
         action="append",
-        type=_read(particulars.label),
+        type=option(particulars.label),
         metavar="NAME=VALUE",
         help="for routes and silences; severity is critical, warning or info; NAME= removes it",
     )
     sensor.add_argument(
-        "--threshold", type=_read(_threshold), help="seconds of silence; 0: the default"
+        "--threshold", type=option(_threshold), help="seconds of silence; 0: the default"
     )
     sensor.add_argument("--paused", choices=("yes", "no"))
-
-
-def _read(read: Callable[[str], Value]) -> Callable[[str], Value]:
-    """What is wrong with an option, as argparse tells it."""
-
-    def option(text: str) -> Value:
-        try:
-            return read(text)
-        except ValueError as error:
-            raise argparse.ArgumentTypeError(str(error)) from error
-
-    return option
 
 
 def _words(field: str, text: str) -> str:

@@ -29,7 +29,9 @@ def test_a_name_is_one_line_of_a_moderate_length(text: str) -> None:
         particulars.words("name", text)
 
 
-@pytest.mark.parametrize("text", ["floor", "=3", "a b=3", "site=Hall", "x=a\nb", "x=a\x85b", "1a=3"])
+@pytest.mark.parametrize(
+    "text", ["floor", "=3", "a b=3", "site=Hall", "x=a\nb", "x=a\x85b", "1a=3"]
+)
 def test_what_is_no_label_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="label"):
         particulars.label(text)
