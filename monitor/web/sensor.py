@@ -77,6 +77,7 @@ def blueprint(
                 entry = entry._replace(name=row.name, site=row.site, threshold=threshold)
             cases = ledger.cases(connection, max(most, 1) + 1, mac=number)
             facts = ledger.facts(connection, cases[:-1] if len(cases) > most else cases)
+        uptime = _uptime(past, number)
         response = Response(
             render_template(
                 "sensor.html",
@@ -88,7 +89,8 @@ def blueprint(
                 threshold=duration(entry.threshold),
                 threshold_seconds=entry.threshold / SECOND,
                 labels=sorted((row.labels if row else {}).items()),
-                uptime=_uptime(past, number),
+                uptime=uptime,
+                is_new=uptime == [],
                 incidents=[_incident(fact, view.now, zone) for fact in facts],
                 may_change=shown().may("operator"),
                 more=min(most * 4, _MOST_INCIDENTS) if len(cases) > most else None,

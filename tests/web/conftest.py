@@ -43,9 +43,7 @@ def server(rig: Rig) -> Iterator[Server]:
 def linked(rig: Rig) -> Iterator[Server]:
     """The same with the pages of sensors."""
     rig.judge()
-    app = rig.build_app(rig.fleet(), engine=rig.engine)
-    app.add_url_rule("/api/v1/sparklines", view_func=_no_history)
-    with serving(app) as running:
+    with serving(rig.build_app(rig.fleet(), engine=rig.engine)) as running:
         yield running
 
 

@@ -17,7 +17,10 @@ from monitor.state import incidents, sensors
 from monitor.state.database import migrate, open_state, writing
 from monitor.state.tables import service
 from monitor.store.sqlite import SqliteStore
+from monitor.vault import Vault
+from monitor.web.api import history
 from monitor.web.app import create_app
+from monitor.web.auth.people import People
 from monitor.web.fleet import Fleet
 
 THRESHOLD = 10 * MINUTE
@@ -55,6 +58,10 @@ class Rig:
         """The past as one more worker process would read it."""
         return History(self._reader(), self.engine, self.clock, THRESHOLD, 90 * DAY)
 
+    def people(self, url: str) -> People:
+        """Nobody, so that this machine may look, until users are added."""
+        return People(self.engine, Vault("k" * 32), self.clock, url, local=True)
+
     def _reader(self) -> SqliteStore:
         store = SqliteStore(self.directory / "heartbeats.sqlite", 90 * DAY)
         self.readers.append(store)
@@ -63,7 +70,10 @@ class Rig:
     def build_app(self, fleet: Fleet, **options: Any) -> Flask:
         given: dict[str, Any] = {"base_url": "http://127.0.0.1:8000", **options}
         if "engine" in given:
-            given.setdefault("past", self.history())
+            past = given.setdefault("past", self.history())
+            given.setdefault("people", self.people(given["base_url"]))
+            its_api = history.blueprint(past, self.clock)
+            given["blueprints"] = [its_api, *given.get("blueprints", ())]
         return create_app(lambda: fleet, lambda: self.reasons, **given)
 
     def close(self) -> None:

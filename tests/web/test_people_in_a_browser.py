@@ -8,8 +8,6 @@ from playwright.sync_api import Browser, Page, expect
 
 from monitor.state import audit, users
 from monitor.state.database import reading, writing
-from monitor.vault import Vault
-from monitor.web.auth.people import People
 from tests.service import free_port
 from tests.web.fleet_rig import Rig, Server
 from tests.web.visitors import PASSWORD, add_user
@@ -24,18 +22,12 @@ def peopled(rig: Rig) -> Iterator[Server]:
     rig.judge()
     add_user(rig.engine, "Anna", "administrator", email="anna@example.org")
     url = f"http://127.0.0.1:{free_port()}"
-    people = People(rig.engine, Vault("k" * 32), rig.clock, url, local=True)
-    app = rig.build_app(rig.fleet(), engine=rig.engine, people=people, base_url=url)
-    app.add_url_rule("/api/v1/sparklines", view_func=_no_history)
+    app = rig.build_app(rig.fleet(), engine=rig.engine, base_url=url)
     server = Server(app)
     server.port = int(url.rpartition(":")[2])
     server.start()
     yield server
     server.stop()
-
-
-def _no_history() -> dict[str, object]:
-    return {"start": "2026-11-23T03:00:00.000Z", "every_seconds": 900, "beats": {}}
 
 
 def log_in(page: Page, server: Server, name: str, password: str = PASSWORD) -> None:

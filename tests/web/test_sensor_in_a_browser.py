@@ -11,9 +11,6 @@ from playwright.sync_api import Browser, Page, expect
 from monitor.model import DAY, HOUR, MINUTE, Heartbeat, Seen
 from monitor.state import horizon
 from monitor.state.database import writing
-from monitor.vault import Vault
-from monitor.web.api import history as history_api
-from monitor.web.auth.people import People
 from tests.cases import Cases
 from tests.service import free_port
 from tests.web.fleet_rig import THRESHOLD, Rig, Server
@@ -46,13 +43,9 @@ def sensor(rig: Rig) -> Iterator[Server]:
     cases.incident(MAC, cases.group(), **opened, **ended)
     rig.judge()
     url = f"http://127.0.0.1:{free_port()}"
-    past = rig.history()
     app = rig.build_app(
         rig.fleet(),
         engine=rig.engine,
-        past=past,
-        people=People(rig.engine, Vault("k" * 32), rig.clock, url, local=True),
-        blueprints=[history_api.blueprint(past, rig.clock)],
         base_url=url,
     )
     server = Server(app)
@@ -231,3 +224,16 @@ def test_an_operator_renames_it_and_is_asked_before_it_is_forgotten(
     page.get_by_label("Yes, forget").check()
     page.get_by_role("button", name="Forget").click()
     expect(page).to_have_url(f"{sensor.url}/")
+
+
+def test_a_sensor_that_has_only_just_reported_gets_its_chart_a_little_later(
+    rig: Rig, linked: Server, page: Page
+) -> None:
+    rig.beat(MAC)
+    page.clock.install()
+    page.goto(f"{linked.url}{PATH}")
+    expect(page.get_by_text("Nothing known yet")).to_be_visible()
+    expect(page.get_by_role("heading", name="History")).to_be_hidden()
+    rig.register(MAC)
+    page.clock.run_for(11_000)
+    expect(page.locator("#plot[data-shown]")).to_be_visible()

@@ -7,7 +7,6 @@ import { serverNow } from "./poll.js";
 import { SPANS, between, bounds, moved, readAddress, writeAddress, zoomed } from "./range.js";
 import { fromTo } from "./scale.js";
 import { fill } from "./table.js";
-import { bothTimes, localTime } from "./words.js";
 
 const AGAIN_AFTER = 60_000, SETTLED_AFTER = 200, JUDGED_WITHIN = 30_000, REGISTERED_WITHIN = 10_000;
 
@@ -17,7 +16,6 @@ const metrics = at("metric").querySelector("select"), table = at("table"), says 
 
 let asked = readAddress(), told = null, question = null, settling = 0;
 
-at("history").hidden = at("raw").hidden = false;
 
 const chart = new Chart(at("plot"), at("readout"), {
   zoom: (from, to) => go(between(from, to, serverNow())),
@@ -59,10 +57,6 @@ async function load() {
   try {
     const response = await fetch(`${address}/history?${query}`, { signal: mine.signal });
     const reply = await response.json();
-    if (response.status === 404) {
-      setTimeout(load, REGISTERED_WITHIN);
-      throw new Error("Nothing is known yet: this sensor has only just reported.");
-    }
     if (!response.ok) throw new Error(reply.detail ?? `The server answers ${response.status}.`);
     told = shaped(reply);
     offer(reply.available_metrics);
@@ -135,14 +129,14 @@ window.addEventListener("popstate", () => {
   mark();
   load();
 });
-setInterval(() => asked.range.span !== undefined && !document.hidden && load(), AGAIN_AFTER);
 
-for (const time of document.querySelectorAll("main time")) {
-  const moment = Date.parse(time.dateTime);
-  time.textContent = localTime(moment, 0);
-  time.title = bothTimes(moment);
+if ("new" in at("sensor").dataset) {
+  setTimeout(() => location.reload(), REGISTERED_WITHIN);
+} else {
+  at("history").hidden = at("raw").hidden = false;
+  mark();
+  load();
+  listBeats(at("beats"), address);
+  setInterval(() => asked.range.span !== undefined && !document.hidden && load(), AGAIN_AFTER);
 }
-mark();
-load();
-listBeats(at("beats"), address);
 keepLive(mac);
