@@ -89,6 +89,7 @@ def _shoot(browser: Browser, url: str, scheme: str) -> None:
 def _save(page: Page, name: str, height: int) -> None:
     page.set_viewport_size({"width": _WIDTH, "height": height})
     page.wait_for_load_state("networkidle")
+    page.wait_for_selector("#banner", state="hidden")  # until all that was begun anew is judged
     path = IMAGES / f"{name}.png"
     page.screenshot(path=path, animations="disabled")
     size = path.stat().st_size
