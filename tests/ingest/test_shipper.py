@@ -25,7 +25,7 @@ from monitor.store.sqlite import SqliteStore
 from tests.waiting import eventually
 
 _WORKER = """
-import signal, sys, threading
+import signal, sys, time
 from pathlib import Path
 from monitor.clock import Clock
 from monitor.ingest.parse import Report
@@ -35,8 +35,8 @@ from monitor.model import DAY
 from monitor.store.sqlite import SqliteStore
 
 directory, first, pause = Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
-stop = threading.Event()
-signal.signal(signal.SIGTERM, lambda *_: stop.set())
+stopped = []  # not an Event: its lock may be held by the thread that the handler interrupts
+signal.signal(signal.SIGTERM, lambda *_: stopped.append(True))
 clock = Clock()
 spool = Spool(directory / "spool", clock, 10**9, always_sync=first % 2 == 1)
 shipper = Shipper(
@@ -44,7 +44,8 @@ shipper = Shipper(
 )
 shipper.start()
 mac = first
-while not stop.wait(pause):
+while not stopped:
+    time.sleep(pause)
     mac += 1
     received = spool.append([Report(mac, None, True, None)])
     sys.stdout.write(f"{received} {mac}\\n")
