@@ -11,7 +11,6 @@ from monitor.state import public_pages
 from monitor.state.database import reading, writing
 from monitor.vault import Vault
 from monitor.web.admin import public
-from monitor.web.api import history
 from monitor.web.auth.people import People
 from tests.service import free_port
 from tests.web.fleet_rig import Rig, Server
@@ -34,10 +33,7 @@ def served(rig: Rig) -> Iterator[Server]:
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     people = People(rig.engine, Vault("k" * 32), rig.clock, url, local=False)
-    blueprints = [
-        public.blueprint(rig.engine, rig.clock, url),
-        history.blueprint(rig.history(), rig.clock),
-    ]
+    blueprints = [public.blueprint(rig.engine, rig.clock, url)]
     given = {"engine": rig.engine, "people": people, "base_url": url, "blueprints": blueprints}
     server = Server(rig.build_app(rig.fleet(), **given))
     server.port = port
