@@ -2,7 +2,6 @@
 
 import json
 import select
-import threading
 import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +18,8 @@ from monitor.simulator.tally import Tally
 TIMEOUT = 10.0
 _BACKLOG = 10_000
 """Reports that may wait for a connection; beyond it the plan waits too."""
+_NOTICED_WITHIN = 0.2
+"""Seconds from a call of `stop` to its effect."""
 _IDLE = 1.0
 """Seconds after which a connection is not used again: a server may just be closing it."""
 
@@ -37,11 +38,12 @@ class Sender:
         self._target, self._connections = target, connections
         self._tally, self._record = tally, record
         self._queue: SimpleQueue[tuple[float, Report] | None] = SimpleQueue()
-        self._stopping = threading.Event()
+        # Not an Event: its lock may be held by the thread that a signal handler interrupts.
+        self._stopping = False
 
     def stop(self) -> None:
         """Ends `run` soon: what is under way is finished, what waits is not sent."""
-        self._stopping.set()
+        self._stopping = True
 
     def run(self, reports: Iterable[Report]) -> None:
         """Blocks until all reports have been sent and answered, or `stop` was called.
@@ -62,11 +64,11 @@ class Sender:
         beginning = time.monotonic()
         for report in reports:
             due = beginning + report.moment / 1000
-            if (early := due - time.monotonic()) > 0:
-                self._stopping.wait(early)
-            while self._queue.qsize() >= _BACKLOG and not self._stopping.is_set():
-                self._stopping.wait(0.01)
-            if self._stopping.is_set():
+            while not self._stopping and (early := due - time.monotonic()) > 0:
+                time.sleep(min(early, _NOTICED_WITHIN))
+            while not self._stopping and self._queue.qsize() >= _BACKLOG:
+                time.sleep(0.01)
+            if self._stopping:
                 return
             self._queue.put((due, report))
 
@@ -74,7 +76,7 @@ class Sender:
         connection = _Connection(self._target)
         try:
             while (item := self._queue.get()) is not None:
-                if self._stopping.is_set():
+                if self._stopping:
                     self._tally.left()
                 else:
                     self._send(connection, *item)
