@@ -32,16 +32,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def server(rig: Rig) -> Iterator[Server]:
-    """The pages of the rig's fleet, judged up to now, and no history of it."""
-    rig.judge()
-    rig.app.add_url_rule("/api/v1/sparklines", view_func=_no_history)
-    with serving(rig.app) as running:
-        yield running
-
-
-@pytest.fixture
-def linked(rig: Rig) -> Iterator[Server]:
-    """The same with the pages of sensors."""
+    """The pages of the rig's fleet, judged up to now."""
     rig.judge()
     with serving(rig.build_app(rig.fleet(), engine=rig.engine)) as running:
         yield running
@@ -56,7 +47,3 @@ def page(browser: Browser) -> Iterator[Page]:
     yield opened
     context.close()
     assert [text for text in complaints if not text.endswith(_WANTED)] == []
-
-
-def _no_history() -> dict[str, object]:
-    return {"start": "2026-11-23T03:00:00.000Z", "every_seconds": 900, "beats": {}}

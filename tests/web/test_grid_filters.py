@@ -132,10 +132,10 @@ def test_a_sensor_that_changes_moves_into_and_out_of_a_filtered_view(
 
 
 def test_the_view_is_where_it_was_after_a_look_at_a_sensor(
-    rig: Rig, linked: Server, page: Page
+    rig: Rig, server: Server, page: Page
 ) -> None:
     rig.beat(*range(1000))
-    show(page, linked, "/?status=up")
+    show(page, server, "/?status=up")
     page.evaluate("window.scrollTo(0, 3000)")
     page.get_by_text("00:00:00:00:01:10").click()
     page.wait_for_url("**/sensors/*")

@@ -48,9 +48,9 @@ def test_only_what_can_be_seen_is_in_the_page_and_the_rest_is_told(
 
 
 def test_arrow_keys_move_from_cell_to_cell_and_enter_opens_the_sensor(
-    many: None, linked: Server, page: Page
+    many: None, server: Server, page: Page
 ) -> None:
-    show(page, linked)
+    show(page, server)
     page.locator("#grid a").first.focus()
     wide = columns(page)
     assert wide > 2

@@ -227,11 +227,11 @@ def test_an_operator_renames_it_and_is_asked_before_it_is_forgotten(
 
 
 def test_a_sensor_that_has_only_just_reported_gets_its_chart_a_little_later(
-    rig: Rig, linked: Server, page: Page
+    rig: Rig, server: Server, page: Page
 ) -> None:
     rig.beat(MAC)
     page.clock.install()
-    page.goto(f"{linked.url}{PATH}")
+    page.goto(f"{server.url}{PATH}")
     expect(page.get_by_text("Nothing known yet")).to_be_visible()
     expect(page.get_by_role("heading", name="History")).to_be_hidden()
     rig.register(MAC)
