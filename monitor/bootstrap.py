@@ -6,7 +6,6 @@ import os
 import secrets
 import signal
 import socket
-import threading
 from collections.abc import Sequence
 from zoneinfo import ZoneInfo
 
@@ -118,12 +117,13 @@ def _watchdog(settings: Settings, engine: Engine) -> Watchdog | None:
 
 def run_notifier(settings: Settings) -> None:
     """The notifier process, until it is told to stop."""
-    stop = threading.Event()
+    # Not an Event: a second signal would wait for its lock, held by the handler it interrupts.
+    signals: list[int] = []
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda _number, _frame: stop.set())
+        signal.signal(number, lambda received, _frame: signals.append(received))
     engine, vault = open_state(settings.state_url), open_vault(settings)
     supply = parts.supply(settings, engine, vault)
-    delivery.Delivery(engine, supply, Clock(), parts.manner(settings, vault)).run(stop)
+    delivery.Delivery(engine, supply, Clock(), parts.manner(settings, vault)).run(lambda: signals)
 
 
 def run_web(settings: Settings) -> None:

@@ -58,18 +58,16 @@ class Delivery:
         host = socket.gethostname()[:40]
         self._holder = f"{host}:{os.getpid()}:{secrets.token_hex(4)}"
 
-    def run(self, stop: threading.Event) -> None:
-        """Until `stop` is set; then what is being sent is still finished and recorded."""
+    def run(self, ended: Callable[[], object]) -> None:
+        """Until `ended` answers so; then what is being sent is still finished and recorded."""
         looked_after = 0.0
-        # Not stop.wait(): a signal handler that sets `stop` runs in this thread, and would wait
-        # for a lock that the interrupted wait() holds.
-        while not stop.is_set():
+        while not ended():
             pause = _POLL
             try:
                 if time.monotonic() - looked_after >= _LOOK_AFTER:
                     self._look_after(self._clock.now())
                     looked_after = time.monotonic()
-                self._start_due(stop)
+                self._start_due(ended)
             except StateUnavailable as error:
                 _log.warning("delivery waits for the state database: %s", error)
                 pause = _BACK_OFF
@@ -100,19 +98,19 @@ class Delivery:
         served = self._outlets.by_name.keys()
         notifications.fail_unserved(self._engine, served, now - policy.GIVE_UP_AFTER, now)
 
-    def _start_due(self, stop: threading.Event) -> None:
+    def _start_due(self, ended: Callable[[], object]) -> None:
         """A thread for each channel that has work and nobody at it."""
         for name in claims.due_channels(self._engine, self._clock.now()):
             outlet = self._outlets.by_name.get(name)
             if outlet is not None and outlet.free:
                 outlet.worker = threading.Thread(
-                    target=self._deliver_due, args=(outlet, stop), name=f"deliver-{name}"
+                    target=self._deliver_due, args=(outlet, ended), name=f"deliver-{name}"
                 )
                 outlet.worker.start()
 
-    def _deliver_due(self, outlet: Outlet, stop: threading.Event) -> None:
+    def _deliver_due(self, outlet: Outlet, ended: Callable[[], object]) -> None:
         try:
-            while not stop.is_set() and self._deliver(outlet, self._clock.now):
+            while not ended() and self._deliver(outlet, self._clock.now):
                 pass
         except StateUnavailable as error:
             _log.warning("delivery on %s waits for the state: %s", outlet.name, error)

@@ -2,7 +2,6 @@
 
 import signal
 import sys
-import threading
 
 from monitor.channels.email import Email
 from monitor.channels.webhook import Webhook
@@ -16,9 +15,9 @@ def main(state_url: str, hook_url: str, smtp_port: str) -> None:
         Webhook(hook_url, allow_internal=True),
         Email("127.0.0.1", int(smtp_port), "none", "", "", "m@example.org", ["n@example.org"]),
     ]
-    stop = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    delivery(open_state(state_url), channels).run(stop)
+    signals: list[int] = []
+    signal.signal(signal.SIGTERM, lambda number, _: signals.append(number))
+    delivery(open_state(state_url), channels).run(lambda: signals)
 
 
 if __name__ == "__main__":

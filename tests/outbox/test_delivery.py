@@ -195,7 +195,7 @@ def test_the_loop_delivers_over_one_channel_while_another_hangs(
     slow = Script(lambda: free.wait(20))
     slow.name = "slow"
     notifier = delivery(state, [slow, Webhook(hook.url, allow_internal=True)])
-    loop = threading.Thread(target=notifier.run, args=(stop,))
+    loop = threading.Thread(target=notifier.run, args=(stop.is_set,))
     loop.start()
     try:
         eventually(lambda: slow.sent)
@@ -214,7 +214,7 @@ def test_the_loop_outlives_a_state_that_is_away(
     monkeypatch.setattr("monitor.outbox.delivery._BACK_OFF", 0.02)
     monkeypatch.setattr("monitor.outbox.delivery._POLL", 0.02)
     engine, stop = open_state(state_url), threading.Event()
-    loop = threading.Thread(target=webhook_to(engine, hook).run, args=(stop,))
+    loop = threading.Thread(target=webhook_to(engine, hook).run, args=(stop.is_set,))
     loop.start()
     try:
         migrate(engine)
@@ -238,7 +238,8 @@ def test_two_notifiers_send_each_message_once(
     engines = [open_state(state_url) for _ in range(2)]
     stop = threading.Event()
     loops = [
-        threading.Thread(target=webhook_to(engine, hook).run, args=(stop,)) for engine in engines
+        threading.Thread(target=webhook_to(engine, hook).run, args=(stop.is_set,))
+        for engine in engines
     ]
     for loop in loops:
         loop.start()

@@ -1,0 +1,53 @@
+"""A second signal that arrives while the first is being handled: Ctrl-C in a terminal together with
+SIGTERM from a supervisor, or an impatient person."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.service import environment_of, free_port
+
+_INTERRUPTED = """
+import os, signal, sys
+from monitor.__main__ import main
+
+register, left = signal.signal, list(range(50))
+
+def again(*_):
+    if left:
+        left.pop()
+        signal.raise_signal(signal.SIGTERM)
+
+def interrupted(number, handler):
+    def handle(*given):
+        os.write(1, b"handled\\n")
+        sys.setprofile(again)
+        handler(*given)
+    register(number, handle if callable(handler) else handler)
+    print("ready", flush=True)
+
+signal.signal = interrupted
+sys.exit(main())
+"""
+"""A `monitor` in which each step of a handler is interrupted by one more SIGTERM."""
+
+
+@pytest.mark.parametrize("command", ["serve", "scheduler", "notifier"])
+def test_a_signal_within_the_handler_of_another_does_not_hang(tmp_path: Path, command: str) -> None:
+    environment = environment_of(tmp_path, free_port())
+    subprocess.run([sys.executable, "-m", "monitor", "migrate"], env=environment, check=True)
+    with subprocess.Popen(
+        [sys.executable, "-c", _INTERRUPTED, command], env=environment, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout
+        while process.stdout.readline() != b"ready\n":  # its handler of SIGTERM, registered first
+            assert process.poll() is None
+        process.terminate()
+        try:
+            said, _ = process.communicate(timeout=40)
+        finally:
+            process.kill()
+    assert said.count(b"handled\n") > 1
+    assert process.returncode == 0
