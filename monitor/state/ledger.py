@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Select, and_, exists, func, or_, select
 
+from monitor.state import sensor_list
 from monitor.state.database import in_chunks
 from monitor.state.tables import (
     attempt,
@@ -109,6 +110,15 @@ def find(connection: Connection, number: int) -> Case | None:
     return Case(*row) if row else None
 
 
+def named(connection: Connection, numbers: Collection[int]) -> list[Case]:
+    """Those of these incidents that there are."""
+    return [
+        Case(*row)
+        for some in in_chunks(numbers)
+        for row in connection.execute(_cases().where(incident.c.id.in_(some)))
+    ]
+
+
 def cases(
     connection: Connection,
     limit: int,
@@ -118,12 +128,16 @@ def cases(
     still_open: bool | None = None,
     since: int | None = None,
     before: int | None = None,
+    acknowledged: bool | None = None,
+    text: str = "",
 ) -> list[Case]:
     """The newest incidents first, at most `limit`, with numbers below `before`.
 
-    `since`: open at that moment (ms) or later. Conditions left None don't count.
+    `since`: open at that moment (ms) or later; `text`: each of its words is in the sensor's name,
+    site or MAC. Conditions left None don't count.
     """
     query = _cases().order_by(incident.c.id.desc()).limit(limit)
+    query = query.where(*sensor_list.holding(connection, text))
     if mac is not None:
         query = query.where(incident.c.mac == mac)
     if site is not None:
@@ -131,11 +145,31 @@ def cases(
     if still_open is not None:
         ended = incident.c.closed_at
         query = query.where(ended.is_(None) if still_open else ended.is_not(None))
+    if acknowledged is not None:
+        known = incident.c.acknowledged_at
+        query = query.where(known.is_not(None) if acknowledged else known.is_(None))
     if since is not None:
         query = query.where(or_(incident.c.closed_at.is_(None), incident.c.closed_at >= since))
     if before is not None:
         query = query.where(incident.c.id < before)
     return [Case(*row) for row in connection.execute(query)]
+
+
+def open_ones(connection: Connection) -> tuple[int, int]:
+    """How many incidents are open, and how many of these somebody has acknowledged."""
+    counts = select(func.count(), func.count(incident.c.acknowledged_at))
+    row = connection.execute(counts.where(incident.c.closed_at.is_(None))).one()
+    return int(row[0]), int(row[1])
+
+
+def neighbours(connection: Connection, number: int, most: int) -> tuple[int, list[Case]]:
+    """How many other incidents belong to the same outage, and the longest silent of them."""
+    group = select(incident.c.group_id).where(incident.c.id == number).scalar_subquery()
+    others = (incident.c.group_id == group, incident.c.id != number)
+    count = select(func.count()).select_from(incident).where(*others)
+    query = _cases().where(*others).order_by(incident.c.last_seen, incident.c.id).limit(most)
+    found = [Case(*row) for row in connection.execute(query)]
+    return int(connection.execute(count).scalar_one()), found
 
 
 def message(connection: Connection, number: int) -> Message | None:

@@ -19,20 +19,20 @@ _THERE = sensor.c.forgotten_at.is_(None)
 
 def page(connection: Connection, text: str, most: int, skipped: int) -> list[Sensor]:
     """Those found, by name; those without one come last, by MAC."""
-    query = _SENSOR.where(_THERE, *_found(connection, text))
+    query = _SENSOR.where(_THERE, *holding(connection, text))
     ordered = query.order_by(sensor.c.name.is_(None), sensor.c.name, sensor.c.mac)
     return [Sensor(*row) for row in connection.execute(ordered.limit(most).offset(skipped))]
 
 
 def count(connection: Connection, text: str) -> int:
     """How many are found."""
-    query = select(func.count()).select_from(sensor).where(_THERE, *_found(connection, text))
+    query = select(func.count()).select_from(sensor).where(_THERE, *holding(connection, text))
     return int(connection.execute(query).scalar_one())
 
 
 def found(connection: Connection, text: str) -> list[Sensor]:
     """All that are found, in no order."""
-    query = _SENSOR.where(_THERE, *_found(connection, text))
+    query = _SENSOR.where(_THERE, *holding(connection, text))
     return [Sensor(*row) for row in connection.execute(query)]
 
 
@@ -58,8 +58,8 @@ def every(engine: Engine) -> Iterator[Sensor]:
         after = rows[-1].mac
 
 
-def _found(connection: Connection, text: str) -> list[ColumnElement[bool]]:
-    """Each word is in the name, the site or the MAC in any spelling."""
+def holding(connection: Connection, text: str) -> list[ColumnElement[bool]]:
+    """Conditions on `sensor`: each word is in the name, the site or the MAC in any spelling."""
     return [_holds(connection, word) for word in text.replace("\0", "").split()]
 
 

@@ -1,13 +1,112 @@
 """The pages of incidents: what is out, what was, and what became of it."""
 
 from datetime import tzinfo
+from typing import Any
 
-from flask import Blueprint
-from sqlalchemy import Engine
+from flask import Blueprint, render_template, request
+from sqlalchemy import Connection, Engine
+from werkzeug.wrappers import Response
 
 from monitor.clock import Clock
+from monitor.incidents.account import ending
+from monitor.incidents.quiet import covering
+from monitor.model import Held, format_mac
+from monitor.outbox.wording import duration
+from monitor.state import ledger, sensor_list
+from monitor.state.database import reading
+from monitor.state.ledger import Case
+from monitor.web import incident_changes, timeline
+from monitor.web.api import body
+from monitor.web.auth.access import requires
+from monitor.web.auth.login import html
+from monitor.web.auth.people import shown
+from monitor.web.errors import Refused
+from monitor.web.incident_filters import KNOWN, SINCE, STATES, Filters
+
+PAGE = 100
+"""Incidents on one page."""
+
+_NEIGHBOURS = 20
 
 
 def blueprint(engine: Engine, clock: Clock, zone: tzinfo) -> Blueprint:
-    """`/incidents` and `/incidents/<number>`; moments by the clocks of `zone`."""
-    return Blueprint("incidents", __name__)
+    """`/incidents`, `/incidents/<number>`, and what their forms do; moments within texts by the
+    clocks of `zone`."""
+    pages = Blueprint("incidents", __name__)
+
+    def listing(status: int = 200, problem: str = "", wrong: str = "") -> Response:
+        filters, now, asked = Filters.read(), clock.now(), request.args.get("before", "")
+        before = int(asked) if asked.isdecimal() and int(asked) <= body.GREATEST_ID else None
+        with reading(engine) as connection:
+            found = filters.cases(connection, PAGE + 1, now, before)
+            cases = found[:PAGE]
+            held = _held(connection, cases, now)
+            total, known = ledger.open_ones(connection)
+        text = render_template(
+            "incidents.html",
+            rows=[(case, timeline.lasted(case, now), held.get(case.mac)) for case in cases],
+            filters=filters,
+            states=STATES,
+            sinces=SINCE,
+            knowns=KNOWN,
+            total=total,
+            unknown=total - known,
+            before=before,
+            more=cases[-1].id if len(found) > PAGE else None,
+            chosen_from=shown().may("operator") and filters.state != "past",
+            **_shared(problem, wrong),
+        )
+        return html(text, status)
+
+    def one(number: int, status: int = 200, problem: str = "", wrong: str = "") -> Response:
+        now = clock.now()
+        with reading(engine) as connection:
+            case = ledger.find(connection, number)
+            if case is None:
+                raise Refused(404, f"There is no incident {number}.")
+            (facts,) = ledger.facts(connection, [case])
+            count, others = ledger.neighbours(connection, number, _NEIGHBOURS)
+            held = _held(connection, [case], now)
+        text = render_template(
+            "incident.html",
+            story=timeline.story(facts, now, zone),
+            lasted=timeline.lasted(case, now),
+            held=held.get(case.mac),
+            others=[(other, timeline.lasted(other, now)) for other in others],
+            count=count,
+            threshold=duration(case.threshold),
+            may_change=shown().may("operator"),
+            **_shared(problem, wrong),
+        )
+        return html(text, status)
+
+    @pages.get("/incidents")
+    @requires("viewer")
+    def listed() -> Response:
+        return listing()
+
+    @pages.get("/incidents/<int:number>")
+    @requires("viewer")
+    def page(number: int) -> Response:
+        return one(number)
+
+    incident_changes.add_to(pages, engine, clock, listing, one)
+    return pages
+
+
+def _shared(problem: str, wrong: str) -> dict[str, Any]:
+    """What both templates need."""
+    return {
+        "mac": format_mac,
+        "ending": ending,
+        "durations": incident_changes.DURATIONS,
+        "problem": problem,
+        "wrong": wrong,
+        "given": request.form,
+    }
+
+
+def _held(connection: Connection, cases: list[Case], now: int) -> dict[int, Held]:
+    """mac -> why nobody is told of it, of those that are still silent."""
+    silent = [case.mac for case in cases if case.closed_at is None]
+    return covering(connection, sensor_list.of(connection, silent).values(), now)

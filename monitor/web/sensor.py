@@ -2,60 +2,32 @@
 
 from collections.abc import Callable
 from datetime import tzinfo
-from typing import NamedTuple
 
 from flask import Blueprint, Response, render_template, request
 from sqlalchemy import Engine
 
 from monitor.analysis.evidence import UnknownSensor
 from monitor.analysis.history import History
-from monitor.incidents.account import ending, tell
-from monitor.model import SECOND, format_mac, format_time, parse_mac
-from monitor.outbox.wording import duration, long
+from monitor.model import SECOND, format_mac, parse_mac
+from monitor.outbox.wording import duration
 from monitor.state import ledger, sensors
 from monitor.state.database import reading
-from monitor.state.ledger import Facts
 from monitor.store.interface import StoreUnavailable
 from monitor.web import pages, sensor_changes, shares, wire
 from monitor.web.auth.people import shown
 from monitor.web.errors import Refused
 from monitor.web.fleet import Changes, Fleet
+from monitor.web.timeline import story
 
 _INCIDENTS = 10
 _MOST_INCIDENTS = 200
 
 
-class _Moment(NamedTuple):
-    """A moment for machines and for people."""
-
-    iso: str
-    text: str
-
-
-class _Line(NamedTuple):
-    """One line of a ledger."""
-
-    time: _Moment
-    channel: str
-    text: str
-
-
-class _Incident(NamedTuple):
-    """One outage with its ledger, as text."""
-
-    id: int
-    open: bool
-    since: _Moment
-    summary: str
-    """What follows the moment since when it was silent."""
-    ledger: list[_Line]
-
-
 def blueprint(
     engine: Engine, open_fleet: Callable[[], Fleet], past: History, zone: tzinfo
 ) -> Blueprint:
-    """`GET /sensors/<mac>`, what keeps it fresh, `/sensors/<mac>/now`, and its changes; moments by
-    the clocks of `zone`."""
+    """`GET /sensors/<mac>`, what keeps it fresh, `/sensors/<mac>/now`, and its changes; moments
+    within texts by the clocks of `zone`."""
     sensor_pages = Blueprint("sensor", __name__)
 
     def look(mac: str) -> tuple[int, Changes]:
@@ -84,14 +56,14 @@ def blueprint(
                 cell=pages.cell(entry, view.now),
                 meanings=pages.WORST_FIRST,
                 problem=pages.problem(view),
-                now=_moment(view.now, zone),
-                last_seen=None if entry.last_seen is None else _moment(entry.last_seen, zone),
+                now=view.now,
+                last_seen=entry.last_seen,
                 threshold=duration(entry.threshold),
                 threshold_seconds=entry.threshold / SECOND,
                 labels=sorted((row.labels if row else {}).items()),
                 uptime=uptime,
                 is_new=uptime == [],
-                incidents=[_incident(fact, view.now, zone) for fact in facts],
+                stories=[story(fact, view.now, zone) for fact in facts],
                 may_change=shown().may("operator"),
                 more=min(most * 4, _MOST_INCIDENTS) if len(cases) > most else None,
             ),
@@ -126,23 +98,3 @@ def _uptime(past: History, mac: int) -> list[shares.Line] | None:
         return []
     except StoreUnavailable:
         return None
-
-
-def _moment(moment: int, zone: tzinfo) -> _Moment:
-    return _Moment(format_time(moment), long(moment, zone))
-
-
-def _incident(facts: Facts, now: int, zone: tzinfo) -> _Incident:
-    case = facts.case
-    if case.closed_at is None:
-        lasted = f", for {duration(max(now - case.last_seen, 0))} so far"
-        by = f", acknowledged by {case.acknowledged_by or 'somebody'}"
-        summary = lasted + (by if case.acknowledged_at is not None else "")
-    else:
-        lasted = duration(max((case.recovered_at or case.closed_at) - case.last_seen, 0))
-        summary = f", for {lasted}; {ending(case)}"
-    lines = [
-        _Line(_moment(entry.at, zone), entry.channel or "", entry.text)
-        for entry in tell(facts, now, zone)
-    ]
-    return _Incident(case.id, case.closed_at is None, _moment(case.last_seen, zone), summary, lines)

@@ -36,11 +36,31 @@ def test_incidents_are_found_by_sensor_site_state_and_time(state: Engine, cases:
     assert numbers(still_open=False) == [first]
     assert numbers(since=NOW + MINUTE + 1) == [stranger, third, second]
     assert numbers(site="Harbour", still_open=False, since=NOW + MINUTE) == [first]
+    assert numbers(text="boil harb") == [third, first]
+    assert numbers(text="00:00:02") == [second]
     with reading(state) as connection:
         case = ledger.find(connection, first)
         assert ledger.find(connection, 999) is None
     assert case is not None
     assert (case.name, case.site, case.closed_reason) == ("Boiler", "Harbour", "recovered")
+
+
+def test_who_knows_of_an_incident_and_who_fell_silent_with_it(state: Engine, cases: Cases) -> None:
+    group = cases.group()
+    known = {"acknowledged_at": NOW, "acknowledged_by": "Anna"}
+    first = cases.incident(1, group, last_seen=NOW - 10 * MINUTE, **known)
+    second = cases.incident(2, group, last_seen=NOW - 30 * MINUTE)
+    third = cases.incident(3, group, last_seen=NOW - 20 * MINUTE)
+    over = cases.incident(4, cases.group("another"), closed_at=NOW, **known)
+    with reading(state) as connection:
+        assert ledger.open_ones(connection) == (3, 1)
+        found = ledger.cases(connection, 9, acknowledged=True)
+        assert [case.id for case in found] == [over, first]
+        assert len(ledger.cases(connection, 9, acknowledged=False)) == 2
+        count, others = ledger.neighbours(connection, first, 1)
+        assert (count, [case.id for case in others]) == (2, [second])
+        assert ledger.neighbours(connection, over, 9) == (0, [])
+        assert [case.id for case in ledger.named(connection, [third, 999])] == [third]
 
 
 def test_messages_come_with_their_attempts_and_subject(state: Engine, cases: Cases) -> None:

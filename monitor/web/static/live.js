@@ -7,7 +7,7 @@ const BLIND_AFTER = 15_000, SILENT_AFTER = 15_000;
 
 export function keepLive(mac) {
   const at = (id) => document.getElementById(id);
-  const banner = at("banner"), asOf = at("as-of"), seen = at("seen"), status = at("status");
+  const banner = at("banner"), asOf = document.querySelector(".as-of time"), seen = at("seen"), status = at("status");
   const label = document.querySelector("main h2").textContent;
   let sensor = null, trouble = "", answeredAt = Date.now();
 

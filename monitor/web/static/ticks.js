@@ -1,7 +1,7 @@
 // One box that ticks all others of its page.
 
 const all = document.querySelector("[data-all]");
-const others = [...document.querySelectorAll("tbody input[name=mac]")];
+const others = [...document.querySelectorAll("tbody input[type=checkbox]")];
 
 function agree() {
   const ticked = others.filter((one) => one.checked).length;

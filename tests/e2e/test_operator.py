@@ -1,0 +1,127 @@
+"""An operator's night with the real service and a real browser, from the first login on."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import BrowserContext, Page, expect
+
+from tests.service import Service
+from tests.waiting import eventually
+from tests.web.browser import chromium, complaints_of
+
+PASSWORD = "correct horse battery"
+MAC = "02:00:00:00:00:0a"
+NAME = "<script>alert(1)</script>"
+_GONE = ("ERR_CONNECTION_REFUSED", "ERR_CONNECTION_RESET", "ERR_EMPTY_RESPONSE", "503 ")
+"""What the browser says of a service that was stopped, or that starts."""
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Iterator[Service]:
+    timing = {
+        "MONITOR_STALENESS_THRESHOLD": 8,
+        "MONITOR_STALENESS_SWEEP_INTERVAL": 1,
+        "MONITOR_ALERTS_GROUP_WAIT": 1,
+    }
+    with Service(tmp_path, **timing) as running:
+        running.ready()
+        yield running
+
+
+@pytest.fixture
+def context() -> Iterator[BrowserContext]:
+    expect.set_options(timeout=20_000)
+    with chromium() as browser:
+        context = browser.new_context(viewport={"width": 1280, "height": 800})
+        context.grant_permissions(["notifications"])
+        # There is no push service here that a browser could reach.
+        context.route("**/api/v1/webpush/**", lambda route: route.fulfill(json={}))
+        yield context
+
+
+def people(service: Service, *arguments: str) -> None:
+    """A `monitor` command, with a password on its standard input."""
+    command = [sys.executable, "-m", "monitor", *arguments]
+    done = subprocess.run(
+        command, env=service.environment, input=PASSWORD, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def log_in(page: Page, name: str) -> None:
+    page.get_by_label("Name or email").fill(name)
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Log in").click()
+
+
+def notices(page: Page) -> list[str]:
+    """The titles of those that the browser shows."""
+    found: list[str] = page.evaluate(
+        "navigator.serviceWorker.ready.then((it) => it.getNotifications())"
+        ".then((all) => all.map((one) => one.title))"
+    )
+    return found
+
+
+@pytest.mark.timeout(240)
+def test_from_the_first_login_to_the_morning(service: Service, context: BrowserContext) -> None:
+    people(service, "createsuperuser", "--name", "Anna", "--email", "")
+    page, other = context.new_page(), context.new_page()
+    complaints = [complaints_of(page), complaints_of(other)]
+    dialogs: list[str] = []
+    page.on("dialog", lambda dialog: dialogs.append(dialog.message))
+
+    page.goto(service.url)
+    log_in(page, "Anna")
+    expect(page.get_by_text("No sensor has reported yet")).to_be_visible()
+    other.goto(service.url)
+    for tab in (page, other):
+        tab.evaluate("window.notReloaded = true")
+    page.get_by_role("button", name="Notices").click()
+    expect(other.get_by_role("button", name="Notices", pressed=True)).to_be_visible()
+
+    service.beat(MAC)
+    for tab in (page, other):
+        expect(tab.locator("#grid .cell.up .name")).to_have_text(MAC)
+    for tab in (page, other):
+        expect(tab.locator("#grid .cell.down .name")).to_have_text(MAC)
+        expect(tab).to_have_title("1 down · heartbeat-monitor")
+        assert tab.evaluate("window.notReloaded")
+    eventually(lambda: notices(page) == [f"{MAC} is down"])
+
+    page.locator("#grid .cell a").click()
+    page.get_by_role("link", name="Edit").click()
+    page.get_by_label("Name", exact=True).fill(NAME)
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_role("heading", name=NAME)).to_be_visible()
+    expect(other.locator("#grid .name")).to_have_text(NAME)
+
+    page.get_by_role("link", name="Incidents").click()
+    page.get_by_role("checkbox", name=NAME).check()
+    page.get_by_role("button", name="Acknowledge").click()
+    expect(page.get_by_role("main")).to_contain_text("by Anna")
+    page.get_by_role("checkbox", name=NAME).check()
+    page.get_by_label("Why").fill("somebody is on the way")
+    page.get_by_role("button", name="Silence", exact=True).click()
+    expect(other.locator("#grid .hush")).to_be_visible()
+
+    other.get_by_role("searchbox").fill("script")
+    expect(other).to_have_url(re.compile(r"\?q=script$"))
+    expect(other.locator("#grid .cell")).to_have_count(1)
+
+    service.stop()
+    banner = other.get_by_role("alert")
+    expect(banner).to_contain_text("The server can't be reached.")
+    service.start()
+    service.ready()
+    expect(banner).to_be_hidden()
+    service.beat(MAC)
+    expect(other.locator("#grid .cell.up .name")).to_have_text(NAME)
+    assert other.evaluate("window.notReloaded")
+    told = [text for each in complaints for text in each]
+    assert [text for text in told if not any(gone in text for gone in _GONE)] == []
+    assert dialogs == []

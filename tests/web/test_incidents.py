@@ -1,0 +1,215 @@
+"""The list of incidents and the page of one, and what operators do there."""
+
+import html
+import re
+from zoneinfo import ZoneInfo
+
+import pytest
+from flask import Flask
+
+from monitor.incidents.planning import listed_silences
+from monitor.model import DAY, HOUR, MINUTE
+from monitor.state import ledger
+from monitor.state.database import reading
+from monitor.state.ledger import Case
+from monitor.web import incidents
+from tests.cases import Cases
+from tests.web.fleet_rig import Rig
+from tests.web.operating import BOILER, NASTY, PUMP, STRANGE, operated, operator_of, refuses, trail
+from tests.web.visitors import Visitor, logged_in
+
+PATH = "/incidents"
+SILENCE = {"lasts": str(4 * HOUR), "comment": "on the way"}
+
+
+@pytest.fixture
+def app(rig: Rig) -> Flask:
+    return operated(rig, incidents.blueprint(rig.engine, rig.clock, ZoneInfo("Europe/Berlin")))
+
+
+@pytest.fixture
+def operator(app: Flask) -> Visitor:
+    return operator_of(app)
+
+
+@pytest.fixture
+def cases(rig: Rig) -> Cases:
+    return Cases(rig.engine, rig.clock.now())
+
+
+@pytest.fixture
+def two_and_an_old_one(cases: Cases) -> tuple[int, int, int]:
+    """Boiler and the strange one are out together; the pump was two days ago."""
+    ended = cases.now - 2 * DAY
+    old = cases.incident(
+        PUMP,
+        cases.group("site:Harbour"),
+        last_seen=ended - HOUR,
+        opened_at=ended - HOUR,
+        closed_at=ended,
+        recovered_at=ended,
+        closed_reason="recovered",
+    )
+    group = cases.group("alone")
+    boiler = cases.incident(BOILER, group)
+    strange = cases.incident(STRANGE, group, last_seen=cases.now - 42 * MINUTE)
+    cases.message(group, [boiler, strange], [(cases.now, "sent", None)])
+    return old, boiler, strange
+
+
+def case(rig: Rig, number: int) -> Case:
+    with reading(rig.engine) as connection:
+        found = ledger.find(connection, number)
+    assert found
+    return found
+
+
+def listed(visitor: Visitor, query: str = "") -> list[int]:
+    """The incidents on the page, in order."""
+    answer = visitor.get(f"{PATH}{query}")
+    assert answer.status_code == 200
+    return [int(number) for number in re.findall(r'href="/incidents/(\d+)"', answer.text)]
+
+
+def test_what_is_open_comes_first_and_the_past_is_a_click_away(
+    operator: Visitor, two_and_an_old_one: tuple[int, int, int]
+) -> None:
+    old, boiler, strange = two_and_an_old_one
+    assert listed(operator) == [strange, boiler]
+    assert listed(operator, "?state=past") == [old]
+    assert listed(operator, "?state=all") == [strange, boiler, old]
+    page = operator.get(PATH).text
+    assert "2 open, 2 of them not acknowledged." in page
+    assert html.escape(NASTY) in page
+    assert "42 min" in page
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("?q=boil", {BOILER}),
+        ("?q=00:00:0a", {BOILER}),
+        ("?q=nothing", set()),
+        ("?site=Cellar", {BOILER}),
+        ("?known=yes", set()),
+        ("?known=no", {BOILER, STRANGE}),
+        ("?state=all&since=1", {BOILER, STRANGE}),
+        ("?state=all&since=7", {BOILER, STRANGE, PUMP}),
+        ("?state=past&site=Harbour&q=pump", {PUMP}),
+        ("?state=nonsense&since=x&known=%00&before=-1", {BOILER, STRANGE}),
+    ],
+)
+def test_filters_are_in_the_address(
+    rig: Rig,
+    operator: Visitor,
+    two_and_an_old_one: tuple[int, int, int],
+    query: str,
+    found: set[int],
+) -> None:
+    assert {case(rig, number).mac for number in listed(operator, query)} == found
+
+
+def test_a_long_list_comes_by_the_page(operator: Visitor, cases: Cases) -> None:
+    group = cases.group()
+    numbers = [cases.incident(mac, group) for mac in range(incidents.PAGE + 1)]
+    assert listed(operator) == numbers[:0:-1]
+    last = numbers[1]
+    assert f"/incidents?before={last}" in operator.get(PATH).text
+    assert listed(operator, f"?before={last}") == [numbers[0]]
+
+
+def test_several_are_acknowledged_at_once_and_it_is_said_exactly_what_was_done(
+    rig: Rig, operator: Visitor, two_and_an_old_one: tuple[int, int, int]
+) -> None:
+    old, boiler, strange = two_and_an_old_one
+    chosen = {"id": [str(old), str(boiler), str(strange), "999"], "q": "o", "state": "all"}
+    answer = operator.post(f"{PATH}/acknowledge", chosen, PATH)
+    assert answer.location == "/incidents?state=all&q=o"
+    assert "2 incidents acknowledged, 1 over already, 1 not found." in operator.get(PATH).text
+    assert case(rig, boiler).acknowledged_by == case(rig, strange).acknowledged_by == "operator"
+    assert trail(rig)[0][:2] == ("operator", "acknowledged")
+    assert "2 open, none of them not" in operator.get(PATH).text
+    operator.post(f"{PATH}/acknowledge", {"id": str(boiler), "page": str(boiler)}, PATH)
+    assert "0 incidents acknowledged, 1 already so." in operator.get(PATH).text
+    assert len(trail(rig)) == 1
+
+
+def test_several_are_silenced_by_one_silence(
+    rig: Rig, operator: Visitor, two_and_an_old_one: tuple[int, int, int]
+) -> None:
+    _old, boiler, strange = two_and_an_old_one
+    chosen = {"id": [str(boiler), str(strange)], **SILENCE}
+    assert operator.post(f"{PATH}/silence", chosen, PATH).location == PATH
+    page = operator.get(PATH).text
+    assert "2 sensors silenced for 4 h." in page
+    assert page.count(">silenced</span>") == 2
+    with reading(rig.engine) as connection:
+        (row,) = listed_silences(connection, "current", rig.clock.now())
+    assert row.matchers == ("mac=02:00:00:00:00:0a|02:00:00:00:00:0c",)
+    assert (row.comment, row.created_by) == ("on the way", "operator")
+    assert trail(rig)[0][:3] == ("operator", "silence begun", str(row.id))
+
+
+@pytest.mark.parametrize(
+    ("path", "form", "told"),
+    [
+        ("acknowledge", {}, "Choose at least one incident."),
+        ("acknowledge", {"id": "²"}, "Choose incidents by their numbers."),
+        ("acknowledge", {"id": "9" * 30}, "Choose incidents by their numbers."),
+        ("acknowledge", {"id": ["1"] * 1_001}, "Choose 1,000 incidents at most."),
+        ("silence", {"id": "999", **SILENCE}, "Those incidents are no longer there."),
+        ("silence", {"id": "1", **SILENCE, "lasts": "1"}, "How long: "),
+        ("silence", {"id": "1", **SILENCE, "comment": " "}, "Why: "),
+    ],
+)
+def test_what_makes_no_sense_is_refused_with_the_form_as_it_was(
+    rig: Rig, operator: Visitor, cases: Cases, path: str, form: dict[str, str], told: str
+) -> None:
+    cases.incident(BOILER, cases.group())
+    for page in ("", "1"):
+        answer = operator.post(f"{PATH}/{path}", form | {"page": page}, PATH)
+        assert answer.status_code == 400
+        assert told in answer.text
+        assert 'role="alert"' in answer.text
+        if form.get("comment", " ").strip():
+            assert f'value="{form["comment"]}"' in answer.text
+    assert trail(rig) == []
+
+
+def test_the_page_of_one_tells_all_that_happened_and_who_else_fell_silent(
+    operator: Visitor, two_and_an_old_one: tuple[int, int, int]
+) -> None:
+    old, boiler, strange = two_and_an_old_one
+    page = operator.get(f"{PATH}/{boiler}").text
+    assert "Boiler is silent" in page
+    assert "<b>email</b>: the alert was sent" in page
+    assert "1 more in the same outage" in page
+    assert f'href="/incidents/{strange}"' in page
+    assert html.escape(NASTY) in page
+    assert ">Acknowledge</button>" in page
+    answer = operator.post(
+        f"{PATH}/acknowledge", {"id": str(boiler), "page": str(boiler)}, f"{PATH}/{boiler}"
+    )
+    assert answer.location == f"{PATH}/{boiler}"
+    page = operator.get(answer.location).text
+    assert "acknowledged by operator" in page
+    assert ">Acknowledge</button>" not in page
+    over = operator.get(f"{PATH}/{old}").text
+    assert "Pump was silent" in over
+    assert "it was heard again" in over
+    assert '<form method="post" action="/incidents' not in over
+    assert operator.get(f"{PATH}/999").status_code == 404
+
+
+def test_a_viewer_looks_and_changes_nothing(
+    app: Flask, two_and_an_old_one: tuple[int, int, int]
+) -> None:
+    _old, boiler, _strange = two_and_an_old_one
+    viewer = logged_in(app, "viewer")
+    for path in (PATH, f"{PATH}/{boiler}"):
+        page = viewer.get(path).text
+        assert "Boiler" in page
+        assert "Acknowledge</button>" not in page
+        assert "checkbox" not in page
+    refuses(app, f"{PATH}/acknowledge", {"id": str(boiler)})
+    refuses(app, f"{PATH}/silence", {"id": str(boiler), **SILENCE})
