@@ -29,12 +29,12 @@ def main() -> None:
     IMAGES.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
-        _prepare(directory / "data")
+        number = _prepare(directory / "data")
         with Service(directory) as service, _simulation(service) as simulation:
             try:
                 with chromium() as browser:
                     for scheme in ("light", "dark"):
-                        _shoot(browser, service.url, scheme)
+                        _shoot(browser, service.url, scheme, number)
             finally:
                 simulation.terminate()
 
@@ -64,7 +64,7 @@ def _simulation(service: Service) -> "subprocess.Popen[bytes]":
     )
 
 
-def _shoot(browser: Browser, url: str, scheme: str) -> None:
+def _shoot(browser: Browser, url: str, scheme: str, incident: int) -> None:
     context = browser.new_context(
         color_scheme="dark" if scheme == "dark" else "light",
         device_scale_factor=1.25,
@@ -83,6 +83,8 @@ def _shoot(browser: Browser, url: str, scheme: str) -> None:
     page.goto(f"{url}/sensors/{mac}?metric=battery")
     page.wait_for_selector("#plot[data-shown] .mean")
     _save(page, f"sensor-{scheme}", 1150)
+    page.goto(f"{url}/incidents/{incident}")
+    _save(page, f"incident-{scheme}", 900)
     context.close()
 
 
