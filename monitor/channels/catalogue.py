@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Literal, get_origin, get_type_hints
+from typing import Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
 import msgspec
 from sqlalchemy import Connection
@@ -33,6 +33,43 @@ class Misfit(ValueError):
 
 class InUse(Exception):
     """It can't be removed while routes lead to it; the text names them."""
+
+
+class Field(NamedTuple):
+    """One setting or secret of a kind, for whoever makes a form of them."""
+
+    name: str
+    required: bool
+    default: str
+    """As a person types it."""
+    choices: tuple[str, ...] = ()
+    several: bool = False
+    """Separated by commas."""
+
+
+def fields(kind: str) -> tuple[list[Field], list[Field]]:
+    """(settings, secrets) of a kind there is."""
+    shapes = kinds.KINDS[kind].settings, kinds.KINDS[kind].secrets
+    settings, secrets = ([_field(each) for each in msgspec.structs.fields(one)] for one in shapes)
+    return settings, secrets
+
+
+def as_typed(value: Any) -> str:
+    """A setting as a person types it."""
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(str, value))
+    return "" if value is None else str(value)
+
+
+def _field(described: msgspec.structs.FieldInfo) -> Field:
+    hint = described.type
+    return Field(
+        described.name,
+        described.required,
+        "" if described.default is msgspec.NODEFAULT else as_typed(described.default),
+        get_args(hint) if get_origin(hint) is Literal else (),
+        get_origin(hint) in (list, tuple),
+    )
 
 
 def default_budget(kind: str) -> int | None:

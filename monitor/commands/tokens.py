@@ -30,8 +30,10 @@ def add(command: Callable[..., argparse.ArgumentParser]) -> None:
 
 
 def _name(text: str) -> str:
-    if not (0 < len(text) <= 80 and text.isprintable()):
-        raise argparse.ArgumentTypeError("must be 1 to 80 printable characters")
+    try:
+        tokens.check_name(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
     return text
 
 

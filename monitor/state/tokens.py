@@ -29,6 +29,12 @@ class Token(NamedTuple):
     revoked_at: int | None
 
 
+def check_name(name: str) -> None:
+    """Raises ValueError unless it can name a token."""
+    if not (0 < len(name) <= 80 and name.isprintable()):
+        raise ValueError("must be 1 to 80 printable characters")
+
+
 def digest(secret: str) -> bytes:
     """What is stored and compared instead of the secret (32 bytes)."""
     return hashlib.sha256(secret.encode("utf-8", "replace")).digest()

@@ -1,14 +1,25 @@
 """Administering channels."""
 
 from collections.abc import Mapping
+from typing import Any
 
-from flask import Blueprint
+from flask import Blueprint, flash, redirect, render_template, request, url_for
 from sqlalchemy import Engine
+from werkzeug.wrappers import Response
 
+from monitor.channels import catalogue, kinds
+from monitor.channels.catalogue import InUse, Misfit
 from monitor.channels.interface import Channel
 from monitor.clock import Clock
 from monitor.outbox.message import Frame
+from monitor.state import channels, routes
+from monitor.state.channels import BROWSER, NameTaken, Stored
+from monitor.state.database import reading, writing
 from monitor.vault import Vault
+from monitor.web.admin import channel_forms, phases
+from monitor.web.auth.access import requires
+from monitor.web.auth.login import html
+from monitor.web.channels import Keeping
 
 
 def blueprint(
@@ -24,4 +35,106 @@ def blueprint(
     `of_settings`: by name, those that the settings switch on; `frame`: for the test message;
     `allow_internal`: whether it may go to addresses that are not public.
     """
-    return Blueprint("admin_channels", __name__)
+    administration = Blueprint("admin_channels", __name__)
+    keeping = Keeping(engine, vault, clock, of_settings, frame, allow_internal)
+
+    def page(status: int = 200, problem: str = "", wrong: str = "", field: str = "") -> Response:
+        """With a problem: what was typed is in the form of the channel `wrong`, or in the new
+        one's."""
+        kind = request.values.get("kind", "")
+        with reading(engine) as connection:
+            health = channels.health(connection)
+            rows = channels.load(connection, vault)
+            leading = {row.name: routes.leading_to(connection, row.name) for row in rows}
+        text = render_template(
+            "admin/channels.html",
+            own=list(of_settings),
+            rows=rows,
+            health=health,
+            leading=leading,
+            forms={row.name: channel_forms.of(row, wrong == row.name) for row in rows},
+            kinds=sorted(kinds.KINDS.keys() - {BROWSER}),
+            kind=kind if kind in kinds.KINDS and kind != BROWSER else "",
+            new=channel_forms.empty(kind) if kind in kinds.KINDS else None,
+            budget=catalogue.default_budget(kind),
+            given=request.form if not wrong else {},
+            problem=problem,
+            wrong=wrong,
+            field=field,
+            shown=wrong or request.args.get("shown", ""),
+        )
+        return html(text, status)
+
+    def refused(error: Exception, name: str = "") -> Response:
+        field = getattr(error, "field", "name" if isinstance(error, NameTaken) else "")
+        told = f"{channel_forms.title(field)}: {error}." if field else f"{error}."
+        return page(400, told, name, field)
+
+    @administration.get("/admin/channels")
+    @requires("administrator")
+    def listed() -> Response:
+        return page()
+
+    @administration.post("/admin/channels")
+    @requires("administrator")
+    def add() -> Response:
+        kind, name = phases.typed("kind"), phases.typed("name").strip()
+        try:
+            settings, secrets = channel_forms.read(kind)
+            new = Stored(
+                name=name,
+                kind=kind,
+                settings=_given(settings),
+                secrets=_given(secrets),
+                created_at=clock.now(),
+                **channel_forms.read_use(),
+            )
+            with writing(engine) as connection:
+                keeping.add(connection, new)
+        except (Misfit, NameTaken) as error:
+            return refused(error)
+        return _done(name, f"{name} is added. A test message shows whether it works.")
+
+    @administration.post("/admin/channels/<name>")
+    @requires("administrator")
+    def change(name: str) -> Response:
+        try:
+            with writing(engine) as connection:
+                kind = keeping.found(connection, name, to_change=True).kind
+                settings, secrets = ({}, {}) if kind == BROWSER else channel_forms.read(kind)
+                use = channel_forms.read_use()
+                keeping.change(connection, name, settings, secrets, **use)
+        except Misfit as error:
+            return refused(error, name)
+        return _done(name, f"{name} is changed.")
+
+    @administration.post("/admin/channels/<name>/test")
+    @requires("administrator")
+    def test(name: str) -> Response:
+        error = keeping.test(name)
+        if error is not None:
+            return page(200, f"The test message to {name} did not arrive: {error}", name)
+        return _done(name, f"{name} has taken the test message.")
+
+    @administration.post("/admin/channels/<name>/remove")
+    @requires("administrator")
+    def remove(name: str) -> Response:
+        if request.form.get("sure") != "yes":
+            return page(400, "It is removed only when you say that you are sure.", name)
+        try:
+            with writing(engine) as connection:
+                keeping.remove(connection, name)
+        except InUse as error:
+            return refused(error, name)
+        return _done("", f"{name} is removed.")
+
+    return administration
+
+
+def _given(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _done(name: str, said: str) -> Response:
+    flash(said)
+    return redirect(url_for("admin_channels.listed", shown=name or None), 303)

@@ -1,11 +1,202 @@
 """Administering routes."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from typing import NamedTuple, Self
 
-from flask import Blueprint
-from sqlalchemy import Engine
+from flask import Blueprint, flash, g, redirect, render_template, request, url_for
+from sqlalchemy import Connection, Engine
+from werkzeug.wrappers import Response
+
+from monitor.incidents.matching import attributes
+from monitor.incidents.routes import check
+from monitor.incidents.routing import BROWSERS, Recipient, read
+from monitor.incidents.silence import Unusable
+from monitor.model import MINUTE, format_mac, parse_mac
+from monitor.outbox.wording import duration
+from monitor.state import audit, routes, routing, sensors
+from monitor.state.channels import BROWSER, NameTaken
+from monitor.state.database import reading, writing
+from monitor.state.routing import RouteRow
+from monitor.web.admin import phases
+from monitor.web.auth.access import requires
+from monitor.web.auth.login import html
+from monitor.web.errors import Refused
+
+_TITLES = {
+    "name": "Name",
+    "matchers": "Sensors",
+    "channels": "Tells",
+    "escalate_to": "Then tells",
+    "escalate_after": "After",
+}
+
+
+class Given(NamedTuple):
+    """What a form holds, as it was typed."""
+
+    name: str = ""
+    matchers: str = ""
+    channels: Sequence[str] = ()
+    escalate_to: Sequence[str] = ()
+    after: str = ""
+    """Minutes."""
+
+    @classmethod
+    def read(cls) -> Self:
+        """As it was sent."""
+        form = request.form
+        return cls(
+            phases.typed("name").strip(),
+            phases.typed("matchers"),
+            form.getlist("channel"),
+            form.getlist("escalate"),
+            phases.typed("after").strip(),
+        )
+
+    @classmethod
+    def of(cls, row: RouteRow) -> Self:
+        """As the form of this route begins."""
+        after = "" if row.escalate_after is None else f"{row.escalate_after / MINUTE:.10g}"
+        return cls(row.name, "\n".join(row.matchers), row.channels, row.escalate_to, after)
+
+    def row(self, name: str) -> RouteRow:
+        """The route of this name. Raises Unusable."""
+        after = None
+        if self.after:
+            try:
+                after = round(float(self.after) * MINUTE)
+            except (ValueError, OverflowError) as error:
+                raise Unusable("escalate_after", "must be a number of minutes") from error
+        matchers = phases.lines(self.matchers)
+        return RouteRow(name, matchers, list(self.channels), list(self.escalate_to), after)
 
 
 def blueprint(engine: Engine, own: Collection[str]) -> Blueprint:
     """`/admin/routes`; `own`: names of the channels in the settings."""
-    return Blueprint("admin_routes", __name__)
+    administration = Blueprint("admin_routes", __name__)
+
+    def page(
+        status: int = 200, problem: str = "", wrong: str = "", given: Given | None = None
+    ) -> Response:
+        """With a problem: what was `given`, for the route `wrong` or for a new one."""
+        asked = request.args.get("mac", "").strip()
+        with reading(engine) as connection:
+            rows = routing.routes(connection)
+            there = [row.name for row in routing.channels(connection) if row.kind != BROWSER]
+            default = routing.default_channels(connection, tuple(own))
+            tried = _tried(connection, asked, own) if asked else None
+        forms = {row.name: Given.of(row) for row in rows}
+        if given is not None and wrong:
+            forms[wrong] = given
+        text = render_template(
+            "admin/routes.html",
+            rows=rows,
+            forms=forms,
+            new=given if given is not None and not wrong else Given(),
+            channels=[*own, *there, BROWSERS],
+            default=default,
+            waits={row.name: duration(row.escalate_after) for row in rows if row.escalate_after},
+            problem=problem,
+            wrong=wrong,
+            asked=asked,
+            tried=tried,
+        )
+        return html(text, status)
+
+    def refused(error: Unusable | NameTaken, given: Given, name: str = "") -> Response:
+        field = error.field if isinstance(error, Unusable) else "name"
+        return page(400, f"{_TITLES[field]}: {error}.", name, given)
+
+    @administration.get("/admin/routes")
+    @requires("administrator")
+    def listed() -> Response:
+        return page()
+
+    @administration.post("/admin/routes")
+    @requires("administrator")
+    def add() -> Response:
+        given = Given.read()
+        try:
+            with writing(engine) as connection:
+                row = given.row(given.name)
+                check(connection, row, own)
+                routes.add(connection, row)
+                audit.record(connection, g.principal, "route added", row.name, row._asdict())
+        except (Unusable, NameTaken) as error:
+            return refused(error, given)
+        return _done(f"The route {row.name} is added, as the last one.")
+
+    @administration.post("/admin/routes/<name>")
+    @requires("administrator")
+    def change(name: str) -> Response:
+        given = Given.read()
+        try:
+            with writing(engine) as connection:
+                row = given.row(name)
+                check(connection, row, own)
+                if not routes.replace(connection, row):
+                    raise _unknown(name)
+                audit.record(connection, g.principal, "route changed", name, row._asdict())
+        except Unusable as error:
+            return refused(error, given, name)
+        return _done(f"The route {name} is changed.")
+
+    @administration.post("/admin/routes/<name>/<any(up, down):where>")
+    @requires("administrator")
+    def move(name: str, where: str) -> Response:
+        with writing(engine) as connection:
+            order = routes.names(connection)
+            if name not in order:
+                raise _unknown(name)
+            place = order.index(name)
+            other = place + (1 if where == "down" else -1)
+            if 0 <= other < len(order):
+                order[place], order[other] = order[other], order[place]
+                routes.arrange(connection, order)
+                detail = {"order": order}
+                audit.record(connection, g.principal, "routes arranged", "routes", detail)
+        return _done(f"The route {name} is number {order.index(name) + 1} now.")
+
+    @administration.post("/admin/routes/<name>/remove")
+    @requires("administrator")
+    def remove(name: str) -> Response:
+        if request.form.get("sure") != "yes":
+            return page(400, "It is removed only when you say that you are sure.", name)
+        with writing(engine) as connection:
+            if not routes.remove(connection, name):
+                raise _unknown(name)
+            audit.record(connection, g.principal, "route removed", name)
+        return _done(f"The route {name} is removed.")
+
+    return administration
+
+
+class Tried(NamedTuple):
+    """Where messages about one sensor would go."""
+
+    problem: str = ""
+    sensor: str = ""
+    route: str = ""
+    """Empty: none matches."""
+    recipients: Sequence[Recipient] = ()
+
+
+def _tried(connection: Connection, asked: str, own: Collection[str]) -> Tried:
+    try:
+        mac = parse_mac(asked)
+    except ValueError as error:
+        return Tried(problem=f"{error}.")
+    row = sensors.find(connection, mac)
+    name, site, labels = (row.name, row.site, row.labels) if row else (None, None, {})
+    found = read(connection, tuple(own), ())
+    route = found.route_of(attributes(mac, name, site, labels))
+    return Tried("", name or format_mac(mac), route, found.recipients(route))
+
+
+def _done(said: str) -> Response:
+    flash(said)
+    return redirect(url_for("admin_routes.listed"), 303)
+
+
+def _unknown(name: str) -> Refused:
+    return Refused(404, f"There is no route {name!r}.")

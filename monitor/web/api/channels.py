@@ -4,33 +4,23 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 import msgspec
-from flask import Blueprint, Response, g
+from flask import Blueprint, Response
 from msgspec import UNSET, Meta, UnsetType
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Engine
 
-from monitor.channels.catalogue import (
-    Misfit,
-    check_new,
-    default_budget,
-    described,
-    made,
-    patched,
-    shown_secrets,
-)
-from monitor.channels.catalogue import remove as remove_channel
-from monitor.channels.interface import Channel, SendFailed
+from monitor.channels.catalogue import default_budget, shown_secrets
+from monitor.channels.interface import Channel
 from monitor.clock import Clock
 from monitor.model import format_time
-from monitor.outbox import delivery
 from monitor.outbox.message import Frame
-from monitor.state import audit, channels
+from monitor.state import channels
 from monitor.state.channels import Health, Stored
 from monitor.state.database import reading, writing
 from monitor.vault import Vault
 from monitor.web.api import body
 from monitor.web.api.access import requires
 from monitor.web.api.refusing import refusing
-from monitor.web.errors import Refused
+from monitor.web.channels import Keeping
 
 Budget = Annotated[int, Meta(ge=1, le=1_000_000)]
 
@@ -100,23 +90,7 @@ def blueprint(
     `allow_internal`: whether it may go to addresses that are not public.
     """
     api = Blueprint("api_channels", __name__, url_prefix="/api/v1/channels")
-
-    def found(connection: Connection, name: str, to_change: bool = False) -> Stored:
-        stored = channels.find(connection, vault, name, to_change)
-        if stored is None:
-            if name in of_settings:
-                raise Refused(409, f"{name} is switched on by the settings; change it there")
-            raise Refused(404, f"there is no channel {name!r}")
-        return stored
-
-    def opened(name: str) -> Channel:
-        if name in of_settings:
-            return of_settings[name]
-        with reading(engine) as connection:
-            stored = found(connection, name)
-        if stored.broken is not None:
-            raise SendFailed(stored.broken, permanent=True)
-        return made(stored, allow_internal)
+    keeping = Keeping(engine, vault, clock, of_settings, frame, allow_internal)
 
     @api.get("")
     @requires("administrator")
@@ -135,7 +109,7 @@ def blueprint(
             health = channels.health(connection).get(name)
             if name in of_settings:
                 return body.reply(_of_settings(name, health))
-            return body.reply(_shape(found(connection, name), health))
+            return body.reply(_shape(keeping.found(connection, name), health))
 
     @api.post("")
     @requires("administrator")
@@ -153,9 +127,7 @@ def blueprint(
             created_at=clock.now(),
         )
         with refusing(), writing(engine) as connection:
-            check_new(new)
-            channels.add(connection, vault, new)
-            audit.record(connection, g.principal, "channel added", new.name, described(new))
+            keeping.add(connection, new)
             return body.reply(_shape(new, None), 201)
 
     @api.patch("/<name>")
@@ -165,34 +137,21 @@ def blueprint(
         given = {field: getattr(wanted, field) for field in ("enabled", "is_default", "budget")}
         values = {field: value for field, value in given.items() if value is not UNSET}
         with refusing(), writing(engine) as connection:
-            old = found(connection, name, to_change=True)
-            new = patched(old, wanted.settings, wanted.secrets, **values)
-            channels.save(connection, vault, new)
-            detail = audit.differences(described(old), described(new))
-            if wanted.secrets:
-                detail["secrets"] = sorted(wanted.secrets)
-            audit.record(connection, g.principal, "channel changed", name, detail)
+            new = keeping.change(connection, name, wanted.settings, wanted.secrets, **values)
             return body.reply(_shape(new, channels.health(connection).get(name)))
 
     @api.delete("/<name>")
     @requires("administrator")
     def remove(name: str) -> Response:
         with refusing(), writing(engine) as connection:
-            found(connection, name, to_change=True)
-            remove_channel(connection, name, clock.now())
-            audit.record(connection, g.principal, "channel removed", name)
+            keeping.remove(connection, name)
         return Response(status=204)
 
     @api.post("/<name>/test")
     @requires("administrator")
     def test(name: str) -> Response:
-        try:
-            delivery.send_test(opened(name), clock.now(), frame)
-        except Misfit as error:
-            return body.reply({"sent": False, "error": f"{error.field}: {error}"})
-        except SendFailed as failure:
-            return body.reply({"sent": False, "error": failure.detail})
-        return body.reply({"sent": True, "error": None})
+        error = keeping.test(name)
+        return body.reply({"sent": error is None, "error": error})
 
     return api
 

@@ -1,0 +1,111 @@
+"""The forms of channels: made from what their kinds say of themselves, read back into it."""
+
+from typing import Any, NamedTuple
+
+from flask import request
+
+from monitor.channels import catalogue, kinds
+from monitor.channels.catalogue import Field, Misfit
+from monitor.state.channels import BROWSER, Stored
+from monitor.web.admin import phases
+
+_WORDS = {
+    "budget": "Most messages in 24 hours",
+    "access_key_id": "Access key ID",
+    "account_sid": "Account SID",
+    "chat_id": "Chat ID",
+    "sender_id": "Sender ID",
+    "url": "URL",
+    "urls": "URLs",
+    "webhook_id": "Webhook ID",
+    "workflow_url": "Workflow URL",
+}
+
+
+class Input(NamedTuple):
+    """One field of a form."""
+
+    field: Field
+    title: str
+    value: str
+    """Of a secret always empty."""
+    is_set: bool = False
+    """A secret that is kept."""
+
+
+class Form(NamedTuple):
+    """The fields of one channel."""
+
+    settings: list[Input]
+    secrets: list[Input]
+
+
+def title(field: str) -> str:
+    """What a field is called on the page: `settings.chat_id` is "Chat ID"."""
+    name = field.rpartition(".")[2]
+    return _WORDS.get(name, name.replace("_", " ").capitalize())
+
+
+def empty(kind: str) -> Form:
+    """For a new channel, with what was typed where a form was sent."""
+    settings, secrets = catalogue.fields(kind)
+    return Form(
+        [_input(each, request.form.get(_setting(each), each.default)) for each in settings],
+        [_input(each, "") for each in secrets],
+    )
+
+
+def of(channel: Stored, typed: bool) -> Form:
+    """For one there is; with what was `typed`, if it was this form that was sent."""
+    if channel.kind == BROWSER or channel.kind not in kinds.KINDS:
+        return Form([], [])
+    settings, secrets = catalogue.fields(channel.kind)
+    shown = catalogue.shown_secrets(channel)
+
+    def value(field: Field) -> str:
+        kept = catalogue.as_typed(channel.settings.get(field.name, field.default))
+        return request.form.get(_setting(field), kept) if typed else kept
+
+    return Form(
+        [_input(each, value(each)) for each in settings],
+        [_input(each, "", shown.get(each.name) == "set") for each in secrets],
+    )
+
+
+def read(kind: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """(settings, secrets) as `catalogue.patched` takes them: None takes one away, a secret that was
+    left empty is not named. Raises Misfit."""
+    if kind not in kinds.KINDS:
+        raise Misfit("kind", "choose one of those offered")
+    settings, secrets = catalogue.fields(kind)
+    texts = {each.name: phases.typed(_setting(each)).strip() for each in settings}
+    typed = {each.name: phases.typed(_secret(each)) for each in secrets}
+    changed: dict[str, Any] = {name: text for name, text in typed.items() if text}
+    for each in secrets:
+        if not typed[each.name] and phases.typed(f"drop.{each.name}") == "yes":
+            changed[each.name] = None
+    return catalogue.from_texts(kind, texts), changed
+
+
+def read_use() -> dict[str, Any]:
+    """`enabled`, `is_default` and `budget`. Raises Misfit."""
+    text = phases.typed("budget").strip()
+    if text and not (text.isdecimal() and text.isascii() and 1 <= len(text) <= 7 and int(text)):
+        raise Misfit("budget", "must be a whole number from 1 to 9,999,999, or empty")
+    return {
+        "enabled": phases.typed("enabled") == "yes",
+        "is_default": phases.typed("is_default") == "yes",
+        "budget": int(text) if text else None,
+    }
+
+
+def _input(field: Field, value: str, is_set: bool = False) -> Input:
+    return Input(field, title(field.name), value, is_set)
+
+
+def _setting(field: Field) -> str:
+    return f"settings.{field.name}"
+
+
+def _secret(field: Field) -> str:
+    return f"secrets.{field.name}"

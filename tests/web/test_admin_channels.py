@@ -1,0 +1,172 @@
+"""Administrators set up channels by their page."""
+
+import html
+from collections.abc import Iterator
+
+import pytest
+from flask import Flask
+
+from monitor.channels import kinds
+from monitor.channels.interface import SendFailed
+from monitor.state import channels
+from monitor.state.channels import BROWSER, Stored
+from monitor.state.database import reading, writing
+from monitor.state.routes import add as add_route
+from monitor.state.routing import RouteRow
+from monitor.vault import Vault
+from monitor.web.admin import channels as pages
+from tests.delivering import FRAME
+from tests.receiver import Receiver, receiver
+from tests.web.administering import administered, administrator_of, refuses
+from tests.web.fleet_rig import Rig
+from tests.web.operating import NASTY, trail
+from tests.web.visitors import Visitor
+
+PATH = "/admin/channels"
+VAULT = Vault("k" * 32)
+SECRET = "confidential"
+
+
+class Own:
+    """A channel that the settings switch on."""
+
+    name = "email"
+
+    def send(self, message: object) -> None:
+        """It does not."""
+        raise SendFailed(f"the server says {NASTY}", permanent=True)
+
+
+@pytest.fixture
+def app(rig: Rig) -> Flask:
+    blueprint = pages.blueprint(rig.engine, VAULT, rig.clock, {"email": Own()}, FRAME, True)
+    return administered(rig, blueprint)
+
+
+@pytest.fixture
+def visitor(app: Flask) -> Visitor:
+    return administrator_of(app)
+
+
+@pytest.fixture
+def hook() -> Iterator[Receiver]:
+    with receiver() as listening:
+        yield listening
+
+
+def form(url: str, **others: str) -> dict[str, str]:
+    given = {"kind": "webhook", "name": "hook", "settings.url": url, "enabled": "yes"}
+    return given | {name.replace("__", "."): text for name, text in others.items()}
+
+
+def stored(rig: Rig, name: str = "hook") -> Stored | None:
+    with reading(rig.engine) as connection:
+        return channels.find(connection, VAULT, name)
+
+
+def test_a_channel_is_added_tested_changed_and_removed(
+    rig: Rig, visitor: Visitor, hook: Receiver
+) -> None:
+    given = form(hook.url, secrets__signing_secret=SECRET, is_default="yes", budget="30")
+    assert visitor.post(PATH, given, PATH).location == f"{PATH}?shown=hook"
+    kept = stored(rig)
+    assert kept is not None
+    assert (kept.settings, kept.secrets) == ({"url": hook.url}, {"signing_secret": SECRET})
+    assert (kept.enabled, kept.is_default, kept.budget) == (True, True, 30)
+    visitor.post(f"{PATH}/hook/test", {}, PATH)
+    assert len(hook.requests) == 1
+    page = visitor.get(PATH).text
+    assert "hook has taken the test message." in page
+    assert "set; empty: as it is" in page
+    assert SECRET not in page
+    visitor.post(f"{PATH}/hook", form(f"{hook.url}/2"), PATH)
+    kept = stored(rig)
+    assert kept is not None
+    assert (kept.settings, kept.secrets) == ({"url": f"{hook.url}/2"}, {"signing_secret": SECRET})
+    assert (kept.is_default, kept.budget) == (False, None)
+    visitor.post(f"{PATH}/hook", form(hook.url, drop__signing_secret="yes"), PATH)
+    kept = stored(rig)
+    assert kept is not None
+    assert kept.secrets == {}
+    assert visitor.post(f"{PATH}/hook/remove", {}, PATH).status_code == 400
+    visitor.post(f"{PATH}/hook/remove", {"sure": "yes"}, PATH)
+    assert stored(rig) is None
+    whats = [what for _who, what, _of, _detail in trail(rig)]
+    assert whats == ["channel removed", *["channel changed"] * 2, "channel added"]
+    assert SECRET not in repr(trail(rig))
+
+
+@pytest.mark.parametrize("kind", sorted(kinds.KINDS.keys() - {BROWSER}))
+def test_each_kind_has_a_form_of_what_it_says_of_itself(visitor: Visitor, kind: str) -> None:
+    page = visitor.get(f"{PATH}?kind={kind}").text
+    described = kinds.KINDS[kind]
+    for name in described.settings.__struct_fields__:
+        assert f'name="settings.{name}"' in page
+    for name in described.secrets.__struct_fields__:
+        assert f'name="secrets.{name}" type="password" value=""' in page
+
+
+def test_browsers_and_kinds_that_are_not_there_have_none(visitor: Visitor) -> None:
+    for kind in (BROWSER, "nonsense"):
+        assert 'name="secrets.' not in visitor.get(f"{PATH}?kind={kind}").text
+        assert visitor.post(PATH, {"kind": kind, "name": "x"}, PATH).status_code == 400
+
+
+def test_why_a_test_message_did_not_arrive_is_told_as_text(visitor: Visitor) -> None:
+    answer = visitor.post(f"{PATH}/email/test", {}, PATH)
+    told = html.escape(f"The test message to email did not arrive: the server says {NASTY}")
+    assert told in answer.text
+    assert visitor.post(f"{PATH}/nothing/test", {}, PATH).status_code == 404
+
+
+def test_one_of_the_settings_is_not_changed_here(visitor: Visitor) -> None:
+    page = visitor.get(PATH).text
+    assert "of the settings" in page
+    assert f'action="{PATH}/email"' not in page
+    assert visitor.post(f"{PATH}/email", form("https://x.org"), PATH).status_code == 409
+    assert visitor.post(f"{PATH}/email/remove", {"sure": "yes"}, PATH).status_code == 409
+
+
+@pytest.mark.parametrize(
+    ("others", "told"),
+    [
+        ({"name": "so so"}, "Name: "),
+        ({"name": "browsers"}, "Name: "),
+        ({"settings__url": ""}, "URL: "),
+        ({"settings__url": "nonsense"}, "URL: "),
+        ({"budget": "many"}, "Most messages in 24 hours: must be a whole number"),
+        ({"budget": "0"}, "Most messages in 24 hours: must be a whole number"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_and_stays_in_the_form(
+    rig: Rig, visitor: Visitor, others: dict[str, str], told: str
+) -> None:
+    given = form("https://hooks.example.org/1", **others)
+    answer = visitor.post(PATH, given, PATH)
+    assert answer.status_code == 400
+    assert told in html.unescape(answer.text)
+    for name in ("name", "settings.url", "budget"):
+        if given.get(name):
+            assert f'value="{given[name]}"' in answer.text
+    assert stored(rig) is None
+    if "name" not in others:
+        visitor.post(PATH, form("https://hooks.example.org/1"), PATH)
+        answer = visitor.post(f"{PATH}/hook", given, PATH)
+        assert answer.status_code == 400
+        assert told in html.unescape(answer.text)
+
+
+def test_routes_keep_it_from_being_removed(rig: Rig, visitor: Visitor) -> None:
+    visitor.post(PATH, form("https://hooks.example.org/1"), PATH)
+    with writing(rig.engine) as connection:
+        add_route(connection, RouteRow("night", [], ["hook"], [], None))
+    assert "Routes that lead to it: night" in visitor.get(PATH).text
+    answer = visitor.post(f"{PATH}/hook/remove", {"sure": "yes"}, PATH)
+    assert "these routes lead to hook: night." in answer.text
+    assert stored(rig) is not None
+
+
+def test_nobody_else_changes_them(app: Flask) -> None:
+    refuses(app, PATH, form("https://hooks.example.org/1"))
+    for path in ("email", "email/test", "email/remove"):
+        refuses(app, f"{PATH}/{path}", {"sure": "yes"})

@@ -1,0 +1,120 @@
+"""Administrators say by a page which channels are told of which sensors."""
+
+import html
+
+import pytest
+from flask import Flask
+
+from monitor.model import MINUTE
+from monitor.state import routing
+from monitor.state.channels import Stored, add
+from monitor.state.database import reading, writing
+from monitor.state.routing import RouteRow
+from monitor.vault import Vault
+from monitor.web.admin import routes as pages
+from tests.web.administering import administered, administrator_of, refuses
+from tests.web.fleet_rig import Rig
+from tests.web.operating import NASTY, trail
+from tests.web.visitors import Visitor
+
+PATH = "/admin/routes"
+CELLAR = {"matchers": "site=Cellar\n\nname=Boil*", "channel": "pager"}
+
+
+@pytest.fixture
+def app(rig: Rig) -> Flask:
+    with writing(rig.engine) as connection:
+        add(connection, Vault("k" * 32), Stored("pager", "webhook", {"url": "https://x.org"}, {}))
+    return administered(rig, pages.blueprint(rig.engine, ["email"]))
+
+
+@pytest.fixture
+def visitor(app: Flask) -> Visitor:
+    return administrator_of(app)
+
+
+def routes(rig: Rig) -> list[RouteRow]:
+    with reading(rig.engine) as connection:
+        return routing.routes(connection)
+
+
+def test_a_route_is_added_changed_and_removed(rig: Rig, visitor: Visitor) -> None:
+    assert visitor.post(PATH, {"name": "night", **CELLAR}, PATH).location == PATH
+    assert routes(rig) == [
+        RouteRow("night", ["site=Cellar", "name=Boil*"], ["pager"], [], None),
+    ]
+    page = visitor.get(PATH).text
+    assert "The route night is added" in page
+    assert "tells pager" in page
+    changed = {"matchers": f"site={NASTY}", "channel": ["email", "browsers"], "escalate": "pager"}
+    visitor.post(f"{PATH}/night", {**changed, "after": "7.5"}, PATH)
+    assert routes(rig) == [
+        RouteRow("night", [f"site={NASTY}"], ["email", "browsers"], ["pager"], 15 * MINUTE // 2)
+    ]
+    page = visitor.get(PATH).text
+    assert html.escape(f"site={NASTY}") in page
+    assert "after 7 min 30 s pager" in page
+    assert 'value="7.5"' in page
+    assert visitor.post(f"{PATH}/night/remove", {}, PATH).status_code == 400
+    visitor.post(f"{PATH}/night/remove", {"sure": "yes"}, PATH)
+    assert routes(rig) == []
+    whats = [what for _who, what, _of, _detail in trail(rig)]
+    assert whats == ["route removed", "route changed", "route added"]
+
+
+def test_their_order_is_changed_step_by_step(rig: Rig, visitor: Visitor) -> None:
+    for name in ("a", "b", "c"):
+        visitor.post(PATH, {"name": name, **CELLAR}, PATH)
+    visitor.post(f"{PATH}/c/up", {}, PATH)
+    visitor.post(f"{PATH}/a/down", {}, PATH)
+    assert [row.name for row in routes(rig)] == ["c", "a", "b"]
+    visitor.post(f"{PATH}/c/up", {}, PATH)
+    assert [row.name for row in routes(rig)] == ["c", "a", "b"]
+    assert visitor.post(f"{PATH}/nothing/up", {}, PATH).status_code == 404
+
+
+def test_it_says_where_messages_about_a_sensor_would_go(visitor: Visitor) -> None:
+    visitor.post(PATH, {"name": "night", **CELLAR}, PATH)
+
+    def tried(mac: str) -> str:
+        return visitor.get(PATH, query_string={"mac": mac}).text
+
+    assert "Boiler goes by the route <b>night</b> to <b>pager</b>." in tried("02:00:00:00:00:0a")
+    assert "goes by no route to <b>email</b>." in tried("02-00-00-00-00-99")
+    assert 'role="status">' in tried("nonsense")
+
+
+@pytest.mark.parametrize(
+    ("form", "told"),
+    [
+        ({"name": "so so", **CELLAR}, "Name: "),
+        ({"name": "n", **CELLAR, "matchers": "nonsense"}, "Sensors: "),
+        ({"name": "n", "matchers": "mac=*"}, "Tells: a route needs at least one channel."),
+        ({"name": "n", **CELLAR, "channel": "gone"}, "Tells: there is no channel"),
+        ({"name": "n", **CELLAR, "escalate": "email"}, "After: "),
+        ({"name": "n", **CELLAR, "escalate": "email", "after": "soon"}, "After: must be a number"),
+        ({"name": "n", **CELLAR, "escalate": "email", "after": "inf"}, "After: must be a number"),
+        ({"name": "n", **CELLAR, "escalate": "email", "after": "nan"}, "After: must be a number"),
+        ({"name": "n", **CELLAR, "escalate": "email", "after": "1e9"}, "After: must be from"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_and_stays_in_the_form(
+    rig: Rig, visitor: Visitor, form: dict[str, str], told: str
+) -> None:
+    visitor.post(PATH, {"name": "there", **CELLAR}, PATH)
+    for path in (PATH, f"{PATH}/there"):
+        if path != PATH and told == "Name: ":
+            continue
+        answer = visitor.post(path, form, PATH)
+        assert answer.status_code == 400
+        assert told in answer.text
+        assert f">{html.escape(form['matchers'])}</textarea>" in answer.text
+    assert [row.name for row in routes(rig)] == ["there"]
+    again = visitor.post(PATH, {"name": "there", **CELLAR}, PATH)
+    assert "Name: there is a route named" in again.text
+
+
+def test_nobody_else_changes_them(app: Flask) -> None:
+    refuses(app, PATH, {"name": "night", **CELLAR})
+    for path in ("night", "night/up", "night/remove"):
+        refuses(app, f"{PATH}/{path}", {**CELLAR, "sure": "yes"})

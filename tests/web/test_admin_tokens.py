@@ -1,0 +1,83 @@
+"""Administrators make and revoke tokens by their page."""
+
+import re
+
+import pytest
+from flask import Flask
+
+from monitor.state import tokens
+from monitor.state.database import reading
+from monitor.web.admin import tokens as pages
+from tests.web.administering import administered, administrator_of, refuses
+from tests.web.fleet_rig import Rig
+from tests.web.operating import trail
+from tests.web.visitors import Visitor
+
+PATH = "/admin/tokens"
+REVOKE = f"{PATH}/revoke"
+NASTY = "<script>alert(1)</script>"
+
+
+@pytest.fixture
+def app(rig: Rig) -> Flask:
+    return administered(rig, pages.blueprint(rig.engine, rig.clock))
+
+
+@pytest.fixture
+def visitor(app: Flask) -> Visitor:
+    return administrator_of(app)
+
+
+def role_of(rig: Rig, secret: str) -> str | None:
+    with reading(rig.engine) as connection:
+        token = tokens.find(connection, secret)
+    return token and token.role
+
+
+def test_a_token_is_shown_once_works_and_is_revoked(rig: Rig, visitor: Visitor) -> None:
+    assert "With the first ingest token each of them needs one" in visitor.get(PATH).text
+    answer = visitor.post(PATH, {"name": NASTY, "role": "viewer"}, PATH)
+    (secret,) = re.findall(r"hbm_[\w-]+", answer.text)
+    assert role_of(rig, secret) == "viewer"
+    assert NASTY not in answer.text
+    assert secret not in visitor.get(PATH).text
+    assert visitor.post(REVOKE, {"name": NASTY}, PATH).status_code == 400
+    assert role_of(rig, secret) == "viewer"
+    assert visitor.post(REVOKE, {"name": NASTY, "sure": "yes"}, PATH).location == PATH
+    assert role_of(rig, secret) is None
+    assert "is revoked." in visitor.get(PATH).text
+    assert visitor.post(REVOKE, {"name": NASTY, "sure": "yes"}, PATH).status_code == 404
+    told = [(what, of) for _who, what, of, _detail in trail(rig)]
+    assert told == [("token revoked", NASTY), ("token made", NASTY)]
+    assert secret not in repr(trail(rig))
+
+
+@pytest.mark.parametrize(
+    ("form", "told"),
+    [
+        ({"name": "", "role": "viewer"}, "Name: must be 1 to 80 printable characters."),
+        ({"name": "x" * 81, "role": "viewer"}, "Name: must be 1 to 80 printable characters."),
+        ({"name": "roof", "role": "king"}, "Role: choose one of those offered."),
+    ],
+)
+def test_what_makes_no_sense_is_refused_and_stays_in_the_form(
+    rig: Rig, visitor: Visitor, form: dict[str, str], told: str
+) -> None:
+    answer = visitor.post(PATH, form, PATH)
+    assert answer.status_code == 400
+    assert told in answer.text
+    assert f'value="{form["name"]}"' in answer.text
+    assert trail(rig) == []
+
+
+def test_a_name_is_given_once(visitor: Visitor) -> None:
+    form = {"name": "roof", "role": "viewer"}
+    assert visitor.post(PATH, form, PATH).status_code == 200
+    again = visitor.post(PATH, form, PATH)
+    assert again.status_code == 400
+    assert "choose another name" in again.text
+
+
+def test_nobody_else_makes_or_revokes_one(app: Flask) -> None:
+    refuses(app, PATH, {"name": "roof", "role": "administrator"})
+    refuses(app, REVOKE, {"name": "roof", "sure": "yes"})
