@@ -47,6 +47,7 @@ from monitor.web.api import (
 from monitor.web.app import create_app
 from monitor.web.auth.people import People
 from monitor.web.auth.provider import Provider
+from monitor.web.channels import Keeping
 from monitor.web.fleet import Fleet
 from monitor.web.readiness import Readiness
 
@@ -218,17 +219,18 @@ def _people(settings: Settings, engine: Engine, clock: Clock) -> People:
 def _blueprints(settings: Settings, engine: Engine, clock: Clock, past: History) -> list[Blueprint]:
     vault, own = open_vault(settings), {each.name: each for each in parts.own_channels(settings)}
     frame = parts.frame(settings)
+    keeping = Keeping(engine, vault, clock, own, frame, settings.alerts.allow_internal)
     return [
         acknowledge.blueprint(engine, clock, vault),
         incident_pages.blueprint(engine, clock, frame.zone),
-        *admin.blueprints(engine, vault, clock, own, frame, settings.alerts.allow_internal),
+        *admin.blueprints(keeping),
         metrics.blueprint(engine, clock, settings.data_directory / status.FILE),
         history.blueprint(past, clock),
         incidents.blueprint(engine, clock),
         ledger.blueprint(engine, clock),
         silences.blueprint(engine, clock),
         maintenance.blueprint(engine, clock),
-        channels.blueprint(engine, vault, clock, own, frame, settings.alerts.allow_internal),
+        channels.blueprint(keeping),
         routes.blueprint(engine, own.keys()),
         webpush.blueprint(
             engine, vault, clock, contact(settings.server.base_url, settings.email.sender)

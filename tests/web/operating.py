@@ -34,18 +34,18 @@ def trail(rig: Rig) -> list[tuple[str, str, str, dict[str, Any]]]:
     return [(one.who, one.what, one.subject, one.detail) for one in entries]
 
 
-def refuses(app: Flask, path: str, form: dict[str, str]) -> None:
-    """That nobody posts this but an operator, from our own pages."""
-    viewer, operator = logged_in(app, "viewer"), logged_in(app, "operator")
+def refuses(app: Flask, path: str, form: dict[str, str], role: str = "operator") -> None:
+    """That nobody posts this who only looks, and this role only from our own pages."""
+    viewer, allowed = logged_in(app, "viewer"), logged_in(app, role)
     assert viewer.post(path, form).status_code == 403
     assert app.test_client().post(path, data=form).status_code == 401
-    token = operator.token("/account")
+    token = allowed.token("/account")
     for headers in (
         BROWSER,
         BROWSER | {"Origin": "https://elsewhere.example", "X-CSRF-Token": token},
         BROWSER | {"Sec-Fetch-Site": "cross-site", "X-CSRF-Token": token},
     ):
-        answer = operator.client.post(path, data=form, headers=headers, base_url=BASE)
+        answer = allowed.client.post(path, data=form, headers=headers, base_url=BASE)
         assert answer.status_code in (400, 403)
 
 

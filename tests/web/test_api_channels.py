@@ -17,6 +17,7 @@ from monitor.state.routing import RouteRow
 from monitor.state.tables import channel_health
 from monitor.vault import Vault
 from monitor.web.api import channels as channels_api
+from monitor.web.channels import Keeping
 from tests.delivering import FRAME
 from tests.outages import Outages
 from tests.push import Browser
@@ -44,7 +45,8 @@ def hook() -> Iterator[Receiver]:
 
 def by_role(state: Engine, hook: Receiver, allow_internal: bool = True) -> dict[str, Api]:
     of_settings = {"webhook": Webhook(hook.url, allow_internal=True)}
-    made = channels_api.blueprint(state, VAULT, Clock(), of_settings, FRAME, allow_internal)
+    keeping = Keeping(state, VAULT, Clock(), of_settings, FRAME, allow_internal)
+    made = channels_api.blueprint(keeping)
     return apis(state, [made])
 
 

@@ -14,6 +14,7 @@ from monitor.state.database import migrate, open_state, reading
 from monitor.vault import Vault
 from monitor.web.api import channels, incidents, maintenance, routes, silences
 from monitor.web.auth.administration import words
+from monitor.web.channels import Keeping
 from tests.cases import Cases
 from tests.delivering import FRAME
 from tests.states import state, state_url
@@ -42,7 +43,7 @@ def api(state: Engine) -> Api:
     clock = Clock()
     vault = Vault("a key of at least thirty-two characters")
     made = [
-        channels.blueprint(state, vault, clock, {}, FRAME, True),
+        channels.blueprint(Keeping(state, vault, clock, {}, FRAME, True)),
         routes.blueprint(state, ["email"]),
         silences.blueprint(state, clock),
         maintenance.blueprint(state, clock),

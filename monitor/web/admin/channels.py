@@ -4,39 +4,23 @@ from collections.abc import Mapping
 from typing import Any
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
-from sqlalchemy import Engine
 from werkzeug.wrappers import Response
 
 from monitor.channels import catalogue, kinds
 from monitor.channels.catalogue import InUse, Misfit
-from monitor.channels.interface import Channel
-from monitor.clock import Clock
-from monitor.outbox.message import Frame
 from monitor.state import channels, routes
 from monitor.state.channels import BROWSER, NameTaken, Stored
 from monitor.state.database import reading, writing
-from monitor.vault import Vault
 from monitor.web.admin import channel_forms, phases
 from monitor.web.auth.access import requires
 from monitor.web.auth.login import html
 from monitor.web.channels import Keeping
 
 
-def blueprint(
-    engine: Engine,
-    vault: Vault,
-    clock: Clock,
-    of_settings: Mapping[str, Channel],
-    frame: Frame,
-    allow_internal: bool,
-) -> Blueprint:
-    """`/admin/channels`.
-
-    `of_settings`: by name, those that the settings switch on; `frame`: for the test message;
-    `allow_internal`: whether it may go to addresses that are not public.
-    """
+def blueprint(keeping: Keeping) -> Blueprint:
+    """`/admin/channels`."""
     administration = Blueprint("admin_channels", __name__)
-    keeping = Keeping(engine, vault, clock, of_settings, frame, allow_internal)
+    engine = keeping.engine
 
     def page(status: int = 200, problem: str = "", wrong: str = "", field: str = "") -> Response:
         """With a problem: what was typed is in the form of the channel `wrong`, or in the new
@@ -44,11 +28,11 @@ def blueprint(
         kind = request.values.get("kind", "")
         with reading(engine) as connection:
             health = channels.health(connection)
-            rows = channels.load(connection, vault)
+            rows = channels.load(connection, keeping.vault)
             leading = {row.name: routes.leading_to(connection, row.name) for row in rows}
         text = render_template(
             "admin/channels.html",
-            own=list(of_settings),
+            own=list(keeping.of_settings),
             rows=rows,
             health=health,
             leading=leading,
@@ -86,7 +70,7 @@ def blueprint(
                 kind=kind,
                 settings=_given(settings),
                 secrets=_given(secrets),
-                created_at=clock.now(),
+                created_at=keeping.clock.now(),
                 **channel_forms.read_use(),
             )
             with writing(engine) as connection:

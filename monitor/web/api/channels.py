@@ -1,22 +1,16 @@
 """/api/v1/channels: ways to reach recipients. Secrets go in and never come out."""
 
-from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 import msgspec
 from flask import Blueprint, Response
 from msgspec import UNSET, Meta, UnsetType
-from sqlalchemy import Engine
 
 from monitor.channels.catalogue import default_budget, shown_secrets
-from monitor.channels.interface import Channel
-from monitor.clock import Clock
 from monitor.model import format_time
-from monitor.outbox.message import Frame
 from monitor.state import channels
 from monitor.state.channels import Health, Stored
 from monitor.state.database import reading, writing
-from monitor.vault import Vault
 from monitor.web.api import body
 from monitor.web.api.access import requires
 from monitor.web.api.refusing import refusing
@@ -76,21 +70,10 @@ class ChannelShape(msgspec.Struct):
     health: HealthShape | None
 
 
-def blueprint(
-    engine: Engine,
-    vault: Vault,
-    clock: Clock,
-    of_settings: Mapping[str, Channel],
-    frame: Frame,
-    allow_internal: bool,
-) -> Blueprint:
-    """Lists, adds, changes, tests and removes channels.
-
-    `of_settings`: by name, those that the settings switch on; `frame`: for the test message;
-    `allow_internal`: whether it may go to addresses that are not public.
-    """
+def blueprint(keeping: Keeping) -> Blueprint:
+    """Lists, adds, changes, tests and removes channels."""
     api = Blueprint("api_channels", __name__, url_prefix="/api/v1/channels")
-    keeping = Keeping(engine, vault, clock, of_settings, frame, allow_internal)
+    engine, of_settings = keeping.engine, keeping.of_settings
 
     @api.get("")
     @requires("administrator")
@@ -98,7 +81,7 @@ def blueprint(
         with reading(engine) as connection:
             health = channels.health(connection)
             shapes = [_of_settings(name, health.get(name)) for name in of_settings]
-            for stored in channels.load(connection, vault):
+            for stored in channels.load(connection, keeping.vault):
                 shapes.append(_shape(stored, health.get(stored.name)))
         return body.reply({"channels": shapes})
 
@@ -124,7 +107,7 @@ def blueprint(
             enabled=wanted.enabled,
             is_default=wanted.is_default,
             budget=budget,
-            created_at=clock.now(),
+            created_at=keeping.clock.now(),
         )
         with refusing(), writing(engine) as connection:
             keeping.add(connection, new)
