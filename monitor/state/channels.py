@@ -110,6 +110,12 @@ def names(connection: Connection) -> set[str]:
     return set(connection.execute(select(channel.c.name)).scalars())
 
 
+def added(connection: Connection) -> dict[str, bool]:
+    """Whether each is switched on, by name, in the order they were added; browsers left out."""
+    query = select(channel.c.name, channel.c.enabled).where(channel.c.kind != BROWSER)
+    return {row.name: row.enabled for row in connection.execute(query.order_by(channel.c.id))}
+
+
 def health(connection: Connection) -> dict[str, Health]:
     """By channel's name, also for the settings' own; one never used has none."""
     columns = (getattr(channel_health.c, name) for name in Health._fields)

@@ -149,12 +149,26 @@ def test_what_makes_no_sense_is_refused_and_stays_in_the_form(
     for name in ("name", "settings.url", "budget"):
         if given.get(name):
             assert f'value="{given[name]}"' in answer.text
+    assert 'name="enabled" value="yes" checked' in answer.text
+    assert 'name="is_default" value="yes" checked' not in answer.text
     assert stored(rig) is None
     if "name" not in others:
         visitor.post(PATH, form("https://hooks.example.org/1"), PATH)
         answer = visitor.post(f"{PATH}/hook", given, PATH)
         assert answer.status_code == 400
         assert told in html.unescape(answer.text)
+        assert answer.text.count('aria-invalid="true"') == 1
+
+
+def test_what_was_ticked_stays_ticked_when_something_else_is_wrong(visitor: Visitor) -> None:
+    visitor.post(PATH, form("https://hooks.example.org/1", budget="30"), PATH)
+    wrong = {"name": "other", "settings.url": "nonsense", "is_default": "yes", "budget": "40"}
+    for path, kind in ((PATH, {"kind": "webhook"}), (f"{PATH}/hook", {})):
+        page = visitor.post(path, wrong | kind, PATH).text
+        assert page.count('name="is_default" value="yes" checked') == 1
+        assert page.count('name="budget" value="40"') == 1
+    assert 'name="enabled" value="yes" checked' not in page
+    assert "at most 30 in 24 hours" in page
 
 
 def test_routes_keep_it_from_being_removed(rig: Rig, visitor: Visitor) -> None:

@@ -9,6 +9,7 @@ from monitor.model import MINUTE
 from monitor.state import routing
 from monitor.state.channels import Stored, add
 from monitor.state.database import reading, writing
+from monitor.state.routes import add as add_route
 from monitor.state.routing import RouteRow
 from monitor.vault import Vault
 from monitor.web.admin import routes as pages
@@ -24,7 +25,9 @@ CELLAR = {"matchers": "site=Cellar\n\nname=Boil*", "channel": "pager"}
 @pytest.fixture
 def app(rig: Rig) -> Flask:
     with writing(rig.engine) as connection:
-        add(connection, Vault("k" * 32), Stored("pager", "webhook", {"url": "https://x.org"}, {}))
+        for name in ("pager", "spare"):
+            url = {"url": "https://x.org"}
+            add(connection, Vault("k" * 32), Stored(name, "webhook", url, {}, name == "pager"))
     return administered(rig, pages.blueprint(rig.engine, ["email"]))
 
 
@@ -46,8 +49,8 @@ def test_a_route_is_added_changed_and_removed(rig: Rig, visitor: Visitor) -> Non
     page = visitor.get(PATH).text
     assert "The route night is added" in page
     assert "tells pager" in page
-    changed = {"matchers": f"site={NASTY}", "channel": ["email", "browsers"], "escalate": "pager"}
-    visitor.post(f"{PATH}/night", {**changed, "after": "7.5"}, PATH)
+    changed = {"matchers": f"site={NASTY}", "escalate": "pager", "after": "7.5"}
+    visitor.post(f"{PATH}/night", {**changed, "channel": ["email", "browsers"]}, PATH)
     assert routes(rig) == [
         RouteRow("night", [f"site={NASTY}"], ["email", "browsers"], ["pager"], 15 * MINUTE // 2)
     ]
@@ -73,6 +76,14 @@ def test_their_order_is_changed_step_by_step(rig: Rig, visitor: Visitor) -> None
     assert visitor.post(f"{PATH}/nothing/up", {}, PATH).status_code == 404
 
 
+def test_a_channel_that_is_switched_off_or_gone_says_so(rig: Rig, visitor: Visitor) -> None:
+    with writing(rig.engine) as connection:
+        add_route(connection, RouteRow("night", [], ["spare", "former"], [], None))
+    page = visitor.get(PATH).text
+    assert 'checked> <span>spare <span class="faint">disabled</span>' in page
+    assert 'checked> <span>former <span class="faint">not there</span>' in page
+
+
 def test_it_says_where_messages_about_a_sensor_would_go(visitor: Visitor) -> None:
     visitor.post(PATH, {"name": "night", **CELLAR}, PATH)
 
@@ -80,6 +91,10 @@ def test_it_says_where_messages_about_a_sensor_would_go(visitor: Visitor) -> Non
         return visitor.get(PATH, query_string={"mac": mac}).text
 
     assert "Boiler goes by the route <b>night</b> to <b>pager</b>." in tried("02:00:00:00:00:0a")
+    visitor.post(f"{PATH}/night", {**CELLAR, "escalate": "email", "after": "30"}, PATH)
+    assert '<b>pager</b>, <b>email</b> <span class="faint">after 30 min</span>.' in tried(
+        "02:00:00:00:00:0a"
+    )
     assert "goes by no route to <b>email</b>." in tried("02-00-00-00-00-99")
     assert 'role="status">' in tried("nonsense")
 

@@ -33,11 +33,20 @@ class Input(NamedTuple):
     """A secret that is kept."""
 
 
+class Use(NamedTuple):
+    """What every channel is asked, of whatever kind."""
+
+    enabled: bool
+    is_default: bool
+    budget: str
+
+
 class Form(NamedTuple):
     """The fields of one channel."""
 
     settings: list[Input]
     secrets: list[Input]
+    use: Use
 
 
 def title(field: str) -> str:
@@ -52,13 +61,16 @@ def empty(kind: str) -> Form:
     return Form(
         [_input(each, request.form.get(_setting(each), each.default)) for each in settings],
         [_input(each, "") for each in secrets],
+        _use(Use(True, False, catalogue.as_typed(catalogue.default_budget(kind)))),
     )
 
 
 def of(channel: Stored, typed: bool) -> Form:
     """For one there is; with what was `typed`, if it was this form that was sent."""
+    use = Use(channel.enabled, channel.is_default, catalogue.as_typed(channel.budget))
+    use = _use(use) if typed else use
     if channel.kind == BROWSER or channel.kind not in kinds.KINDS:
-        return Form([], [])
+        return Form([], [], use)
     settings, secrets = catalogue.fields(channel.kind)
     shown = catalogue.shown_secrets(channel)
 
@@ -69,6 +81,7 @@ def of(channel: Stored, typed: bool) -> Form:
     return Form(
         [_input(each, value(each)) for each in settings],
         [_input(each, "", shown.get(each.name) == "set") for each in secrets],
+        use,
     )
 
 
@@ -97,6 +110,14 @@ def read_use() -> dict[str, Any]:
         "is_default": phases.typed("is_default") == "yes",
         "budget": int(text) if text else None,
     }
+
+
+def _use(otherwise: Use) -> Use:
+    """As typed, where a form that asks for it was sent."""
+    form = request.form
+    if "budget" not in form:
+        return otherwise
+    return Use("enabled" in form, "is_default" in form, form["budget"])
 
 
 def _input(field: Field, value: str, is_set: bool = False) -> Input:

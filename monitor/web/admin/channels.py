@@ -6,7 +6,7 @@ from typing import Any
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
-from monitor.channels import catalogue, kinds
+from monitor.channels import kinds
 from monitor.channels.catalogue import InUse, Misfit
 from monitor.state import channels, routes
 from monitor.state.channels import BROWSER, NameTaken, Stored
@@ -40,8 +40,7 @@ def blueprint(keeping: Keeping) -> Blueprint:
             kinds=sorted(kinds.KINDS.keys() - {BROWSER}),
             kind=kind if kind in kinds.KINDS and kind != BROWSER else "",
             new=channel_forms.empty(kind) if kind in kinds.KINDS else None,
-            budget=catalogue.default_budget(kind),
-            given=request.form if not wrong else {},
+            typed_name=request.form.get("name", "") if not wrong else "",
             problem=problem,
             wrong=wrong,
             field=field,

@@ -9,12 +9,12 @@ from werkzeug.wrappers import Response
 
 from monitor.incidents.matching import attributes
 from monitor.incidents.routes import check
-from monitor.incidents.routing import BROWSERS, Recipient, read
+from monitor.incidents.routing import BROWSERS, read
 from monitor.incidents.silence import Unusable
 from monitor.model import MINUTE, format_mac, parse_mac
 from monitor.outbox.wording import duration
-from monitor.state import audit, routes, routing, sensors
-from monitor.state.channels import BROWSER, NameTaken
+from monitor.state import audit, channels, routes, routing, sensors
+from monitor.state.channels import NameTaken
 from monitor.state.database import reading, writing
 from monitor.state.routing import RouteRow
 from monitor.web.admin import phases
@@ -76,13 +76,18 @@ def blueprint(engine: Engine, own: Collection[str]) -> Blueprint:
     administration = Blueprint("admin_routes", __name__)
 
     def page(
-        status: int = 200, problem: str = "", wrong: str = "", given: Given | None = None
+        status: int = 200,
+        problem: str = "",
+        wrong: str = "",
+        given: Given | None = None,
+        field: str = "",
     ) -> Response:
-        """With a problem: what was `given`, for the route `wrong` or for a new one."""
+        """With a problem: what was `given`, for the route `wrong` or for a new one, and the field
+        at fault."""
         asked = request.args.get("mac", "").strip()
         with reading(engine) as connection:
             rows = routing.routes(connection)
-            there = [row.name for row in routing.channels(connection) if row.kind != BROWSER]
+            there = channels.added(connection)
             default = routing.default_channels(connection, tuple(own))
             tried = _tried(connection, asked, own) if asked else None
         forms = {row.name: Given.of(row) for row in rows}
@@ -94,10 +99,12 @@ def blueprint(engine: Engine, own: Collection[str]) -> Blueprint:
             forms=forms,
             new=given if given is not None and not wrong else Given(),
             channels=[*own, *there, BROWSERS],
+            disabled={name for name, enabled in there.items() if not enabled},
             default=default,
             waits={row.name: duration(row.escalate_after) for row in rows if row.escalate_after},
             problem=problem,
             wrong=wrong,
+            field=field,
             asked=asked,
             tried=tried,
         )
@@ -105,7 +112,7 @@ def blueprint(engine: Engine, own: Collection[str]) -> Blueprint:
 
     def refused(error: Unusable | NameTaken, given: Given, name: str = "") -> Response:
         field = error.field if isinstance(error, Unusable) else "name"
-        return page(400, f"{_TITLES[field]}: {error}.", name, given)
+        return page(400, f"{_TITLES[field]}: {error}.", name, given, field)
 
     @administration.get("/admin/routes")
     @requires("administrator")
@@ -178,7 +185,8 @@ class Tried(NamedTuple):
     sensor: str = ""
     route: str = ""
     """Empty: none matches."""
-    recipients: Sequence[Recipient] = ()
+    recipients: Sequence[tuple[str, str]] = ()
+    """Each with how long it is told later, in words; empty: at once."""
 
 
 def _tried(connection: Connection, asked: str, own: Collection[str]) -> Tried:
@@ -190,7 +198,8 @@ def _tried(connection: Connection, asked: str, own: Collection[str]) -> Tried:
     name, site, labels = (row.name, row.site, row.labels) if row else (None, None, {})
     found = read(connection, tuple(own), ())
     route = found.route_of(attributes(mac, name, site, labels))
-    return Tried("", name or format_mac(mac), route, found.recipients(route))
+    told = [(to, duration(wait) if wait else "") for to, wait in found.recipients(route)]
+    return Tried("", name or format_mac(mac), route, told)
 
 
 def _done(said: str) -> Response:

@@ -1,0 +1,176 @@
+"""Channels, routes and tokens in a real browser: light, dark, on a phone, without a script."""
+
+import os
+import re
+from collections.abc import Iterator
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from flask import Blueprint
+from playwright.sync_api import Browser, Page, expect
+
+from monitor.state import channels, tokens
+from monitor.state.channels import Stored
+from monitor.state.database import reading, writing
+from monitor.state.routes import add as add_route
+from monitor.state.routing import RouteRow
+from monitor.vault import Vault
+from monitor.web.admin import channels as channel_pages
+from monitor.web.admin import routes as route_pages
+from monitor.web.admin import tokens as token_pages
+from monitor.web.auth.people import People
+from monitor.web.channels import Keeping
+from tests.delivering import FRAME
+from tests.receiver import Receiver, receiver
+from tests.service import free_port
+from tests.web.browser import complaints_of
+from tests.web.fleet_rig import Rig, Server
+from tests.web.operating import NASTY
+from tests.web.visitors import PASSWORD, add_user
+
+VAULT = Vault("k" * 32)
+LONG = "a-channel-called-as-long-as-can-be-" + "o" * 45
+SECRET = "confidential"
+
+
+@pytest.fixture
+def hook() -> Iterator[Receiver]:
+    with receiver() as listening:
+        yield listening
+
+
+@pytest.fixture
+def served(rig: Rig) -> Iterator[Server]:
+    """Some channels and routes, a token, and Ada who administers."""
+    with writing(rig.engine) as connection:
+        for name, enabled in (("pager", True), (LONG, False)):
+            settings = {"url": f"https://hooks.example.org/{name * 3}"}
+            secrets = {"signing_secret": SECRET}
+            new = Stored(name, "webhook", settings, secrets, enabled, enabled, 50)
+            channels.add(connection, VAULT, new)
+        matchers = ["site=Hall A|Hall B", f"name={NASTY}{'o' * 90}"]
+        add_route(connection, RouteRow("night", matchers, ["pager", LONG], ["browsers"], 900_000))
+        add_route(connection, RouteRow("all", [], ["former"], [], None))
+        tokens.create(connection, f"{NASTY} {'o' * 50}", rig.clock.now())
+    add_user(rig.engine, "Ada", "administrator")
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    people = People(rig.engine, VAULT, rig.clock, url, local=False)
+    keeping = Keeping(rig.engine, VAULT, rig.clock, {}, FRAME, True)
+    blueprints: list[Blueprint] = [
+        channel_pages.blueprint(keeping),
+        route_pages.blueprint(rig.engine, []),
+        token_pages.blueprint(rig.engine, rig.clock),
+    ]
+    given = {"engine": rig.engine, "people": people, "base_url": url, "blueprints": blueprints}
+    server = Server(rig.build_app(rig.fleet(), **given))
+    server.port = port
+    server.start()
+    yield server
+    server.stop()
+
+
+def log_in(page: Page, server: Server, path: str) -> None:
+    page.goto(f"{server.url}/login?next={path}")
+    page.get_by_label("Name or email").fill("ada")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Log in").click()
+    page.wait_for_url(f"{server.url}{path}")
+
+
+def looks_right(page: Page, name: str) -> None:
+    """All of it fits its width, and keeps nobody out."""
+    page.evaluate("for (const one of document.querySelectorAll('details')) one.open = true")
+    wide = page.viewport_size
+    assert wide is not None
+    if folder := os.environ.get("SHOTS"):
+        page.screenshot(path=f"{folder}/{name}-{wide['width']}.png", full_page=True)
+    assert page.evaluate("document.documentElement.scrollWidth") <= wide["width"], name
+    found = Axe().run(page).response["violations"]
+    grave = [
+        (one["id"], [node["target"] for node in one["nodes"]][:3])
+        for one in found
+        if one["impact"] != "minor"
+    ]
+    assert grave == [], name
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 360])
+def test_each_page_is_for_everybody(
+    served: Server, browser: Browser, scheme: str, width: int
+) -> None:
+    context = browser.new_context(
+        color_scheme="dark" if scheme == "dark" else "light",
+        viewport={"width": width, "height": 800},
+    )
+    page = context.new_page()
+    complaints = complaints_of(page)
+    log_in(page, served, "/admin/channels")
+    for name in ("channels?kind=email", "channels?kind=ses", "routes?mac=020000000001", "tokens"):
+        page.goto(f"{served.url}/admin/{name}")
+        looks_right(page, f"{re.sub('[^a-z]+', '-', name)}-{scheme}")
+    assert complaints == []
+    page.goto(f"{served.url}/admin/routes")
+    adding = page.locator('form[action="/admin/routes"][method="post"]')
+    adding.get_by_label("Name").fill("new")
+    adding.get_by_label("Sensors").fill(NASTY * 9)
+    adding.get_by_role("button", name="Add").click()
+    expect(page.get_by_role("alert")).to_contain_text("Sensors:")
+    expect(adding.get_by_label("Sensors")).to_have_value(NASTY * 9)
+    looks_right(page, f"wrong-{scheme}")
+    context.close()
+
+
+def test_a_channel_is_added_tried_and_led_to_without_a_script(
+    rig: Rig, served: Server, browser: Browser, hook: Receiver
+) -> None:
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    log_in(page, served, "/admin/channels")
+    page.get_by_label("Kind").select_option("webhook")
+    page.get_by_role("button", name="Choose").click()
+    page.get_by_label("Name of this webhook channel").fill("hook")
+    adding = page.locator('form[action="/admin/channels"][method="post"]')
+    adding.get_by_label("URL").fill(hook.url)
+    adding.get_by_label("Signing secret").fill(SECRET)
+    adding.get_by_role("button", name="Add").click()
+    expect(page.get_by_role("status")).to_contain_text("hook is added.")
+    assert SECRET not in page.content() + page.url
+    page.get_by_role("button", name="Send a test message to hook").click()
+    expect(page.get_by_role("status")).to_have_text("hook has taken the test message.")
+    assert len(hook.requests) == 1
+    hook.status = 410
+    page.get_by_role("button", name="Send a test message to hook").click()
+    expect(page.get_by_role("alert")).to_contain_text("The test message to hook did not arrive:")
+    page.goto(f"{served.url}/admin/routes")
+    adding = page.locator('form[action="/admin/routes"][method="post"]')
+    adding.get_by_label("Name").fill("cellar")
+    adding.get_by_label("Sensors").fill("site=Cellar")
+    adding.get_by_role("checkbox", name="hook").check()
+    adding.get_by_role("button", name="Add").click()
+    page.locator("summary", has_text="cellar").click()
+    page.get_by_role("button", name="Move up: cellar").click()
+    expect(page.get_by_role("status")).to_have_text("The route cellar is number 2 now.")
+    expect(page.locator("ol.people > li").nth(1)).to_contain_text("tells hook")
+    context.close()
+
+
+def test_a_token_is_seen_once_and_works(rig: Rig, served: Server, page: Page) -> None:
+    log_in(page, served, "/admin/tokens")
+    page.get_by_label("Name").fill("Roof")
+    page.get_by_label("Role").select_option("viewer")
+    page.get_by_role("button", name="Make").click()
+    secret = page.locator("code.whole").inner_text()
+    looks_right(page, "made")
+    with reading(rig.engine) as connection:
+        found = tokens.find(connection, secret)
+    assert found is not None
+    assert (found.name, found.role) == ("Roof", "viewer")
+    page.goto(f"{served.url}/admin/tokens")
+    assert secret not in page.content()
+    page.locator("summary", has_text="Roof").click()
+    page.get_by_label("Whoever uses Roof").check()
+    page.get_by_role("button", name="Revoke").locator("visible=true").click()
+    expect(page.get_by_role("status")).to_contain_text("is revoked")
+    expect(page.locator("summary", has_text="Roof")).to_contain_text("revoked")
