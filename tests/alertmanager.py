@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import socket
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from typing import Any
 import pytest
 import requests
 
+from tests.ports import free_port
 from tests.receiver import Receiver
 from tests.waiting import eventually
 
@@ -61,7 +61,7 @@ def alertmanager(
     route |= {"group_wait": "200ms", "group_interval": "500ms"}
     config, log = directory / "alertmanager.yml", directory / "alertmanager.log"
     config.write_text(json.dumps({"route": route, "receivers": [receiver]}))  # JSON is YAML
-    program, port = require_alertmanager(), _free_port()
+    program, port = require_alertmanager(), free_port()
     with log.open("wb") as output:
         process = subprocess.Popen(
             [
@@ -91,9 +91,3 @@ def _ready(server: Alertmanager, process: subprocess.Popen[bytes], log: Path) ->
         return server.alerts() == []
     except requests.RequestException:
         return False
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

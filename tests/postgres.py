@@ -14,9 +14,12 @@ import pytest
 
 _USER = "postgres"
 
+EMPTY = "template1"
+"""The name of a database in which there is nothing."""
 
-def fresh_database() -> str:
-    """The URL of a new empty database; skips the test where there is no PostgreSQL."""
+
+def fresh_database(template: str = EMPTY) -> str:
+    """The URL of a new copy of a database; skips the test where there is no PostgreSQL."""
     server = _server()
     if server is None:
         reason = "no PostgreSQL server programs (initdb, pg_ctl) found"
@@ -25,7 +28,7 @@ def fresh_database() -> str:
         pytest.skip(reason)
     name = f"test_{uuid4().hex}"
     with psycopg.connect(host=server, user=_USER, dbname=_USER, autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{name}"')
+        connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
     return f"postgresql://{_USER}@/{name}?host={server}"
 
 

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -13,14 +12,8 @@ from typing import Any, Self
 import psutil
 import requests
 
+from tests.ports import free_port
 from tests.waiting import eventually
-
-
-def free_port() -> int:
-    """A loopback port nobody listens on at the moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def environment_of(directory: Path, port: int, **variables: object) -> dict[str, str]:

@@ -1,6 +1,5 @@
 """A real SMTP server on a free loopback port, which can be told to refuse."""
 
-import socket
 import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,6 +12,8 @@ from typing import Any, cast
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP as SMTPServer  # noqa: N811
 from aiosmtpd.smtp import AuthResult, Envelope, LoginPassword, Session
+
+from tests.ports import free_port
 
 
 @dataclass
@@ -81,7 +82,7 @@ def mailbox(
         box.logins.append((given.login.decode(), given.password.decode()))
         return AuthResult(success=given.password.decode() == password, handled=False)
 
-    box.port = _free_port()
+    box.port = free_port()
     controller = Controller(
         box,
         hostname="127.0.0.1",
@@ -97,9 +98,3 @@ def mailbox(
         yield box
     finally:
         controller.stop()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

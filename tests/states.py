@@ -3,13 +3,15 @@
 A conftest.py takes them with `from tests.states import state, state_url`.
 """
 
+import functools
 import sqlite3
+import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, make_url
 
 from monitor.state.database import migrate, open_state
 from tests import postgres
@@ -17,18 +19,43 @@ from tests import postgres
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def state_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """An empty database, not migrated."""
+    """An empty database, not migrated; for tests that ask for `state` too, the one behind it."""
+    migrated = "state" in request.fixturenames
     if request.param == "postgresql":
-        return postgres.fresh_database()
-    return f"sqlite:///{tmp_path}/state.db"
+        return postgres.fresh_database(_migrated_database() if migrated else postgres.EMPTY)
+    file = tmp_path / "state.db"
+    if migrated:
+        file.write_bytes(_migrated_file())
+    return f"sqlite:///{file}"
 
 
 @pytest.fixture
 def state(state_url: str) -> Iterator[Engine]:
     """A state with all tables and nothing in them."""
     engine = open_state(state_url)
-    migrate(engine)
     yield engine
+    engine.dispose()
+
+
+@functools.cache
+def _migrated_database() -> str:
+    """The name of one to make copies of: to migrate takes longer."""
+    url = postgres.fresh_database()
+    _migrate(url)
+    return str(make_url(url).database)
+
+
+@functools.cache
+def _migrated_file() -> bytes:
+    with tempfile.TemporaryDirectory() as directory:
+        file = Path(directory, "state.db")
+        _migrate(f"sqlite:///{file}")
+        return file.read_bytes()
+
+
+def _migrate(url: str) -> None:
+    engine = open_state(url)
+    migrate(engine)
     engine.dispose()
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.service import environment_of, free_port
+from tests.ports import free_port
+from tests.service import environment_of
 
 _INTERRUPTED = """
 import os, signal, sys

@@ -10,7 +10,8 @@ from pathlib import Path
 import requests
 
 from tests.bench.table import Row, alternate
-from tests.service import Service, free_port
+from tests.ports import free_port
+from tests.service import Service
 from tests.waiting import eventually
 
 SECONDS = 6

@@ -8,11 +8,9 @@ server cannot be killed, so tests that do that still need one of their own.
 """
 
 import os
-import random
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import time
 from pathlib import Path
@@ -21,6 +19,8 @@ from typing import NamedTuple, Self
 
 import pytest
 import requests
+
+from tests.ports import free_port
 
 VERSION = "2.9.1"
 START_SECONDS = 60.0
@@ -92,7 +92,7 @@ class InfluxdServer:
 
     def __init__(self, binary: Path, directory: Path) -> None:
         self.directory = directory
-        self.port = _free_port()
+        self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.token = secrets.token_hex(16)
         self.log = directory / "influxd.log"
@@ -220,19 +220,3 @@ class InfluxdServer:
 
     def _log_tail(self) -> str:
         return "\n" + self.log.read_text(errors="replace")[-4000:]
-
-
-def _free_port() -> int:
-    """Return a port below the range of outgoing connections.
-
-    One from that range could be taken by any client while the server is down, and a client that
-    keeps trying to reach it could even connect to itself.
-    """
-    for port in random.sample(range(20_000, 32_000), 100):
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
-    raise InfluxdError("no free port between 20000 and 32000")

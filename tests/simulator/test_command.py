@@ -16,7 +16,7 @@ from monitor.model import SECOND, format_mac
 from monitor.simulator import command, progress
 from monitor.simulator.plan import Fleet, Report, plan
 from monitor.simulator.tally import Tally
-from tests.service import free_port
+from tests.ports import free_port
 from tests.simulator.conftest import Receiver
 from tests.waiting import eventually
 

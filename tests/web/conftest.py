@@ -23,7 +23,7 @@ def rig(tmp_path: Path) -> Iterator[Rig]:
     built.close()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     expect.set_options(timeout=15_000)
     with chromium() as launched:

@@ -12,18 +12,11 @@ from monitor.state.tables import incident, silence
 from monitor.vault import Vault
 from monitor.web import acknowledge
 from tests.cases import Cases
-from tests.web.browser import chromium, complaints_of
+from tests.web.browser import complaints_of
 from tests.web.fleet_rig import Rig, serving
 
 VAULT = Vault("k" * 32)
 MAC = 0x02_00_00_00_00_0A
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    expect.set_options(timeout=15_000)
-    with chromium() as launched:
-        yield launched
 
 
 @pytest.fixture(params=["light", "dark"])

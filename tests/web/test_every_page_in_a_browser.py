@@ -7,7 +7,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page
 
-from tests.service import free_port
+from tests.ports import free_port
 from tests.web.browser import complaints_of
 from tests.web.fleet_rig import Server
 from tests.web.visitors import BROWSER, PASSWORD, logged_in

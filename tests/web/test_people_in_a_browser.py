@@ -8,7 +8,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from monitor.state import audit, users
 from monitor.state.database import reading, writing
-from tests.service import free_port
+from tests.ports import free_port
 from tests.web.fleet_rig import Rig, Server
 from tests.web.visitors import PASSWORD, add_user
 

@@ -12,7 +12,7 @@ from monitor.model import DAY, HOUR, MINUTE, Heartbeat, Seen
 from monitor.state import horizon
 from monitor.state.database import writing
 from tests.cases import Cases
-from tests.service import free_port
+from tests.ports import free_port
 from tests.web.fleet_rig import THRESHOLD, Rig, Server
 from tests.web.visitors import PASSWORD, add_user
 

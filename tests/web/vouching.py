@@ -11,7 +11,7 @@ from flask import Flask, Response, jsonify, redirect, request
 from joserfc import jwt
 from joserfc.jwk import RSAKey
 
-from tests.service import free_port
+from tests.ports import free_port
 from tests.web.fleet_rig import Server
 
 CLIENT = ("monitor", "the client's secret")
