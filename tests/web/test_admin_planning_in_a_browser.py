@@ -1,12 +1,10 @@
 """Silences, maintenance and sensors in bulk in a real browser, light, dark and on a phone."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
 from monitor.model import DAY, HOUR, format_mac
@@ -16,11 +14,10 @@ from monitor.vault import Vault
 from monitor.web.admin import maintenance
 from monitor.web.admin import sensors as sensor_pages
 from monitor.web.admin import silences as silence_pages
-from monitor.web.auth.people import People
-from tests.service import free_port
 from tests.web.fleet_rig import Rig, Server
+from tests.web.looking import log_in, looks_right, serving_people
 from tests.web.operating import NASTY
-from tests.web.visitors import PASSWORD, add_user
+from tests.web.visitors import add_user
 
 ZONE = ZoneInfo("Europe/Berlin")
 LONG = NASTY + " " + "o" * 120
@@ -53,44 +50,13 @@ def served(rig: Rig) -> Iterator[Server]:
             silences.add_maintenance(connection, name, ["site=Hall 1"], *hourly, rule, "Olga", now)
     rig.judge()
     add_user(rig.engine, "Olga", "operator")
-    port = free_port()
-    url = f"http://127.0.0.1:{port}"
-    people = People(rig.engine, Vault("k" * 32), rig.clock, url, local=False)
     blueprints = [
         silence_pages.blueprint(rig.engine, rig.clock, ZONE),
         maintenance.blueprint(rig.engine, rig.clock, ZONE),
         sensor_pages.blueprint(rig.engine),
     ]
-    given = {"engine": rig.engine, "people": people, "base_url": url, "blueprints": blueprints}
-    server = Server(rig.build_app(rig.fleet(), **given))
-    server.port = port
-    server.start()
-    yield server
-    server.stop()
-
-
-def log_in(page: Page, server: Server, path: str) -> None:
-    page.goto(f"{server.url}/login?next={path}")
-    page.get_by_label("Name or email").fill("olga")
-    page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Log in").click()
-    page.wait_for_url(f"{server.url}{path}")
-
-
-def looks_right(page: Page, name: str) -> None:
-    """Fits its width, and keeps nobody out."""
-    wide = page.viewport_size
-    assert wide is not None
-    if folder := os.environ.get("SHOTS"):
-        page.screenshot(path=f"{folder}/{name}.png", full_page="sensors-" not in name)
-    assert page.evaluate("document.documentElement.scrollWidth") <= wide["width"], name
-    found = Axe().run(page).response["violations"]
-    grave = [
-        (one["id"], [node["target"] for node in one["nodes"]][:3])
-        for one in found
-        if one["impact"] != "minor"
-    ]
-    assert grave == [], name
+    with serving_people(rig, Vault("k" * 32), *blueprints) as server:
+        yield server
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -98,7 +64,7 @@ def looks_right(page: Page, name: str) -> None:
 def test_each_page_is_for_everybody(served: Server, page: Page, scheme: str, width: int) -> None:
     page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
     page.set_viewport_size({"width": width, "height": 800})
-    log_in(page, served, "/admin/silences")
+    log_in(page, served, "olga", "/admin/silences")
     for path in (
         "/admin/silences",
         "/admin/silences?state=past",
@@ -107,36 +73,36 @@ def test_each_page_is_for_everybody(served: Server, page: Page, scheme: str, wid
         "/admin/sensors/import",
     ):
         page.goto(served.url + path)
-        looks_right(page, f"{path.rpartition('/')[2].replace('?', '-')}-{scheme}-{width}")
+        looks_right(page, f"{path.rpartition('/')[2].replace('?', '-')}-{scheme}")
     page.get_by_label("Or its text").fill(
         f"mac_address,name,labels\n02:00:00:00:00:01,{LONG},floor=3\n02:00:00:00:01:01,New,\n"
     )
     page.get_by_role("button", name="Look what would change").click()
     expect(page.get_by_role("button", name="Import these")).to_be_visible()
-    looks_right(page, f"preview-{scheme}-{width}")
+    looks_right(page, f"preview-{scheme}")
 
 
 @pytest.mark.parametrize("width", [1280, 360])
 def test_what_is_wrong_is_told_to_everybody(served: Server, browser: Browser, width: int) -> None:
     context = browser.new_context(viewport={"width": width, "height": 800})
     page = context.new_page()
-    log_in(page, served, "/admin/sensors/import")
+    log_in(page, served, "olga", "/admin/sensors/import")
     page.get_by_label("Or its text").fill(f"mac_address,name,labels\n02,{LONG},\n")
     page.get_by_role("button", name="Look what would change").click()
     expect(page.get_by_role("alert")).to_have_text("1 thing is wrong, and nothing was changed.")
-    looks_right(page, f"bad-{width}")
+    looks_right(page, "bad")
     page.goto(f"{served.url}/admin/silences")
     page.get_by_label("Sensors", exact=True).fill(LONG)
     page.get_by_label("Why").fill(LONG)
     page.get_by_role("button", name="Begin").click()
     expect(page.get_by_role("alert")).to_contain_text("Sensors:")
     expect(page.locator("textarea")).to_have_value(LONG)
-    looks_right(page, f"wrong-{width}")
+    looks_right(page, "wrong")
     context.close()
 
 
 def test_a_silence_is_begun_and_ended(served: Server, page: Page) -> None:
-    log_in(page, served, "/admin/silences")
+    log_in(page, served, "olga", "/admin/silences")
     page.get_by_label("Sensors", exact=True).fill("site=Hall 4\nfloor=1")
     page.get_by_label("Lasts").select_option("30 min")
     page.get_by_label("Why").fill("Repair")
@@ -148,7 +114,7 @@ def test_a_silence_is_begun_and_ended(served: Server, page: Page) -> None:
 
 
 def test_maintenance_is_planned_by_the_browser_s_own_fields(served: Server, page: Page) -> None:
-    log_in(page, served, "/admin/maintenance")
+    log_in(page, served, "olga", "/admin/maintenance")
     page.get_by_label("What is done").fill("Lift service")
     page.get_by_label("Sensors", exact=True).fill("site=Hall 4")
     page.get_by_label("Start").fill("2026-03-01T01:30")
@@ -163,7 +129,7 @@ def test_maintenance_is_planned_by_the_browser_s_own_fields(served: Server, page
 def test_a_page_of_sensors_is_ticked_at_once_and_without_scripts_one_by_one(
     rig: Rig, served: Server, page: Page
 ) -> None:
-    log_in(page, served, "/admin/sensors")
+    log_in(page, served, "olga", "/admin/sensors")
     page.get_by_label("All on this page").check()
     page.get_by_label("What").select_option("Set the site")
     page.get_by_label("To", exact=True).fill("Hall 9")
@@ -175,7 +141,7 @@ def test_a_page_of_sensors_is_ticked_at_once_and_without_scripts_one_by_one(
     assert browser is not None
     plain = browser.new_context(java_script_enabled=False)
     opened = plain.new_page()
-    log_in(opened, served, "/admin/sensors")
+    log_in(opened, served, "olga", "/admin/sensors")
     expect(opened.get_by_label("All on this page")).to_be_hidden()
     opened.locator(f'[value="{format_mac(moved[0])}"]').check()
     opened.get_by_label("What").select_option("Pause")
@@ -187,7 +153,7 @@ def test_a_page_of_sensors_is_ticked_at_once_and_without_scripts_one_by_one(
 def test_what_was_exported_is_uploaded_and_confirmed(
     rig: Rig, served: Server, page: Page, tmp_path: Path
 ) -> None:
-    log_in(page, served, "/admin/sensors")
+    log_in(page, served, "olga", "/admin/sensors")
     with page.expect_download() as downloading:
         page.get_by_role("link", name="Export all as CSV").click()
     exported = Path(downloading.value.path()).read_text()

@@ -1,11 +1,9 @@
 """Channels, routes and tokens in a real browser: light, dark, on a phone, without a script."""
 
-import os
 import re
 from collections.abc import Iterator
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from flask import Blueprint
 from playwright.sync_api import Browser, Page, expect
 
@@ -18,15 +16,14 @@ from monitor.vault import Vault
 from monitor.web.admin import channels as channel_pages
 from monitor.web.admin import routes as route_pages
 from monitor.web.admin import tokens as token_pages
-from monitor.web.auth.people import People
 from monitor.web.channels import Keeping
 from tests.delivering import FRAME
 from tests.receiver import Receiver, receiver
-from tests.service import free_port
 from tests.web.browser import complaints_of
 from tests.web.fleet_rig import Rig, Server
+from tests.web.looking import log_in, looks_right, serving_people
 from tests.web.operating import NASTY
-from tests.web.visitors import PASSWORD, add_user
+from tests.web.visitors import add_user
 
 VAULT = Vault("k" * 32)
 LONG = "a-channel-called-as-long-as-can-be-" + "o" * 45
@@ -53,46 +50,14 @@ def served(rig: Rig) -> Iterator[Server]:
         add_route(connection, RouteRow("all", [], ["former"], [], None))
         tokens.create(connection, f"{NASTY} {'o' * 50}", rig.clock.now())
     add_user(rig.engine, "Ada", "administrator")
-    port = free_port()
-    url = f"http://127.0.0.1:{port}"
-    people = People(rig.engine, VAULT, rig.clock, url, local=False)
     keeping = Keeping(rig.engine, VAULT, rig.clock, {}, FRAME, True)
     blueprints: list[Blueprint] = [
         channel_pages.blueprint(keeping),
         route_pages.blueprint(rig.engine, []),
         token_pages.blueprint(rig.engine, rig.clock),
     ]
-    given = {"engine": rig.engine, "people": people, "base_url": url, "blueprints": blueprints}
-    server = Server(rig.build_app(rig.fleet(), **given))
-    server.port = port
-    server.start()
-    yield server
-    server.stop()
-
-
-def log_in(page: Page, server: Server, path: str) -> None:
-    page.goto(f"{server.url}/login?next={path}")
-    page.get_by_label("Name or email").fill("ada")
-    page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Log in").click()
-    page.wait_for_url(f"{server.url}{path}")
-
-
-def looks_right(page: Page, name: str) -> None:
-    """All of it fits its width, and keeps nobody out."""
-    page.evaluate("for (const one of document.querySelectorAll('details')) one.open = true")
-    wide = page.viewport_size
-    assert wide is not None
-    if folder := os.environ.get("SHOTS"):
-        page.screenshot(path=f"{folder}/{name}-{wide['width']}.png", full_page=True)
-    assert page.evaluate("document.documentElement.scrollWidth") <= wide["width"], name
-    found = Axe().run(page).response["violations"]
-    grave = [
-        (one["id"], [node["target"] for node in one["nodes"]][:3])
-        for one in found
-        if one["impact"] != "minor"
-    ]
-    assert grave == [], name
+    with serving_people(rig, VAULT, *blueprints) as server:
+        yield server
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -106,7 +71,7 @@ def test_each_page_is_for_everybody(
     )
     page = context.new_page()
     complaints = complaints_of(page)
-    log_in(page, served, "/admin/channels")
+    log_in(page, served, "ada", "/admin/channels")
     for name in ("channels?kind=email", "channels?kind=ses", "routes?mac=020000000001", "tokens"):
         page.goto(f"{served.url}/admin/{name}")
         looks_right(page, f"{re.sub('[^a-z]+', '-', name)}-{scheme}")
@@ -127,7 +92,7 @@ def test_a_channel_is_added_tried_and_led_to_without_a_script(
 ) -> None:
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
-    log_in(page, served, "/admin/channels")
+    log_in(page, served, "ada", "/admin/channels")
     page.get_by_label("Kind").select_option("webhook")
     page.get_by_role("button", name="Choose").click()
     page.get_by_label("Name of this webhook channel").fill("hook")
@@ -157,7 +122,7 @@ def test_a_channel_is_added_tried_and_led_to_without_a_script(
 
 
 def test_a_token_is_seen_once_and_works(rig: Rig, served: Server, page: Page) -> None:
-    log_in(page, served, "/admin/tokens")
+    log_in(page, served, "ada", "/admin/tokens")
     page.get_by_label("Name").fill("Roof")
     page.get_by_label("Role").select_option("viewer")
     page.get_by_role("button", name="Make").click()

@@ -1,0 +1,62 @@
+"""Pages for people, served to a real browser, and whether they look right there."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from axe_playwright_python.sync_playwright import Axe
+from flask import Blueprint
+from playwright.sync_api import Page
+
+from monitor.vault import Vault
+from monitor.web.auth.people import People
+from tests.service import free_port
+from tests.web.fleet_rig import Rig, Server
+from tests.web.visitors import PASSWORD
+
+_STRETCHED = """
+[...document.querySelectorAll("[type=checkbox]")].filter((box) => box.offsetWidth > 24).length"""
+"""How many boxes to tick are as wide as a field of text."""
+
+
+@contextmanager
+def serving_people(rig: Rig, vault: Vault, *blueprints: Blueprint) -> Iterator[Server]:
+    """Nobody is let in without a login."""
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    people = People(rig.engine, vault, rig.clock, url, local=False)
+    given = {"engine": rig.engine, "people": people, "base_url": url, "blueprints": blueprints}
+    server = Server(rig.build_app(rig.fleet(), **given))
+    server.port = port
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+def log_in(page: Page, server: Server, name: str, path: str) -> None:
+    """And go on to this page."""
+    page.goto(f"{server.url}/login?next={path}")
+    page.get_by_label("Name or email").fill(name)
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Log in").click()
+    page.wait_for_url(f"{server.url}{path}")
+
+
+def looks_right(page: Page, name: str) -> None:
+    """All of it fits its width, and keeps nobody out. SHOTS=FOLDER keeps a picture of it."""
+    page.evaluate("for (const one of document.querySelectorAll('details')) one.open = true")
+    size = page.viewport_size
+    assert size is not None
+    if folder := os.environ.get("SHOTS"):
+        page.screenshot(path=f"{folder}/{name}-{size['width']}.png", full_page=True)
+    assert page.evaluate("document.documentElement.scrollWidth") <= size["width"], name
+    assert page.evaluate(_STRETCHED) == 0, name
+    found = Axe().run(page).response["violations"]
+    grave = [
+        (one["id"], [node["target"] for node in one["nodes"]][:3])
+        for one in found
+        if one["impact"] != "minor"
+    ]
+    assert grave == [], name
