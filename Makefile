@@ -12,7 +12,7 @@ run: $(BIN)/.installed ## Install and run the service on http://127.0.0.1:8000
 	$(BIN)/monitor serve
 
 test: $(BIN)/.installed-test ## Install and run the tests
-	$(BIN)/python -m pytest --numprocesses 3 --no-loadscope-reorder
+	$(BIN)/python -m pytest
 
 lint: $(BIN)/.installed-test ## Check style, types and the borders of the rooms
 	$(BIN)/ruff check .
