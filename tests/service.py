@@ -109,7 +109,7 @@ class Service:
         assert self.process is not None
         self.process.wait(10)
 
-    def ready(self, seconds: float = 30.0) -> None:
+    def ready(self, seconds: float = 60.0) -> None:
         """Wait until /readyz says so."""
         eventually(self._is_ready, seconds)
 
