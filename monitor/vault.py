@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import hmac
 from typing import Any
 
 from cryptography.fernet import Fernet, InvalidToken
@@ -47,7 +48,9 @@ class Vault:
             payload: dict[str, Any] = self._serializer(purpose).loads(token)
         except BadSignature:
             return None
-        return payload
+        # The last letter of a signature holds two bits that mean nothing: only as we wrote it.
+        ours, given = self.sign(purpose, payload).encode(), token.encode("utf-8", "replace")
+        return payload if hmac.compare_digest(ours, given) else None
 
     def _serializer(self, purpose: str) -> URLSafeSerializer:
         return URLSafeSerializer(
