@@ -15,24 +15,19 @@ from monitor.model import DAY, HOUR
 from monitor.outbox.wording import duration, number
 from monitor.state import audit, ledger, silences
 from monitor.state.database import writing
-from monitor.web.api import body
+from monitor.web import forms
 from monitor.web.auth.access import requires
 from monitor.web.incident_filters import Filters
 
 DURATIONS = {str(each): duration(each) for each in (HOUR, 4 * HOUR, DAY, 7 * DAY)}
 """How long a silence may last, by what the form sends (ms)."""
 
+_WHICH = "id"
+"""The field of the form that names incidents; what is wrong with it is a sentence by itself."""
+
 _FIELDS = {"ends_at": "How long", "comment": "Why"}
 _MOST = 1_000
 """Incidents that one form may name."""
-
-
-class _Refused(Exception):
-    """Nothing is done; the text is for whoever sent the form."""
-
-    def __init__(self, problem: str, field: str) -> None:
-        super().__init__(problem)
-        self.field = field
 
 
 def add_to(
@@ -45,8 +40,9 @@ def add_to(
     """`/incidents/acknowledge` and `/incidents/silence`; `listing` and `one` show the page that the
     form was on once more: ([number,] status, problem, field at fault)."""
 
-    def again(problem: str, field: str) -> Response:
-        page = _page()
+    def again(error: Unusable) -> Response:
+        page, field = _page(), error.field
+        problem = f"{_FIELDS[field]}: {error}." if field in _FIELDS else str(error)
         return listing(400, problem, field) if page is None else one(page, 400, problem, field)
 
     def back() -> Response:
@@ -60,8 +56,8 @@ def add_to(
     def acknowledge_them() -> Response:
         try:
             ids = _chosen()
-        except _Refused as error:
-            return again(str(error), error.field)
+        except Unusable as error:
+            return again(error)
         with writing(engine) as connection:
             outcome = acknowledge(connection, ids, g.principal, clock.now())
             audit.acknowledged(connection, g.principal, outcome.done)
@@ -76,22 +72,20 @@ def add_to(
             with writing(engine) as connection:
                 macs = {case.mac for case in ledger.named(connection, ids)}
                 until = _silence(connection, macs, clock.now())
-        except (_Refused, Unusable) as error:
-            field = error.field
-            told = f"{_FIELDS[field]}: {error}." if field in _FIELDS else str(error)
-            return again(told, field)
+        except Unusable as error:
+            return again(error)
         flash(f"{_counted(len(macs), 'sensor')} silenced for {until}.")
         return back()
 
 
 def _silence(connection: Connection, macs: Iterable[int], now: int) -> str:
-    """How long, in words."""
-    length = request.form.get("lasts", "")
+    """How long, in words. Raises Unusable."""
+    length = forms.typed("lasts")
     if length not in DURATIONS:
         raise Unusable("ends_at", "choose one of those offered")
     if not macs:
-        raise _Refused("Those incidents are no longer there.", "id")
-    comment = request.form.get("comment", "").replace("\0", "").strip()
+        raise Unusable(_WHICH, "Those incidents are no longer there.")
+    comment = forms.typed("comment").strip()
     made = planning.silence_members(connection, macs, now + int(length), comment, g.principal, now)
     row = silences.find_silence(connection, made)
     if row is not None:
@@ -101,20 +95,20 @@ def _silence(connection: Connection, macs: Iterable[int], now: int) -> str:
 
 def _page() -> int | None:
     """The number of the incident whose page the form was on."""
-    text = request.form.get("page", "")
-    return int(text) if text.isdecimal() and int(text) <= body.GREATEST_ID else None
+    return forms.row_number(forms.typed("page"))
 
 
 def _chosen() -> list[int]:
-    """The incidents that the form names. Raises _Refused."""
-    texts = request.form.getlist("id")
+    """The incidents that the form names. Raises Unusable."""
+    texts = request.form.getlist(_WHICH)
     if not texts:
-        raise _Refused("Choose at least one incident.", "id")
+        raise Unusable(_WHICH, "Choose at least one incident.")
     if len(texts) > _MOST:
-        raise _Refused(f"Choose {number(_MOST)} incidents at most.", "id")
-    if not all(text.isdecimal() and int(text) <= body.GREATEST_ID for text in texts):
-        raise _Refused("Choose incidents by their numbers.", "id")
-    return [int(text) for text in texts]
+        raise Unusable(_WHICH, f"Choose {number(_MOST)} incidents at most.")
+    numbers = [found for text in texts if (found := forms.row_number(text)) is not None]
+    if len(numbers) < len(texts):
+        raise Unusable(_WHICH, "Choose incidents by their numbers.")
+    return numbers
 
 
 def _told(outcome: Acknowledged) -> str:

@@ -15,8 +15,7 @@ from monitor.outbox.wording import duration
 from monitor.state import ledger, sensor_list
 from monitor.state.database import reading
 from monitor.state.ledger import Case
-from monitor.web import incident_changes, timeline
-from monitor.web.api import body
+from monitor.web import forms, incident_changes, timeline
 from monitor.web.auth.access import requires
 from monitor.web.auth.login import html
 from monitor.web.auth.people import shown
@@ -35,8 +34,8 @@ def blueprint(engine: Engine, clock: Clock, zone: tzinfo) -> Blueprint:
     pages = Blueprint("incidents", __name__)
 
     def listing(status: int = 200, problem: str = "", wrong: str = "") -> Response:
-        filters, now, asked = Filters.read(), clock.now(), request.args.get("before", "")
-        before = int(asked) if asked.isdecimal() and int(asked) <= body.GREATEST_ID else None
+        filters, now = Filters.read(), clock.now()
+        before = forms.row_number(request.args.get("before", ""))
         with reading(engine) as connection:
             found = filters.cases(connection, PAGE + 1, now, before)
             cases = found[:PAGE]

@@ -156,6 +156,7 @@ def test_several_are_silenced_by_one_silence(
         ("acknowledge", {}, "Choose at least one incident."),
         ("acknowledge", {"id": "²"}, "Choose incidents by their numbers."),
         ("acknowledge", {"id": "9" * 30}, "Choose incidents by their numbers."),
+        ("acknowledge", {"id": "9" * 5_000}, "Choose incidents by their numbers."),
         ("acknowledge", {"id": ["1"] * 1_001}, "Choose 1,000 incidents at most."),
         ("silence", {"id": "999", **SILENCE}, "Those incidents are no longer there."),
         ("silence", {"id": "1", **SILENCE, "lasts": "1"}, "How long: "),

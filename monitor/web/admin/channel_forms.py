@@ -7,7 +7,7 @@ from flask import request
 from monitor.channels import catalogue, kinds
 from monitor.channels.catalogue import Field, Misfit
 from monitor.state.channels import BROWSER, Stored
-from monitor.web.admin import phases
+from monitor.web import forms
 
 _WORDS = {
     "budget": "Most messages in 24 hours",
@@ -91,23 +91,23 @@ def read(kind: str) -> tuple[dict[str, Any], dict[str, Any]]:
     if kind not in kinds.KINDS:
         raise Misfit("kind", "choose one of those offered")
     settings, secrets = catalogue.fields(kind)
-    texts = {each.name: phases.typed(_setting(each)).strip() for each in settings}
-    typed = {each.name: phases.typed(_secret(each)) for each in secrets}
+    texts = {each.name: forms.typed(_setting(each)).strip() for each in settings}
+    typed = {each.name: forms.typed(_secret(each)) for each in secrets}
     changed: dict[str, Any] = {name: text for name, text in typed.items() if text}
     for each in secrets:
-        if not typed[each.name] and phases.typed(f"drop.{each.name}") == "yes":
+        if not typed[each.name] and forms.typed(f"drop.{each.name}") == "yes":
             changed[each.name] = None
     return catalogue.from_texts(kind, texts), changed
 
 
 def read_use() -> dict[str, Any]:
     """`enabled`, `is_default` and `budget`. Raises Misfit."""
-    text = phases.typed("budget").strip()
+    text = forms.typed("budget").strip()
     if text and not (text.isdecimal() and text.isascii() and 1 <= len(text) <= 7 and int(text)):
         raise Misfit("budget", "must be a whole number from 1 to 9,999,999, or empty")
     return {
-        "enabled": phases.typed("enabled") == "yes",
-        "is_default": phases.typed("is_default") == "yes",
+        "enabled": forms.typed("enabled") == "yes",
+        "is_default": forms.typed("is_default") == "yes",
         "budget": int(text) if text else None,
     }
 

@@ -11,7 +11,8 @@ from monitor.channels.catalogue import InUse, Misfit
 from monitor.state import channels, routes
 from monitor.state.channels import BROWSER, NameTaken, Stored
 from monitor.state.database import reading, writing
-from monitor.web.admin import channel_forms, phases
+from monitor.web import forms
+from monitor.web.admin import channel_forms
 from monitor.web.auth.access import requires
 from monitor.web.auth.login import html
 from monitor.web.channels import Keeping
@@ -61,7 +62,7 @@ def blueprint(keeping: Keeping) -> Blueprint:
     @administration.post("/admin/channels")
     @requires("administrator")
     def add() -> Response:
-        kind, name = phases.typed("kind"), phases.typed("name").strip()
+        kind, name = forms.typed("kind"), forms.typed("name").strip()
         try:
             settings, secrets = channel_forms.read(kind)
             new = Stored(

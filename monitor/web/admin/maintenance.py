@@ -18,6 +18,7 @@ from monitor.incidents.silence import Unusable
 from monitor.state import audit, silences
 from monitor.state.database import reading, writing
 from monitor.state.silences import MaintenanceRow
+from monitor.web import forms
 from monitor.web.admin import occasions, phases
 from monitor.web.auth.access import requires
 from monitor.web.auth.login import html
@@ -60,7 +61,7 @@ class Given(NamedTuple):
     @classmethod
     def read(cls) -> Self:
         """As it was sent."""
-        texts = {name: phases.typed(name) for name in cls._fields if name != "days"}
+        texts = {name: forms.typed(name) for name in cls._fields if name != "days"}
         return cls(
             **texts, days=[day for day in occasions.DAYS if day in request.form.getlist("day")]
         )
@@ -125,7 +126,7 @@ def blueprint(engine: Engine, clock: Clock, zone: tzinfo) -> Blueprint:
                 made = planning.plan_maintenance(
                     connection,
                     given.name.strip(),
-                    phases.lines(given.matchers),
+                    forms.lines(given.matchers),
                     given.zone.strip(),
                     given.start,
                     given.stop,

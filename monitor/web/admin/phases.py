@@ -18,16 +18,6 @@ def asked() -> Phase:
     return next((phase for phase in PHASES if phase == request.args.get("state")), "current")
 
 
-def typed(field: str) -> str:
-    """What a field of the form holds, without what PostgreSQL keeps in no text."""
-    return request.form.get(field, "").replace("\0", "")
-
-
-def lines(text: str) -> list[str]:
-    """Matchers, one a line."""
-    return [line.strip() for line in text.splitlines() if line.strip()]
-
-
 def sentence(error: Unusable, titles: Mapping[str, str]) -> str:
     """What is wrong, after the title that the field has on the page."""
     return f"{titles[error.field]}: {error}."

@@ -17,7 +17,7 @@ from monitor.state import audit, channels, routes, routing, sensors
 from monitor.state.channels import NameTaken
 from monitor.state.database import reading, writing
 from monitor.state.routing import RouteRow
-from monitor.web.admin import phases
+from monitor.web import forms
 from monitor.web.auth.access import requires
 from monitor.web.auth.login import html
 from monitor.web.errors import Refused
@@ -46,11 +46,11 @@ class Given(NamedTuple):
         """As it was sent."""
         form = request.form
         return cls(
-            phases.typed("name").strip(),
-            phases.typed("matchers"),
+            forms.typed("name").strip(),
+            forms.typed("matchers"),
             form.getlist("channel"),
             form.getlist("escalate"),
-            phases.typed("after").strip(),
+            forms.typed("after").strip(),
         )
 
     @classmethod
@@ -67,7 +67,7 @@ class Given(NamedTuple):
                 after = round(float(self.after) * MINUTE)
             except (ValueError, OverflowError) as error:
                 raise Unusable("escalate_after", "must be a number of minutes") from error
-        matchers = phases.lines(self.matchers)
+        matchers = forms.lines(self.matchers)
         return RouteRow(name, matchers, list(self.channels), list(self.escalate_to), after)
 
 

@@ -12,7 +12,8 @@ from monitor.outbox.wording import duration, number
 from monitor.state import sensor_list, sensors
 from monitor.state.database import reading, writing
 from monitor.state.sensors import Sensor
-from monitor.web.admin import phases, sensor_bulk, sensors_csv, sensors_import
+from monitor.web import forms
+from monitor.web.admin import sensor_bulk, sensors_csv, sensors_import
 from monitor.web.auth.access import requires
 from monitor.web.auth.login import html
 
@@ -64,8 +65,8 @@ def blueprint(engine: Engine) -> Blueprint:
     @administration.post("/admin/sensors")
     @requires("operator")
     def change() -> Response:
-        action, text = phases.typed("action"), phases.typed("value")
-        ticked, everything = request.form.getlist("mac"), phases.typed("all") == "yes"
+        action, text = forms.typed("action"), forms.typed("value")
+        ticked, everything = request.form.getlist("mac"), forms.typed("all") == "yes"
         try:
             wanted = sensor_bulk.wanted(action, text)
         except ValueError as error:
@@ -76,7 +77,7 @@ def blueprint(engine: Engine) -> Blueprint:
         with writing(engine) as connection:
             version = sensors.next_version(connection)
             if everything:
-                known = {r.mac: r for r in sensor_list.found(connection, phases.typed("q"))}
+                known = {r.mac: r for r in sensor_list.found(connection, forms.typed("q"))}
             else:
                 known = sensor_list.of(connection, macs)
             there = [row for row in known.values() if row.forgotten_at is None]
@@ -90,7 +91,7 @@ def blueprint(engine: Engine) -> Blueprint:
         same = len(there) - len(changes)
         others = f", {number(same)} already so" if same else ""
         flash(f"{sensor_bulk.counted(len(changes))} changed{others}.")
-        query, current = phases.typed("q") or None, phases.typed("page") or None
+        query, current = forms.typed("q") or None, forms.typed("page") or None
         return redirect(url_for("admin_sensors.listed", q=query, page=current), 303)
 
     @administration.get("/admin/sensors.csv")

@@ -16,6 +16,7 @@ from monitor.outbox.wording import duration
 from monitor.state import audit, silences
 from monitor.state.database import reading, writing
 from monitor.state.silences import SilenceRow
+from monitor.web import forms
 from monitor.web.admin import phases
 from monitor.web.auth.access import requires
 from monitor.web.auth.login import html
@@ -40,7 +41,7 @@ class Given(NamedTuple):
     @classmethod
     def read(cls) -> Self:
         """As it was sent."""
-        return cls(**{name: phases.typed(name) for name in cls._fields})
+        return cls(**{name: forms.typed(name) for name in cls._fields})
 
     def times(self, now: int, zone: tzinfo) -> tuple[int, int]:
         """(start, end) in ms. Raises Unusable."""
@@ -88,7 +89,7 @@ def blueprint(engine: Engine, clock: Clock, zone: tzinfo) -> Blueprint:
             with writing(engine) as connection:
                 made = planning.silence_sensors(
                     connection,
-                    phases.lines(given.matchers),
+                    forms.lines(given.matchers),
                     *given.times(now, zone),
                     given.comment.strip(),
                     g.principal,

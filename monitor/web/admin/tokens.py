@@ -8,7 +8,7 @@ from monitor.clock import Clock
 from monitor.state import audit, tokens
 from monitor.state.database import reading, writing
 from monitor.state.tokens import NameTaken
-from monitor.web.admin import phases
+from monitor.web import forms
 from monitor.web.auth.access import requires
 from monitor.web.auth.login import html
 from monitor.web.errors import Refused
@@ -39,7 +39,7 @@ def blueprint(engine: Engine, clock: Clock) -> Blueprint:
     @administration.post("/admin/tokens")
     @requires("administrator")
     def make() -> Response:
-        name, role = phases.typed("name").strip(), phases.typed("role")
+        name, role = forms.typed("name").strip(), forms.typed("role")
         if role not in tokens.ROLES:
             return page(400, problem="Role: choose one of those offered.", wrong="role")
         try:
@@ -54,7 +54,7 @@ def blueprint(engine: Engine, clock: Clock) -> Blueprint:
     @administration.post("/admin/tokens/revoke")
     @requires("administrator")
     def revoke() -> Response:
-        name = phases.typed("name")  # not in the path: it may hold a slash
+        name = forms.typed("name")  # not in the path: it may hold a slash
         if request.form.get("sure") != "yes":
             return page(400, problem="It is revoked only when you say that you are sure.")
         with writing(engine) as connection:

@@ -9,7 +9,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from monitor.state import audit, users
 from monitor.state.database import reading, writing
 from monitor.state.users import LastAdministrator, Unacceptable, User
-from monitor.web.api import body
+from monitor.web import forms
 from monitor.web.auth.access import requires
 from monitor.web.auth.login import html, password_link
 from monitor.web.auth.people import People
@@ -71,8 +71,7 @@ def add_to(pages: Blueprint, people: People) -> None:
     @pages.get("/admin/audit")
     @requires("administrator")
     def trail() -> AnyResponse:
-        asked = request.args.get("before", "")
-        before = int(asked) if asked.isdecimal() and int(asked) <= body.GREATEST_ID else None
+        before = forms.row_number(request.args.get("before", ""))
         with reading(people.engine) as connection:
             entries = audit.listed(connection, PAGE + 1, before)
         rows = [(entry, words(entry.detail)) for entry in entries[:PAGE]]

@@ -1,0 +1,25 @@
+"""What people send by forms and addresses."""
+
+from flask import request
+
+from monitor.web.api.body import GREATEST_ID
+
+_MOST_DIGITS = len(str(GREATEST_ID))
+
+
+def typed(field: str) -> str:
+    """What a field of the form holds, without what PostgreSQL keeps in no text."""
+    return request.form.get(field, "").replace("\0", "")
+
+
+def lines(text: str) -> list[str]:
+    """Matchers, one a line."""
+    return [line.strip() for line in text.splitlines() if line.strip()]
+
+
+def row_number(text: str) -> int | None:
+    """The number of a row, if it is one."""
+    # Only so many digits: Python itself refuses to read some thousands.
+    if not (text.isdecimal() and len(text) <= _MOST_DIGITS and int(text) <= GREATEST_ID):
+        return None
+    return int(text)
