@@ -53,5 +53,13 @@ def arrange(connection: Connection, order: Sequence[str]) -> None:
 
 def leading_to(connection: Connection, channel: str) -> list[str]:
     """Names of the routes that tell this channel, at once or later."""
-    rows = connection.execute(select(route.c.name, route.c.channels, route.c.escalate_to))
-    return [row.name for row in rows if channel in (*row.channels, *row.escalate_to)]
+    return leading(connection).get(channel, [])
+
+
+def leading(connection: Connection) -> dict[str, list[str]]:
+    """`leading_to` by channel, of those that some route tells."""
+    found: dict[str, list[str]] = {}
+    for row in connection.execute(select(route.c.name, route.c.channels, route.c.escalate_to)):
+        for channel in {*row.channels, *row.escalate_to}:
+            found.setdefault(channel, []).append(row.name)
+    return found

@@ -30,7 +30,7 @@ def blueprint(keeping: Keeping) -> Blueprint:
         with reading(engine) as connection:
             health = channels.health(connection)
             rows = channels.load(connection, keeping.vault)
-            leading = {row.name: routes.leading_to(connection, row.name) for row in rows}
+            leading = routes.leading(connection)
         text = render_template(
             "admin/channels.html",
             own=list(keeping.of_settings),
