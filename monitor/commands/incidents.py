@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 from monitor.clock import Clock
 from monitor.commands import CommandFailed
 from monitor.incidents import machine
+from monitor.incidents.account import answered_by
 from monitor.incidents.acknowledge import acknowledge
 from monitor.model import format_mac
 from monitor.outbox.wording import long
@@ -52,7 +53,7 @@ def stand(case: Case, zone: tzinfo) -> str:
     if case.closed_at is not None:
         return f"{case.closed_reason} {long(case.closed_at, zone)}"
     if case.acknowledged_at is not None:
-        by = plain(case.acknowledged_by or "somebody")
+        by = plain(answered_by(case))
         return f"acknowledged {long(case.acknowledged_at, zone)} by {by}"
     return state.value
 

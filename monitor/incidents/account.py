@@ -72,7 +72,7 @@ def _life(case: Case, zone: tzinfo) -> Iterator[Entry]:
     )
     yield Entry(case.opened_at, None, None, "opened", text)
     if case.acknowledged_at is not None:
-        text = f"acknowledged by {case.acknowledged_by or 'somebody'}"
+        text = f"acknowledged by {answered_by(case)}"
         yield Entry(case.acknowledged_at, None, None, "acknowledged", text)
     if case.closed_at is not None:
         text = f"over: {ending(case)}"
@@ -154,6 +154,11 @@ def _waiting(row: Sending, now: int, verb: str) -> Entry:
         due, reason = row.held_until, f": {row.outcome}" if row.outcome else ""
         text = f"{what} is held back{reason}"
     return Entry(max(due, now), row.channel, row.kind, "waiting", text, due)
+
+
+def answered_by(case: Case) -> str:
+    """Who acknowledged it."""
+    return case.acknowledged_by or "somebody"
 
 
 def ending(case: Case) -> str:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import NamedTuple
 
-from monitor.model import MINUTE, SECOND
+from monitor.model import DAY, MINUTE, SECOND
 
 FAREWELL_GRACE = 2 * MINUTE
 """How long the horizon waits for a source that stopped cleanly before going on without it."""
@@ -169,6 +169,13 @@ def advance(
         required = Window(max(horizon, required_from[name]), reached)
         blind += subtract(required, covered[name])
     return Advance(reached, after, merge(blind), lost)
+
+
+def stored_later(judged: int, sources: Mapping[str, Source], now: int) -> int:
+    """The earliest moment of a heartbeat that may have been stored only after the observation that
+    `judged` up to there: a source that was out of reach kept it, for a day at most."""
+    late = (source.until for source in sources.values() if source.until > now - DAY)
+    return min([judged, *late])
 
 
 def _observed(source: Source, pieces: list[Span], elapsed: int) -> Source:

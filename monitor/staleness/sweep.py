@@ -15,7 +15,15 @@ from monitor.incidents.machine import Event
 from monitor.incidents.service import Alerting, Closing, Opening
 from monitor.incidents.sites import Sites
 from monitor.model import DAY, MINUTE, SECOND
-from monitor.staleness.blindness import Advance, Listening, Source, Span, Window, advance
+from monitor.staleness.blindness import (
+    Advance,
+    Listening,
+    Source,
+    Span,
+    Window,
+    advance,
+    stored_later,
+)
 from monitor.staleness.deadlines import Deadlines
 from monitor.staleness.evidence import usual_intervals
 from monitor.staleness.last_seen import LastSeen
@@ -207,7 +215,7 @@ class Sweep:
         if not self._view.filled:
             position = self._log_position(progress, now)
             oldest = now - self._options.retention
-            since = _stored_later(progress, sources, now)
+            since = stored_later(min(progress.swept_at, progress.horizon), sources, now)
             recent = max(oldest, since - self._registry.longest_threshold)
             self._view.fill(recent, oldest, self._registry.sensors.keys(), now, position)
             if position is None:
@@ -389,13 +397,6 @@ class Sweep:
         horizon_rows.record_progress(connection, reach.horizon, now, self._view.position)
 
         horizon_rows.forget_blind_windows(connection, now - self._options.retention)
-
-
-def _stored_later(progress: Progress, sources: dict[str, Source], now: int) -> int:
-    """The earliest moment of a heartbeat that the last sweep could not find: a source that was out
-    of reach kept it until now."""
-    late = (source.until for source in sources.values() if source.until > now - DAY)
-    return min(progress.swept_at, progress.horizon, *late)
 
 
 def _vouched(until: int, progress: Progress, now: int) -> int:

@@ -13,7 +13,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from monitor.clock import Clock
 from monitor.incidents import machine, planning
-from monitor.incidents.account import ending
+from monitor.incidents.account import answered_by, ending
 from monitor.incidents.acknowledge import acknowledge
 from monitor.incidents.machine import State
 from monitor.model import HOUR, format_mac
@@ -81,7 +81,6 @@ def blueprint(engine: Engine, clock: Clock, vault: Vault) -> Blueprint:
             render_template(
                 "acknowledge.html",
                 message=message,
-                written=message.frozen_at,
                 groups=_groups(message.cases),
                 open=[case for case in message.cases if _state(case) is State.OPEN],
                 can_silence=_can_be_silenced(message),
@@ -197,7 +196,7 @@ def _stand(case: Case) -> tuple[str, int]:
     if case.closed_at is not None:
         return f"{ending(case)},", case.recovered_at or case.closed_at
     if case.acknowledged_at is not None:
-        return f"by {clean(case.acknowledged_by or 'somebody')},", case.acknowledged_at
+        return f"by {clean(answered_by(case))},", case.acknowledged_at
     return "last seen", case.last_seen
 
 

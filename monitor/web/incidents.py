@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Engine
 from werkzeug.wrappers import Response
 
 from monitor.clock import Clock
-from monitor.incidents.account import ending
+from monitor.incidents.account import answered_by, ending
 from monitor.incidents.quiet import covering
 from monitor.model import Held, format_mac
 from monitor.outbox.wording import duration
@@ -97,6 +97,7 @@ def _shared(problem: str, wrong: str) -> dict[str, Any]:
     """What both templates need."""
     return {
         "mac": format_mac,
+        "answered_by": answered_by,
         "ending": ending,
         "durations": incident_changes.DURATIONS,
         "problem": problem,

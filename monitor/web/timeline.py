@@ -3,7 +3,7 @@
 from datetime import tzinfo
 from typing import NamedTuple
 
-from monitor.incidents.account import Entry, ending, tell
+from monitor.incidents.account import Entry, answered_by, ending, tell
 from monitor.outbox.wording import duration
 from monitor.state.ledger import Case, Facts
 
@@ -34,8 +34,3 @@ def lasted(case: Case, now: int) -> str:
     """How long the silence is, or was."""
     until = now if case.closed_at is None else case.recovered_at or case.closed_at
     return duration(max(until - case.last_seen, 0))
-
-
-def answered_by(case: Case) -> str:
-    """Who acknowledged it."""
-    return case.acknowledged_by or "somebody"
