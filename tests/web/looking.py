@@ -35,13 +35,13 @@ def serving_people(rig: Rig, vault: Vault, *blueprints: Blueprint) -> Iterator[S
         server.stop()
 
 
-def log_in(page: Page, server: Server, name: str, path: str) -> None:
-    """And go on to this page."""
-    page.goto(f"{server.url}/login?next={path}")
+def log_in(page: Page, url: str, name: str, path: str = "/", password: str = PASSWORD) -> None:
+    """At the service of this address, and go on to this page."""
+    page.goto(f"{url}/login?next={path}")
     page.get_by_label("Name or email").fill(name)
-    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_label("Password").fill(password)
     page.get_by_role("button", name="Log in").click()
-    page.wait_for_url(f"{server.url}{path}")
+    page.wait_for_url(f"{url}{path}")
 
 
 def looks_right(page: Page, name: str) -> None:
@@ -53,10 +53,13 @@ def looks_right(page: Page, name: str) -> None:
         page.screenshot(path=f"{folder}/{name}-{size['width']}.png", full_page=True)
     assert page.evaluate("document.documentElement.scrollWidth") <= size["width"], name
     assert page.evaluate(_STRETCHED) == 0, name
-    found = Axe().run(page).response["violations"]
-    grave = [
+    assert grave_in(page) == [], name
+
+
+def grave_in(page: Page) -> list[tuple[str, list[object]]]:
+    """What keeps somebody out: axe's rule, and where."""
+    return [
         (one["id"], [node["target"] for node in one["nodes"]][:3])
-        for one in found
+        for one in Axe().run(page).response["violations"]
         if one["impact"] != "minor"
     ]
-    assert grave == [], name

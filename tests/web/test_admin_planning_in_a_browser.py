@@ -64,7 +64,7 @@ def served(rig: Rig) -> Iterator[Server]:
 def test_each_page_is_for_everybody(served: Server, page: Page, scheme: str, width: int) -> None:
     page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
     page.set_viewport_size({"width": width, "height": 800})
-    log_in(page, served, "olga", "/admin/silences")
+    log_in(page, served.url, "olga", "/admin/silences")
     for path in (
         "/admin/silences",
         "/admin/silences?state=past",
@@ -86,7 +86,7 @@ def test_each_page_is_for_everybody(served: Server, page: Page, scheme: str, wid
 def test_what_is_wrong_is_told_to_everybody(served: Server, browser: Browser, width: int) -> None:
     context = browser.new_context(viewport={"width": width, "height": 800})
     page = context.new_page()
-    log_in(page, served, "olga", "/admin/sensors/import")
+    log_in(page, served.url, "olga", "/admin/sensors/import")
     page.get_by_label("Or its text").fill(f"mac_address,name,labels\n02,{LONG},\n")
     page.get_by_role("button", name="Look what would change").click()
     expect(page.get_by_role("alert")).to_have_text("1 thing is wrong, and nothing was changed.")
@@ -102,7 +102,7 @@ def test_what_is_wrong_is_told_to_everybody(served: Server, browser: Browser, wi
 
 
 def test_a_silence_is_begun_and_ended(served: Server, page: Page) -> None:
-    log_in(page, served, "olga", "/admin/silences")
+    log_in(page, served.url, "olga", "/admin/silences")
     page.get_by_label("Sensors", exact=True).fill("site=Hall 4\nfloor=1")
     page.get_by_label("Lasts").select_option("30 min")
     page.get_by_label("Why").fill("Repair")
@@ -114,7 +114,7 @@ def test_a_silence_is_begun_and_ended(served: Server, page: Page) -> None:
 
 
 def test_maintenance_is_planned_by_the_browser_s_own_fields(served: Server, page: Page) -> None:
-    log_in(page, served, "olga", "/admin/maintenance")
+    log_in(page, served.url, "olga", "/admin/maintenance")
     page.get_by_label("What is done").fill("Lift service")
     page.get_by_label("Sensors", exact=True).fill("site=Hall 4")
     page.get_by_label("Start").fill("2026-03-01T01:30")
@@ -129,7 +129,7 @@ def test_maintenance_is_planned_by_the_browser_s_own_fields(served: Server, page
 def test_a_page_of_sensors_is_ticked_at_once_and_without_scripts_one_by_one(
     rig: Rig, served: Server, page: Page
 ) -> None:
-    log_in(page, served, "olga", "/admin/sensors")
+    log_in(page, served.url, "olga", "/admin/sensors")
     page.get_by_label("All on this page").check()
     page.get_by_label("What").select_option("Set the site")
     page.get_by_label("To", exact=True).fill("Hall 9")
@@ -141,7 +141,7 @@ def test_a_page_of_sensors_is_ticked_at_once_and_without_scripts_one_by_one(
     assert browser is not None
     plain = browser.new_context(java_script_enabled=False)
     opened = plain.new_page()
-    log_in(opened, served, "olga", "/admin/sensors")
+    log_in(opened, served.url, "olga", "/admin/sensors")
     expect(opened.get_by_label("All on this page")).to_be_hidden()
     opened.locator(f'[value="{format_mac(moved[0])}"]').check()
     opened.get_by_label("What").select_option("Pause")
@@ -153,7 +153,7 @@ def test_a_page_of_sensors_is_ticked_at_once_and_without_scripts_one_by_one(
 def test_what_was_exported_is_uploaded_and_confirmed(
     rig: Rig, served: Server, page: Page, tmp_path: Path
 ) -> None:
-    log_in(page, served, "olga", "/admin/sensors")
+    log_in(page, served.url, "olga", "/admin/sensors")
     with page.expect_download() as downloading:
         page.get_by_role("link", name="Export all as CSV").click()
     exported = Path(downloading.value.path()).read_text()

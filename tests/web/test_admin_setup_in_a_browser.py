@@ -71,7 +71,7 @@ def test_each_page_is_for_everybody(
     )
     page = context.new_page()
     complaints = complaints_of(page)
-    log_in(page, served, "ada", "/admin/channels")
+    log_in(page, served.url, "ada", "/admin/channels")
     for name in ("channels?kind=email", "channels?kind=ses", "routes?mac=020000000001", "tokens"):
         page.goto(f"{served.url}/admin/{name}")
         looks_right(page, f"{re.sub('[^a-z]+', '-', name)}-{scheme}")
@@ -92,7 +92,7 @@ def test_a_channel_is_added_tried_and_led_to_without_a_script(
 ) -> None:
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
-    log_in(page, served, "ada", "/admin/channels")
+    log_in(page, served.url, "ada", "/admin/channels")
     page.get_by_label("Kind").select_option("webhook")
     page.get_by_role("button", name="Choose").click()
     page.get_by_label("Name of this webhook channel").fill("hook")
@@ -122,7 +122,7 @@ def test_a_channel_is_added_tried_and_led_to_without_a_script(
 
 
 def test_a_token_is_seen_once_and_works(rig: Rig, served: Server, page: Page) -> None:
-    log_in(page, served, "ada", "/admin/tokens")
+    log_in(page, served.url, "ada", "/admin/tokens")
     page.get_by_label("Name").fill("Roof")
     page.get_by_label("Role").select_option("viewer")
     page.get_by_role("button", name="Make").click()

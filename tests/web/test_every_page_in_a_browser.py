@@ -4,13 +4,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser
 
 from tests.ports import free_port
 from tests.web.browser import complaints_of
 from tests.web.fleet_rig import Server
-from tests.web.visitors import BROWSER, PASSWORD, logged_in
+from tests.web.looking import grave_in, log_in
+from tests.web.visitors import BROWSER, logged_in
 from tests.web.whole import Whole, path_of
 
 PHONE, WIDE = {"width": 360, "height": 740}, {"width": 1280, "height": 800}
@@ -45,14 +45,6 @@ def pages_of(whole: Whole) -> list[str]:
     ]
 
 
-def log_in(page: Page, whole: Whole) -> None:
-    page.goto(f"{whole.url}/login")
-    page.get_by_label("Name or email").fill("administrator")
-    page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Log in").click()
-    page.wait_for_url(f"{whole.url}/")
-
-
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_nothing_keeps_anybody_out_or_breaks_a_policy(
     whole: Whole, browser: Browser, scheme: str
@@ -60,7 +52,7 @@ def test_nothing_keeps_anybody_out_or_breaks_a_policy(
     context = browser.new_context(color_scheme="dark" if scheme == "dark" else "light")
     page = context.new_page()
     complaints = complaints_of(page)
-    log_in(page, whole)
+    log_in(page, whole.url, "administrator")
     for path in pages_of(whole):
         for size in (WIDE, PHONE):
             page.set_viewport_size({"width": size["width"], "height": size["height"]})
@@ -68,12 +60,6 @@ def test_nothing_keeps_anybody_out_or_breaks_a_policy(
             page.wait_for_load_state("load")
             page.evaluate("for (const one of document.querySelectorAll('details')) one.open = true")
             assert page.evaluate("document.documentElement.scrollWidth") <= size["width"], path
-            found = Axe().run(page).response["violations"]
-            grave = [
-                (one["id"], [node["target"] for node in one["nodes"]])
-                for one in found
-                if one["impact"] != "minor"
-            ]
-            assert grave == [], path
+            assert grave_in(page) == [], path
         assert complaints == [], path
     context.close()

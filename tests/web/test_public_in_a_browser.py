@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from monitor.model import MINUTE
@@ -14,7 +13,8 @@ from monitor.web.admin import public
 from monitor.web.auth.people import People
 from tests.service import free_port
 from tests.web.fleet_rig import Rig, Server
-from tests.web.visitors import PASSWORD, add_user
+from tests.web.looking import grave_in, log_in
+from tests.web.visitors import add_user
 
 NASTY = "<script>alert(1)</script> " + "o" * 70
 
@@ -52,18 +52,14 @@ def link(rig: Rig, served: Server) -> str:
     return f"{served.url}/public/{page.key}"
 
 
-def log_in(page: Page, server: Server) -> None:
-    page.goto(f"{server.url}/login?next=/admin/public")
-    page.get_by_label("Name or email").fill("anna")
-    page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Log in").click()
+def open_administration(page: Page, server: Server) -> None:
+    log_in(page, server.url, "anna", "/admin/public")
     expect(page.get_by_role("heading", name="Public pages")).to_be_visible()
 
 
 def fits(page: Page) -> None:
     assert page.evaluate("document.documentElement.scrollWidth") <= 360, page.url
-    found = Axe().run(page).response["violations"]
-    assert [one["id"] for one in found if one["impact"] != "minor"] == [], page.url
+    assert grave_in(page) == [], page.url
 
 
 def test_the_page_refreshes_itself_and_says_when_it_cannot(
@@ -101,7 +97,7 @@ def test_without_scripts_it_tells_the_same(rig: Rig, link: str, page: Page) -> N
 
 
 def test_a_page_is_made_opened_and_its_badge_is_seen(rig: Rig, served: Server, page: Page) -> None:
-    log_in(page, served)
+    open_administration(page, served)
     page.get_by_label("Title").fill("Harbour only")
     page.get_by_label("All sensors").uncheck()
     page.get_by_label("Harbour", exact=True).check()
@@ -128,7 +124,7 @@ def test_everybody_can_use_them_on_a_phone_too(
     page.set_viewport_size({"width": 360, "height": 740})
     page.goto(link)
     fits(page)
-    log_in(page, served)
+    open_administration(page, served)
     page.locator(".people summary").first.click()
     page.get_by_text("Of all sensors").click()
     fits(page)
