@@ -5,8 +5,9 @@ import pytest
 from sqlalchemy import select
 
 from monitor import cli, parts
+from monitor.state.access_tables import token
 from monitor.state.database import open_state, reading
-from monitor.state.tables import sensor, token
+from monitor.state.tables import sensor
 
 README = Path(__file__).parent.parent / "README.md"
 

@@ -5,8 +5,8 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, insert, select
 
+from monitor.state.access_tables import audit
 from monitor.state.database import database_now
-from monitor.state.tables import audit
 
 
 class Entry(NamedTuple):

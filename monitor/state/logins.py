@@ -7,7 +7,7 @@ from typing import NamedTuple
 from sqlalchemy import Connection, delete, insert, select, update
 
 from monitor.model import DAY, MINUTE
-from monitor.state.tables import login, user
+from monitor.state.access_tables import login, user
 
 IDLE = DAY
 """A login not used for so long has ended (ms); an open page uses it."""

@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, delete, insert, select, update
 
-from monitor.state.tables import public_page, sensor
+from monitor.state.access_tables import public_page
+from monitor.state.tables import sensor
 
 LONGEST_TITLE = 100
 

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from sqlalchemy import Engine, select
 from sqlalchemy.dialects import postgresql, sqlite
 
+from monitor.state.access_tables import secret
 from monitor.state.database import reading, writing
-from monitor.state.tables import secret
 from monitor.vault import Vault
 
 

@@ -26,7 +26,7 @@ metadata = MetaData(
 )
 
 # SQLite numbers rows by itself only in a column of type INTEGER.
-_RowId = BigInteger().with_variant(Integer(), "sqlite")
+RowId = BigInteger().with_variant(Integer(), "sqlite")
 
 # One row. `version` grows with each transaction that changes a sensor or an incident; those rows
 # carry the version that changed them, so a reader asks only for what is newer than its copy.
@@ -74,7 +74,7 @@ sensor = Table(
 pause = Table(
     "pause",
     metadata,
-    Column("id", _RowId, primary_key=True),
+    Column("id", RowId, primary_key=True),
     Column("mac", BigInteger, nullable=False, index=True),
     Column("start", BigInteger, nullable=False),
     Column("stop", BigInteger),
@@ -97,7 +97,7 @@ source = Table(
 blind_window = Table(
     "blind_window",
     metadata,
-    Column("id", _RowId, primary_key=True),
+    Column("id", RowId, primary_key=True),
     Column("start", BigInteger, nullable=False, index=True),
     Column("stop", BigInteger, nullable=False),
 )
@@ -105,7 +105,7 @@ blind_window = Table(
 alert_group = Table(
     "alert_group",
     metadata,
-    Column("id", _RowId, primary_key=True),
+    Column("id", RowId, primary_key=True),
     Column("cohort", String(220), nullable=False),
     # The route its messages take; empty: the default one.
     Column("route", String(80), nullable=False, server_default=""),
@@ -124,7 +124,7 @@ Index(
 incident = Table(
     "incident",
     metadata,
-    Column("id", _RowId, primary_key=True),
+    Column("id", RowId, primary_key=True),
     Column("mac", BigInteger, nullable=False, index=True),
     Column("last_seen", BigInteger, nullable=False),
     Column("threshold", BigInteger, nullable=False),
@@ -159,7 +159,7 @@ Index(
 notification = Table(
     "notification",
     metadata,
-    Column("id", _RowId, primary_key=True),
+    Column("id", RowId, primary_key=True),
     # Stable over retries; the receiver can tell a repetition by it.
     Column("key", String(80), nullable=False, unique=True),
     Column("group_id", ForeignKey(alert_group.c.id), nullable=False, index=True),
@@ -199,7 +199,7 @@ notification_incident = Table(
 attempt = Table(
     "attempt",
     metadata,
-    Column("id", _RowId, primary_key=True),
+    Column("id", RowId, primary_key=True),
     Column("notification_id", ForeignKey(notification.c.id), nullable=False, index=True),
     Column("at", BigInteger, nullable=False),
     # sent | retry | failed
@@ -211,7 +211,7 @@ attempt = Table(
 suppression = Table(
     "suppression",
     metadata,
-    Column("id", _RowId, primary_key=True),
+    Column("id", RowId, primary_key=True),
     Column("incident_id", ForeignKey(incident.c.id), nullable=False, index=True),
     Column("channel", String(80), nullable=False),
     Column("kind", String(20), nullable=False),
@@ -225,7 +225,7 @@ suppression = Table(
 channel = Table(
     "channel",
     metadata,
-    Column("id", _RowId, primary_key=True),
+    Column("id", RowId, primary_key=True),
     Column("name", String(80), nullable=False, unique=True),
     Column("kind", String(40), nullable=False),
     Column("settings", JSON, nullable=False),
@@ -256,7 +256,7 @@ channel_health = Table(
 route = Table(
     "route",
     metadata,
-    Column("id", _RowId, primary_key=True),
+    Column("id", RowId, primary_key=True),
     Column("name", String(80), nullable=False, unique=True),
     Column("position", Integer, nullable=False),
     Column("matchers", JSON, nullable=False),
@@ -268,7 +268,7 @@ route = Table(
 silence = Table(
     "silence",
     metadata,
-    Column("id", _RowId, primary_key=True),
+    Column("id", RowId, primary_key=True),
     Column("matchers", JSON, nullable=False),
     Column("starts_at", BigInteger, nullable=False),
     Column("ends_at", BigInteger, nullable=False, index=True),
@@ -280,7 +280,7 @@ silence = Table(
 maintenance = Table(
     "maintenance",
     metadata,
-    Column("id", _RowId, primary_key=True),
+    Column("id", RowId, primary_key=True),
     Column("name", String(200), nullable=False),
     Column("matchers", JSON, nullable=False),
     Column("zone", String(64), nullable=False),
@@ -292,99 +292,6 @@ maintenance = Table(
     Column("created_by", String(200), nullable=False),
     Column("created_at", BigInteger, nullable=False),
     Column("ended_at", BigInteger),
-)
-
-# Keys of the installation itself, encrypted with the secret key.
-secret = Table(
-    "secret",
-    metadata,
-    Column("name", String(40), primary_key=True),
-    Column("value", LargeBinary, nullable=False),
-)
-
-token = Table(
-    "token",
-    metadata,
-    Column("id", _RowId, primary_key=True),
-    Column("name", String(80), nullable=False, unique=True),
-    # ingest | viewer | operator | administrator
-    Column("role", String(20), nullable=False, server_default="ingest"),
-    # SHA-256 of the 256 random bits.
-    Column("digest", LargeBinary(32), nullable=False, unique=True),
-    Column("created_at", BigInteger, nullable=False),
-    Column("revoked_at", BigInteger),
-)
-
-# Who may log in. No password: it was not chosen yet, or somebody else vouches for the person.
-user = Table(
-    "user",
-    metadata,
-    Column("id", _RowId, primary_key=True),
-    Column("name", String(80), nullable=False),
-    # The name as it is compared, whatever its letters' case.
-    Column("key", String(240), nullable=False, unique=True),
-    # In lower case.
-    Column("email", String(254), unique=True),
-    Column("password", String(200)),
-    # viewer | operator | administrator
-    Column("role", String(20), nullable=False),
-    Column("active", Boolean, nullable=False),
-    # "issuer subject" where an OpenID Connect provider vouches for the person.
-    Column("subject", String(600), unique=True),
-    Column("created_at", BigInteger, nullable=False),
-    Column("last_login_at", BigInteger),
-)
-
-# One browser in which somebody is logged in.
-login = Table(
-    "login",
-    metadata,
-    # SHA-256 of the 256 random bits in the browser's cookie.
-    Column("digest", LargeBinary(32), primary_key=True),
-    Column("user_id", ForeignKey(user.c.id), nullable=False, index=True),
-    Column("created_at", BigInteger, nullable=False),
-    # Within some minutes.
-    Column("seen_at", BigInteger, nullable=False),
-)
-
-# Failed logins, by account and by address: the next try must wait.
-login_failure = Table(
-    "login_failure",
-    metadata,
-    # SHA-256, since people type passwords where names belong.
-    Column("digest", LargeBinary(32), primary_key=True),
-    Column("failures", Integer, nullable=False),
-    Column("failed_at", BigInteger, nullable=False, index=True),
-    Column("blocked_until", BigInteger, nullable=False),
-)
-
-# Who changed what.
-audit = Table(
-    "audit",
-    metadata,
-    Column("id", _RowId, primary_key=True),
-    Column("at", BigInteger, nullable=False),
-    # A person's or a token's name, or "command line".
-    Column("who", String(200), nullable=False),
-    Column("what", String(80), nullable=False),
-    Column("subject", String(300), nullable=False),
-    # Never a secret.
-    Column("detail", JSON, nullable=False),
-)
-
-# What everybody may see who has the link.
-public_page = Table(
-    "public_page",
-    metadata,
-    Column("id", _RowId, primary_key=True),
-    Column("title", String(100), nullable=False),
-    # A list of names; NULL: the whole fleet.
-    Column("sites", JSON(none_as_null=True)),
-    # Whether sensors are named, or only counted.
-    Column("names", Boolean, nullable=False),
-    # 128 random bits, as the link has them.
-    Column("key", String(22), nullable=False, unique=True),
-    Column("created_at", BigInteger, nullable=False),
 )
 
 # Names of metrics in use: the fleet has at most 64 of them.

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from monitor.model import HOUR, MINUTE, SECOND
-from monitor.state.tables import login_failure as failure
+from monitor.state.access_tables import login_failure as failure
 
 FORGOTTEN = HOUR
 """So long after the last failure (ms) they are forgotten."""

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, insert, select, update
 
-from monitor.state.tables import token
+from monitor.state.access_tables import token
 
 INGEST = "ingest"
 """The role that may send heartbeats, and nothing else."""

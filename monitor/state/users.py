@@ -9,7 +9,7 @@ from sqlalchemy import Connection, exists, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from monitor.state import logins, throttle
-from monitor.state.tables import user
+from monitor.state.access_tables import user
 
 ROLES = ("viewer", "operator", "administrator")
 """Each may do what the one before it may."""

@@ -15,6 +15,7 @@ from sqlalchemy import Engine, insert, select, text, update
 from sqlalchemy.exc import IntegrityError
 
 import monitor.state
+from monitor.state import access_tables  # noqa: F401 (tables of the same metadata)
 from monitor.state.database import (
     StateUnavailable,
     database_now,

@@ -7,8 +7,8 @@ import pytest
 from sqlalchemy import Engine, select
 
 from monitor.state import secrets
+from monitor.state.access_tables import secret
 from monitor.state.database import reading
-from monitor.state.tables import secret
 from monitor.vault import Unreadable, Vault
 
 VAULT = Vault("a key of at least thirty-two characters")

@@ -4,8 +4,8 @@ import pytest
 from sqlalchemy import Engine, select
 
 from monitor.state import tokens
+from monitor.state.access_tables import token
 from monitor.state.database import reading, writing
-from monitor.state.tables import token
 
 
 def test_a_secret_is_shown_once_and_kept_only_as_its_digest(state: Engine) -> None:

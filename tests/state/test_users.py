@@ -7,8 +7,8 @@ from sqlalchemy import Engine, func, select
 
 from monitor.model import DAY, HOUR, MINUTE, SECOND
 from monitor.state import audit, logins, throttle, users
+from monitor.state.access_tables import login, login_failure
 from monitor.state.database import reading, writing
-from monitor.state.tables import login, login_failure
 from monitor.state.users import LastAdministrator, Unacceptable
 
 NOW = 1_800_000_000_000

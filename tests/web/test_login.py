@@ -9,8 +9,8 @@ from sqlalchemy import Engine, update
 from monitor.clock import Clock
 from monitor.model import SECOND
 from monitor.state import logins, throttle, tokens, users
+from monitor.state.access_tables import user
 from monitor.state.database import open_state, reading, writing
-from monitor.state.tables import user
 from monitor.web.auth.login import LIFETIME, same_site
 from tests.states import state, state_url
 from tests.web.visitors import BASE, BROWSER, PASSWORD, Visitor, add_user, build_app, logged_in

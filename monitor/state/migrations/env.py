@@ -2,6 +2,7 @@
 
 from alembic import context
 
+from monitor.state import access_tables  # noqa: F401 (tables of the same metadata)
 from monitor.state.tables import metadata
 
 context.configure(connection=context.config.attributes["connection"], target_metadata=metadata)

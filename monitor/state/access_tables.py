@@ -1,0 +1,108 @@
+"""Tables of who may come in, and of who did what: in the same database as those of `tables`."""
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Integer,
+    LargeBinary,
+    String,
+    Table,
+)
+
+from monitor.state.tables import RowId, metadata
+
+# Keys of the installation itself, encrypted with the secret key.
+secret = Table(
+    "secret",
+    metadata,
+    Column("name", String(40), primary_key=True),
+    Column("value", LargeBinary, nullable=False),
+)
+
+token = Table(
+    "token",
+    metadata,
+    Column("id", RowId, primary_key=True),
+    Column("name", String(80), nullable=False, unique=True),
+    # ingest | viewer | operator | administrator
+    Column("role", String(20), nullable=False, server_default="ingest"),
+    # SHA-256 of the 256 random bits.
+    Column("digest", LargeBinary(32), nullable=False, unique=True),
+    Column("created_at", BigInteger, nullable=False),
+    Column("revoked_at", BigInteger),
+)
+
+# Who may log in. No password: it was not chosen yet, or somebody else vouches for the person.
+user = Table(
+    "user",
+    metadata,
+    Column("id", RowId, primary_key=True),
+    Column("name", String(80), nullable=False),
+    # The name as it is compared, whatever its letters' case.
+    Column("key", String(240), nullable=False, unique=True),
+    # In lower case.
+    Column("email", String(254), unique=True),
+    Column("password", String(200)),
+    # viewer | operator | administrator
+    Column("role", String(20), nullable=False),
+    Column("active", Boolean, nullable=False),
+    # "issuer subject" where an OpenID Connect provider vouches for the person.
+    Column("subject", String(600), unique=True),
+    Column("created_at", BigInteger, nullable=False),
+    Column("last_login_at", BigInteger),
+)
+
+# One browser in which somebody is logged in.
+login = Table(
+    "login",
+    metadata,
+    # SHA-256 of the 256 random bits in the browser's cookie.
+    Column("digest", LargeBinary(32), primary_key=True),
+    Column("user_id", ForeignKey(user.c.id), nullable=False, index=True),
+    Column("created_at", BigInteger, nullable=False),
+    # Within some minutes.
+    Column("seen_at", BigInteger, nullable=False),
+)
+
+# Failed logins, by account and by address: the next try must wait.
+login_failure = Table(
+    "login_failure",
+    metadata,
+    # SHA-256, since people type passwords where names belong.
+    Column("digest", LargeBinary(32), primary_key=True),
+    Column("failures", Integer, nullable=False),
+    Column("failed_at", BigInteger, nullable=False, index=True),
+    Column("blocked_until", BigInteger, nullable=False),
+)
+
+# Who changed what.
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", RowId, primary_key=True),
+    Column("at", BigInteger, nullable=False),
+    # A person's or a token's name, or "command line".
+    Column("who", String(200), nullable=False),
+    Column("what", String(80), nullable=False),
+    Column("subject", String(300), nullable=False),
+    # Never a secret.
+    Column("detail", JSON, nullable=False),
+)
+
+# What everybody may see who has the link.
+public_page = Table(
+    "public_page",
+    metadata,
+    Column("id", RowId, primary_key=True),
+    Column("title", String(100), nullable=False),
+    # A list of names; NULL: the whole fleet.
+    Column("sites", JSON(none_as_null=True)),
+    # Whether sensors are named, or only counted.
+    Column("names", Boolean, nullable=False),
+    # 128 random bits, as the link has them.
+    Column("key", String(22), nullable=False, unique=True),
+    Column("created_at", BigInteger, nullable=False),
+)
