@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Callable
 
 STEP = 1_000
 """A difference between wall and boot clock above this many milliseconds is a step."""
@@ -32,3 +33,10 @@ class Clock:
                     self.steps += 1
                 self._offset = offset
         return time.time_ns() // 1_000_000
+
+    def offset(self, other: Callable[[], int]) -> int:
+        """How far the clock that `other` asks is ahead of this one (ms), as far as that is
+        certain: an answer that takes long may have been given at any moment meanwhile."""
+        asked = self.now()
+        answer = other()
+        return max(answer - self.now(), min(0, answer - asked))

@@ -88,13 +88,17 @@ def alerting(settings: Settings) -> Alerting:
 
 
 def watch(settings: Settings) -> Watch:
-    """What tells people that monitoring itself was blind."""
+    """What tells people that monitoring itself was blind, or that judging is behind."""
     channels = tuple(channel.name for channel in own_channels(settings))
-    manners = Manners(
+    return Watch(Telling(channels, frame(settings)), manners(settings))
+
+
+def manners(settings: Settings) -> Manners:
+    """When people are told of that."""
+    return Manners(
         milliseconds(settings.alerts.blind_notice_after),
         milliseconds(settings.alerts.repeat_interval),
     )
-    return Watch(Telling(channels, frame(settings)), manners)
 
 
 def _flapping(settings: Settings) -> Rule:
@@ -150,4 +154,5 @@ def manner(settings: Settings, vault: Vault) -> Manner:
         remind_after=milliseconds(settings.alerts.repeat_interval),
         acknowledge_link=links(vault, settings.server.base_url),
         recipients=recipients,
+        look_out=watch(settings).look_out,
     )

@@ -2,7 +2,10 @@
 
 import logging
 import signal
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 
 from apscheduler.executors.pool import ThreadPoolExecutor
@@ -10,7 +13,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from sqlalchemy import Engine
 
 from monitor.clock import Clock
-from monitor.model import SECOND
+from monitor.model import MINUTE, SECOND
 from monitor.staleness.sweep import Sweep
 from monitor.state import leases
 from monitor.state.database import StateUnavailable
@@ -22,9 +25,15 @@ logger = logging.getLogger(__name__)
 
 _LEASE = "scheduler"
 _SHORTEST_LEASE = 15 * SECOND
+_LONGEST_SWEEP = 10 * MINUTE
+"""A sweep that takes longer hangs: its lease is left to run out, so that another process leads."""
 
 WRONG_CLOCK = 10 * SECOND
 """A process whose clock is so far off the store's judges nothing."""
+
+
+class _WrongClock(Exception):
+    """This process must not judge."""
 
 
 class Leadership:
@@ -47,46 +56,84 @@ class Leadership:
         self._trouble = ""
 
     def tick(self) -> None:
-        """Hold or take the lease, then sweep or watch. Trouble is logged and tried again."""
+        """Hold or take the lease, then sweep or watch. Trouble is logged, recorded in the state
+        for people to read, and tried again; whoever has it lets another process lead."""
+        hindrance = ""
         try:
-            offset = self._sweep.clock_offset(self._clock.now())
-            if abs(offset) > WRONG_CLOCK:
-                self.step_down()
-                self._note(
-                    f"our clock and the store's differ by more than {WRONG_CLOCK // SECOND} s"
-                )
-                return
-            self._hold()
-            if self._lease is None:
-                self._sweep.watch(self._clock.now())
-            else:
-                self._lead(self._lease)
+            self._judge()
             self._note("")
         except LeaseLost as error:
             self._lease = None
             self._note(str(error))
-        except StoreUnavailable as error:
-            self._note(f"StoreUnavailable: {error}")
-            self._stand_still()
+            hindrance = "The scheduler's lease ran out during the sweep."
         except StateUnavailable as error:
             self._note(f"StateUnavailable: {error}")
+        except _WrongClock as error:
+            self._note(str(error))
+            hindrance = f"{error}."
+        except StoreUnavailable as error:
+            self._note(f"StoreUnavailable: {error}")
+            hindrance = "The heartbeat store can't be reached, or does not answer in time."
+        except Exception as error:
+            name = type(error).__name__
+            if self._note(name):
+                logger.exception("judging failed, and is tried again")
+            hindrance = f"Judging fails with an unforeseen error ({name}); the log has more."
+        if hindrance:
+            self.step_down()
+        self._look_out(hindrance)
+
+    def _judge(self) -> None:
+        offset = self._sweep.clock_offset(self._clock)
+        if abs(offset) > WRONG_CLOCK:
+            raise _WrongClock(
+                f"The clock of {self._holder.partition(':')[0]} and that of the heartbeat store "
+                f"differ by more than {WRONG_CLOCK // SECOND} s"
+            )
+        self._hold()
+        if self._lease is None:
+            self._sweep.watch(self._clock.now())
+        else:
+            self._lead(self._lease)
 
     def _lead(self, lease: Lease) -> None:
-        outcome = self._sweep.run(lease, self._clock.now())
+        with self._kept(lease):
+            outcome = self._sweep.run(lease, self._clock.now())
         if outcome.opened or outcome.closed:
             logger.info("incidents opened: %d, closed: %d", outcome.opened, outcome.closed)
         if self._watchdog is not None:
             self._watchdog.swept(outcome.horizon, self._clock.now())
 
-    def _stand_still(self) -> None:
-        """Without the store nothing can be judged, but it can be said."""
+    @contextmanager
+    def _kept(self, lease: Lease) -> Iterator[None]:
+        """A sweep that is slower than the lease keeps it."""
+        done = threading.Event()
+        keeper = threading.Thread(target=self._keep, args=(lease, done), name="lease", daemon=True)
+        keeper.start()
         try:
-            self._hold()
-            if self._lease is not None:
-                reason = "The heartbeat store can't be reached."
-                self._sweep.stand_still(self._lease, self._clock.now(), reason)
-        except (LeaseLost, StateUnavailable) as error:
-            logger.warning("nobody can be told that judging stands still: %s", error)
+            yield
+        finally:
+            done.set()
+            keeper.join()
+
+    def _keep(self, lease: Lease, done: threading.Event) -> None:
+        hangs_at = time.monotonic() + _LONGEST_SWEEP / SECOND
+        while not done.wait(self._duration / 3 / SECOND):
+            if time.monotonic() > hangs_at:
+                logger.error("the sweep hangs; its lease is not renewed any more")
+                return
+            try:
+                if not leases.renew(self._engine, lease, self._duration):
+                    return
+            except StateUnavailable as error:
+                logger.warning("the lease is not renewed yet: %s", error)
+            self._look_out("")
+
+    def _look_out(self, hindrance: str) -> None:
+        try:
+            self._sweep.look_out(hindrance, self._clock.now())
+        except StateUnavailable as error:
+            logger.warning("no one can be notified whether judging stands still: %s", error)
 
     def step_down(self) -> None:
         """Give the lease back, so that another leads at once."""
@@ -106,14 +153,16 @@ class Leadership:
             if self._lease:
                 logger.info("leading, generation %d", self._lease.generation)
 
-    def _note(self, trouble: str) -> None:
-        """Log trouble when it begins, changes and ends; not each time."""
-        if trouble != self._trouble:
-            if trouble:
-                logger.warning("sweep put off: %s", trouble)
-            else:
-                logger.info("sweeping again")
-            self._trouble = trouble
+    def _note(self, trouble: str) -> bool:
+        """Log trouble when it begins, changes and ends, not each time; whether it is new."""
+        if trouble == self._trouble:
+            return False
+        if trouble:
+            logger.warning("sweep put off: %s", trouble)
+        else:
+            logger.info("sweeping again")
+        self._trouble = trouble
+        return True
 
 
 def run(leadership: Leadership, interval: int) -> None:

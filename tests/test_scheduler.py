@@ -1,5 +1,6 @@
 """Who may judge: one that holds the lease, and whose clock is right."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from monitor.state.tables import notification
 from monitor.store.interface import Pulse
 from tests.delivering import watch
 from tests.staleness.test_sweep import FailingStore
+from tests.states import state, state_url
 
 
 class Hand(Clock):
@@ -28,18 +30,30 @@ class Hand(Clock):
 
 
 class Rig:
-    """One scheduler on a store that can fail."""
+    """One scheduler on a store that can fail; two of the same directory and state stand by for
+    each other."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, state: Engine | None = None, name: str = "me") -> None:
         self.store = FailingStore(directory / "heartbeats.sqlite", 30 * DAY, writable=True)
         self.store.migrate()
-        self.engine: Engine = open_state(f"sqlite:///{directory / 'state.sqlite'}")
+        self.engine: Engine = state or open_state(f"sqlite:///{directory / 'state.sqlite'}")
         migrate(self.engine)
         self.clock = Hand()
         options = Options(10 * MINUTE, 15 * MINUTE, 30 * DAY)
         alerting = Alerting(("email",), 30 * SECOND, 5 * MINUTE)
         self.sweep = Sweep(self.store, self.engine, options, alerting, watch("email"))
-        self.leadership = Leadership(self.engine, self.sweep, self.clock, "me", 5 * SECOND)
+        self.leadership = Leadership(self.engine, self.sweep, self.clock, name, 5 * SECOND)
+        self.begun = self.clock.now()
+
+    def pulse(self) -> None:
+        """Sensors have been listened to until now."""
+        self.store.pulse(Pulse("here", self.begun, self.clock.now(), False))
+
+    def ticks(self, duration: int) -> None:
+        """Let time pass with a tick each 5 s."""
+        for _ in range(duration // (5 * SECOND)):
+            self.clock.ahead += 5 * SECOND
+            self.leadership.tick()
 
     def leads(self) -> bool:
         lease = leases.acquire(self.engine, "scheduler", "somebody else", 15 * SECOND)
@@ -53,9 +67,14 @@ class Rig:
             return [row.body["subject"] for row in rows]
 
 
+__all__ = ["state", "state_url"]
+
+
 @pytest.fixture
-def rig(tmp_path: Path) -> Rig:
-    return Rig(tmp_path)
+def rig(tmp_path: Path, state: Engine) -> Iterator[Rig]:
+    rig = Rig(tmp_path, state)
+    yield rig
+    rig.store.close()
 
 
 def test_one_whose_clock_is_off_the_stores_stands_down_and_leads_again_when_it_is_right(
@@ -75,26 +94,20 @@ def test_one_whose_clock_is_off_the_stores_stands_down_and_leads_again_when_it_i
 def test_a_store_that_stays_away_is_told_once_and_so_is_the_end_of_it(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def pulse() -> None:
-        rig.store.pulse(Pulse("here", begun, rig.clock.now(), False))
-
-    begun = rig.clock.now()
-    pulse()
+    rig.pulse()
     rig.leadership.tick()
     monkeypatch.setattr(rig.store, "ping", rig.clock.now)
     rig.store.failing = "coverage"
-    for _ in range(20):
-        rig.clock.ahead += 5 * SECOND
-        rig.leadership.tick()
+    rig.ticks(100 * SECOND)
     assert [subject[:32] for subject in rig.subjects()] == ["Monitoring has been behind since"]
     rig.store.failing = ""
-    pulse()
+    rig.pulse()
     for _ in range(3):
         rig.clock.ahead += SECOND
         rig.leadership.tick()
     told = rig.subjects()
     assert len(told) == 2
-    assert told[1].startswith("Monitoring was blind between")
+    assert told[1].startswith("Monitoring was behind between")
 
 
 def test_a_lease_from_before_the_clock_was_set_back_holds_nobody_up(rig: Rig) -> None:

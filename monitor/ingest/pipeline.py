@@ -169,7 +169,7 @@ class Pipeline:
 
     def _chores(self, now: int) -> None:
         if not 0 <= now - self._checked_at < _CLOCK_CHECK_EVERY:
-            self.clock_offset = self._store.ping() - self._clock.now()
+            self.clock_offset = self._clock.offset(self._store.ping)
             self._checked_at = now
         if not 0 <= now - self._expired_at < _EXPIRE_EVERY:
             self._store.expire(now)

@@ -47,6 +47,8 @@ class Manner:
     """(notification, channel, now) -> the link by which its recipient can answer for it."""
     recipients: Callable[[Connection], Collection[str]] = lambda _connection: ()
     """The channels told of what concerns the service itself."""
+    look_out: Callable[[Engine, int], None] = lambda _engine, _now: None
+    """(state, now): called every few seconds, to notice what no other process would."""
 
 
 class Delivery:
@@ -65,8 +67,9 @@ class Delivery:
             pause = _POLL
             try:
                 if time.monotonic() - looked_after >= _LOOK_AFTER:
-                    self._look_after(self._clock.now())
+                    # First: what fails there must not keep messages from being sent.
                     looked_after = time.monotonic()
+                    self._look_after(self._clock.now())
                 self._start_due(ended)
             except StateUnavailable as error:
                 _log.warning("delivery waits for the state database: %s", error)
@@ -92,7 +95,8 @@ class Delivery:
         return tried
 
     def _look_after(self, now: int) -> None:
-        """Follow changes of the channels, and tell of those in trouble."""
+        """Follow changes of the channels, and notify people of what is in trouble."""
+        self._manner.look_out(self._engine, now)
         self._outlets.refresh()
         trouble.report(self._engine, self._manner.recipients, self._manner.frame, now)
         served = self._outlets.by_name.keys()

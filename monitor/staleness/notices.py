@@ -1,6 +1,6 @@
 """When people are told that monitoring itself was blind, or is behind."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import tzinfo
 from typing import NamedTuple
 
@@ -8,7 +8,9 @@ from monitor.outbox.wording import duration, local, short
 from monitor.staleness.blindness import Window, merge
 
 BEHIND = 4
-"""Times the shortest blindness worth telling: so far behind is judging told to be so."""
+"""Times the shortest blindness worth a notice: a longer standstill of judging is worth one, too."""
+
+_NO_SWEEP = "No scheduler has completed a sweep since then."
 
 
 class Told(NamedTuple):
@@ -30,19 +32,52 @@ class Manners(NamedTuple):
     interval: int
     """Between two notices of blindness."""
 
+    @property
+    def behind_after(self) -> int:
+        """How long judging may stand still before it is behind."""
+        return BEHIND * self.shortest
+
+
+class Behind(NamedTuple):
+    """Judging has stood still for too long."""
+
+    since: int
+    reason: str
+    """A sentence."""
+
 
 class Notices(NamedTuple):
     """What is to be told now."""
 
     told: Told
-    behind: int | None
-    """Judging is behind since then, and nobody knows."""
+    behind: bool
+    """Judging is behind, since `told.behind_since`, and no notice has been enqueued."""
     blind: list[Window]
     """Blindness that is over and nobody knows of; empty: nothing to tell."""
+    heard: bool = False
+    """Sensors were heard in all of `blind`: judging was behind."""
 
 
 _REST = 16
 """Part of the interval in which a standstill after a notice is not told again."""
+
+
+def behind(
+    reached: int, hindrance: str, unmoved_since: int, now: int, behind_after: int
+) -> Behind | None:
+    """Whether judging is behind. The notice, the banner, `/readyz` and the metric agree by it.
+
+    `reached`: up to when sensors were judged; 0 for never. `hindrance`: what the schedulers state
+    as the cause, or "". `unmoved_since`: since when the caller has watched it stand still.
+    """
+    if now - unmoved_since <= behind_after:
+        return None
+    return Behind(reached or unmoved_since, hindrance or _NO_SWEEP)
+
+
+def is_due(told: Told, now: int, manners: Manners) -> bool:
+    """Whether a notice that judging is behind may be enqueued."""
+    return not told.behind_since and now - told.blind_at >= manners.interval // _REST
 
 
 def decide(
@@ -58,43 +93,54 @@ def decide(
     `windows`: the blind ones on record. `watched_since`: since when this process has looked
     without a break; a standstill before that was its own.
     """
-    far = BEHIND * manners.shortest
-    rested = now - told.blind_at >= manners.interval // _REST
-    behind = None
-    if not told.behind_since and horizon and rested and now - max(horizon, watched_since) > far:
-        behind = horizon
+    stood_since = max(horizon, watched_since)
+    found = behind(horizon, "", stood_since, now, manners.behind_after)
+    is_news = found is not None and horizon > 0 and is_due(told, now, manners)
+    if is_news:
         told = told._replace(behind_since=horizon)
-    caught_up = now - horizon <= far
+    caught_up = not horizon or now - horizon <= manners.behind_after
     was_behind = bool(told.behind_since) and caught_up
-    blind = [*windows, *([Window(told.behind_since, horizon)] if was_behind else [])]
-    untold = merge(
-        Window(max(start, told.blind_until), stop)
-        for start, stop in blind
-        if start > 0 and stop <= horizon  # what was before the first pulse is nobody's news
-    )
+    late = [Window(told.behind_since, horizon)] if was_behind else []
+    blind = _untold(windows, told, horizon)
+    untold = merge([*blind, *_untold(late, told, horizon)])
     long = sum(window.stop - window.start for window in untold) >= manners.shortest
     over = caught_up and long and (was_behind or untold[-1].stop < horizon)
     if not over or not (was_behind or now - told.blind_at >= manners.interval):
-        return Notices(told, behind, [])
-    return Notices(Told(0, untold[-1].stop, now), behind, untold)
+        return Notices(told._replace(behind_since=0) if was_behind else told, is_news, [])
+    return Notices(Told(0, untold[-1].stop, now), is_news, untold, heard=not blind)
 
 
-def behind_text(since: int, reason: str, zone: tzinfo, now: int) -> tuple[str, list[str]]:
+def _untold(windows: Iterable[Window], told: Told, horizon: int) -> list[Window]:
+    """What of these is over and in no notice yet."""
+    return merge(
+        Window(max(start, told.blind_until), stop)
+        for start, stop in windows
+        if start > 0 and stop <= horizon  # what was before the first pulse is nobody's news
+    )
+
+
+def behind_text(found: Behind, zone: tzinfo, now: int) -> tuple[str, list[str]]:
     """(subject, sentences) of the notice that judging is behind."""
     return (
-        f"Monitoring has been behind since {short(since, now, zone)}",
+        f"Monitoring has been behind since {short(found.since, now, zone)}",
         [
-            f"{reason} What sensors sent since then is not judged yet, and nobody can know who is "
-            "silent. A message follows when that is over."
+            f"{found.reason} What sensors have sent since then is not judged yet, and no one can "
+            "know which sensors are silent. A message follows when judging has caught up."
         ],
     )
 
 
-def blind_text(windows: Sequence[Window], zone: tzinfo, now: int) -> tuple[str, list[str]]:
-    """(subject, sentences) of the notice that there was blindness."""
+def over_text(found: Notices, zone: tzinfo, now: int) -> tuple[str, list[str]]:
+    """(subject, sentences) of the notice that there was blindness, or that judging was behind."""
+    windows = found.blind
     start, stop = windows[0].start, windows[-1].stop
     between = f"{_clock(start, stop, now, zone)} and {short(stop, now, zone)}"
     whole = duration(sum(window.stop - window.start for window in windows))
+    if found.heard:
+        return f"Monitoring was behind between {between}", [
+            f"What sensors sent in these {whole} was stored and has been judged since. A sensor "
+            "that was silent meanwhile and has returned raised no alarm."
+        ]
     if len(windows) == 1:
         subject = f"Monitoring was blind between {between}"
         first = f"For {whole} sensors were not heard, or what they sent was not judged."

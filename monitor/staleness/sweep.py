@@ -10,11 +10,13 @@ from dataclasses import astuple, dataclass, field
 
 from sqlalchemy import Connection, Engine
 
+from monitor.clock import Clock
 from monitor.incidents import grouping, service
 from monitor.incidents.machine import Event
-from monitor.incidents.service import Alerting, Closing, Opening
+from monitor.incidents.service import Alerting, Opening
 from monitor.incidents.sites import Sites
 from monitor.model import DAY, MINUTE, SECOND
+from monitor.staleness import endings
 from monitor.staleness.blindness import (
     Advance,
     Listening,
@@ -89,12 +91,13 @@ class Sweep:
         self._deadlines: Deadlines | None = None
         self._led: Lease | None = None
         self._followed_at = 0
+        self._swept_at = -1  # no sweep of this process has succeeded yet
         self._placed: dict[int, str] = {}
         self._read_from = 0
 
-    def clock_offset(self, now: int) -> int:
-        """The store's time less ours (ms). Raises StoreUnavailable."""
-        return self._store.ping() - now
+    def clock_offset(self, clock: Clock) -> int:
+        """How far the store's clock is ahead of ours (ms). Raises StoreUnavailable."""
+        return clock.offset(self._store.ping)
 
     def watch(self, now: int) -> None:
         """Follow the store and the registry without deciding. Raises StoreUnavailable,
@@ -112,7 +115,8 @@ class Sweep:
             self._set_back(lease, now)
             progress, sources, windows = self._read_state(now)
         if lease != self._led:
-            self._take_over(progress, now)
+            if progress.swept_at != self._swept_at:
+                self._take_over(progress, now)
             self._led = lease
         # Pulses first: what they vouch for is then surely among the arrivals read after them.
         spans = [
@@ -130,30 +134,28 @@ class Sweep:
             now,
         )
         try:
-            outcome = self._decide(lease, now, reach, sources, progress, [*windows, *reach.blind])
+            outcome = self._decide(lease, now, reach, sources, [*windows, *reach.blind])
         except BaseException:
             self._deadlines = None
             # It may have been held up for long: what came in meanwhile looked like the future and
             # was not believed, so it is read again.
             self._view.rewind(self._read_from)
             raise
+        self._swept_at = now
         if reach.lost:
             logger.warning("written off after standing still: %s", ", ".join(reach.lost))
         return outcome
 
-    def stand_still(self, lease: Lease, now: int, reason: str) -> None:
-        """A sweep could not be done; tell people once that goes on for too long.
+    def look_out(self, hindrance: str, now: int) -> None:
+        """Record why this process could not sweep (""; it could, or stands by), and enqueue the
+        notice that judging is behind once no process has swept for too long.
 
-        Raises StateUnavailable, LeaseLost.
+        Raises StateUnavailable.
         """
-        self._watch.look(now)
-        with reading(self._engine) as connection:
-            progress = horizon_rows.progress(connection)
-        found = self._watch.judge(progress, progress.horizon, [], now)
-        if found.behind is not None:
+        if hindrance:
             with writing(self._engine) as connection:
-                leases.fence(connection, lease)
-                self._watch.tell_behind(connection, found, reason, now)
+                horizon_rows.record_hindrance(connection, hindrance)
+        self._watch.look_out(self._engine, now)
 
     def _set_back(self, lease: Lease, now: int) -> None:
         """The clock was ahead when the state was written: judge from now on."""
@@ -257,7 +259,6 @@ class Sweep:
         now: int,
         reach: Advance,
         sources: dict[str, Source],
-        progress: Progress,
         windows: list[Window],
     ) -> Outcome:
         listening = Listening(windows)
@@ -265,8 +266,8 @@ class Sweep:
             self._deadlines = Deadlines(self._deadlines_of(self._registry.sensors))
         deadlines = self._deadlines
         openings = self._openings(deadlines, reach.horizon, listening, now)
-        closings = self._closings(reach.horizon, listening)
-        moved = self._moved({closing.incident.id for closing in closings})
+        closings = endings.closings(self._registry, self._view.times, reach.horizon, listening)
+        moved = endings.moved(self._registry, self._view.times, closings)
         new = [(mac, first_seen, live) for mac, (first_seen, live) in self._heard.items()]
         with writing(self._engine) as connection:
             leases.fence(connection, lease)
@@ -291,7 +292,7 @@ class Sweep:
                     fleet_wide=self._is_fleet_wide(openings, reach.horizon),
                 )
             self._record(connection, reach, sources, now)
-            self._watch.tell(connection, progress, reach, windows, now)
+            self._watch.tell(connection, reach, windows, now)
         self._heard.clear()
         self._placed = {}
         for closing in closings:
@@ -357,33 +358,6 @@ class Sweep:
                 deadlines.push(verdict.deadline, mac)
         return down
 
-    def _closings(self, horizon: int, listening: Listening) -> list[Closing]:
-        closings = []
-        for mac, row in self._registry.open_incidents.items():
-            sensor = self._registry.sensors.get(mac)
-            # The store's retention may be over; the incident remembers.
-            seen = self._view.times.setdefault(mac, row.last_seen)
-            if sensor is None or sensor.forgotten_at is not None:
-                closings.append(Closing(row, Event.FORGET))
-            elif sensor.paused:
-                closings.append(Closing(row, Event.PAUSE))
-            # Blindness defers a verdict of down; it is no proof of life, so it closes nothing.
-            elif listening.between(seen, horizon) <= self._registry.threshold(mac):
-                if seen > row.last_seen:
-                    closings.append(Closing(row, Event.RECOVER, recovered_at=seen))
-                elif self._registry.threshold(mac) > row.threshold:
-                    closings.append(Closing(row, Event.CHANGE_THRESHOLD))
-        return closings
-
-    def _moved(self, closing: set[int]) -> dict[int, int]:
-        """Incident id -> newer proof of life that is itself stale by now."""
-        times = self._view.times
-        return {
-            row.id: times[mac]
-            for mac, row in self._registry.open_incidents.items()
-            if row.id not in closing and times.get(mac, 0) > row.last_seen
-        }
-
     def _record(
         self, connection: Connection, reach: Advance, sources: dict[str, Source], now: int
     ) -> None:
@@ -394,8 +368,13 @@ class Sweep:
         }
         horizon_rows.record_sources(connection, changed)
         horizon_rows.record_blind_windows(connection, reach.blind)
-        horizon_rows.record_progress(connection, reach.horizon, now, self._view.position)
-
+        horizon_rows.record_progress(
+            connection,
+            reach.horizon,
+            now,
+            self._view.position,
+            self._watch.hindrance(reach, now),
+        )
         horizon_rows.forget_blind_windows(connection, now - self._options.retention)
 
 

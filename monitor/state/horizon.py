@@ -26,23 +26,34 @@ class Progress(NamedTuple):
     blind_told_until: int = 0
     """Blindness up to here was told."""
     blind_told_at: int = 0
+    hindrance: str = ""
+    """Why a scheduler could not judge lately, as a sentence; "": none is known."""
 
 
-def progress(connection: Connection) -> Progress:
-    """How far the sweeps have come."""
-    columns = (service.c[name] for name in Progress._fields)
-    return Progress(*connection.execute(select(*columns)).one())
+def progress(connection: Connection, *, lock: bool = False) -> Progress:
+    """How far the sweeps have come; with `lock` no one else may write it until the end."""
+    query = select(*(service.c[name] for name in Progress._fields))
+    return Progress(*connection.execute(query.with_for_update() if lock else query).one())
 
 
 def record_progress(
-    connection: Connection, horizon: int, swept_at: int, arrival_position: int
+    connection: Connection, horizon: int, swept_at: int, arrival_position: int, hindrance: str
 ) -> None:
-    """Write where a sweep ended."""
+    """Write where a sweep ended, and what kept it from judging up to now ("": nothing)."""
     connection.execute(
         update(service).values(
-            horizon=horizon, swept_at=swept_at, arrival_position=arrival_position
+            horizon=horizon,
+            swept_at=swept_at,
+            arrival_position=arrival_position,
+            hindrance=hindrance,
         )
     )
+
+
+def record_hindrance(connection: Connection, hindrance: str) -> None:
+    """Write why a scheduler can't sweep; the next sweep that succeeds replaces it."""
+    changed = service.c.hindrance != hindrance
+    connection.execute(update(service).where(changed).values(hindrance=hindrance))
 
 
 def record_told(

@@ -47,6 +47,8 @@ service = Table(
     Column("reset_from", BigInteger, nullable=False, server_default="0"),
     # While judging is behind: since when. 0: it is not.
     Column("behind_since", BigInteger, nullable=False, server_default="0"),
+    # Why a scheduler could not judge lately; empty: none is known.
+    Column("hindrance", Text, nullable=False, server_default=""),
     # Blindness up to here was told, and when that was.
     Column("blind_told_until", BigInteger, nullable=False, server_default="0"),
     Column("blind_told_at", BigInteger, nullable=False, server_default="0"),

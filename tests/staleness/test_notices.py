@@ -8,19 +8,20 @@ from hypothesis import strategies as st
 from monitor.model import HOUR, MINUTE, SECOND, parse_time
 from monitor.staleness.blindness import Window
 from monitor.staleness.notices import (
-    BEHIND,
+    Behind,
     Manners,
     Notices,
     Told,
+    behind,
     behind_text,
-    blind_text,
     decide,
+    over_text,
 )
 
 NOW = parse_time("2026-11-23T14:10:00Z")
 MANNERS = Manners(15 * SECOND, 4 * HOUR)
 NEVER = Told()
-FAR = BEHIND * MANNERS.shortest
+FAR = MANNERS.behind_after
 
 
 def decided(*windows: Window, told: Told = NEVER, horizon: int = NOW, now: int = NOW) -> Notices:
@@ -52,7 +53,7 @@ def test_many_moments_add_up_to_one_notice_now_and_then() -> None:
         found = decided(*windows, told=told, horizon=now, now=now)
         told, notices = found.told, notices + bool(found.blind)
     assert notices == 3  # in nine hours
-    assert found.behind is None
+    assert not found.behind
 
 
 def test_what_was_before_the_first_pulse_is_nobodys_news() -> None:
@@ -62,26 +63,50 @@ def test_what_was_before_the_first_pulse_is_nobodys_news() -> None:
 def test_a_standstill_is_told_while_it_lasts_and_once_it_is_over() -> None:
     horizon = NOW - FAR - 1
     found = decided(horizon=horizon)
-    assert (found.behind, found.told.behind_since) == (horizon, horizon)
-    assert decided(told=found.told, horizon=horizon, now=NOW + MINUTE).behind is None
+    assert (found.behind, found.told.behind_since) == (True, horizon)
+    assert not decided(told=found.told, horizon=horizon, now=NOW + MINUTE).behind
     over = decided(told=found.told, horizon=NOW + MINUTE, now=NOW + MINUTE + SECOND)
     assert over.blind == [Window(horizon, NOW + MINUTE)]
     assert over.told == Told(0, NOW + MINUTE, NOW + MINUTE + SECOND)
+    assert over.heard
+
+
+def test_the_end_of_a_standstill_is_blindness_when_some_of_it_was_not_listened_to() -> None:
+    told, horizon = Told(NOW - HOUR), NOW - SECOND
+    assert not decided(Window(NOW - MINUTE, NOW - SECOND), told=told, horizon=horizon).heard
+    earlier = Told(NOW - HOUR, blind_until=NOW - HOUR)
+    assert decided(Window(NOW - 2 * HOUR, NOW - HOUR), told=earlier, horizon=horizon).heard
+
+
+def test_a_standstill_of_which_blindness_was_already_told_ends_without_a_second_notice() -> None:
+    found = decided(told=Told(NOW - HOUR, blind_until=NOW))
+    assert found == Notices(Told(0, NOW), behind=False, blind=[])
+
+
+def test_judging_is_behind_since_it_reached_its_last_moment_or_since_it_was_watched() -> None:
+    assert behind(NOW - HOUR, "", NOW - FAR, NOW, FAR) is None
+    found = behind(NOW - HOUR, "The store is away.", NOW - FAR - 1, NOW, FAR)
+    assert found == Behind(NOW - HOUR, "The store is away.")
+    never = behind(0, "", NOW - FAR - 1, NOW, FAR)
+    assert never == Behind(NOW - FAR - 1, "No scheduler has completed a sweep since then.")
 
 
 def test_a_standstill_of_our_own_process_is_not_told_of_others() -> None:
-    found = decide(Told(), NOW - HOUR, [], NOW, NOW - SECOND, MANNERS)
-    assert found.behind is None
+    assert not decide(Told(), NOW - HOUR, [], NOW, NOW - SECOND, MANNERS).behind
 
 
 def test_the_notice_says_when_for_how_long_and_how_often() -> None:
-    subject, _ = blind_text([Window(NOW - 8 * MINUTE, NOW - MINUTE)], UTC, NOW)
+    one = [Window(NOW - 8 * MINUTE, NOW - MINUTE)]
+    subject, _ = over_text(Notices(NEVER, False, one), UTC, NOW)
     assert subject == "Monitoring was blind between 14:02 and 14:09 UTC"
     windows = [Window(NOW - 8 * MINUTE, NOW - 7 * MINUTE), Window(NOW - 2 * MINUTE, NOW - MINUTE)]
-    subject, sentences = blind_text(windows, UTC, NOW)
+    subject, sentences = over_text(Notices(NEVER, False, windows), UTC, NOW)
     assert subject == "Monitoring was blind 2 times between 14:02 and 14:09 UTC, 2 min in all"
     assert "raised no alarm" in sentences[0]
-    subject, sentences = behind_text(NOW - MINUTE, "The store is away.", UTC, NOW)
+    subject, sentences = over_text(Notices(NEVER, False, one, heard=True), UTC, NOW)
+    assert subject == "Monitoring was behind between 14:02 and 14:09 UTC"
+    assert "raised no alarm" in sentences[0]
+    subject, sentences = behind_text(Behind(NOW - MINUTE, "The store is away."), UTC, NOW)
     assert subject == "Monitoring has been behind since 14:09 UTC"
     assert sentences[0].startswith("The store is away.")
 

@@ -1,0 +1,41 @@
+"""Which open incidents end, and which only have newer evidence."""
+
+from collections.abc import Sequence
+
+from monitor.incidents.machine import Event
+from monitor.incidents.service import Closing
+from monitor.staleness.blindness import Listening
+from monitor.staleness.registry import Registry
+
+
+def closings(
+    registry: Registry, times: dict[int, int], horizon: int, listening: Listening
+) -> list[Closing]:
+    """The incidents that end at the horizon. `times`: mac -> last seen (ms); sensors of which the
+    store knows nothing any more are added."""
+    found = []
+    for mac, row in registry.open_incidents.items():
+        sensor = registry.sensors.get(mac)
+        # The store's retention may be over; the incident remembers.
+        seen = times.setdefault(mac, row.last_seen)
+        if sensor is None or sensor.forgotten_at is not None:
+            found.append(Closing(row, Event.FORGET))
+        elif sensor.paused:
+            found.append(Closing(row, Event.PAUSE))
+        # Blindness defers a verdict of down; it is no proof of life, so it closes nothing.
+        elif listening.between(seen, horizon) <= registry.threshold(mac):
+            if seen > row.last_seen:
+                found.append(Closing(row, Event.RECOVER, recovered_at=seen))
+            elif registry.threshold(mac) > row.threshold:
+                found.append(Closing(row, Event.CHANGE_THRESHOLD))
+    return found
+
+
+def moved(registry: Registry, times: dict[int, int], closings: Sequence[Closing]) -> dict[int, int]:
+    """Incident id -> newer proof of life that is itself stale by now."""
+    closing = {each.incident.id for each in closings}
+    return {
+        row.id: times[mac]
+        for mac, row in registry.open_incidents.items()
+        if row.id not in closing and times.get(mac, 0) > row.last_seen
+    }

@@ -1,0 +1,237 @@
+"""Whatever keeps schedulers from judging: people are notified, once, and another one takes over."""
+
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, select
+
+from monitor import scheduler
+from monitor.model import DAY, HOUR, MINUTE, SECOND
+from monitor.staleness.watch import Watch
+from monitor.state import horizon, leases
+from monitor.state.database import database_now, reading
+from monitor.state.tables import lease
+from tests.delivering import delivery, watch
+from tests.states import state, state_url
+from tests.test_scheduler import Rig
+from tests.waiting import eventually
+
+__all__ = ["state", "state_url"]
+
+BEHIND = "Monitoring has been behind since"
+
+
+@pytest.fixture
+def rig(tmp_path: Path, state: Engine, monkeypatch: pytest.MonkeyPatch) -> Iterator[Rig]:
+    """A scheduler that has swept, on a store whose clock is the scheduler's."""
+    rig = Rig(tmp_path, state)
+    monkeypatch.setattr(rig.store, "ping", rig.clock.now)
+    rig.pulse()
+    rig.leadership.tick()
+    yield rig
+    rig.store.close()
+
+
+def notices(rig: Rig) -> list[str]:
+    return [subject[: len(BEHIND)] for subject in rig.subjects()]
+
+
+def hindrance(rig: Rig) -> str:
+    with reading(rig.engine) as connection:
+        return horizon.progress(connection).hindrance
+
+
+def wrong_clock(rig: Rig, patch: pytest.MonkeyPatch) -> str:
+    patch.setattr(rig.store, "ping", lambda: rig.clock.now() + 11 * SECOND)
+    return "The clock of me and that of the heartbeat store differ by more than 10 s."
+
+
+def unforeseen_error(rig: Rig, patch: pytest.MonkeyPatch) -> str:
+    patch.setattr(rig.store, "coverage", {}.__getitem__)
+    return "Judging fails with an unforeseen error (TypeError); the log has more."
+
+
+def store_away(rig: Rig, patch: pytest.MonkeyPatch) -> str:
+    rig.store.failing = "arrivals"
+    return "The heartbeat store can't be reached, or does not answer in time."
+
+
+@pytest.mark.parametrize("trouble", [wrong_clock, unforeseen_error, store_away])
+def test_whatever_keeps_the_only_scheduler_from_judging_people_are_notified_once(
+    rig: Rig,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    trouble: Callable[[Rig, pytest.MonkeyPatch], str],
+) -> None:
+    with monkeypatch.context() as patch:
+        reason = trouble(rig, patch)
+        rig.ticks(55 * SECOND)
+        assert notices(rig) == []
+        rig.ticks(HOUR)
+        assert notices(rig) == [BEHIND]
+        assert hindrance(rig) == reason
+    assert caplog.text.count("Traceback") == (trouble is unforeseen_error)
+    rig.store.failing = ""
+    rig.pulse()
+    rig.ticks(10 * SECOND)
+    assert hindrance(rig) == ""
+    assert [subject[:22] for subject in rig.subjects()[1:]] == ["Monitoring was behind "]
+
+
+@pytest.mark.parametrize("trouble", [wrong_clock, unforeseen_error, store_away])
+def test_who_cannot_judge_lets_another_scheduler_lead(
+    rig: Rig,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    trouble: Callable[[Rig, pytest.MonkeyPatch], str],
+) -> None:
+    trouble(rig, monkeypatch)
+    rig.leadership.tick()
+    other = Rig(tmp_path, rig.engine, "other")
+    other.leadership.tick()
+    with reading(rig.engine) as connection:
+        assert connection.scalar(select(lease.c.holder)) == "other"
+    other.store.close()
+
+
+def lookouts(rig: Rig, *lookouts: Watch, duration: int, of: int = 10 * SECOND) -> None:
+    """The looks of other processes while time passes, and no scheduler is at work."""
+    for _ in range(duration // of):
+        rig.clock.ahead += of
+        for each in lookouts:
+            each.look_out(rig.engine, rig.clock.now())
+
+
+def test_two_notifiers_enqueue_one_notice_when_no_scheduler_is_at_work(rig: Rig) -> None:
+    first, second = (delivery(rig.engine, [], look_out=watch("email").look_out) for _ in range(2))
+    for _ in range(12):
+        rig.clock.ahead += 10 * SECOND
+        for notifier in (first, second):
+            notifier.deliver_once(rig.clock.now())
+    assert notices(rig) == [BEHIND]
+
+
+def test_notifiers_at_the_same_time_and_a_scheduler_make_one_notice(rig: Rig) -> None:
+    rig.store.failing = "coverage"
+    many = [watch("email") for _ in range(4)]
+    lookouts(rig, *many, duration=MINUTE)
+    rig.clock.ahead += 10 * SECOND
+    now = rig.clock.now()
+    together = threading.Barrier(len(many))
+
+    def look(each: Watch) -> None:
+        together.wait()
+        each.look_out(rig.engine, now)
+
+    threads = [threading.Thread(target=look, args=(each,)) for each in many]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    rig.ticks(2 * MINUTE)
+    assert notices(rig) == [BEHIND]
+
+
+@pytest.mark.parametrize("off", [-HOUR, HOUR])
+def test_a_notifier_with_a_wrong_clock_knows_whether_sweeps_succeed(rig: Rig, off: int) -> None:
+    mistaken = watch("email")
+    for _ in range(30):
+        rig.pulse()
+        rig.ticks(5 * SECOND)
+        mistaken.look_out(rig.engine, rig.clock.now() + off)
+    assert rig.subjects() == []
+    for _ in range(30):
+        rig.clock.ahead += 5 * SECOND
+        mistaken.look_out(rig.engine, rig.clock.now() + off)
+    assert notices(rig) == [BEHIND]
+
+
+def test_a_notifier_that_starts_after_a_week_gives_the_scheduler_time(rig: Rig) -> None:
+    rig.clock.ahead += 7 * DAY
+    notifier = watch("email")
+    lookouts(rig, notifier, duration=MINUTE)
+    rig.pulse()
+    rig.leadership.tick()
+    lookouts(rig, notifier, duration=MINUTE)
+    assert BEHIND not in notices(rig)
+
+
+@pytest.mark.parametrize(("failing", "expected"), [("", []), ("coverage", [BEHIND])])
+def test_a_fresh_service_is_behind_when_no_sweep_succeeds_not_when_no_sensor_reports(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: str, expected: list[str]
+) -> None:
+    rig = Rig(tmp_path)
+    monkeypatch.setattr(rig.store, "ping", rig.clock.now)
+    rig.store.failing = failing
+    rig.ticks(2 * MINUTE)
+    assert notices(rig) == expected
+
+
+def test_a_sweep_slower_than_its_lease_keeps_it(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    seconds = 4
+    slow = slower_than_the_lease(rig, monkeypatch, seconds)
+    rig.ticks(5 * SECOND)
+    with reading(rig.engine) as connection:
+        progress = horizon.progress(connection)
+        assert connection.scalar(select(lease.c.generation)) == 1
+    assert slow == ["coverage"]
+    assert progress.swept_at >= rig.begun + 5 * SECOND
+    assert progress.hindrance == ""
+
+
+def test_a_sweep_that_hangs_loses_its_lease_and_writes_nothing(
+    rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scheduler, "_LONGEST_SWEEP", 0)
+    slower_than_the_lease(rig, monkeypatch, 1)
+    with reading(rig.engine) as connection:
+        before = horizon.progress(connection).swept_at
+    rig.ticks(5 * SECOND)
+    with reading(rig.engine) as connection:
+        assert horizon.progress(connection).swept_at == before
+    assert leases.acquire(rig.engine, "scheduler", "other", MINUTE) is not None
+
+
+def slower_than_the_lease(rig: Rig, monkeypatch: pytest.MonkeyPatch, seconds: int) -> list[str]:
+    """The next answer of the store takes until the lease of so many seconds has run out, if it was
+    not renewed; what was answered so."""
+    monkeypatch.setattr(rig.leadership, "_duration", seconds * SECOND)
+    slow: list[str] = []
+    coverage = rig.store.coverage
+
+    def ran_out(at: int) -> bool:
+        with reading(rig.engine) as connection:
+            return bool(connection.scalar(select(database_now(connection))) > at)
+
+    def answer(*arguments: Any) -> Any:
+        with reading(rig.engine) as connection:
+            expires_at = connection.scalar(select(lease.c.expires_at))
+        eventually(lambda: ran_out(expires_at), seconds + 30)
+        slow.append("coverage")
+        return coverage(*arguments)
+
+    monkeypatch.setattr(rig.store, "coverage", answer)
+    return slow
+
+
+def test_a_store_that_takes_six_seconds_for_each_answer_is_judged_by(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("ping", "coverage", "arrivals", "last_seen"):
+        answer = getattr(rig.store, name)
+
+        def late(*arguments: Any, _answer: Any = answer, **options: Any) -> Any:
+            rig.clock.ahead += 6 * SECOND
+            return _answer(*arguments, **options)
+
+        monkeypatch.setattr(rig.store, name, late)
+    for _ in range(40):
+        rig.pulse()
+        rig.ticks(5 * SECOND)
+    with reading(rig.engine) as connection:
+        progress = horizon.progress(connection)
+    assert rig.clock.now() - progress.swept_at < 30 * SECOND
+    assert rig.subjects() == []
