@@ -49,6 +49,7 @@ from monitor.web.auth.people import People
 from monitor.web.auth.provider import Provider
 from monitor.web.channels import Keeping
 from monitor.web.fleet import Fleet
+from monitor.web.judging import Judging
 from monitor.web.readiness import Readiness
 
 logger = logging.getLogger(__name__)
@@ -178,15 +179,16 @@ def build_pages(settings: Settings, engine: Engine, clock: Clock) -> Flask:
     threshold = milliseconds(settings.staleness.threshold)
     retention = settings.store.retention_days * DAY
     past = History(open_store(settings), engine, clock, threshold, retention)
+    judging = Judging(clock, parts.manners(settings).behind_after)
     return create_app(
         lambda: Fleet(open_store(settings), engine, clock, threshold, retention),
-        Readiness(settings.data_directory / status.FILE, engine, clock),
+        Readiness(settings.data_directory / status.FILE, engine, clock, judging),
         base_url=settings.server.base_url,
         trusted_hosts=_hosts(settings),
         engine=engine,
         past=past,
         zone=ZoneInfo(settings.alerts.time_zone),
-        blueprints=_blueprints(settings, engine, clock, past),
+        blueprints=_blueprints(settings, engine, clock, past, judging),
         people=_people(settings, engine, clock),
     )
 
@@ -216,7 +218,9 @@ def _people(settings: Settings, engine: Engine, clock: Clock) -> People:
     )
 
 
-def _blueprints(settings: Settings, engine: Engine, clock: Clock, past: History) -> list[Blueprint]:
+def _blueprints(
+    settings: Settings, engine: Engine, clock: Clock, past: History, judging: Judging
+) -> list[Blueprint]:
     vault, own = open_vault(settings), {each.name: each for each in parts.own_channels(settings)}
     frame = parts.frame(settings)
     keeping = Keeping(engine, vault, clock, own, frame, settings.alerts.allow_internal)
@@ -224,7 +228,7 @@ def _blueprints(settings: Settings, engine: Engine, clock: Clock, past: History)
         acknowledge.blueprint(engine, clock, vault),
         incident_pages.blueprint(engine, clock, frame.zone),
         *admin.blueprints(keeping),
-        metrics.blueprint(engine, clock, settings.data_directory / status.FILE),
+        metrics.blueprint(engine, clock, settings.data_directory / status.FILE, judging),
         history.blueprint(past, clock),
         incidents.blueprint(engine, clock),
         ledger.blueprint(engine, clock),

@@ -10,7 +10,7 @@ from monitor.staleness.blindness import Window, merge
 BEHIND = 4
 """Times the shortest blindness worth a notice: a longer standstill of judging is worth one, too."""
 
-_NO_SWEEP = "No scheduler has completed a sweep since then."
+NO_SWEEP = "No scheduler has completed a sweep since then."
 
 
 class Told(NamedTuple):
@@ -72,7 +72,7 @@ def behind(
     """
     if now - unmoved_since <= behind_after:
         return None
-    return Behind(reached or unmoved_since, hindrance or _NO_SWEEP)
+    return Behind(reached or unmoved_since, hindrance or NO_SWEEP)
 
 
 def is_due(told: Told, now: int, manners: Manners) -> bool:

@@ -7,6 +7,7 @@ from sqlalchemy import ColumnElement, Connection, Select, case, exists, func, se
 
 from monitor.model import MINUTE, SECOND
 from monitor.state import health, horizon
+from monitor.state.horizon import Progress
 from monitor.state.tables import (
     attempt,
     blind_window,
@@ -40,9 +41,7 @@ class Latency(NamedTuple):
 class Figures(NamedTuple):
     """What `/metrics` tells of the service; moments and durations in ms."""
 
-    horizon: int
-    """0: nothing was judged yet."""
-    swept_at: int
+    progress: Progress
     sensors: Mapping[bool, int]
     """paused -> how many registered ones."""
     open_sources: int
@@ -89,8 +88,7 @@ def read(connection: Connection) -> Figures:
         _delivered(),
     )
     return Figures(
-        horizon=progress.horizon,
-        swept_at=progress.swept_at,
+        progress=progress,
         sensors=_flags(connection, _counts(sensor.c.paused).where(sensor.c.forgotten_at.is_(None))),
         open_sources=_number(connection, select(func.count()).where(source.c.open)),
         # What was before the first pulse was no interruption.

@@ -12,6 +12,7 @@ from sqlalchemy import Engine
 from monitor.clock import Clock
 from monitor.model import MINUTE, SECOND, Held
 from monitor.staleness.last_seen import LastSeen
+from monitor.staleness.notices import NO_SWEEP
 from monitor.staleness.registry import Registry
 from monitor.staleness.rules import Status, status
 from monitor.state import horizon as horizon_rows
@@ -74,6 +75,8 @@ class Changes(NamedTuple):
     now: int
     horizon: int
     """Judged up to here; 0 when nothing was judged yet."""
+    hindrance: str
+    """Why no more was judged, as a sentence; "" while sweeps succeed."""
     problem: str | None
     """Why this is an older view, as of `stale_since`."""
     stale_since: int | None
@@ -105,7 +108,8 @@ class Fleet:
         self._turn_of: dict[int, int] = {}
         self._unmarked: set[int] = set()
         self._cursor: Cursor | None = None
-        self._horizon = 0
+        self._horizon = self._swept_at = 0
+        self._hindrance = ""
         self._lock = threading.Lock()
         self._reader = ThreadPoolExecutor(1, "fleet")
         self._refreshing: Future[None] | None = None
@@ -141,6 +145,7 @@ class Fleet:
             reset=turn is None,
             now=now,
             horizon=horizon,
+            hindrance=self._hindrance or (NO_SWEEP if now - self._swept_at > _STALE_AFTER else ""),
             problem=problem,
             stale_since=stale_since if problem else None,
         )
@@ -251,7 +256,8 @@ class Fleet:
             self._threads = {n: name for n, name in (self._threads | new).items() if n in groups}
             self._unmarked.update(self._quiet.read(connection, self._registry.sensors, rows, now))
             self._view.set_back(progress.reset_at, progress.reset_from, now)
-        self._horizon = progress.horizon
+        self._horizon, self._swept_at = progress.horizon, progress.swept_at
+        self._hindrance = progress.hindrance
 
     def _read_arrivals(self, now: int) -> None:
         if not self._view.filled or now - self._store_read_at > _REFILL_AFTER:

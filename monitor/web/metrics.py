@@ -27,6 +27,7 @@ from monitor.state import figures
 from monitor.state.database import StateUnavailable, reading
 from monitor.state.figures import Figures, Latency
 from monitor.web.auth.access import public_on_loopback
+from monitor.web.judging import Judging
 
 _PREFIX = "heartbeat_monitor_"
 _FRESH = 10 * SECOND
@@ -43,8 +44,9 @@ class _Read(NamedTuple):
 class _Service(Collector):
     """The figures in the state database, and the shipper's file."""
 
-    def __init__(self, engine: Engine, clock: Clock, shipper: Path) -> None:
+    def __init__(self, engine: Engine, clock: Clock, shipper: Path, judging: Judging) -> None:
         self._engine, self._clock, self._shipper = engine, clock, shipper
+        self._judging = judging
         self._lock = threading.Lock()
         self._last = _Read(0, None)
 
@@ -60,6 +62,10 @@ class _Service(Collector):
         )
         yield _gauge("state_up", "Whether the state database can be read.", int(found is not None))
         if found is not None:
+            behind = self._judging(found.progress) is not None
+            yield _gauge(
+                "judging_behind", "Whether judging is behind, and people are notified.", int(behind)
+            )
             yield from _judging(found, now)
             yield from _incidents(found)
             yield from _messages(found, now)
@@ -80,11 +86,11 @@ class _Service(Collector):
             return None
 
 
-def blueprint(engine: Engine, clock: Clock, shipper_status: Path) -> Blueprint:
+def blueprint(engine: Engine, clock: Clock, shipper_status: Path, judging: Judging) -> Blueprint:
     """`GET /metrics`, in the format that the scraper prefers."""
     pages = Blueprint("metrics", __name__)
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Service(engine, clock, shipper_status))
+    registry.register(_Service(engine, clock, shipper_status, judging))
 
     @pages.get("/metrics")
     @public_on_loopback
@@ -98,14 +104,15 @@ def blueprint(engine: Engine, clock: Clock, shipper_status: Path) -> Blueprint:
 
 
 def _judging(found: Figures, now: int) -> Iterator[Metric]:
-    if found.horizon:
+    horizon, swept_at = found.progress.horizon, found.progress.swept_at
+    if horizon:
         yield _gauge(
             "horizon_age_seconds",
             "How far behind now the moment is up to which silence was judged.",
-            _age(found.horizon, now),
+            _age(horizon, now),
         )
-    if found.swept_at:
-        yield _gauge("sweep_age_seconds", "Time since the last sweep.", _age(found.swept_at, now))
+    if swept_at:
+        yield _gauge("sweep_age_seconds", "Time since the last sweep.", _age(swept_at, now))
     yield _counter(
         "blind_seconds", "Time in which not every source listened.", {(): found.blind / SECOND}
     )

@@ -101,7 +101,7 @@ def grid(changes: Changes, filters: Filters | None = None) -> Grid:
         down=counts[Status.DOWN],
         title=_title(counts),
         time=format_time(changes.now),
-        problem=problem(changes),
+        problem=explained(changes),
     )
 
 
@@ -139,6 +139,14 @@ def problem(changes: Changes) -> str | None:
     if changes.now - changes.horizon > BLIND_AFTER:
         return "Monitoring is blind: silence proves nothing at the moment."
     return None
+
+
+def explained(changes: Changes) -> str | None:
+    """The same for those who run the service: with the cause."""
+    found = problem(changes)
+    if found is None or changes.problem:
+        return found
+    return f"{found} {changes.hindrance}".rstrip()
 
 
 def _title(counts: Counter[Status]) -> str:

@@ -1,4 +1,4 @@
-"""Whether this host may be sent heartbeats: what `/readyz` answers."""
+"""Whether heartbeats reach the store from this host, and are judged: what `/readyz` answers."""
 
 from pathlib import Path
 
@@ -7,9 +7,10 @@ from sqlalchemy import Engine
 
 from monitor.clock import Clock
 from monitor.ingest import status
-from monitor.model import SECOND
+from monitor.model import SECOND, format_time
 from monitor.state import horizon
 from monitor.state.database import StateUnavailable, reading
+from monitor.web.judging import Judging
 
 _FRESH = 15 * SECOND
 
@@ -17,8 +18,11 @@ _FRESH = 15 * SECOND
 class Readiness:
     """Callable: the reasons why not, none when ready."""
 
-    def __init__(self, shipper_status: Path, engine: Engine, clock: Clock) -> None:
+    def __init__(
+        self, shipper_status: Path, engine: Engine, clock: Clock, judging: Judging
+    ) -> None:
         self._shipper_status, self._engine, self._clock = shipper_status, engine, clock
+        self._judging = judging
 
     def __call__(self) -> list[str]:
         return [reason for reason in (self._shipper(), self._state()) if reason]
@@ -38,7 +42,10 @@ class Readiness:
     def _state(self) -> str | None:
         try:
             with reading(self._engine) as connection:
-                horizon.progress(connection)
+                progress = horizon.progress(connection)
         except StateUnavailable:
             return "The state database can't be read."
-        return None
+        found = self._judging(progress)
+        if found is None:
+            return None
+        return f"Sensors have not been judged since {format_time(found.since)}. {found.reason}"

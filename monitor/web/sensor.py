@@ -55,7 +55,7 @@ def blueprint(
                 "sensor.html",
                 cell=pages.cell(entry, view.now),
                 meanings=pages.WORST_FIRST,
-                problem=pages.problem(view),
+                problem=pages.explained(view),
                 now=view.now,
                 last_seen=entry.last_seen,
                 threshold=duration(entry.threshold),

@@ -32,6 +32,8 @@ class FleetReply(msgspec.Struct):
 
     time: str
     horizon: str | None
+    hindrance: str
+    """Why no more was judged, if that is known."""
     cursor: str
     reset: bool
     problem: str | None
@@ -46,6 +48,7 @@ def encode(changes: Changes) -> bytes:
         FleetReply(
             time=format_time(changes.now),
             horizon=_time(changes.horizon or None),
+            hindrance=changes.hindrance,
             cursor=str(changes.cursor),
             reset=changes.reset,
             problem=changes.problem,

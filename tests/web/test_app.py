@@ -8,12 +8,15 @@ import pytest
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from monitor.model import MINUTE, SECOND
+from monitor.model import DAY, MINUTE, SECOND
+from monitor.state import horizon
+from monitor.state.database import writing
 from monitor.store.interface import StoreUnavailable
 from monitor.store.sqlite import SqliteStore
 from monitor.web import pages
 from monitor.web.app import create_app
 from monitor.web.fleet import Fleet
+from monitor.web.judging import Judging
 from monitor.web.readiness import Readiness
 from tests.web.fleet_rig import THRESHOLD, Rig
 
@@ -263,13 +266,17 @@ def test_a_living_process_says_so_though_it_is_not_ready(rig: Rig, client: Flask
 
 
 class TestReadiness:
+    def readiness(self, rig: Rig) -> Readiness:
+        judging = Judging(rig.clock, behind_after=MINUTE)
+        return Readiness(rig.directory / "shipper.json", rig.engine, rig.clock, judging)
+
     def shipper_says(self, rig: Rig, **status: Any) -> list[str]:
         path = rig.directory / "shipper.json"
         path.write_text(json.dumps({"reason": "", **status}))
-        return Readiness(path, rig.engine, rig.clock)()
+        return self.readiness(rig)()
 
     def test_it_needs_a_shipper_that_is_ready_and_says_so_lately(self, rig: Rig) -> None:
-        missing = Readiness(rig.directory / "shipper.json", rig.engine, rig.clock)
+        missing = self.readiness(rig)
         assert missing() == ["The shipper has not begun."]
         now = rig.clock.now()
         assert self.shipper_says(rig, ready=True, at=now) == []
@@ -280,6 +287,31 @@ class TestReadiness:
         assert "for 60 s" in old
         (broken,) = self.shipper_says(rig, ready="perhaps")
         assert "can't be read" in broken
+
+    def test_it_needs_sweeps_that_succeed_once_it_has_waited_for_one(self, rig: Rig) -> None:
+        ready = self.readiness(rig)
+        rig.judge(ago=DAY)
+
+        def reasons(after: int) -> list[str]:
+            rig.clock.ahead += after
+            self.shipper_says(rig, ready=True, at=rig.clock.now())
+            return ready()
+
+        assert reasons(55 * SECOND) == []  # the scheduler starts together with this process
+        (reason,) = reasons(10 * SECOND)
+        assert reason.startswith("Sensors have not been judged since ")
+        assert reason.endswith(" No scheduler has completed a sweep since then.")
+        with writing(rig.engine) as connection:
+            horizon.record_hindrance(connection, "The clock is wrong.")
+        (reason,) = reasons(SECOND)
+        assert reason.endswith(" The clock is wrong.")
+        rig.judge()
+        assert reasons(SECOND) == []
+        # What people were notified of counts, whatever this process has seen.
+        with writing(rig.engine) as connection:
+            horizon.record_told(connection, rig.clock.now() - 2 * MINUTE, 0, 0)
+        (reason,) = self.shipper_says(rig, ready=True, at=rig.clock.now())
+        assert reason.endswith(" The clock is wrong.")
 
     def test_it_needs_the_state(self, rig: Rig) -> None:
         (rig.directory / "state.sqlite").unlink()

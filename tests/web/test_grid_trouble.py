@@ -5,6 +5,8 @@ import re
 from playwright.sync_api import Page, expect
 
 from monitor.model import SECOND
+from monitor.state import horizon
+from monitor.state.database import writing
 from tests.web.fleet_rig import Rig, Server
 from tests.web.grid_page import ask_again, show
 
@@ -30,11 +32,22 @@ def test_a_banner_says_that_monitoring_is_blind(rig: Rig, server: Server, page: 
     rig.beat(1)
     rig.judge(ago=16 * SECOND)
     show(page, server)
-    expect(page.get_by_role("alert")).to_contain_text("Monitoring is blind since")
+    banner = page.get_by_role("alert")
+    expect(banner).to_contain_text("Monitoring is blind since")
+    expect(banner).to_contain_text("No scheduler has completed a sweep since then.")
+    with writing(rig.engine) as connection:
+        horizon.record_hindrance(connection, "The scheduler's clock is wrong.")
+    rig.clock.ahead += SECOND
+    ask_again(rig, page)
+    expect(banner).to_contain_text("The scheduler's clock is wrong.")
+    with page.context.new_page() as without_script:
+        without_script.route("**/*.js", lambda route: route.abort())
+        without_script.goto(server.url)
+        expect(without_script.get_by_role("alert")).to_contain_text("clock is wrong.")
     rig.clock.ahead += SECOND
     rig.judge()
     ask_again(rig, page)
-    expect(page.get_by_role("alert")).to_be_hidden()
+    expect(banner).to_be_hidden()
 
 
 def test_a_hidden_page_asks_at_once_when_it_is_shown_again(

@@ -17,6 +17,7 @@ from monitor.state import health, horizon
 from monitor.state.database import open_state, writing
 from monitor.state.tables import blind_window, incident, notification, service, source
 from monitor.web import metrics
+from monitor.web.judging import Judging
 from tests.cases import NOW, Cases
 from tests.states import state, state_url
 
@@ -47,8 +48,9 @@ def cases(state: Engine) -> Cases:
 
 def client_of(engine: Engine, clock: Still, directory: Path) -> FlaskClient:
     app = Flask(__name__)
+    judging = Judging(clock, MINUTE)  # type: ignore[arg-type]
     app.register_blueprint(
-        metrics.blueprint(engine, clock, directory / status.FILE)  # type: ignore[arg-type]
+        metrics.blueprint(engine, clock, directory / status.FILE, judging)  # type: ignore[arg-type]
     )
     return app.test_client()
 
@@ -105,6 +107,7 @@ def test_both_formats_are_told_and_each_family_has_its_help(
 
 def test_an_empty_service_has_figures_too(told: Told) -> None:
     assert told("state_up") == 1
+    assert told("judging_behind") == 0
     assert told("incidents_opened_total", evidence="proven") == 0
     assert told("incidents", state="open") == 0
     assert told("outbox_oldest_due_age_seconds") == 0
@@ -130,6 +133,16 @@ def test_sensors_sources_horizon_and_blindness(
     assert told("blind_seconds_total") == 1.5
     assert told("horizon_age_seconds") == (clock.time - NOW) / SECOND
     assert told("sweep_age_seconds") == (clock.time - NOW) / SECOND
+
+
+def test_judging_is_behind_a_minute_after_the_last_sweep(
+    state: Engine, told: Told, clock: Still
+) -> None:
+    with writing(state) as connection:
+        connection.execute(update(service).values(horizon=clock.time, swept_at=clock.time))
+    assert told("judging_behind") == 0
+    clock.time += MINUTE
+    assert told("judging_behind") == 1
 
 
 def test_incidents_are_counted_by_evidence_end_and_state(cases: Cases, told: Told) -> None:

@@ -114,6 +114,7 @@ def test_while_monitoring_is_blind_nothing_is_claimed(rig: Rig, app: Flask) -> N
     told = words(look(app, make(rig.engine)))
     assert "It is not known how things are at the moment" in told
     assert "Monitoring is blind" in told
+    assert "scheduler" not in told  # the cause is for those who run the service
     assert "is up" not in told
 
 

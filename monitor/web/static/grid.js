@@ -59,17 +59,17 @@ function fail(reason) {
   show(false);
 }
 
-function troubleIn({ time, horizon, problem, stale_since: staleSince }) {
+function troubleIn({ time, horizon, hindrance, problem, stale_since: staleSince }) {
   const now = Date.parse(time);
   if (problem) {
     return `${problem} What you see is from ${localTime(Date.parse(staleSince), now)}.`;
   }
   if (horizon === null) {
-    return fleet.sensors.length > 0 ? "Monitoring has not begun: nothing was judged yet." : "";
+    return fleet.sensors.length > 0 ? `Monitoring has not begun: nothing was judged yet. ${hindrance}` : "";
   }
   const judged = Date.parse(horizon);
   if (now - judged <= BLIND_AFTER) return "";
-  return `Monitoring is blind since ${localTime(judged, now)}: silence proves nothing now.`;
+  return `Monitoring is blind since ${localTime(judged, now)}: silence proves nothing now. ${hindrance}`;
 }
 
 /** A page that slept, or whose question hangs, knows nothing of this moment either. */

@@ -62,11 +62,12 @@ export function keepLive(mac) {
   poll(receive, fail, `/sensors/${mac}/now`);
 }
 
-function troubleIn({ horizon, problem, stale_since: staleSince }, now) {
+function troubleIn({ horizon, hindrance, problem, stale_since: staleSince }, now) {
   if (problem) return `${problem} What you see is from ${localTime(Date.parse(staleSince), now)}.`;
-  if (horizon === null) return "Monitoring has not begun: nothing was judged yet.";
+  if (horizon === null) return `Monitoring has not begun: nothing was judged yet. ${hindrance}`;
   const judged = Date.parse(horizon);
-  return now - judged > BLIND_AFTER ? `Monitoring is blind since ${localTime(judged, now)}: silence proves nothing now.` : "";
+  if (now - judged <= BLIND_AFTER) return "";
+  return `Monitoring is blind since ${localTime(judged, now)}: silence proves nothing now. ${hindrance}`;
 }
 
 function set(element, text) {
