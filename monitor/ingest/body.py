@@ -8,6 +8,11 @@ from monitor.ingest.problem import Problem
 
 _DIGITS = 18
 _GZIP = 16 + zlib.MAX_WBITS
+_ZLIB, _RAW = zlib.MAX_WBITS, -zlib.MAX_WBITS
+_WINDOW = 64 * 1024
+"""Compressed bytes handed over at once: zlib copies what it leaves of them after each member."""
+_MOST_MEMBERS = 1_000
+"""A gzip body may consist of several members; each costs a decompressor of its own."""
 
 
 def read_body(environ: dict[str, Any], limit: int) -> bytes:
@@ -26,7 +31,7 @@ def read_body(environ: dict[str, Any], limit: int) -> bytes:
     try:
         body: bytes = environ["wsgi.input"].read(limit + 1 if expected is None else expected)
     except OSError as error:
-        raise Problem(HTTPStatus.BAD_REQUEST, "the body broke off") from error
+        raise Problem(HTTPStatus.BAD_REQUEST, "the body is malformed or cut off") from error
     if expected is None:
         if len(body) > limit:
             raise _too_large(limit)
@@ -42,31 +47,46 @@ def _decoded(body: bytes, encoding: str, limit: int) -> bytes:
         case "" | "identity":
             return body
         case "gzip" | "x-gzip":
-            return _gunzip(body, limit)
+            return _inflated(body, _GZIP, limit)
+        case "deflate":
+            return _inflated(body, _ZLIB if _has_zlib_header(body) else _RAW, limit)
     raise Problem(
         HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-        f"Content-Encoding {encoding[:40]!r} is not known here; gzip is",
-        headers={"Accept-Encoding": "gzip"},
+        f"Content-Encoding {encoding[:40]!r} is not supported; gzip and deflate are",
+        headers={"Accept-Encoding": "gzip, deflate"},
     )
 
 
-def _gunzip(body: bytes, limit: int) -> bytes:
-    """Never makes more than `limit` bytes and one, however much is promised."""
+def _has_zlib_header(body: bytes) -> bool:
+    """RFC 1950; "deflate" should have it, but some clients send the bare stream of RFC 1951."""
+    return len(body) >= 2 and body[0] & 0x0F == 8 and int.from_bytes(body[:2], "big") % 31 == 0
+
+
+def _inflated(body: bytes, window_bits: int, limit: int) -> bytes:
+    """`window_bits` name the format, as zlib wants it. Never makes more than `limit` bytes and
+    one, however much is promised."""
+    compressed, position, members = memoryview(body), 0, 0
     pieces: list[bytes] = []
     room = limit + 1
-    while body:
-        unzip = zlib.decompressobj(_GZIP)
-        try:
-            piece = unzip.decompress(body, room)
-        except zlib.error as error:
-            raise Problem(HTTPStatus.BAD_REQUEST, f"the body is not gzip: {error}") from error
-        pieces.append(piece)
-        room -= len(piece)
-        if room <= 0:
-            raise _too_large(limit)
-        if not unzip.eof:
-            raise Problem(HTTPStatus.BAD_REQUEST, "the gzip body broke off")
-        body = unzip.unused_data
+    while position < len(body):
+        members += 1
+        if members > _MOST_MEMBERS:
+            raise Problem(HTTPStatus.BAD_REQUEST, f"has more than {_MOST_MEMBERS} gzip members")
+        unzip = zlib.decompressobj(window_bits)
+        while not unzip.eof:
+            window = compressed[position : position + _WINDOW]
+            if not window:
+                raise Problem(HTTPStatus.BAD_REQUEST, "the compressed body is cut off")
+            try:
+                piece = unzip.decompress(window, room)
+            except zlib.error as error:
+                detail = f"the body is not what Content-Encoding names: {error}"
+                raise Problem(HTTPStatus.BAD_REQUEST, detail) from error
+            pieces.append(piece)
+            room -= len(piece)
+            if room <= 0:
+                raise _too_large(limit)
+            position += len(window) - len(unzip.unused_data)
     return b"".join(pieces)
 
 
