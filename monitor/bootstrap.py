@@ -19,6 +19,8 @@ from monitor.channels.webpush import contact
 from monitor.clock import Clock
 from monitor.incidents.sites import Sites
 from monitor.ingest import status
+from monitor.ingest.counts import SharedCounts
+from monitor.ingest.fields import DETAILS
 from monitor.ingest.http import Door, Limits
 from monitor.ingest.registry import Registry, from_state, noting_metrics
 from monitor.ingest.shipper import Shipper
@@ -134,12 +136,16 @@ def run_web(settings: Settings) -> None:
     server = settings.server
     wsgi.GunicornServer.check_free(server.host, server.port)
     host = f"[{server.host}]" if ":" in server.host else server.host
+    ignored_fields = SharedCounts(list(DETAILS))
     wsgi.GunicornServer(
-        lambda: _web_process(settings), f"{host}:{server.port}", server.workers, server.threads
+        lambda: _web_process(settings, ignored_fields),
+        f"{host}:{server.port}",
+        server.workers,
+        server.threads,
     ).run()
 
 
-def _web_process(settings: Settings) -> wsgi.WebProcess:
+def _web_process(settings: Settings, ignored_fields: SharedCounts) -> wsgi.WebProcess:
     """One worker's door, spool, shipper and pages; called after the fork."""
     clock, engine = Clock(), open_state(settings.state_url)
     directory, ingest = settings.data_directory, settings.ingest
@@ -153,13 +159,16 @@ def _web_process(settings: Settings) -> wsgi.WebProcess:
         ingest.fsync == "always",
         status.ClockCheck(directory / status.FILE, clock),
     )
-    registry = Registry(from_state(engine), threshold, ingest.token, ingest.max_sensors)
+    registry = Registry(from_state(engine, retention), threshold, ingest.token, ingest.max_sensors)
     registry.start()
     shipper = Shipper(
-        directory, clock, lambda: open_store(settings, writable=True), noting_metrics(engine)
+        directory,
+        clock,
+        lambda: open_store(settings, writable=True),
+        noting_metrics(engine, retention),
     )
     shipper.start()
-    pages = build_pages(settings, engine, clock)
+    pages = build_pages(settings, engine, clock, ignored_fields)
     # What a worker allocates by the ten thousand is plain rows without cycles: searching them for
     # garbage as often as usual takes more time than making them.
     gc.freeze()
@@ -171,24 +180,31 @@ def _web_process(settings: Settings) -> wsgi.WebProcess:
         shipper.close()
         registry.close()
 
-    return wsgi.WebProcess(Door(spool, registry, limits, clock, hosts, pages), close)
+    door = Door(spool, registry, limits, clock, hosts, pages, ignored_fields)
+    return wsgi.WebProcess(door, close)
 
 
-def build_pages(settings: Settings, engine: Engine, clock: Clock) -> Flask:
+def build_pages(
+    settings: Settings, engine: Engine, clock: Clock, ignored_fields: SharedCounts
+) -> Flask:
     """All that a worker serves but the door."""
     threshold = milliseconds(settings.staleness.threshold)
     retention = settings.store.retention_days * DAY
     past = History(open_store(settings), engine, clock, threshold, retention)
     judging = Judging(clock, parts.manners(settings).behind_after)
+    shipper_status = settings.data_directory / status.FILE
     return create_app(
         lambda: Fleet(open_store(settings), engine, clock, threshold, retention),
-        Readiness(settings.data_directory / status.FILE, engine, clock, judging),
+        Readiness(shipper_status, engine, clock, judging),
         base_url=settings.server.base_url,
         trusted_hosts=_hosts(settings),
         engine=engine,
         past=past,
         zone=ZoneInfo(settings.alerts.time_zone),
-        blueprints=_blueprints(settings, engine, clock, past, judging),
+        blueprints=[
+            *_blueprints(settings, engine, clock, past),
+            metrics.blueprint(engine, clock, shipper_status, judging, ignored_fields),
+        ],
         people=_people(settings, engine, clock),
     )
 
@@ -218,9 +234,7 @@ def _people(settings: Settings, engine: Engine, clock: Clock) -> People:
     )
 
 
-def _blueprints(
-    settings: Settings, engine: Engine, clock: Clock, past: History, judging: Judging
-) -> list[Blueprint]:
+def _blueprints(settings: Settings, engine: Engine, clock: Clock, past: History) -> list[Blueprint]:
     vault, own = open_vault(settings), {each.name: each for each in parts.own_channels(settings)}
     frame = parts.frame(settings)
     keeping = Keeping(engine, vault, clock, own, frame, settings.alerts.allow_internal)
@@ -228,7 +242,6 @@ def _blueprints(
         acknowledge.blueprint(engine, clock, vault),
         incident_pages.blueprint(engine, clock, frame.zone),
         *admin.blueprints(keeping),
-        metrics.blueprint(engine, clock, settings.data_directory / status.FILE, judging),
         history.blueprint(past, clock),
         incidents.blueprint(engine, clock),
         ledger.blueprint(engine, clock),

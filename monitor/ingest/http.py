@@ -5,20 +5,21 @@ framework costs about as much as all of the work done here.
 """
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from http import HTTPStatus
 from time import monotonic
 from typing import Any, NamedTuple
 
 import msgspec
-from werkzeug.sansio.utils import host_is_trusted
 
 from monitor.clock import Clock
-from monitor.ingest import parse
+from monitor.ingest import caller, parse
 from monitor.ingest.body import read_body
-from monitor.ingest.parse import Batch, Report, Span, TooManyRows, Unusable, UnusableRow
+from monitor.ingest.counts import SharedCounts
+from monitor.ingest.fields import DETAILS, NO_ROOM, Ignored, ignored
+from monitor.ingest.parse import Batch, Report, Sent, Span, TooManyRows, Unusable, UnusableRow
 from monitor.ingest.problem import CONTENT_TYPE, Problem
-from monitor.ingest.registry import MOST_METRIC_NAMES, Registry
+from monitor.ingest.registry import Registry
 from monitor.ingest.spool import Spool, SpoolUnavailable
 from monitor.model import MINUTE, SECOND, format_mac, format_time
 
@@ -31,18 +32,16 @@ _AHEAD = MINUTE
 _RATE_WINDOW = 10.0
 """Seconds."""
 _LISTED = 100
-"""How many rejected rows of a batch the reply names."""
+"""How many rejected rows, and how many ignored fields, a reply names."""
 _RETRY_AFTER = "5"
 
+_READING, _WRITING = ("GET", "HEAD"), ("POST", "PUT")
 _JSON = "application/json"
-_LINES = "application/x-ndjson"
-_EXAMPLE = (
-    "curl -X POST -H 'Content-Type: application/json' "
-    """-d '{"mac_address": "02:00:00:00:00:00"}' http://HOST/heartbeat"""
-)
+_LINES = ("application/x-ndjson", "application/jsonl")
+_FORMS = ("", "application/x-www-form-urlencoded")
+"""The first: no Content-Type at all. Text of any kind may be a form, too."""
+_EXAMPLE = """curl -d '{"mac_address": "02:00:00:00:00:00"}' http://HOST/heartbeat"""
 _CEILING = "this server takes no more new sensors (ingest.max_sensors)"
-_SURPLUS_METRIC = f"the fleet already uses {MOST_METRIC_NAMES} names of metrics"
-_SAME_SITE = ("none", "same-origin")
 
 
 class Limits(NamedTuple):
@@ -66,11 +65,13 @@ class Door:
         clock: Clock,
         hosts: Iterable[str],
         fallback: Application,
+        ignored_fields: SharedCounts,
     ) -> None:
-        """`hosts`: names it answers to, as Flask's TRUSTED_HOSTS; none: to any."""
+        """`hosts`: names it answers to, as Flask's TRUSTED_HOSTS; none: to any.
+        `ignored_fields`: counted by the reasons of `fields.DETAILS`."""
         self._spool, self._registry, self._limits, self._clock = spool, registry, limits, clock
         self._hosts = tuple(hosts)
-        self._fallback = fallback
+        self._fallback, self._ignored_fields = fallback, ignored_fields
         self._most_in_window = round(limits.rate_per_sensor * _RATE_WINDOW)
         self._counts: dict[int, int] = {}
         self._window_ends = 0.0
@@ -79,11 +80,12 @@ class Door:
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """PEP 3333."""
         path = environ["PATH_INFO"]
+        method = environ["REQUEST_METHOD"]
         try:
-            if path == "/heartbeat":
-                body = self._single(environ)
-            elif path == "/heartbeats":
-                body = self._batch(environ)
+            if path == "/heartbeat" or path == "/heartbeat/":
+                body = self._single(environ, method)
+            elif path == "/heartbeats" or path == "/heartbeats/":
+                body = self._batch(environ, method)
             else:
                 return self._fallback(environ, start_response)
         except Problem as problem:
@@ -97,49 +99,75 @@ class Door:
                     *problem.headers.items(),
                 ],
             )
-            return [body]
-        headers = [("Content-Type", _JSON), ("Content-Length", str(len(body)))]
-        if environ["REQUEST_METHOD"] == "GET":
-            headers.append(("Cache-Control", "no-store"))
-        start_response("200 OK", headers)
-        return [body]
+        else:
+            headers = [("Content-Type", _JSON), ("Content-Length", str(len(body)))]
+            if method in _READING:
+                headers.append(("Cache-Control", "no-store"))
+            start_response("200 OK", headers)
+        return () if method == "HEAD" else (body,)
 
-    def _single(self, environ: Environ) -> bytes:
-        method = environ["REQUEST_METHOD"]
+    def _single(self, environ: Environ, method: str) -> bytes:
         try:
-            if method == "POST":
+            if method in _WRITING:
                 self._check_caller(environ)
-                if environ.get("CONTENT_TYPE") != _JSON:
-                    _check_type(environ, (_JSON,))
-                report = parse.single(read_body(environ, self._limits.body))
-            elif method == "GET":
-                _check_query(environ)
+                report, left_out = self._posted(environ)
+            elif method in _READING:
                 self._check_caller(environ)
-                report = parse.query(environ["QUERY_STRING"])
+                report, left_out = parse.query(environ["QUERY_STRING"])
             else:
-                raise _not_allowed("GET, POST")
+                raise _not_allowed(_READING + _WRITING)
             if report.time is not None:
                 parse.check_time(report, self._span())
         except Unusable as error:
             raise Problem(HTTPStatus.BAD_REQUEST, error.detail, error.field) from error
-        self._check_report(report)
+        self._check_ceiling(report)
         self._count(report.mac)
-        return self._reply(report, self._keep([report]))
+        if report.metrics:
+            report, surplus = self._with_known_metrics(report)
+            if surplus:
+                left_out = [*left_out, *surplus]
+        received = self._keep([report])
+        if left_out:
+            self._ignored_fields.add(reason for _, reason in left_out)
+        return self._reply(report, received, left_out)
+
+    def _posted(self, environ: Environ) -> Sent:
+        """Few clients name the type of what they send, and some name a wrong one."""
+        body, query = read_body(environ, self._limits.body), environ["QUERY_STRING"]
+        if not body and query:
+            return parse.query(query)
+        kind = environ.get("CONTENT_TYPE", "")
+        if kind == _JSON or _begins_with(body, b"{["):
+            return parse.single(body, query)
+        kind = _plain(kind)
+        if kind.endswith("json"):
+            return parse.single(body, query)
+        if kind in _FORMS or kind.startswith("text/"):
+            return parse.posted_form(body, query)
+        raise Problem(
+            HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+            f"can't be read as {kind[:40]!r}; send JSON or form fields: {_EXAMPLE}",
+            "Content-Type",
+            {"Accept": f"{_JSON}, {_FORMS[1]}"},
+        )
 
     def _span(self) -> Span:
         now = self._clock.now()
         return Span(now - self._limits.retention, now + _AHEAD)
 
-    def _reply(self, report: Report, received: int) -> bytes:
+    def _reply(self, report: Report, received: int, left_out: Sequence[Ignored]) -> bytes:
         mac, server_time = report.mac, self._server_time(received)
         if report.time is None:
-            time, skew = server_time, ""
+            time, more = server_time, ""
         else:
             time = format_time(report.time)
-            skew = f',"skew_seconds":{(report.time - received) / SECOND}'
+            more = f',"skew_seconds":{(report.time - received) / SECOND}'
+        if left_out:
+            named = [{"field": name, "detail": DETAILS[reason]} for name, reason in left_out]
+            more += f',"ignored":{msgspec.json.encode(named[:_LISTED]).decode()}'
         return (
             f'{{"mac_address":"{format_mac(mac)}","time":"{time}","server_time":"{server_time}"'
-            f',"threshold_seconds":{self._registry.threshold(mac)}{skew}}}'
+            f',"threshold_seconds":{self._registry.threshold(mac)}{more}}}'
         ).encode()
 
     def _server_time(self, moment: int) -> str:
@@ -151,13 +179,13 @@ class Door:
             self._second = second, text
         return f"{text}{rest:03d}Z"
 
-    def _batch(self, environ: Environ) -> bytes:
-        if environ["REQUEST_METHOD"] != "POST":
-            raise _not_allowed("POST")
+    def _batch(self, environ: Environ, method: str) -> bytes:
+        if method not in _WRITING:
+            raise _not_allowed(_WRITING)
         self._check_caller(environ)
-        kind = _check_type(environ, (_JSON, _LINES))
         body = read_body(environ, self._limits.body)
-        read = parse.array if kind == _JSON else parse.lines
+        lines = _plain(environ.get("CONTENT_TYPE", "")) in _LINES or _begins_with(body, b"{")
+        read = parse.lines if lines else parse.array
         try:
             batch = read(body, self._span(), self._limits.batch_rows)
         except Unusable as error:
@@ -167,7 +195,7 @@ class Door:
                 HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
                 f"{error.args[0]} rows; at most {self._limits.batch_rows} are taken at once",
             ) from error
-        kept, rejected = self._admitted(batch)
+        kept, rejected, left_out = self._admitted(batch)
         listed = [
             {"row": row.row, "field": row.field, "detail": row.detail} for row in rejected[:_LISTED]
         ]
@@ -175,11 +203,17 @@ class Door:
             detail = "no row can be used" if rejected else "there is no row"
             raise Problem(HTTPStatus.BAD_REQUEST, detail, rejected=listed)
         received = self._keep(kept)
+        self._ignored_fields.add(reason for _, (_, reason) in left_out)
         return msgspec.json.encode(
             {
                 "accepted": len(kept),
                 "rejected": listed,
                 "rejected_count": len(rejected),
+                "ignored": [
+                    {"row": row, "field": name, "detail": DETAILS[reason]}
+                    for row, (name, reason) in left_out[:_LISTED]
+                ],
+                "ignored_count": len(left_out),
                 "received": format_time(received),
             }
         )
@@ -191,43 +225,51 @@ class Door:
             raise _unavailable(f"can't be written down at the moment: {error}") from error
 
     def _check_caller(self, environ: Environ) -> None:
-        """The host the request was meant for, and the token. Raises Problem."""
-        host = environ.get("HTTP_HOST", "")
-        if self._hosts and host not in self._hosts and not host_is_trusted(host, self._hosts):
-            raise Problem(HTTPStatus.MISDIRECTED_REQUEST, "this server has another name", "Host")
+        """Where the request comes from, which host it was meant for, the token. Raises Problem."""
+        caller.check_site(environ)
+        caller.check_host(environ, self._hosts)
+        if environ["QUERY_STRING"]:
+            caller.check_query(environ["QUERY_STRING"])
         if self._registry.admits_bearer(environ.get("HTTP_AUTHORIZATION", "")):
             return
         if self._registry.token_required is None:
             self._spool.refuse()
             raise _unavailable("tokens can't be checked yet: the state was never in reach")
-        raise Problem(
-            HTTPStatus.UNAUTHORIZED,
-            "needs a header Authorization: Bearer TOKEN, with a token made by `monitor token "
-            "create NAME`",
-            "Authorization",
-            {"WWW-Authenticate": 'Bearer realm="heartbeat-monitor"'},
-        )
+        raise caller.unauthorized()
 
-    def _check_report(self, report: Report) -> None:
-        """The ceilings of sensors and of metric names. Raises Problem."""
+    def _check_ceiling(self, report: Report) -> None:
+        """The ceiling of sensors. Raises Problem."""
         if not self._registry.admit(report.mac):
             raise Problem(HTTPStatus.FORBIDDEN, _CEILING, "mac_address")
-        if report.metrics:
-            surplus = self._registry.surplus_metric(report.metrics)
-            if surplus is not None:
-                raise Problem(HTTPStatus.BAD_REQUEST, _SURPLUS_METRIC, surplus)
 
-    def _admitted(self, batch: Batch) -> tuple[list[Report], list[UnusableRow]]:
+    def _with_known_metrics(self, report: Report) -> tuple[Report, Sequence[Ignored]]:
+        """Without those for whose names there is no room."""
+        surplus = self._registry.surplus_metrics(report.mac, report.metrics or ())
+        if not surplus:
+            return report, ()
+        return report.without(surplus), ignored(surplus, NO_ROOM)
+
+    def _admitted(
+        self, batch: Batch
+    ) -> tuple[list[Report], list[UnusableRow], list[tuple[int, Ignored]]]:
+        """What is kept, the rows that are not, and the fields left out with their rows."""
         kept: list[Report] = []
-        rejected = batch.unusable
-        for report, row in zip(batch.reports, batch.rows, strict=True):
+        rejected, left_out = batch.unusable, batch.ignored
+        for sent, row in zip(batch.reports, batch.rows, strict=True):
             try:
-                self._check_report(report)
+                self._check_ceiling(sent)
             except Problem as problem:
                 rejected.append(UnusableRow(row, problem.field, problem.detail))
-            else:
-                kept.append(report)
-        return kept, sorted(rejected)
+                continue
+            report = sent
+            if sent.metrics:
+                report, surplus = self._with_known_metrics(sent)
+                left_out.extend((row, field) for field in surplus)
+            kept.append(report)
+        # Of a row that is rejected nothing is kept, so nothing is left out.
+        refused = {row.row for row in rejected}
+        left_out = sorted(pair for pair in left_out if pair[0] not in refused)
+        return kept, sorted(rejected), left_out
 
     def _count(self, mac: int) -> None:
         """Refuse a sensor that reports far too often. Raises Problem."""
@@ -244,35 +286,21 @@ class Door:
             )
 
 
-def _check_query(environ: Environ) -> None:
-    """A GET changes something here, so no page of another site may cause it. Raises Problem."""
-    if environ.get("HTTP_SEC_FETCH_SITE", "none") not in _SAME_SITE:
-        raise Problem(HTTPStatus.FORBIDDEN, "can't be sent by a page of another site")
-    for name in ("token", "access_token", "authorization"):
-        if f"&{name}=" in "&" + environ["QUERY_STRING"].lower():
-            raise Problem(
-                HTTPStatus.BAD_REQUEST,
-                "a token in an address ends up in logs; send the header Authorization: "
-                "Bearer TOKEN",
-                name,
-            )
+def _plain(content_type: str) -> str:
+    """Without its parameters."""
+    return content_type.partition(";")[0].strip().lower()
 
 
-def _check_type(environ: Environ, known: tuple[str, ...]) -> str:
-    kind: str = environ.get("CONTENT_TYPE", "").partition(";")[0].strip().lower()
-    if kind not in known:
-        raise Problem(
-            HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-            f"Content-Type must be {' or '.join(known)}: {_EXAMPLE}",
-            "Content-Type",
-            {"Accept": ", ".join(known)},
-        )
-    return kind
+def _begins_with(body: bytes, characters: bytes) -> bool:
+    """Whether the first that is no white space (nor byte order mark) is one of these."""
+    start = body[:64].lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
+    return bool(start) and start in characters
 
 
-def _not_allowed(methods: str) -> Problem:
+def _not_allowed(methods: Sequence[str]) -> Problem:
+    allowed = ", ".join(sorted(methods))
     return Problem(
-        HTTPStatus.METHOD_NOT_ALLOWED, f"takes {methods} only", headers={"Allow": methods}
+        HTTPStatus.METHOD_NOT_ALLOWED, f"takes {allowed} only", headers={"Allow": allowed}
     )
 
 

@@ -1,27 +1,27 @@
 """Bytes and query strings become reports; whatever is wrong with them is named by its field."""
 
-import math
+import json
 import re
-from collections.abc import Callable, Iterable, Mapping
-from functools import lru_cache
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
-from urllib.parse import parse_qsl
 
 import msgspec
 
+from monitor.ingest.fields import Ignored, form, metrics
 from monitor.model import SECOND, parse_mac, parse_time
 
-MOST_METRICS = 16
-"""How many metrics one heartbeat may carry."""
-
-_METRIC = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,31}", re.ASCII)
-_OURS = frozenset({"mac_address", "time"})
-_RESERVED = frozenset({"mac", "received"})
 _MILLISECONDS_FROM = 1e11
 """A number above this is a time in milliseconds, below it in seconds (until the year 5138)."""
 
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_NOT_FINITE = re.compile(rb"(?<=[:,\[\s])[+-]?(?:nan|inf(?:inity)?)(?=\s*[,}\]])", re.IGNORECASE)
+"""As devices print them, which is no JSON."""
+
 _json = msgspec.json.Decoder()
-_number = msgspec.json.Decoder(float)
+_raw_rows = msgspec.json.Decoder(list[msgspec.Raw])
+
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What msgspec raises for bytes that it can't read: not UTF-8 and nested too deep included."""
 
 
 class Report(msgspec.Struct, array_like=True, frozen=True, gc=False):
@@ -33,6 +33,19 @@ class Report(msgspec.Struct, array_like=True, frozen=True, gc=False):
     live: bool
     """The sensor itself is speaking now; otherwise this is history."""
     metrics: dict[str, float] | None
+
+    def without(self, names: Iterable[str]) -> "Report":
+        """The same less these metrics."""
+        gone = frozenset(names)
+        kept = {name: n for name, n in (self.metrics or {}).items() if name not in gone}
+        return Report(self.mac, self.time, self.live, kept or None)
+
+
+class Sent(NamedTuple):
+    """The report of one request, and the fields that are left out of it."""
+
+    report: Report
+    ignored: Sequence[Ignored]
 
 
 class Span(NamedTuple):
@@ -64,30 +77,50 @@ class UnusableRow(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """The usable and the unusable rows of one request; `rows[i]` is the row number of a report."""
+    """The usable and the unusable rows of one request; `rows[i]` is the row number of a report,
+    and each of `ignored` is a row number and a field left out of that row."""
 
     reports: list[Report]
     rows: list[int]
     unusable: list[UnusableRow]
+    ignored: list[tuple[int, Ignored]]
 
 
-def single(body: bytes) -> Report:
-    """The report of `POST /heartbeat`; its time is to be checked. Raises Unusable."""
-    return _report(_document(body), live=True)
+def single(body: bytes, query: str = "") -> Sent:
+    """The report of a JSON body, completed by the fields of a query string; its time is to be
+    checked. Raises Unusable."""
+    fields = _document(body)
+    if not query or type(fields) is not dict:
+        return _sent(fields, live=True)
+    return _together(query, fields, ())
 
 
-def query(text: str) -> Report:
-    """The same from `GET /heartbeat?…`, where numbers are text. Raises Unusable."""
+def posted_form(body: bytes, query: str = "") -> Sent:
+    """The same of a form, as HTML forms and `curl -d` send it."""
     try:
-        pairs = parse_qsl(text, keep_blank_values=True, max_num_fields=MOST_METRICS + 2)
+        text = body.removeprefix(_BYTE_ORDER_MARK).decode().strip()
+    except UnicodeDecodeError as error:
+        raise Unusable(None, f"is not UTF-8: {error}") from error
+    return _together(query, *_form(text))
+
+
+def query(text: str) -> Sent:
+    """The same from `GET /heartbeat?…`, where numbers are text. Raises Unusable."""
+    fields, ignored = _form(text)
+    return _sent(fields, live=True, ignored=ignored)
+
+
+def _together(query: str, fields: dict[str, Any], ignored: Sequence[Ignored]) -> Sent:
+    """What the body holds counts; the query adds to it."""
+    more, repeated = _form(query)
+    return _sent(more | fields, live=True, ignored=[*ignored, *repeated])
+
+
+def _form(text: str) -> tuple[dict[str, Any], list[Ignored]]:
+    try:
+        return form(text)
     except ValueError as error:
-        raise Unusable(None, f"the query can't be read: {error}") from error
-    fields: dict[str, Any] = {}
-    for name, value in pairs:
-        if name in fields:
-            raise Unusable(name[:40], "is given twice")
-        fields[name] = value if name == "mac_address" else _number_or_text(value)
-    return _report(fields, live=True)
+        raise Unusable(None, f"the form or query can't be read: {error}") from error
 
 
 def check_time(report: Report, span: Span) -> None:
@@ -102,20 +135,36 @@ def check_time(report: Report, span: Span) -> None:
 
 def array(body: bytes, span: Span, most: int) -> Batch:
     """The rows of a JSON array. Raises Unusable when it is none, TooManyRows."""
-    documents = _document(body)
+    body = body.removeprefix(_BYTE_ORDER_MARK)
+    read: Callable[[Any], Any] = _as_it_is
+    try:
+        documents = _json.decode(body)
+    except _UNREADABLE:
+        documents, read = _rows(body), _document
     if not isinstance(documents, list):
         raise Unusable(None, "must be a JSON array of heartbeats; a single one goes to /heartbeat")
     if len(documents) > most:
         raise TooManyRows(len(documents))
-    return _batch(documents, _as_it_is, span)
+    return _batch(documents, read, span)
+
+
+def _rows(body: bytes) -> list[bytes]:
+    """The rows of an array that can't be read as a whole, so that the good ones can be kept."""
+    if not body:
+        raise Unusable(None, "the body is empty")
+    try:
+        return [bytes(row) for row in _raw_rows.decode(_with_plain_numbers(body))]
+    except _UNREADABLE as error:
+        raise Unusable(None, f"is not JSON: {error}") from error
 
 
 def lines(body: bytes, span: Span, most: int) -> Batch:
     """The rows of NDJSON, one object a line; empty lines don't count. Raises TooManyRows."""
+    body = body.removeprefix(_BYTE_ORDER_MARK)
     try:
         documents = _json.decode_lines(body)
         read: Callable[[Any], Any] = _as_it_is
-    except (msgspec.DecodeError, RecursionError):
+    except _UNREADABLE:
         # Line by line, so that the bad ones can be named and the others kept.
         documents = [line for line in body.split(b"\n") if line and not line.isspace()]
         read = _document
@@ -129,16 +178,18 @@ def _as_it_is(document: Any) -> Any:
 
 
 def _batch(documents: Iterable[Any], read: Callable[[Any], Any], span: Span) -> Batch:
-    batch = Batch([], [], [])
+    batch = Batch([], [], [], [])
     for number, document in enumerate(documents):
         try:
-            report = _report(read(document), live=False)
+            report, ignored = _sent(read(document), live=False)
             check_time(report, span)
         except Unusable as error:
             batch.unusable.append(UnusableRow(number, error.field, error.detail))
-        else:
-            batch.reports.append(report)
-            batch.rows.append(number)
+            continue
+        batch.reports.append(report)
+        batch.rows.append(number)
+        if ignored:
+            batch.ignored.extend((number, field) for field in ignored)
     return batch
 
 
@@ -146,19 +197,24 @@ def _document(body: bytes) -> Any:
     if not body:
         raise Unusable(None, "the body is empty")
     try:
-        return _json.decode(body)
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise Unusable(None, f"is not JSON: {error}") from error
-
-
-def _number_or_text(text: str) -> float | str:
+        return _json.decode(body.removeprefix(_BYTE_ORDER_MARK))
+    except UnicodeDecodeError as error:
+        raise Unusable(None, f"is not UTF-8: {error}") from error
+    except _UNREADABLE as error:
+        refusal = Unusable(None, f"is not JSON: {error}")
+    # A number that is none costs its field, not the heartbeat.
     try:
-        return _number.decode(text.encode())
-    except (msgspec.DecodeError, UnicodeEncodeError):
-        return text
+        return json.loads(_with_plain_numbers(body), parse_int=float)
+    except (ValueError, RecursionError):
+        raise refusal from None
 
 
-def _report(fields: Any, live: bool) -> Report:
+def _with_plain_numbers(body: bytes) -> bytes:
+    """NaN and infinity written as numbers of JSON that are too large to be finite."""
+    return _NOT_FINITE.sub(b"1e999", body)
+
+
+def _sent(fields: Any, live: bool, ignored: Sequence[Ignored] = ()) -> Sent:
     """`live`: a report that carries its own time is nevertheless the sensor speaking now."""
     if type(fields) is not dict:
         raise Unusable(None, 'must be an object like {"mac_address": "02:00:00:00:00:00"}')
@@ -171,10 +227,12 @@ def _report(fields: Any, live: bool) -> Report:
     except ValueError as error:
         raise Unusable("mac_address", str(error)) from error
     if len(fields) == 1:
-        return Report(mac, None, True, None)
+        return Sent(Report(mac, None, True, None), ignored)
     stamp = fields.get("time")
     time = None if stamp is None else _time(stamp)
-    return Report(mac, time, live or time is None, _metrics(fields))
+    kept, left_out = metrics(fields)
+    report = Report(mac, time, live or time is None, kept)
+    return Sent(report, [*ignored, *left_out] if ignored else left_out)
 
 
 def _time(value: object) -> int:
@@ -186,37 +244,3 @@ def _time(value: object) -> int:
         return round(value if value > _MILLISECONDS_FROM else value * SECOND)
     except (ValueError, OverflowError) as error:
         raise Unusable("time", f"is not a time like 2026-11-23T03:42:00Z: {error}") from error
-
-
-@lru_cache(1_000)
-def _may_name_a_metric(name: str) -> bool:
-    return bool(_METRIC.fullmatch(name)) and name not in _RESERVED
-
-
-def _metrics(fields: Mapping[str, Any]) -> dict[str, float] | None:
-    metrics: dict[str, float] = {}
-    for name, value in fields.items():
-        if name in _OURS:
-            continue
-        kind = type(value)
-        if kind is not float and kind is not int:
-            raise Unusable(
-                name[:40],
-                "is not known; anything beside mac_address and time is a "
-                "metric and must be a number",
-            )
-        if not _may_name_a_metric(name):
-            raise Unusable(
-                name[:40],
-                "can't name a metric: a letter, then up to 31 letters, "
-                "digits or _; not mac or received",
-            )
-        try:
-            metrics[name] = float(value)
-        except OverflowError:  # an integer of hundreds of digits
-            metrics[name] = math.inf
-        if not math.isfinite(metrics[name]):
-            raise Unusable(name, "must be a finite number")
-    if len(metrics) > MOST_METRICS:
-        raise Unusable(None, f"has {len(metrics)} metrics; at most {MOST_METRICS} are taken")
-    return metrics or None

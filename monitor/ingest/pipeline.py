@@ -1,7 +1,7 @@
 """From the spool to the store, one chunk at a time; what the shipper does while it has the lock."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from monitor.clock import Clock
@@ -9,7 +9,7 @@ from monitor.ingest.backlog import Backlog, SegmentReader
 from monitor.ingest.deadletters import DeadLetters
 from monitor.ingest.listening import Listening
 from monitor.ingest.status import ShipperStats
-from monitor.model import MINUTE, SECOND, Heartbeat, Seen
+from monitor.model import DAY, MINUTE, SECOND, Heartbeat, Seen
 from monitor.state.database import StateUnavailable
 from monitor.store.interface import Pulse, Store, StoreRejected
 
@@ -27,8 +27,8 @@ _CLOCK_TOLERANCE = 2 * SECOND
 
 log = logging.getLogger(__name__)
 
-NoteMetrics = Callable[[set[str]], None]
-"""Told of metric names that were not met before; may raise StateUnavailable."""
+NoteMetrics = Callable[[Mapping[str, int]], None]
+"""Notes names of metrics, each with a sensor that sent it; may raise StateUnavailable."""
 
 
 class Pipeline:
@@ -51,8 +51,9 @@ class Pipeline:
         self._steps = clock.steps
         self._settled = 0
         self._pulsed_at = self._checked_at = self._expired_at = 0
-        self._metrics: set[str] = set()
-        self._unnoted: set[str] = set()
+        self._noted: set[str] = set()
+        self._noted_on = 0
+        self._unnoted: dict[str, int] = {}
         self._workers_listen = True
 
     def observe(self) -> None:
@@ -120,7 +121,21 @@ class Pipeline:
         ]
         self._store.announce(self._source, self.stored_up_to(), seen)
         self.stats.shipped += len(stored)
-        self._unnoted.update(*(beat.metrics for beat in stored if beat.metrics))
+        self._remember_names(stored)
+
+    def _remember_names(self, stored: list[Heartbeat]) -> None:
+        """Each name of a metric that is yet to be noted, with a sensor that sent it: each once a
+        day, since a name that is no longer sent becomes free."""
+        today = self._clock.now() // DAY
+        if today != self._noted_on:
+            self._noted.clear()
+            self._noted_on = today
+        names: set[str] = set().union(*(beat.metrics for beat in stored if beat.metrics))
+        names -= self._noted
+        if names:
+            for beat in stored:
+                for name in names.intersection(beat.metrics or ()):
+                    self._unnoted.setdefault(name, beat.mac)
 
     def stored_up_to(self) -> int:
         """All received up to this moment is in the store."""
@@ -157,15 +172,15 @@ class Pipeline:
         self._store.pulse(goodbye)
 
     def _note(self) -> None:
-        new = self._unnoted - self._metrics
-        if new:
-            try:
-                self._note_metrics(new)
-            except StateUnavailable as error:
-                log.warning("metric names not noted yet: %s", error)
-                return
-            self._metrics |= new
-        self._unnoted.clear()
+        if not self._unnoted:
+            return
+        try:
+            self._note_metrics(self._unnoted)
+        except StateUnavailable as error:
+            log.warning("metric names not noted yet: %s", error)
+            return
+        self._noted.update(self._unnoted)
+        self._unnoted = {}
 
     def _chores(self, now: int) -> None:
         if not 0 <= now - self._checked_at < _CLOCK_CHECK_EVERY:

@@ -3,17 +3,16 @@
 import hashlib
 import logging
 import threading
-from collections.abc import Callable, Collection, Iterable
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import NamedTuple
 
 from sqlalchemy import Engine
 
+from monitor.ingest.fields import MOST_METRIC_NAMES, MOST_METRICS
 from monitor.model import SECOND
-from monitor.state import sensors, tokens
+from monitor.state import metric_names, sensors, tokens
 from monitor.state.database import StateUnavailable, reading, writing
-
-MOST_METRIC_NAMES = 64
-"""How many names of metrics a fleet may use."""
 
 _REFRESH = 2.0
 """Seconds between readings of the state."""
@@ -31,15 +30,17 @@ class Changes(NamedTuple):
     """(mac, threshold in ms or None, forgotten)"""
     token_required: bool
     token_digests: frozenset[bytes]
-    metric_names: Collection[str]
+    metric_names: Mapping[str, int | None]
+    """name -> the sensor that sent it first, as far as that is known"""
 
 
 Load = Callable[[int], Changes]
 """Reads what is newer than a version (0: everything). Raises StateUnavailable."""
 
 
-def from_state(engine: Engine) -> Load:
-    """Read from the state database."""
+def from_state(engine: Engine, retention: int) -> Load:
+    """Read from the state database; names of metrics that were not sent for `retention` (ms) are
+    free again."""
 
     def load(version: int) -> Changes:
         with reading(engine) as connection:
@@ -54,18 +55,19 @@ def from_state(engine: Engine) -> Load:
                 sensors=[(s.mac, s.threshold, s.forgotten_at is not None) for s in changed],
                 token_required=required,
                 token_digests=digests,
-                metric_names=sensors.metric_names(connection),
+                metric_names=metric_names.in_use(connection, retention),
             )
 
     return load
 
 
-def noting_metrics(engine: Engine) -> Callable[[set[str]], None]:
-    """Write names of metrics to the state database; raises StateUnavailable."""
+def noting_metrics(engine: Engine, retention: int) -> Callable[[Mapping[str, int]], None]:
+    """Write names of metrics, each with a sensor that sent it, to the state database; raises
+    StateUnavailable."""
 
-    def note(names: set[str]) -> None:
+    def note(senders: Mapping[str, int]) -> None:
         with writing(engine) as connection:
-            sensors.add_metric_names(connection, names)
+            metric_names.note(connection, senders, retention)
 
     return note
 
@@ -85,8 +87,9 @@ class Registry:
         self._known: set[int] = set()
         self._new: set[int] = set()
         self._thresholds: dict[int, str] = {}
-        self._metrics: set[str] = set()
-        self._new_metrics: set[str] = set()
+        self._metrics: dict[str, int | None] = {}
+        self._new_metrics: dict[str, int | None] = {}
+        self._brought: Counter[int | None] = Counter()
         self._digests = self._settings_digests
         self._admitted: set[str] = set()
         self.token_required: bool | None = None
@@ -118,8 +121,12 @@ class Registry:
             if threshold is not None:
                 self._thresholds[mac] = _seconds(threshold)
         self._new -= self._known
-        self._metrics = set(changes.metric_names)
-        self._new_metrics -= self._metrics
+        noted = changes.metric_names
+        self._new_metrics = {
+            name: mac for name, mac in self._new_metrics.copy().items() if name not in noted
+        }
+        self._metrics = {**noted, **self._new_metrics}
+        self._brought = Counter(self._metrics.values())
         self._digests = changes.token_digests | self._settings_digests
         self._admitted = set()
         self.token_required = changes.token_required or bool(self._settings_digests)
@@ -161,15 +168,22 @@ class Registry:
         self._new.add(mac)
         return True
 
-    def surplus_metric(self, names: Iterable[str]) -> str | None:
-        """The first name that is one too many for the fleet; None when all may be used."""
-        for name in names:
-            if name in self._metrics or name in self._new_metrics:
-                continue
-            if len(self._metrics) + len(self._new_metrics) >= MOST_METRIC_NAMES:
-                return name
-            self._new_metrics.add(name)
-        return None
+    def surplus_metrics(self, mac: int, names: Iterable[str]) -> list[str]:
+        """Those of the names that are new to the fleet and for which there is no room.
+
+        So that no sender can use up all names, one sensor brings in as many as a heartbeat may
+        carry, and sensors that are not registered yet together at most half of all.
+        """
+        known = self._metrics
+        return [n for n in names if n not in known and not self._admit_metric(mac, n)]
+
+    def _admit_metric(self, mac: int, name: str) -> bool:
+        room = MOST_METRIC_NAMES if mac in self._known else MOST_METRIC_NAMES // 2
+        if len(self._metrics) >= room or self._brought[mac] >= MOST_METRICS:
+            return False
+        self._metrics[name] = self._new_metrics[name] = mac
+        self._brought[mac] += 1
+        return True
 
 
 def _digest(secret: str) -> bytes:

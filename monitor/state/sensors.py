@@ -8,7 +8,7 @@ from sqlalchemy import Connection, bindparam, func, insert, select, update
 
 from monitor.state import pauses
 from monitor.state.database import database_now, in_chunks
-from monitor.state.tables import metric, sensor, service
+from monitor.state.tables import sensor, service
 
 
 class Sensor(NamedTuple):
@@ -163,15 +163,3 @@ def forget(connection: Connection, mac: int, version: int) -> None:
     configure(connection, mac, version, paused=False)
     gone = update(sensor).where(sensor.c.mac == mac)
     connection.execute(gone.values(forgotten_at=database_now(connection)))
-
-
-def metric_names(connection: Connection) -> set[str]:
-    """Names of metrics that sensors have sent so far."""
-    return set(connection.scalars(select(metric.c.name)))
-
-
-def add_metric_names(connection: Connection, names: Iterable[str]) -> None:
-    """Record names that are not yet there."""
-    new = sorted(set(names) - metric_names(connection))
-    if new:
-        connection.execute(insert(metric), [{"name": name} for name in new])

@@ -297,7 +297,15 @@ maintenance = Table(
 )
 
 # Names of metrics in use: the fleet has at most 64 of them.
-metric = Table("metric", metadata, Column("name", String(64), primary_key=True))
+metric = Table(
+    "metric",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    # The MAC address that sent it first, where that is known.
+    Column("brought_by", BigInteger),
+    # To the day.
+    Column("last_sent_at", BigInteger, nullable=False, server_default="0"),
+)
 
 # Who leads. `generation` grows at each change of leader; expiry is by the database's clock.
 lease = Table(

@@ -21,6 +21,7 @@ from prometheus_client.registry import Collector
 from sqlalchemy import Engine
 
 from monitor.clock import Clock
+from monitor.ingest.counts import SharedCounts
 from monitor.ingest.status import Status
 from monitor.model import SECOND
 from monitor.state import figures
@@ -42,11 +43,18 @@ class _Read(NamedTuple):
 
 
 class _Service(Collector):
-    """The figures in the state database, and the shipper's file."""
+    """The figures in the state database, the shipper's file, and what the door counts."""
 
-    def __init__(self, engine: Engine, clock: Clock, shipper: Path, judging: Judging) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        clock: Clock,
+        shipper: Path,
+        judging: Judging,
+        ignored_fields: SharedCounts,
+    ) -> None:
         self._engine, self._clock, self._shipper = engine, clock, shipper
-        self._judging = judging
+        self._judging, self._ignored_fields = judging, ignored_fields
         self._lock = threading.Lock()
         self._last = _Read(0, None)
 
@@ -71,6 +79,12 @@ class _Service(Collector):
             yield from _messages(found, now)
             yield from _latencies(found)
         yield from _shipping(self._shipper, now)
+        yield _counter(
+            "ignored_fields",
+            "Fields that were left out of heartbeats of this host, by why they can't be used.",
+            {(reason,): count for reason, count in self._ignored_fields.totals().items()},
+            ["reason"],
+        )
 
     def _figures(self) -> Figures | None:
         with self._lock:
@@ -86,11 +100,17 @@ class _Service(Collector):
             return None
 
 
-def blueprint(engine: Engine, clock: Clock, shipper_status: Path, judging: Judging) -> Blueprint:
+def blueprint(
+    engine: Engine,
+    clock: Clock,
+    shipper_status: Path,
+    judging: Judging,
+    ignored_fields: SharedCounts,
+) -> Blueprint:
     """`GET /metrics`, in the format that the scraper prefers."""
     pages = Blueprint("metrics", __name__)
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Service(engine, clock, shipper_status, judging))
+    registry.register(_Service(engine, clock, shipper_status, judging, ignored_fields))
 
     @pages.get("/metrics")
     @public_on_loopback

@@ -1,6 +1,7 @@
 import contextlib
 import gzip
 import json
+import zlib
 from collections.abc import Iterator
 from http import HTTPStatus
 from pathlib import Path
@@ -12,6 +13,9 @@ from hypothesis import strategies as st
 from werkzeug.test import Client, TestResponse
 
 from monitor.clock import Clock
+from monitor.ingest.backlog import Backlog
+from monitor.ingest.counts import SharedCounts
+from monitor.ingest.fields import DETAILS, NOT_A_NUMBER
 from monitor.ingest.http import Door, Limits
 from monitor.ingest.registry import Changes, Registry
 from monitor.ingest.spool import Spool
@@ -37,12 +41,14 @@ class Front:
         self.spool = Spool(directory / "spool", Clock(), spool_limit, always_sync=False)
         self.registry = Registry(self._load, 10 * MINUTE, "", max_sensors)
         self.refresh()
-        self.client = Client(Door(self.spool, self.registry, LIMITS, Clock(), ["localhost"], pages))
+        self.ignored = SharedCounts(list(DETAILS))
+        door = Door(self.spool, self.registry, LIMITS, Clock(), ["localhost"], pages, self.ignored)
+        self.client = Client(door)
 
     def _load(self, version: int) -> Changes:
         if self.tokens is None:
             raise StateUnavailable("as told")
-        return Changes(version + 1, True, self.known, bool(self.tokens), self.tokens, ())
+        return Changes(version + 1, True, self.known, bool(self.tokens), self.tokens, {})
 
     def refresh(self) -> None:
         """As the thread does every other second."""
@@ -62,6 +68,15 @@ def front(tmp_path: Path) -> Iterator[Front]:
     front = Front(tmp_path)
     yield front
     front.spool.close()
+
+
+def stored(directory: Path) -> list[tuple[int, Any]]:
+    """(mac, metrics) of all that is in the spool."""
+    backlog = Backlog(directory / "spool")
+    backlog.look(Clock().now())
+    beats = [beat for reader in backlog.readers for beat in reader.take()]
+    backlog.close()
+    return [(beat.mac, beat.metrics) for beat in beats]
 
 
 def problem(response: TestResponse, status: HTTPStatus, field: str | None = None) -> str:
@@ -96,12 +111,117 @@ def test_a_get_says_the_same_and_is_not_kept_by_caches(front: Front) -> None:
     assert response.headers["Cache-Control"] == "no-store"
 
 
-def test_a_get_from_a_page_of_another_site_is_refused(front: Front) -> None:
-    for site, status in (("cross-site", 403), ("same-site", 403), ("same-origin", 200)):
-        response = front.client.get(
-            f"/heartbeat?mac_address={MAC}", headers={"Sec-Fetch-Site": site}
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT"])
+@pytest.mark.parametrize(
+    ("header", "value", "status"),
+    [
+        ("Sec-Fetch-Site", "cross-site", 403),
+        ("Sec-Fetch-Site", "same-site", 403),
+        ("Sec-Fetch-Site", "same-origin", 200),
+        ("Sec-Fetch-Site", "none", 200),
+        ("Origin", "http://evil.example", 403),
+        ("Origin", "null", 403),
+        ("Origin", "http://localhost", 200),
+    ],
+)
+def test_a_page_of_another_site_is_refused(
+    front: Front, method: str, header: str, value: str, status: int
+) -> None:
+    response = front.client.open(
+        f"/heartbeat?mac_address={MAC}", method=method, headers={header: value}
+    )
+    assert response.status_code == status
+    if method in ("POST", "PUT"):
+        batch = front.client.open(
+            "/heartbeats", method=method, headers={header: value}, json=[{"mac_address": MAC}]
         )
-        assert response.status_code == status
+        assert batch.status_code == status
+
+
+JSON = f'{{"mac_address":"{MAC}","battery":3.1}}'
+FORM = f"mac_address={MAC}&battery=3.1"
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT"])
+@pytest.mark.parametrize(
+    ("data", "kind", "query"),
+    [
+        (JSON, None, ""),
+        (JSON, "application/json; charset=utf-8", ""),
+        (JSON, "text/plain", ""),
+        (JSON, "application/x-www-form-urlencoded", ""),
+        (JSON, "application/octet-stream", ""),
+        ("\ufeff " + JSON, "application/json", ""),
+        (FORM, "application/x-www-form-urlencoded", ""),
+        (FORM, None, ""),
+        (FORM, "text/plain;charset=UTF-8", ""),
+        ("battery=3.1", "application/x-www-form-urlencoded", f"mac_address={MAC}"),
+        ('{"battery":3.1}', "application/json", f"mac_address={MAC}"),
+        ("", None, FORM),
+        ("", "application/json", FORM),
+    ],
+)
+def test_json_and_forms_are_taken_whatever_the_content_type(
+    front: Front, tmp_path: Path, method: str, data: str, kind: str | None, query: str
+) -> None:
+    response = front.client.open(
+        "/heartbeat/", method=method, data=data.encode(), content_type=kind, query_string=query
+    )
+    assert response.status_code == 200, response.text
+    assert "ignored" not in json.loads(response.text)
+    assert stored(tmp_path) == [(0x02000000000A, {"battery": 3.1})]
+
+
+@pytest.mark.parametrize("kind", [None, "text/plain", "application/x-www-form-urlencoded"])
+@pytest.mark.parametrize("data", [f"[{JSON},{JSON}]", f"{JSON}\n{JSON}\n", f"\ufeff[{JSON}]"])
+def test_a_batch_is_taken_whatever_the_content_type(
+    front: Front, data: str, kind: str | None
+) -> None:
+    for path in ("/heartbeats", "/heartbeats/"):
+        response = front.client.put(path, data=data.encode(), content_type=kind)
+        assert json.loads(response.text)["accepted"] == data.count("battery")
+
+
+def test_a_head_is_a_heartbeat_without_a_body_in_the_answer(front: Front, tmp_path: Path) -> None:
+    response = front.client.head(f"/heartbeat?{FORM}")
+    assert (response.status_code, response.data) == (200, b"")
+    assert stored(tmp_path) == [(0x02000000000A, {"battery": 3.1})]
+    refused = front.client.head("/heartbeat")
+    assert (refused.status_code, refused.data) == (400, b"")
+
+
+def test_fields_left_out_are_named_and_counted_and_the_heartbeat_is_kept(
+    front: Front, tmp_path: Path
+) -> None:
+    reply = json.loads(front.beat(fw="1.2.3", charging=True, battery=None, gps={"x": 1}).text)
+    assert [field["field"] for field in reply["ignored"]] == ["fw", "gps"]
+    assert reply["ignored"][0]["detail"] == DETAILS[NOT_A_NUMBER]
+    assert stored(tmp_path) == [(0x02000000000A, {"charging": 1.0})]
+    rows = [{"mac_address": MAC}, {"fw": "1"}, {"mac_address": MAC, "fw": "1", "rssi": -70}]
+    batch = json.loads(front.post("/heartbeats", json=rows).text)
+    assert (batch["accepted"], batch["rejected_count"], batch["ignored_count"]) == (2, 1, 1)
+    assert [(field["row"], field["field"]) for field in batch["ignored"]] == [(2, "fw")]
+    assert front.ignored.totals()[NOT_A_NUMBER] == 3
+
+
+def test_a_reply_names_so_many_fields_and_no_more(front: Front) -> None:
+    many = {f"x{n}": "text" for n in range(1_000)}
+    assert len(json.loads(front.beat(**many).text)["ignored"]) == 100
+
+
+def test_a_name_for_which_there_is_no_room_costs_the_field_only(
+    front: Front, tmp_path: Path
+) -> None:
+    for n in range(4):
+        assert front.beat(**{f"junk{n}_{m}": m for m in range(16)}).status_code == 200
+    front.known = [(0x020000000001, None, False)]
+    front.refresh()
+    # What one sensor sends leaves room for what another sends.
+    reply = json.loads(front.beat(mac_address="020000000001", battery=3.1).text)
+    assert "ignored" not in reply
+    reply = json.loads(front.beat(battery=3.1, late=1).text)
+    assert [field["field"] for field in reply["ignored"]] == ["late"]
+    assert stored(tmp_path)[-1] == (0x02000000000A, {"battery": 3.1})
 
 
 def test_ten_thousand_rows_in_one_request_zipped_or_not(front: Front, tmp_path: Path) -> None:
@@ -184,7 +304,10 @@ def test_a_sensor_that_reports_too_fast_is_told_when_to_come_back(front: Front) 
 @pytest.mark.parametrize(
     ("options", "status", "field"),
     [
-        ({"data": "x", "content_type": "text/plain"}, 415, "Content-Type"),
+        ({"data": "x", "content_type": "text/plain"}, 400, "mac_address"),
+        ({"data": "x", "content_type": "multipart/form-data"}, 415, "Content-Type"),
+        ({"data": "x", "content_type": "application/cbor"}, 415, "Content-Type"),
+        ({"data": b'{"mac_address":"02:00:00:00:00:0a","name":"K\xfcche"}'}, 400, None),
         ({"data": "{"}, 400, None),
         ({"data": ""}, 400, None),
         ({"json": {"mac_address": "x"}}, 400, "mac_address"),
@@ -202,8 +325,8 @@ def test_bad_requests_get_their_status(
 
 
 def test_other_methods_are_told_what_is_allowed(front: Front) -> None:
-    assert front.client.delete("/heartbeat").headers["Allow"] == "GET, POST"
-    assert front.client.get("/heartbeats").headers["Allow"] == "POST"
+    assert front.client.delete("/heartbeat").headers["Allow"] == "GET, HEAD, POST, PUT"
+    assert front.client.get("/heartbeats").headers["Allow"] == "POST, PUT"
 
 
 def test_every_other_path_is_handed_on(front: Front) -> None:
@@ -219,15 +342,26 @@ def test_a_spool_without_room_refuses_with_a_time_to_come_back(tmp_path: Path) -
     front.spool.close()
 
 
+PIECES = rb"""
+    {"mac_address":"02:00:00:00:00:0a" mac_address=02000000000a "time": "a": nan 1e999 \ud800
+    & = %ff % { } [ ] " , null
+""".split()
+FORM_TYPE = "application/x-www-form-urlencoded"
+KINDS = ["application/json", "application/x-ndjson", "text/plain", "multipart/form-data", FORM_TYPE]
+pieces = st.sampled_from([*PIECES, b"\n", b"9" * 400, b"[" * 2_000, b"\xff", b"\xef\xbb\xbf"])
+plain = st.binary(max_size=200) | st.lists(pieces, max_size=12).map(b"".join)
+bodies = plain | plain.map(gzip.compress) | plain.map(zlib.compress)
+
+
 @settings(
     max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(
-    path=st.sampled_from(["/heartbeat", "/heartbeats"]),
-    method=st.sampled_from(["GET", "POST", "PUT"]),
-    data=st.binary(max_size=200),
-    kind=st.sampled_from(["application/json", "application/x-ndjson", "", "text/plain"]),
-    encoding=st.sampled_from(["", "gzip", "identity", "x"]),
+    path=st.sampled_from(["/heartbeat", "/heartbeats", "/heartbeat/", "/heartbeats/"]),
+    method=st.sampled_from(["GET", "HEAD", "POST", "PUT", "DELETE"]),
+    data=bodies,
+    kind=st.sampled_from(["", *KINDS, "application/json;charset=\xff"]),
+    encoding=st.sampled_from(["", "gzip", "deflate", "identity", "x"]),
     query=st.text(st.characters(codec="ascii", exclude_characters="#?"), max_size=40),
     authorization=st.text(st.characters(codec="latin-1", exclude_categories=["Cc"]), max_size=20),
 )

@@ -3,12 +3,20 @@ import json
 import math
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from monitor.ingest import parse
-from monitor.ingest.parse import Report, Span, TooManyRows, Unusable
+from monitor.ingest.fields import (
+    GIVEN_TWICE,
+    NOT_A_NUMBER,
+    NOT_FINITE,
+    TOO_MANY,
+    UNUSABLE_NAME,
+)
+from monitor.ingest.parse import Report, Sent, Span, TooManyRows, Unusable
 from monitor.model import DAY, MINUTE, format_mac, format_time, parse_mac
 
 NOW = 1_795_395_720_000
@@ -21,9 +29,13 @@ def body(**fields: Any) -> bytes:
 
 
 def single(data: bytes) -> Report:
-    report = parse.single(data)
+    report, _ = parse.single(data)
     parse.check_time(report, SPAN)
     return report
+
+
+def left_out(sent: Sent) -> dict[str, str]:
+    return dict(sent.ignored)
 
 
 @given(st.integers(0, 2**48 - 1), st.sampled_from([":", "-", ".", ""]), st.booleans())
@@ -62,12 +74,19 @@ def test_what_is_no_address_is_refused_by_its_name(text: str) -> None:
 @example(b'{"mac_address":"02:00:00:00:00:07","time":"0001-01-01T00:00:00+23:59"}')
 @example(b'{"mac_address":"02:00:00:00:00:07","time":"9999-12-31T23:59:59-23:59"}')
 @example(b'{"mac_address":"\\ud800"}')
+@example(b'{"mac_address":"02:00:00:00:00:07","\\ud800":NaN}')
+@example(b'{"mac_address":"02:00:00:00:00:07","a":"\xff"}')
+@example(b'[{"mac_address":"02:00:00:00:00:07","a":"\xff"}, 1e999, [[]]]')
+@example(b"[" + b"[" * 5_000 + b"]" * 5_000 + b"]")
+@example("{}".encode("utf-16"))
 def test_no_bytes_make_anything_but_a_report_or_a_named_fault(data: bytes) -> None:
     for read in (
         lambda: single(data),
         lambda: parse.array(data, SPAN, 10),
         lambda: parse.lines(data, SPAN, 10),
         lambda: parse.query(data.decode("latin-1")),
+        lambda: parse.posted_form(data, data.decode("latin-1")),
+        lambda: parse.single(data, data.decode("latin-1")),
     ):
         with contextlib.suppress(Unusable, TooManyRows):
             read()
@@ -90,9 +109,13 @@ names = st.sampled_from(["mac_address", "time", "battery", "received", "m"]) | s
 @given(values | st.dictionaries(names, values, max_size=20))
 def test_any_json_is_taken_or_refused_and_what_is_taken_is_sound(document: Any) -> None:
     try:
-        report = single(json.dumps(document).encode())
+        report, ignored = parse.single(json.dumps(document).encode())
+        parse.check_time(report, SPAN)
     except Unusable:
         return
+    msgspec.json.encode(ignored)
+    present = {name for name, value in document.items() if value is not None}
+    assert len(present - {"mac_address", "time"}) == len(report.metrics or ()) + len(ignored)
     assert 0 <= report.mac < 2**48
     assert report.live
     assert report.time is None or SPAN.earliest <= report.time <= SPAN.latest
@@ -126,14 +149,6 @@ def test_a_time_is_rfc_3339_or_unix_seconds_or_unix_milliseconds(
         ({"time": True}, "time"),
         ({"time": format_time(NOW + 2 * MINUTE)}, "time"),
         ({"time": format_time(NOW - 91 * DAY)}, "time"),
-        ({"battery": "3.1"}, "battery"),
-        ({"battery": True}, "battery"),
-        ({"battery": float("1e308") * 10}, None),
-        ({"battery": 10**400}, "battery"),
-        ({"received": 1}, "received"),
-        ({"mac": 1}, "mac"),
-        ({"x" * 33: 1}, "x" * 33),
-        ({"a b": 1}, "a b"),
     ],
 )
 def test_what_is_wrong_is_named_by_its_field(fields: dict[str, Any], named: str | None) -> None:
@@ -142,17 +157,105 @@ def test_what_is_wrong_is_named_by_its_field(fields: dict[str, Any], named: str 
     assert caught.value.field == named
 
 
-def test_sixteen_metrics_are_taken_and_seventeen_are_not() -> None:
-    metrics = {f"m{n}": float(n) for n in range(17)}
-    with pytest.raises(Unusable):
-        single(body(**metrics))
-    del metrics["m16"]
-    assert single(body(**metrics)).metrics == metrics
+@pytest.mark.parametrize(
+    ("name", "value", "reason"),
+    [
+        ("fw", "1.2.3", NOT_A_NUMBER),
+        ("battery", "3.1", NOT_A_NUMBER),
+        ("where", {"x": [1, {"y": 2}]}, NOT_A_NUMBER),
+        ("errors", [1, 2], NOT_A_NUMBER),
+        ("battery", math.inf, NOT_FINITE),
+        ("battery", math.nan, NOT_FINITE),
+        ("battery", 10**400, NOT_FINITE),
+        ("received", 1, UNUSABLE_NAME),
+        ("mac", 1, UNUSABLE_NAME),
+        ("x" * 33, 1, UNUSABLE_NAME),
+        ("a b", 1, UNUSABLE_NAME),
+        ("", 1, UNUSABLE_NAME),
+    ],
+)
+def test_a_field_that_is_no_metric_is_left_out_and_named(
+    name: str, value: object, reason: str
+) -> None:
+    sent = parse.single(body(**{name: value, "rssi": -70}))
+    assert sent.report == Report(MAC, None, True, {"rssi": -70.0})
+    assert left_out(sent) == {name: reason}
 
 
-def test_a_query_says_the_same_as_a_body() -> None:
-    asked = parse.query("mac_address=02-00-00-00-00-0A&battery=3.25&time=1795395720")
-    assert asked == Report(MAC, NOW, True, {"battery": 3.25})
+@pytest.mark.parametrize("number", ["nan", "-inf", "Infinity", "1e999", "9" * 5_000])
+def test_numbers_as_devices_print_them_cost_the_field_and_not_the_heartbeat(number: str) -> None:
+    text = f'{{"mac_address":"02:00:00:00:00:0a", "t": {number} , "rssi":-70}}'
+    sent = parse.single(text.encode())
+    assert sent.report == Report(MAC, None, True, {"rssi": -70.0})
+    assert left_out(sent) == {"t": NOT_FINITE}
+    row = text.encode()
+    for batch in (parse.array(b"[%s,%s]" % (row, row), SPAN, 9), parse.lines(row, SPAN, 9)):
+        assert set(map(repr, batch.reports)) == {repr(sent.report)}
+        assert (0, ("t", NOT_FINITE)) in batch.ignored
+
+
+def test_booleans_are_0_and_1_and_null_is_absent() -> None:
+    sent = parse.single(body(charging=True, door=False, battery=None, time=None))
+    assert sent == (Report(MAC, None, True, {"charging": 1.0, "door": 0.0}), [])
+
+
+def test_sixteen_metrics_are_kept_and_the_others_named() -> None:
+    metrics = {f"m{n}": float(n) for n in range(18)}
+    sent = parse.single(body(**metrics))
+    assert sent.report.metrics == {f"m{n}": float(n) for n in range(16)}
+    assert left_out(sent) == {"m16": TOO_MANY, "m17": TOO_MANY}
+
+
+def test_a_query_or_a_form_says_the_same_as_a_body() -> None:
+    text = "mac_address=02-00-00-00-00-0A&battery=3.25&charging=true&fw=1.2.3&time=1795395720"
+    report = Report(MAC, NOW, True, {"battery": 3.25, "charging": 1.0})
+    for sent in (parse.query(text), parse.posted_form(text.encode() + b"\r\n")):
+        assert sent.report == report
+        assert left_out(sent) == {"fw": NOT_A_NUMBER}
+
+
+def test_of_a_field_that_is_given_twice_the_first_counts() -> None:
+    sent = parse.query("mac_address=02000000000a&battery=1&battery=2")
+    assert sent.report.metrics == {"battery": 1.0}
+    assert left_out(sent) == {"battery": GIVEN_TWICE}
+
+
+def test_a_query_adds_to_a_body_and_does_not_override_it() -> None:
+    query = "mac_address=02000000000a&battery=1&rssi=-70"
+    expected = Report(MAC, None, True, {"battery": 2.0, "rssi": -70.0})
+    assert parse.single(b'{"battery":2}', query).report == expected
+    assert parse.posted_form(b"battery=2", query).report == expected
+
+
+def test_bytes_that_are_not_utf_8_are_refused_in_a_single_heartbeat() -> None:
+    with pytest.raises(Unusable, match="UTF-8"):
+        parse.single(b'{"mac_address":"02:00:00:00:00:0a","name":"K\xfcche"}')
+    with pytest.raises(Unusable, match="UTF-8"):
+        parse.posted_form(b"mac_address=02:00:00:00:00:0a&name=K\xfcche")
+
+
+GOOD = body()
+BAD = b'{"mac_address":"02:00:00:00:00:0b","name":%s}'
+
+
+@pytest.mark.parametrize("bad", [b'"K\xfcche"', b"[" * 5_000 + b"]" * 5_000, b"{", b'"\\ud8"'])
+def test_a_line_that_can_not_be_read_does_not_cost_the_others(bad: bytes) -> None:
+    batch = parse.lines(b"\n".join([GOOD, BAD % bad, GOOD]), SPAN, 9)
+    assert (batch.rows, [row.row for row in batch.unusable]) == ([0, 2], [1])
+
+
+def test_a_row_of_an_array_that_is_not_utf_8_does_not_cost_the_others() -> None:
+    batch = parse.array(b"[" + b",".join([GOOD, BAD % b'"K\xfcche"', GOOD]) + b"]", SPAN, 9)
+    assert (batch.rows, [row.row for row in batch.unusable]) == ([0, 2], [1])
+    assert "UTF-8" in batch.unusable[0].detail
+
+
+def test_a_byte_order_mark_is_no_part_of_the_text() -> None:
+    report, mark = body(), b"\xef\xbb\xbf"
+    assert parse.single(mark + report) == parse.single(report)
+    assert parse.lines(mark + report, SPAN, 9).rows == [0]
+    assert parse.array(mark + b"[" + report + b"]", SPAN, 9).rows == [0]
+    assert parse.posted_form(mark + b"mac_address=02000000000a").report.mac == MAC
 
 
 @pytest.mark.parametrize("lines", [True, False])

@@ -2,6 +2,7 @@ import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
@@ -58,7 +59,7 @@ class Line:
         self.store = TestedStore(directory / "beats.sqlite")
         self.store.migrate()
         self.spool = self.new_spool()
-        self.noted: set[str] = set()
+        self.noted: dict[str, int] = {}
         self.pipeline = self.new_pipeline()
 
     def new_spool(self, limit: int = 10**9) -> Spool:
@@ -114,7 +115,25 @@ def test_what_was_spooled_is_stored_and_announced_and_its_metrics_noted(line: Li
         (2, times[1], True),
     ]
     assert sorted(line.store.arrivals(cursor).seen) == [(1, times[0], True), (2, times[1], True)]
-    assert line.noted == {"battery"}
+    assert line.noted == {"battery": 1}
+
+
+def test_names_of_metrics_are_noted_once_a_day(line: Line) -> None:
+    clock = Clock()
+    notes: list[dict[str, int]] = []
+    line.pipeline.close()
+    line.pipeline = Pipeline(
+        line.directory, "here", line.store, clock, lambda names: notes.append(dict(names))
+    )
+    for _ in range(2):
+        line.spool.append(beat(1, battery=3.0))
+        line.pipeline.step()
+    assert notes == [{"battery": 1}]
+    tomorrow = clock.now() + DAY
+    with patch.object(Clock, "now", lambda _clock: tomorrow):
+        line.spool.append(beat(2, battery=3.0, rssi=-70.0))
+        line.pipeline.step()
+    assert notes == [{"battery": 1}, {"battery": 2, "rssi": 2}]
 
 
 @pytest.mark.parametrize("step", ["append", "announce", "pulse"])

@@ -3,11 +3,14 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
-from monitor.ingest.registry import MOST_METRIC_NAMES, Registry, from_state, noting_metrics
-from monitor.model import MINUTE
+from monitor.ingest.fields import MOST_METRIC_NAMES, MOST_METRICS
+from monitor.ingest.registry import Registry, from_state, noting_metrics
+from monitor.model import DAY, MINUTE
 from monitor.state import sensors, tokens
 from monitor.state.database import StateUnavailable, migrate, open_state, writing
 from tests.waiting import eventually
+
+RETENTION = 90 * DAY
 
 
 @pytest.fixture
@@ -18,7 +21,7 @@ def engine(tmp_path: Path) -> Engine:
 
 
 def registry_of(engine: Engine, token: str = "", most: int = 2) -> Registry:
-    return Registry(from_state(engine), 10 * MINUTE, token, most)
+    return Registry(from_state(engine, RETENTION), 10 * MINUTE, token, most)
 
 
 def configure(engine: Engine, mac: int, **values: object) -> None:
@@ -102,20 +105,51 @@ def test_the_settings_token_is_known_before_the_state_is(engine: Engine) -> None
     assert not registry.admits_bearer("Bearer another")
 
 
+def note(engine: Engine, **senders: int) -> None:
+    noting_metrics(engine, RETENTION)(senders)
+
+
+def names(count: int) -> list[str]:
+    return [f"new{n}" for n in range(count)]
+
+
 def test_the_fleet_has_at_most_so_many_names_of_metrics(engine: Engine) -> None:
     registry = registry_of(engine)
-    noting_metrics(engine)({f"old{n}" for n in range(MOST_METRIC_NAMES - 1)})
+    configure(engine, 1)
+    note(engine, **{f"old{n}": n for n in range(MOST_METRIC_NAMES - 1)})
     registry.refresh()
-    assert registry.surplus_metric(["old1", "new"]) is None
-    assert registry.surplus_metric(["old1", "new", "newer"]) == "newer"
-    noting_metrics(engine)({"new", "old1"})
+    assert registry.surplus_metrics(1, ["old1", "new"]) == []
+    assert registry.surplus_metrics(1, ["old1", "new", "newer"]) == ["newer"]
+    note(engine, new=1, old1=1)
     registry.refresh()
-    assert registry.surplus_metric(["new"]) is None
+    assert registry.surplus_metrics(1, ["new", "newer"]) == ["newer"]
+
+
+def test_one_sensor_brings_in_no_more_names_than_a_heartbeat_carries(engine: Engine) -> None:
+    registry = registry_of(engine)
+    configure(engine, 1)
+    registry.refresh()
+    assert registry.surplus_metrics(1, names(MOST_METRICS + 2)) == ["new16", "new17"]
+    note(engine, **dict.fromkeys(names(MOST_METRICS), 1))
+    later = registry_of(engine)  # another worker, or after a restart
+    later.refresh()
+    assert later.surplus_metrics(1, ["battery"]) == ["battery"]
+    assert later.surplus_metrics(2, ["battery"]) == []
+
+
+def test_sensors_that_are_not_registered_leave_half_of_the_names_to_others(engine: Engine) -> None:
+    registry = registry_of(engine)
+    configure(engine, 1)
+    registry.refresh()
+    for stranger in range(100, 104):
+        registry.surplus_metrics(stranger, [f"junk{stranger}_{n}" for n in range(MOST_METRICS)])
+    assert registry.surplus_metrics(104, ["more"]) == ["more"]
+    assert registry.surplus_metrics(1, ["battery"]) == []
 
 
 def test_it_begins_without_a_state_and_reads_it_when_it_comes(engine: Engine) -> None:
     state = {"there": False}
-    read = from_state(engine)
+    read = from_state(engine, RETENTION)
 
     def load(version: int) -> object:
         if not state["there"]:

@@ -1,6 +1,7 @@
 """`/metrics`, read back by Prometheus's own parser."""
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import Engine, insert, update
 
 from monitor.ingest import status
+from monitor.ingest.counts import SharedCounts
+from monitor.ingest.fields import DETAILS, NOT_A_NUMBER
 from monitor.model import MINUTE, SECOND
 from monitor.state import health, horizon
 from monitor.state.database import open_state, writing
@@ -46,11 +49,15 @@ def cases(state: Engine) -> Cases:
     return Cases(state)
 
 
-def client_of(engine: Engine, clock: Still, directory: Path) -> FlaskClient:
+def client_of(
+    engine: Engine, clock: Still, directory: Path, ignored: SharedCounts | None = None
+) -> FlaskClient:
     app = Flask(__name__)
     judging = Judging(clock, MINUTE)  # type: ignore[arg-type]
+    ignored = ignored or SharedCounts(list(DETAILS))
+    shipper = directory / status.FILE
     app.register_blueprint(
-        metrics.blueprint(engine, clock, directory / status.FILE, judging)  # type: ignore[arg-type]
+        metrics.blueprint(engine, clock, shipper, judging, ignored)  # type: ignore[arg-type]
     )
     return app.test_client()
 
@@ -301,3 +308,19 @@ def test_only_names_of_channels_are_told_never_errors_sensors_or_secrets(
         assert hidden not in text
     failing = ("heartbeat_monitor_channel_failing", (("channel", nasty),))
     assert samples(client)[failing] == 1
+
+
+def test_fields_left_out_of_heartbeats_are_counted_by_reason_in_all_workers(
+    state: Engine, clock: Still, tmp_path: Path
+) -> None:
+    counts = SharedCounts(list(DETAILS))
+    worker = os.fork()
+    if worker == 0:
+        counts.add([NOT_A_NUMBER, NOT_A_NUMBER])
+        os._exit(0)
+    assert os.waitpid(worker, 0)[1] == 0
+    counts.add([NOT_A_NUMBER])
+    found = samples(client_of(state, clock, tmp_path, counts))
+    name = "heartbeat_monitor_ignored_fields_total"
+    by_reason = {labels[0][1]: value for (sample, labels), value in found.items() if sample == name}
+    assert by_reason == dict.fromkeys(DETAILS, 0) | {NOT_A_NUMBER: 3}

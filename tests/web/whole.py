@@ -10,6 +10,8 @@ from werkzeug.routing import Rule
 
 from monitor import bootstrap
 from monitor.clock import Clock
+from monitor.ingest.counts import SharedCounts
+from monitor.ingest.fields import DETAILS
 from monitor.model import DAY, HOUR, MINUTE, Heartbeat, Seen
 from monitor.parts import open_vault
 from monitor.settings import load
@@ -50,7 +52,9 @@ class Whole:
         self.engine: Engine = open_state(settings.state_url)
         migrate(self.engine)
         self._fill(Clock().now(), open_vault(settings))
-        self.app: Flask = bootstrap.build_pages(settings, self.engine, Clock())
+        self.app: Flask = bootstrap.build_pages(
+            settings, self.engine, Clock(), SharedCounts(list(DETAILS))
+        )
 
     def rules(self) -> Iterator[Rule]:
         """All that can be asked for, but static files."""

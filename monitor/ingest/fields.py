@@ -1,0 +1,122 @@
+"""What a heartbeat carries beside its address and time: metrics, and what is left out, and why.
+
+A sensor that reports is alive, so nothing here costs it the heartbeat.
+"""
+
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+from typing import Any, NamedTuple
+from urllib.parse import parse_qsl
+
+import msgspec
+
+MOST_METRICS = 16
+"""How many metrics one heartbeat may carry."""
+
+MOST_METRIC_NAMES = 64
+"""How many names of metrics a fleet may use."""
+
+OURS = frozenset({"mac_address", "time"})
+
+NOT_A_NUMBER = "not_a_number"
+NOT_FINITE = "not_finite"
+UNUSABLE_NAME = "unusable_name"
+GIVEN_TWICE = "given_twice"
+TOO_MANY = "too_many_metrics"
+NO_ROOM = "too_many_names"
+
+DETAILS = {
+    NOT_A_NUMBER: "is not a number",
+    NOT_FINITE: "is not a finite number",
+    UNUSABLE_NAME: (
+        "can't name a metric: a letter, then up to 31 letters, digits or _; not mac or received"
+    ),
+    GIVEN_TWICE: "is given twice; the first value counts",
+    TOO_MANY: f"is one too many: a heartbeat carries at most {MOST_METRICS} metrics",
+    NO_ROOM: (
+        f"is a new name, and this sensor has brought {MOST_METRICS} or the fleet uses "
+        f"{MOST_METRIC_NAMES} already"
+    ),
+}
+"""Why a field is left out -> in words. The reasons are label values in /metrics."""
+
+_METRIC = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,31}", re.ASCII)
+_RESERVED = frozenset({"mac", "received"})
+_LONGEST_NAME = 40
+_MOST_FIELDS = 1_000
+
+_scalar: msgspec.json.Decoder[float | bool | None] = msgspec.json.Decoder(float | bool | None)
+
+
+class Ignored(NamedTuple):
+    """A field that is left out; `reason` is a key of DETAILS."""
+
+    field: str
+    reason: str
+
+
+def ignored(names: Iterable[str], reason: str) -> list[Ignored]:
+    """These fields are left out for the same reason. Names are cut, and fit for a reply."""
+    return [Ignored(_printable(name), reason) for name in names]
+
+
+def _printable(name: str) -> str:
+    return name[:_LONGEST_NAME].encode(errors="replace").decode()
+
+
+def form(text: str) -> tuple[dict[str, Any], list[Ignored]]:
+    """The fields of a query string or a form, numbers and booleans read from their text.
+
+    Of a field that is given twice the first counts. Raises ValueError for too many fields.
+    """
+    found: dict[str, Any] = {}
+    repeated = []
+    for name, value in parse_qsl(text, keep_blank_values=True, max_num_fields=_MOST_FIELDS):
+        if name in found:
+            repeated.append(name)
+        else:
+            found[name] = value if name == "mac_address" else _number_or_text(value)
+    return found, ignored(repeated, GIVEN_TWICE)
+
+
+def _number_or_text(text: str) -> float | str | None:
+    try:
+        return _scalar.decode(text.encode())
+    except (msgspec.DecodeError, UnicodeEncodeError):
+        return text
+
+
+def metrics(fields: Mapping[str, Any]) -> tuple[dict[str, float] | None, Sequence[Ignored]]:
+    """The metrics among these fields; booleans are 0 and 1, null is absent."""
+    kept: dict[str, float] = {}
+    left_out: list[Ignored] = []
+    for name, value in fields.items():
+        if name in OURS or value is None:
+            continue
+        kind = type(value)
+        if kind is not float and kind is not int and kind is not bool:
+            left_out += ignored([name], NOT_A_NUMBER)
+        elif not _may_name_a_metric(name):
+            left_out += ignored([name], UNUSABLE_NAME)
+        elif len(kept) >= MOST_METRICS:
+            left_out += ignored([name], TOO_MANY)
+        elif (number := _float(value)) is None:
+            left_out += ignored([name], NOT_FINITE)
+        else:
+            kept[name] = number
+    return kept or None, left_out
+
+
+@lru_cache(1_000)
+def _may_name_a_metric(name: str) -> bool:
+    return bool(_METRIC.fullmatch(name)) and name not in _RESERVED
+
+
+def _float(value: float) -> float | None:
+    try:
+        number = float(value)
+    except OverflowError:  # an integer of hundreds of digits
+        return None
+    return number if math.isfinite(number) else None

@@ -1,0 +1,31 @@
+"""Names of metrics in use: each with the sensor that brought it in, and when it was last sent."""
+
+from collections.abc import Mapping
+
+from sqlalchemy import Connection, delete, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from monitor.state.database import database_now
+from monitor.state.tables import metric
+
+
+def in_use(connection: Connection, retention: int) -> dict[str, int | None]:
+    """Names sent within the last `retention` ms -> the sensor that sent each first, where that is
+    known."""
+    oldest = database_now(connection) - retention
+    query = select(metric.c.name, metric.c.brought_by).where(metric.c.last_sent_at >= oldest)
+    return {row.name: row.brought_by for row in connection.execute(query)}
+
+
+def note(connection: Connection, senders: Mapping[str, int], retention: int) -> None:
+    """These names were sent just now, each by this sensor among others; those not sent for
+    `retention` ms are free again."""
+    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
+    now = database_now(connection)
+    connection.execute(delete(metric).where(metric.c.last_sent_at < now - retention))
+    for name, mac in sorted(senders.items()):
+        connection.execute(
+            dialect.insert(metric)
+            .values(name=name, brought_by=mac, last_sent_at=now)
+            .on_conflict_do_update(index_elements=[metric.c.name], set_={"last_sent_at": now})
+        )
