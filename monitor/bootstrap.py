@@ -76,6 +76,10 @@ def check(settings: Settings) -> None:
             problems.append(
                 f"{section}: {error.name} is missing; pip install 'heartbeat-monitor[postgresql]'"
             )
+    try:
+        parts.check_key(settings)
+    except SettingsError as error:
+        problems += error.problems
     if problems:
         raise SettingsError(problems)
 

@@ -20,6 +20,7 @@ from monitor.commands import (
     tokens,
     users,
 )
+from monitor.keyfile import make_private, private_files
 from monitor.settings import Settings, SettingsError
 from monitor.simulator import command as simulator
 from monitor.state.database import StateUnavailable
@@ -67,8 +68,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return simulator.run(options)
     try:
         given = settings.load(options.config, os.environ)
-        bootstrap.check(given)
-        options.run(given, options)
+        with private_files():
+            make_private(given.data_directory)
+            bootstrap.check(given)
+            options.run(given, options)
     except SettingsError as error:
         print("The settings can't be used:", file=sys.stderr)
         for problem in error.problems:

@@ -1,13 +1,13 @@
 """What the processes are made of, picked by the settings: store, vault, channels, alerting."""
 
-import secrets
+import os
 from collections.abc import Collection
-from contextlib import suppress
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, Engine
 
+from monitor import keyfile
 from monitor.channels import kinds
 from monitor.channels.email import Email
 from monitor.channels.interface import Channel
@@ -29,8 +29,6 @@ from monitor.store.interface import Store
 from monitor.store.sqlite import SqliteStore
 from monitor.vault import Vault
 from monitor.web.acknowledge import links
-
-_KEY_FILE = "secret-key"
 
 
 def milliseconds(seconds: float) -> int:
@@ -55,20 +53,23 @@ def open_store(settings: Settings, writable: bool = False) -> Store:
 
 
 def open_vault(settings: Settings) -> Vault:
-    """By the secret key of the settings; without one, by a key kept in the data directory."""
-    return Vault(settings.server.secret_key or _own_key(settings.data_directory / _KEY_FILE))
+    """By the secret key of the settings; without one, by a key kept in the data directory.
+
+    Raises SettingsError when that key can't be used.
+    """
+    return Vault(settings.server.secret_key or keyfile.read_or_make(_key_path(settings)))
 
 
-def _own_key(path: Path) -> str:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    made = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
-    if not path.exists():
-        made.touch(mode=0o600)
-        made.write_text(secrets.token_urlsafe(48), "utf-8")
-        with suppress(FileExistsError):  # another process was quicker: its key counts
-            path.hardlink_to(made)
-        made.unlink()
-    return path.read_text("utf-8")
+def check_key(settings: Settings) -> None:
+    """Raises SettingsError when the data directory's key is needed and can't be used."""
+    path = _key_path(settings)
+    # Chores that need no key may be done by users who can't read it.
+    if not settings.server.secret_key and os.access(path, os.R_OK):
+        keyfile.read(path)
+
+
+def _key_path(settings: Settings) -> Path:
+    return settings.data_directory / "secret-key"
 
 
 def frame(settings: Settings) -> Frame:

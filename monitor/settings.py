@@ -16,6 +16,9 @@ Port = Annotated[int, Meta(ge=1, le=65535)]
 Count = Annotated[int, Meta(ge=1)]
 Seconds = Annotated[float, Meta(ge=0.1, le=10 * 365 * 86_400)]
 
+SHORTEST_KEY = 32
+"""Characters of a secret key."""
+
 _SITE_RULE = re.compile(r"(?i:[0-9a-f]{2}(:[0-9a-f]{2}){0,5})=\s*\S.{0,199}")
 
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
@@ -320,10 +323,15 @@ def _is_web_address(text: str) -> bool:
 
 def _contradictions(settings: Settings) -> list[str]:
     problems = []
-    if not settings.server.on_loopback and len(settings.server.secret_key) < 32:
+    key, advice = settings.server.secret_key, "openssl rand -hex 32 makes one"
+    if not settings.server.on_loopback and not key:
         problems.append(
             f"server.secret_key: listening on {settings.server.host} needs a secret key of at "
-            "least 32 characters; set MONITOR_SERVER_SECRET_KEY (openssl rand -hex 32 makes one)"
+            f"least {SHORTEST_KEY} characters; set MONITOR_SERVER_SECRET_KEY ({advice})"
+        )
+    if key and len(key.strip()) < SHORTEST_KEY:
+        problems.append(
+            f"server.secret_key: must have at least {SHORTEST_KEY} characters ({advice})"
         )
     if settings.email.server and not (settings.email.sender and settings.email.recipients):
         problems.append("email.server: needs email.sender and email.recipients as well")

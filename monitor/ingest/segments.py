@@ -239,7 +239,7 @@ def _hold(directory: Path, now: int, suffix: str, content: bytes) -> tuple[int, 
     """A new file that shows up under its name only once it is locked and filled."""
     name = f"{now:013d}-{os.getpid()}-{secrets.token_hex(4)}"
     new, path = directory / (name + NEW_SUFFIX), directory / (name + suffix)
-    file = os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o640)
+    file = os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(file, fcntl.LOCK_EX)
         if os.write(file, content) < len(content):

@@ -137,7 +137,10 @@ def source_id(directory: Path) -> str:
     path = directory / "source-id"
     new = directory / f"source-id.{os.getpid()}.new"
     if not path.exists():
-        new.write_text(secrets.token_hex(8), "ascii")
+        with new.open("w", encoding="ascii") as file:
+            file.write(secrets.token_hex(8))
+            file.flush()
+            os.fsync(file.fileno())
         # Another worker may be first: then its identity holds.
         with contextlib.suppress(FileExistsError):
             os.link(new, path)

@@ -1,0 +1,91 @@
+"""The data directory belongs to its owner alone, and so does the secret key kept in it."""
+
+import logging
+import os
+import secrets
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from monitor.settings import SHORTEST_KEY, SettingsError
+
+logger = logging.getLogger(__name__)
+
+_OWNER_ONLY = 0o700
+
+
+@contextmanager
+def private_files() -> Iterator[None]:
+    """Within it, new files and directories are for their owner alone, and their children's too."""
+    before = os.umask(0o777 & ~_OWNER_ONLY)
+    try:
+        yield
+    finally:
+        os.umask(before)
+
+
+def make_private(directory: Path) -> None:
+    """Close an existing directory to everyone but its owner; warn where we may not."""
+    try:
+        found = directory.stat()
+    except OSError:
+        return  # it will be made, or whoever needs it reports why it can't be used
+    if not found.st_mode & 0o077:
+        return
+    # A directory such as /tmp belongs to all.
+    if found.st_uid != os.geteuid() or found.st_mode & stat.S_ISVTX:
+        logger.warning("others can read the data directory %s: use one of your own", directory)
+        return
+    try:
+        directory.chmod(_OWNER_ONLY)
+    except OSError as error:
+        logger.warning("others can read the data directory %s: %s", directory, error.strerror)
+
+
+def read_or_make(path: Path) -> str:
+    """The key in this file; a new one if there is no file, on disk when it returns.
+
+    Of several processes that start at once, all get the same. Raises SettingsError for a file that
+    holds no usable key, and OSError when none can be made.
+    """
+    if not path.exists():
+        _make(path)
+    return read(path)
+
+
+def read(path: Path) -> str:
+    """The key in this file. Raises SettingsError when it holds none that can be used."""
+    try:
+        key = path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError([f"{path}: the secret key can't be read: {error}"]) from error
+    if len(key.strip()) < SHORTEST_KEY:
+        raise SettingsError(
+            [
+                f"{path}: this file must hold a secret key of at least {SHORTEST_KEY} characters; "
+                "restore it from a backup, or remove it to get a new key: then links and logins "
+                "end, and the secrets of channels must be entered again"
+            ]
+        )
+    return key
+
+
+def _make(path: Path) -> None:
+    path.parent.mkdir(_OWNER_ONLY, parents=True, exist_ok=True)
+    made = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
+    file = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        with open(file, "w", encoding="utf-8") as writer:
+            writer.write(secrets.token_urlsafe(48))
+            writer.flush()
+            os.fsync(file)
+        with suppress(FileExistsError):  # another process was quicker: its key counts
+            path.hardlink_to(made)
+    finally:
+        made.unlink()
+    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
