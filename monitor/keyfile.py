@@ -76,7 +76,7 @@ def _make(path: Path) -> None:
     made = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
     file = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
-        with open(file, "w", encoding="utf-8") as writer:
+        with os.fdopen(file, "w", encoding="utf-8") as writer:
             writer.write(secrets.token_urlsafe(48))
             writer.flush()
             os.fsync(file)
