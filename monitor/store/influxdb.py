@@ -17,12 +17,14 @@ from influxdb_client.rest import ApiException
 
 from monitor.model import DAY, HOUR, SECOND, Heartbeat, Seen, format_mac, parse_mac
 from monitor.store import influx_gaps, packing
+from monitor.store.influx_answers import StrictClient, foreign, is_influxdb
 from monitor.store.influxql import Influxql, Series, Value, within
 from monitor.store.interface import (
     Arrivals,
     Bucket,
     Cursor,
     Gap,
+    LogPoint,
     Pulse,
     StoreRejected,
     StoreUnavailable,
@@ -46,6 +48,7 @@ _WHOLE_RANGE_ABOVE = 5_000
 _REFUSALS = frozenset({400, 413, 422})
 _DROPPED = re.compile(r"dropped[ =](\d+)")
 _NOW = 'import "array"\narray.from(rows: [{now: int(v: now())}])'
+_NOW_ANSWER = re.compile(rb",result,table,now\r\n,,0,(\d+)\s*\Z")
 
 
 class InfluxStore:
@@ -67,6 +70,8 @@ class InfluxStore:
         self._org, self._retention = org, retention
         self._heartbeats, self._arrivals = heartbeats_bucket, arrivals_bucket
         self._client = InfluxDBClient(url=url, token=token, org=org, timeout=_TIMEOUT)
+        api = self._client.api_client
+        api.rest_client = StrictClient(api.configuration)
         self._write_api = self._client.write_api(write_options=SYNCHRONOUS)
         self._queries = Influxql(url.rstrip("/"), token, _TIMEOUT)
 
@@ -112,6 +117,8 @@ class InfluxStore:
         except ApiException as error:
             if error.status not in _REFUSALS:
                 raise StoreUnavailable(_words(error)) from error
+            if len(beats) == 1 and not is_influxdb(error.headers):
+                raise foreign(error.status, error.headers) from error
             dropped = _DROPPED.search(str(error.body))
             if len(beats) == 1 or (dropped and int(dropped[1]) >= len(lines)):
                 reasons.update((beat[:2], _words(error)) for beat in beats)
@@ -136,25 +143,36 @@ class InfluxStore:
                 self._write(self._arrivals, [line], WritePrecision.NS)
 
     def arrivals(self, after: Cursor | None) -> Arrivals:
-        """The position is the newest stamp read, in ns of the store's clock."""
+        """The position is the newest stamp read, in ns of the store's clock.
+
+        The beats are most of the log and most of the overlap was read before, so they are read
+        only for points that are new. A point that is being written may show one of its fields
+        and not the other: it is not there yet, and the overlap reads it again.
+        """
         if after is None:
             return Arrivals([], {}, Cursor(self.ping() * _NANOSECONDS))
-        since = after.position - _OVERLAP
-        query = f"SELECT until, beats FROM arrival WHERE time > {since} GROUP BY source, part"  # noqa: S608
+        logged = self._logged("until", after.position - _OVERLAP)
+        new = {point: until for point, until in logged if point not in after.read}
         seen: list[Seen] = []
         watermarks: dict[str, int] = {}
-        stamps: dict[str, int] = {}
-        for series in self._queries.ask(self._arrivals, query, "ns"):
-            source, part = series.tags["source"], series.tags["part"]
-            for time, until, beats in series.values:
-                key = f"{source},{part},{time}"
-                stamps[key] = _int(time)
-                if key not in after.read:
+        read = set(after.read)
+        if new:
+            for point, beats in self._logged("beats", min(stamp for *_, stamp in new) - 1):
+                if point in new:
                     seen += packing.unpack(str(beats))
-                    watermarks[source] = max(_int(until), watermarks.get(source, 0))
-        position = max([after.position, *stamps.values()])
-        read = frozenset(key for key, stamp in stamps.items() if stamp > position - _OVERLAP)
-        return Arrivals(seen, watermarks, Cursor(position, read))
+                    source = point[0]
+                    watermarks[source] = max(_int(new[point]), watermarks.get(source, 0))
+                    read.add(point)
+        position = max([after.position, *(stamp for *_, stamp in read)])
+        kept = frozenset(point for point in read if point[2] > position - _OVERLAP)
+        return Arrivals(seen, watermarks, Cursor(position, kept))
+
+    def _logged(self, field: str, since: int) -> Iterator[tuple[LogPoint, Value]]:
+        """One field of the arrival log's points later than `since` (ns)."""
+        query = f"SELECT {field} FROM arrival WHERE time > {since} GROUP BY source, part"  # noqa: S608
+        for series in self._queries.ask(self._arrivals, query, "ns"):
+            for time, value in series.values:
+                yield (series.tags["source"], series.tags["part"], _int(time)), value
 
     def pulse(self, pulse: Pulse) -> None:
         """One point an hour, overwritten each time."""
@@ -172,6 +190,8 @@ class InfluxStore:
             Pulse(series.tags["source"], _int(begin), _int(until), bool(closing))
             for series in self._queries.ask(self._heartbeats, query)
             for _, begin, until, closing in series.values
+            # A point that is being written may show some of its fields only: not there yet.
+            if begin is not None and until is not None and closing is not None
         )
         return sorted(pulse for pulse in pulses if pulse.until >= start and pulse.start <= stop)
 
@@ -315,8 +335,11 @@ class InfluxStore:
     def ping(self) -> int:
         """By the store's clock, which InfluxQL can't be asked for."""
         with _translated():
-            tables = self._client.query_api().query(_NOW)
-        return int(tables[0].records[0]["now"]) // _NANOSECONDS
+            answer = self._client.query_api().query_raw(_NOW).read()
+        now = _NOW_ANSWER.search(answer)
+        if now is None:
+            raise StoreUnavailable(f"InfluxDB does not answer with its time: {answer[:80]!r}")
+        return int(now[1]) // _NANOSECONDS
 
     def close(self) -> None:
         """Release connections."""

@@ -12,6 +12,7 @@ import msgspec
 import requests
 
 from monitor.model import SECOND, format_mac
+from monitor.store.influx_answers import foreign, is_influxdb
 from monitor.store.interface import StoreUnavailable
 
 _ROWS_A_CHUNK = 10_000
@@ -27,6 +28,7 @@ class Series(msgspec.Struct, gc=False):
 
 
 class _Result(msgspec.Struct, gc=False):
+    statement_id: int
     series: list[Series] = []
     error: str | None = None
     partial: bool = False
@@ -74,7 +76,7 @@ class Influxql:
         """The answer while it is made, in pieces of some thousand rows."""
         how = {"epoch": "ms", "chunked": "true", "chunk_size": str(_ROWS_A_CHUNK)}
         with self._asked(bucket, query, how, timeout) as answer:
-            result = _Result(partial=True)
+            result = _Result(0, partial=True)
             for line in answer.iter_lines(chunk_size=1 << 16):
                 if line:
                     (result,) = _results(line)
@@ -93,7 +95,10 @@ class Influxql:
                 data={"q": query},
                 timeout=(self._timeout / SECOND, timeout / SECOND),
                 stream=True,
+                allow_redirects=False,
             ) as answer:
+                if not is_influxdb(answer.headers):
+                    raise foreign(answer.status_code, answer.headers)
                 if answer.status_code != requests.codes.ok:
                     reason = answer.text[:200]
                     raise StoreUnavailable(f"InfluxDB answers {answer.status_code}: {reason}")
@@ -121,7 +126,7 @@ def _results(text: bytes) -> list[_Result]:
     """One for each statement."""
     try:
         answer = _decode(text)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise StoreUnavailable(f"InfluxDB answers what is no answer: {text[:80]!r}") from error
     for problem in (answer.error, *(result.error for result in answer.results)):
         if problem:

@@ -32,11 +32,15 @@ class Pulse(NamedTuple):
     """A farewell: the source stopped cleanly at `until`."""
 
 
+LogPoint = tuple[str, str, int]
+"""A point of an arrival log: source, part, stamp."""
+
+
 class Cursor(NamedTuple):
     """A place in the arrival log. Opaque to callers except that `position` grows."""
 
     position: int
-    read: frozenset[str] = frozenset()
+    read: frozenset[LogPoint] = frozenset()
     """What lies after `position` in the log and was read already."""
 
 

@@ -162,6 +162,32 @@ def test_an_arrival_that_becomes_visible_late_is_read_and_read_once(here: Fixtur
     assert here.store.arrivals(second.cursor).seen == []
 
 
+def test_half_written_arrival_is_not_there_yet(here: Fixture) -> None:
+    cursor = here.store.arrivals(None).cursor
+    here.store.announce("whole", NOW, [Seen(1, NOW, True)])
+    (beats,) = packing.parts([Seen(2, NOW, True)])
+    stamp = cursor.position + 1
+    halves = {"a": f"until={NOW}i", "b": f'beats="{beats}"'}
+    for source, field in halves.items():
+        here.write(here.log, f"arrival,source={source},part=0 {field} {stamp}", "ns")
+    first = here.store.arrivals(cursor)
+    assert (first.seen, first.watermarks) == ([Seen(1, NOW, True)], {"whole": NOW})
+    for source, field in zip(halves, reversed(halves.values()), strict=True):
+        here.write(here.log, f"arrival,source={source},part=0 {field} {stamp}", "ns")
+    second = here.store.arrivals(first.cursor)
+    assert second.seen == [Seen(2, NOW, True)] * 2
+    assert second.watermarks == {"a": NOW, "b": NOW}
+    assert here.store.arrivals(second.cursor).seen == []
+
+
+def test_half_written_pulse_is_not_there_yet(here: Fixture) -> None:
+    here.store.pulse(Pulse("whole", NOW, NOW + SECOND, False))
+    here.write(here.beats, f"pulse,source=half from={NOW}i,closing=false {NOW}")
+    assert here.store.coverage(NOW, NOW + MINUTE) == [Pulse("whole", NOW, NOW + SECOND, False)]
+    here.write(here.beats, f"pulse,source=half until={NOW + 1}i {NOW}")
+    assert here.store.coverage(NOW, NOW + MINUTE)[0] == Pulse("half", NOW, NOW + 1, False)
+
+
 def test_the_schema_can_be_read_as_documented(here: Fixture) -> None:
     stamped = Heartbeat(2, NOW - HOUR, NOW, True, None)
     here.store.append([live(1, NOW, battery=3.0), history(1, NOW - MINUTE, NOW), stamped])
