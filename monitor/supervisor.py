@@ -1,7 +1,9 @@
 """`monitor serve`: the three processes of the service, each restarted when it dies."""
 
 import ctypes
+import functools
 import logging
+import os
 import signal
 import subprocess
 import sys
@@ -13,6 +15,7 @@ logger = logging.getLogger(__name__)
 
 _STOP_WITHIN = 25.0
 _QUICKEST, _SLOWEST = 0.5, 30.0
+"""Pauses before the second restart in a row and between later ones; the first has none."""
 _PR_SET_PDEATHSIG = 1
 
 
@@ -22,13 +25,17 @@ class _Child:
     arguments: list[str]
     process: subprocess.Popen[bytes] | None = None
     started: float = 0.0
-    delay: float = _QUICKEST
+    delay: float | None = None
+    """Before the last restart; None: it has lived for long."""
     due: float = 0.0
 
 
-def _die_with_parent() -> None:
-    # A supervisor that is killed must not leave servers behind that hold its port.
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+def end_with_parent(parent: int, by: int) -> None:
+    """Called by a new child: let the kernel send it the signal `by` when `parent` dies, even of
+    SIGKILL. Strictly: when the thread that started it ends, so that must be the main thread."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, by)
+    if os.getppid() != parent:  # it was gone already
+        os.kill(os.getpid(), by)
 
 
 class Supervisor:
@@ -57,14 +64,18 @@ class Supervisor:
         if child.process is not None and child.process.poll() is not None:
             status, child.process = child.process.returncode, None
             lived = now - child.started
-            child.delay = _QUICKEST if lived > _SLOWEST else min(2 * child.delay, _SLOWEST)
+            if lived > _SLOWEST or child.delay is None:
+                child.delay = 0.0
+            else:
+                child.delay = min(max(2 * child.delay, _QUICKEST), _SLOWEST)
             child.due = now + child.delay
             logger.error("%s ended with %d; again in %.1f s", child.command, status, child.delay)
         if child.process is None and now >= child.due and not self._stopping:
             child.started = now
             child.process = subprocess.Popen(  # noqa: S603 our own command line
                 [sys.executable, "-m", "monitor", *child.arguments],
-                preexec_fn=_die_with_parent,  # this process has one thread
+                # This process has one thread. Whoever is told so may still finish its work.
+                preexec_fn=functools.partial(end_with_parent, os.getpid(), signal.SIGTERM),
             )
 
     def _end(self) -> None:

@@ -1,5 +1,6 @@
 """gunicorn and what it serves: each worker builds its application after the fork."""
 
+import signal
 import socket
 import struct
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from gunicorn.app.base import BaseApplication
 from gunicorn.workers.gthread import ThreadWorker
 
 from monitor.model import SECOND
+from monitor.supervisor import end_with_parent
 
 HALF_SENT = 10 * SECOND
 """A connection that sends nothing for this long in the middle of a request is dropped: gthread's
@@ -86,6 +88,7 @@ class GunicornServer(BaseApplication):  # type: ignore[misc]
             "graceful_timeout": 20,
             "keepalive": 75,
             "timeout": 60,
+            "post_fork": _end_with_master,
             "post_worker_init": _bound_receiving,
             "worker_exit": self._leave,
             "loglevel": "warning",
@@ -113,6 +116,12 @@ class GunicornServer(BaseApplication):  # type: ignore[misc]
     def _leave(self, _arbiter: object, _worker: object) -> None:
         if self._process is not None:
             self._process.close()
+
+
+def _end_with_master(arbiter: Any, _worker: object) -> None:
+    # At once: an orphan would hold the port, and keep its connections, from a new master's workers.
+    # What it has acknowledged is safe in its segment.
+    end_with_parent(arbiter.pid, signal.SIGKILL)
 
 
 def _bound_receiving(worker: Any) -> None:
