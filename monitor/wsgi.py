@@ -3,10 +3,15 @@
 import signal
 import socket
 import struct
+import traceback
 from collections.abc import Callable
+from contextlib import suppress
+from http import HTTPStatus
 from typing import Any, NamedTuple
 
 from gunicorn.app.base import BaseApplication
+from gunicorn.http import errors
+from gunicorn.util import write_error
 from gunicorn.workers.gthread import ThreadWorker
 
 from monitor.model import SECOND
@@ -68,6 +73,32 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         finally:
             conn.sock = connection
 
+    def handle_error(self, _req: Any, client: Any, addr: Any, exc: Exception) -> None:
+        """Answer what can't be a request, and name the fault alone: what was sent may hold a token
+        or a link that lets its bearer in, and so belongs neither in the log nor in the answer."""
+        status = _status(exc)
+        if status != HTTPStatus.INTERNAL_SERVER_ERROR:
+            self.log.warning("%s refused from %s", type(exc).__name__, addr[0] if addr else "")
+        else:
+            calls = "".join(traceback.format_tb(exc.__traceback__))
+            head = "Traceback (most recent call last):"
+            self.log.error("a request failed: %s\n%s\n%s", type(exc).__name__, head, calls)
+        with suppress(OSError):
+            write_error(client, status.value, status.phrase, "")
+
+
+def _status(error: Exception) -> HTTPStatus:
+    ours = (errors.InvalidResponseHeader, errors.InvalidResponseHeaderName)
+    if not isinstance(error, errors.ParseException) or isinstance(error, ours):
+        return HTTPStatus.INTERNAL_SERVER_ERROR
+    special = {
+        errors.LimitRequestLine: HTTPStatus.REQUEST_URI_TOO_LONG,
+        errors.LimitRequestHeaders: HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+        errors.ExpectationFailed: HTTPStatus.EXPECTATION_FAILED,
+        errors.UnsupportedTransferCoding: HTTPStatus.NOT_IMPLEMENTED,
+    }
+    return special.get(type(error), HTTPStatus.BAD_REQUEST)
+
 
 class GunicornServer(BaseApplication):  # type: ignore[misc]
     """gunicorn without a configuration file."""
@@ -92,6 +123,11 @@ class GunicornServer(BaseApplication):  # type: ignore[misc]
             "post_worker_init": _bound_receiving,
             "worker_exit": self._leave,
             "loglevel": "warning",
+            # Else SCRIPT_NAME, PATH_INFO and the scheme are believed from loopback, or from where
+            # a variable of gunicorn's own points. What proxies add is read as `proxies` says.
+            "forwarded_allow_ips": "",
+            "forwarder_headers": "",
+            "secure_scheme_headers": {},
         }
         super().__init__()
 

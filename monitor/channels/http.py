@@ -34,8 +34,8 @@ _MOST_SECONDS = 999_999_999
 _HEADERS = {"User-Agent": "heartbeat-monitor", "Accept-Encoding": "identity"}
 _AGAIN = frozenset({408, 425, 429})
 
-# Its debug lines name the URL.
-logging.getLogger("urllib3.connectionpool").setLevel(logging.INFO)
+# Its debug lines name the URL, and so does its warning of an answer with malformed headers.
+logging.getLogger("urllib3").setLevel(logging.ERROR)
 
 
 class Answer(NamedTuple):

@@ -42,7 +42,8 @@ class StateUnavailable(Exception):
 def open_state(url: str) -> Engine:
     """The engine behind a URL such as sqlite:////var/lib/monitor/state.db or postgresql://…/name.
 
-    Connects to nothing yet, survives a fork. Raises sqlalchemy.exc.ArgumentError for a bad URL.
+    Connects to nothing yet, survives a fork. Errors show statements without their values, which may
+    be private. Raises sqlalchemy.exc.ArgumentError for a bad URL.
     """
     parsed = make_url(url)
     return _open_sqlite(parsed) if parsed.get_backend_name() == "sqlite" else _open_server(parsed)
@@ -51,7 +52,9 @@ def open_state(url: str) -> Engine:
 def _open_sqlite(url: URL) -> Engine:
     if url.database:
         Path(url.database).absolute().parent.mkdir(parents=True, exist_ok=True)
-    engine = create_engine(url, poolclass=NullPool, connect_args={"timeout": BUSY})
+    engine = create_engine(
+        url, hide_parameters=True, poolclass=NullPool, connect_args={"timeout": BUSY}
+    )
 
     @event.listens_for(engine, "connect")
     def prepare(connection: sqlite3.Connection, _record: object) -> None:
@@ -76,6 +79,7 @@ def _open_server(url: URL) -> Engine:
     timeouts = f"-c lock_timeout={BUSY}s -c idle_in_transaction_session_timeout={2 * BUSY}s"
     engine = create_engine(
         url,
+        hide_parameters=True,
         pool_pre_ping=True,
         pool_timeout=BUSY,
         connect_args={

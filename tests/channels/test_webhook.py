@@ -326,6 +326,8 @@ def test_the_secret_in_a_url_is_in_no_error_and_no_log(
     failures.append(failure(f"{hook.url}/{secret}", allow_internal=False))
     hook.status, hook.headers = 302, {"Location": f"/{secret}"}
     failures.append(failure(f"{hook.url}/{secret}"))
+    hook.status, hook.headers = 400, {"X-One": "1\r\nno header at all"}
+    failures.append(failure(f"{hook.url}/{secret}"))
     for refused in failures:
         assert secret not in repr(refused) + refused.detail
         assert refused.__cause__ is None

@@ -15,7 +15,7 @@ from sqlalchemy import Engine, insert, select, text, update
 from sqlalchemy.exc import IntegrityError
 
 import monitor.state
-from monitor.state import access_tables  # noqa: F401 (tables of the same metadata)
+from monitor.state import access_tables
 from monitor.state.database import (
     StateUnavailable,
     database_now,
@@ -41,6 +41,14 @@ def test_migrating_again_changes_nothing(state: Engine) -> None:
     migrate(state)
     with reading(state) as connection:
         assert connection.execute(select(service.c.id, service.c.version)).all() == [(1, 7)]
+
+
+def test_what_a_statement_was_to_write_is_not_in_its_error(state: Engine) -> None:
+    row = {"digest": b"the same", "created_at": 1}
+    adding = insert(access_tables.token).values([row | {"name": n} for n in ("a", "T0P-S3CRET")])
+    with pytest.raises(IntegrityError) as caught, writing(state) as connection:
+        connection.execute(adding)
+    assert "T0P-S3CRET" not in str(caught.value)
 
 
 def test_several_may_migrate_at_once(state_url: str) -> None:
