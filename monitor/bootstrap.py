@@ -25,7 +25,7 @@ from monitor.ingest.http import Door, Limits
 from monitor.ingest.registry import Registry, from_state, noting_metrics
 from monitor.ingest.shipper import Shipper
 from monitor.ingest.spool import Spool
-from monitor.model import DAY
+from monitor.model import DAY, SECOND
 from monitor.outbox import delivery
 from monitor.parts import milliseconds, open_store, open_vault
 from monitor.settings import Settings, SettingsError
@@ -33,7 +33,7 @@ from monitor.staleness.sweep import Options, Sweep
 from monitor.state import database, tokens
 from monitor.state.database import open_state, reading
 from monitor.watchdog import Watchdog
-from monitor.web import acknowledge, metrics
+from monitor.web import acknowledge, metrics, turnstile
 from monitor.web import incidents as incident_pages
 from monitor.web.admin import pages as admin
 from monitor.web.api import (
@@ -55,6 +55,9 @@ from monitor.web.judging import Judging
 from monitor.web.readiness import Readiness
 
 logger = logging.getLogger(__name__)
+
+_PAGE_PATIENCE = 5 * SECOND
+"""How long a question of a page to the store may take: a thread waits for it, and a person."""
 
 _LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
 
@@ -145,7 +148,7 @@ def run_web(settings: Settings) -> None:
         lambda: _web_process(settings, ignored_fields),
         f"{host}:{server.port}",
         server.workers,
-        server.threads,
+        server.threads + turnstile.KEPT_FREE,
     ).run()
 
 
@@ -184,7 +187,8 @@ def _web_process(settings: Settings, ignored_fields: SharedCounts) -> wsgi.WebPr
         shipper.close()
         registry.close()
 
-    door = Door(spool, registry, limits, clock, hosts, pages, ignored_fields)
+    through = turnstile.Turnstile(pages, settings.server.threads)
+    door = Door(spool, registry, limits, clock, hosts, through, ignored_fields)
     return wsgi.WebProcess(door, close)
 
 
@@ -194,7 +198,9 @@ def build_pages(
     """All that a worker serves but the door."""
     threshold = milliseconds(settings.staleness.threshold)
     retention = settings.store.retention_days * DAY
-    past = History(open_store(settings), engine, clock, threshold, retention)
+    past = History(
+        open_store(settings, patience=_PAGE_PATIENCE), engine, clock, threshold, retention
+    )
     judging = Judging(clock, parts.manners(settings).behind_after)
     shipper_status = settings.data_directory / status.FILE
     return create_app(

@@ -36,9 +36,9 @@ def milliseconds(seconds: float) -> int:
     return round(seconds * SECOND)
 
 
-def open_store(settings: Settings, writable: bool = False) -> Store:
+def open_store(settings: Settings, writable: bool = False, patience: int | None = None) -> Store:
     """InfluxDB when its variables are set, else the embedded file; `writable` in the one process
-    that ships."""
+    that ships; `patience`: how long a question to a server may take at most (ms)."""
     retention = settings.store.retention_days * DAY
     if settings.influxdb is None:
         return SqliteStore(settings.data_directory / "heartbeats.sqlite", retention, writable)
@@ -49,6 +49,7 @@ def open_store(settings: Settings, writable: bool = False) -> Store:
         settings.store.heartbeats_bucket,
         settings.store.arrivals_bucket,
         retention,
+        patience,
     )
 
 

@@ -62,8 +62,10 @@ class InfluxStore:
         heartbeats_bucket: str,
         arrivals_bucket: str,
         retention: int,
+        patience: int | None = None,
     ) -> None:
-        """`retention` in ms. Raises ValueError."""
+        """`retention` in ms; `patience`: the most that a question may take (ms), None: what its
+        kind may need. Raises ValueError."""
         if not token.isascii() or not token.isprintable() or " " in token:
             # The HTTP libraries would say so too, with the token in their words.
             raise ValueError("the InfluxDB token has characters that a header can't carry")
@@ -73,7 +75,7 @@ class InfluxStore:
         api = self._client.api_client
         api.rest_client = StrictClient(api.configuration)
         self._write_api = self._client.write_api(write_options=SYNCHRONOUS)
-        self._queries = Influxql(url.rstrip("/"), token, _TIMEOUT)
+        self._queries = Influxql(url.rstrip("/"), token, _TIMEOUT, patience)
 
     def migrate(self) -> None:
         """Create the buckets that are missing and set their retention."""

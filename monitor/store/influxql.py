@@ -45,9 +45,10 @@ _decode = msgspec.json.Decoder(_Answer).decode
 class Influxql:
     """A session with one server. Everything raises StoreUnavailable."""
 
-    def __init__(self, url: str, token: str, timeout: int) -> None:
-        """`timeout` in ms."""
-        self._url, self._timeout = f"{url}/query", timeout
+    def __init__(self, url: str, token: str, timeout: int, patience: int | None = None) -> None:
+        """`timeout` in ms; no question may take longer than `patience` (ms)."""
+        self._url, self._timeout = f"{url}/query", min(timeout, patience or timeout)
+        self._patience = patience
         self._session = requests.Session()
         # A proxy or .netrc of the environment would hold for the queries and not for the writes.
         self._session.trust_env = False
@@ -88,6 +89,7 @@ class Influxql:
     def _asked(
         self, bucket: str, query: str, how: dict[str, str], timeout: int
     ) -> Iterator[requests.Response]:
+        timeout = min(timeout, self._patience or timeout)
         try:
             with self._session.post(
                 self._url,

@@ -30,6 +30,7 @@ _KINDS = {
     ".js": "text/javascript; charset=utf-8",
     ".svg": "image/svg+xml",
 }
+_STORE_AWAY = "The heartbeat store does not answer right now."
 _YEAR = 365 * 24 * 3600
 _BODY_LIMIT = 1024 * 1024
 
@@ -100,7 +101,7 @@ def create_app(
     @app.errorhandler(StoreError)
     @app.errorhandler(FleetUnavailable)
     def unavailable(error: Exception) -> Response:
-        told = str(error) if isinstance(error, FleetUnavailable) else "The store can't be opened."
+        told = str(error) if isinstance(error, FleetUnavailable) else _STORE_AWAY
         return errors.unavailable(told)
 
     @app.get("/sensors")

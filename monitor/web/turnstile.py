@@ -1,0 +1,76 @@
+"""How many requests may be in the pages at once: heartbeats come in by the same threads.
+
+A page may wait for the store or the state for seconds. Without a limit a few dozen of them would
+hold every thread of a worker, and the next heartbeat would wait for them.
+"""
+
+from collections.abc import Callable, Iterable
+from http import HTTPStatus
+from threading import BoundedSemaphore
+from typing import Any
+
+from werkzeug.wsgi import ClosingIterator
+
+from monitor.ingest.problem import CONTENT_TYPE, Problem
+from monitor.web.errors import RETRY_AFTER
+
+KEPT_FREE = 4
+"""Threads of each worker that pages can't take."""
+
+_WAITING = KEPT_FREE // 2
+"""Requests that may wait for others to leave: they hold threads that are kept free."""
+_PATIENCE = 1.0
+"""Seconds that they wait: a browser asks for several things at once, most of them short."""
+
+_ALWAYS_QUICK = ("/static/", "/healthz")
+"""What asks neither the store nor the state."""
+
+_BUSY = "The server is busy with other pages. Try again in a moment."
+
+Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+
+
+class Turnstile:
+    """A WSGI application before another one. Made in each worker, after the fork."""
+
+    def __init__(self, pages: Application, slots: int) -> None:
+        """`slots`: requests that `pages` may work on at once, their answers included."""
+        self._pages = pages
+        self._slots, self._queue = BoundedSemaphore(slots), BoundedSemaphore(_WAITING)
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        """PEP 3333."""
+        if environ["PATH_INFO"].startswith(_ALWAYS_QUICK):
+            return self._pages(environ, start_response)
+        if not self._enter():
+            return _refuse(environ, start_response)
+        try:
+            answer = self._pages(environ, start_response)
+        except BaseException:
+            self._slots.release()
+            raise
+        return ClosingIterator(answer, self._slots.release)
+
+    def _enter(self) -> bool:
+        if self._slots.acquire(blocking=False):
+            return True
+        if not self._queue.acquire(blocking=False):
+            return False
+        try:
+            return self._slots.acquire(timeout=_PATIENCE)
+        finally:
+            self._queue.release()
+
+
+def _refuse(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+    """Without a template: to render one takes what there is too little of."""
+    problem = Problem(HTTPStatus.SERVICE_UNAVAILABLE, _BUSY)
+    headers = [("Retry-After", str(RETRY_AFTER)), ("Cache-Control", "no-store")]
+    if "text/html" in environ.get("HTTP_ACCEPT", ""):
+        body, kind = _BUSY.encode(), "text/plain; charset=utf-8"
+        headers.append(("Refresh", str(RETRY_AFTER)))
+    else:
+        body, kind = problem.body(), CONTENT_TYPE
+    headers += [("Content-Type", kind), ("Content-Length", str(len(body)))]
+    start_response(f"{problem.status.value} {problem.status.phrase}", headers)
+    return () if environ["REQUEST_METHOD"] == "HEAD" else (body,)
