@@ -100,6 +100,7 @@ def manners(settings: Settings) -> Manners:
     return Manners(
         milliseconds(settings.alerts.blind_notice_after),
         milliseconds(settings.alerts.repeat_interval),
+        milliseconds(settings.staleness.sweep_interval),
     )
 
 

@@ -1,6 +1,7 @@
 """The scheduler process: the sweep as an APScheduler job, run by whoever holds the lease."""
 
 import logging
+import os
 import signal
 import threading
 import time
@@ -26,7 +27,8 @@ logger = logging.getLogger(__name__)
 _LEASE = "scheduler"
 _SHORTEST_LEASE = 15 * SECOND
 _LONGEST_SWEEP = 10 * MINUTE
-"""A sweep that takes longer hangs: its lease is left to run out, so that another process leads."""
+"""A sweep that takes longer hangs: its lease is left to run out, so that another process leads, and
+this one ends, so that a fresh one is started."""
 
 WRONG_CLOCK = 10 * SECOND
 """A process whose clock is so far off the store's judges nothing."""
@@ -54,6 +56,8 @@ class Leadership:
         self._duration = max(_SHORTEST_LEASE, 3 * interval)
         self._lease: Lease | None = None
         self._trouble = ""
+        self.hangs = False
+        """No tick will ever end again."""
 
     def tick(self) -> None:
         """Hold or take the lease, then sweep or watch. Trouble is logged, recorded in the state
@@ -121,6 +125,7 @@ class Leadership:
         while not done.wait(self._duration / 3 / SECOND):
             if time.monotonic() > hangs_at:
                 logger.error("the sweep hangs; its lease is not renewed any more")
+                self.hangs = True
                 return
             try:
                 if not leases.renew(self._engine, lease, self._duration):
@@ -150,7 +155,7 @@ class Leadership:
             logger.warning("the lease ran out; standing by")
         if self._lease is None:
             self._lease = leases.acquire(self._engine, _LEASE, self._holder, self._duration)
-            if self._lease:
+            if self._lease and not self._trouble:
                 logger.info("leading, generation %d", self._lease.generation)
 
     def _note(self, trouble: str) -> bool:
@@ -166,7 +171,8 @@ class Leadership:
 
 
 def run(leadership: Leadership, interval: int) -> None:
-    """Tick every `interval` ms until SIGTERM or SIGINT, the first time at once."""
+    """Tick every `interval` ms until SIGTERM or SIGINT, the first time at once. A sweep that hangs
+    ends the process."""
     scheduler = BackgroundScheduler(
         timezone=UTC, executors={"default": ThreadPoolExecutor(max_workers=1)}
     )
@@ -187,6 +193,8 @@ def run(leadership: Leadership, interval: int) -> None:
     clock = Clock()
     while not stopped:
         time.sleep(0.2)
+        if leadership.hangs:
+            os._exit(1)  # the thread that hangs would keep any other exit waiting
         steps = clock.steps
         clock.now()
         if clock.steps != steps:

@@ -1,5 +1,7 @@
 """Whatever keeps schedulers from judging: people are notified, once, and another one takes over."""
 
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -193,6 +195,27 @@ def test_a_sweep_that_hangs_loses_its_lease_and_writes_nothing(
     with reading(rig.engine) as connection:
         assert horizon.progress(connection).swept_at == before
     assert leases.acquire(rig.engine, "scheduler", "other", MINUTE) is not None
+    assert rig.leadership.hangs
+
+
+_HANGS = """
+import threading
+from monitor import scheduler
+
+class Leadership:
+    hangs = False
+
+    def tick(self):
+        self.hangs = True
+        threading.Event().wait()
+
+scheduler.run(Leadership(), 5_000)
+"""
+
+
+def test_a_scheduler_whose_sweep_hangs_ends_so_that_it_is_started_again() -> None:
+    ended = subprocess.run([sys.executable, "-c", _HANGS], timeout=60, check=False)
+    assert ended.returncode == 1
 
 
 def slower_than_the_lease(rig: Rig, monkeypatch: pytest.MonkeyPatch, seconds: int) -> list[str]:

@@ -7,8 +7,10 @@ from typing import NamedTuple
 from monitor.outbox.wording import duration, local, short
 from monitor.staleness.blindness import Window, merge
 
-BEHIND = 4
+_BEHIND = 4
 """Times the shortest blindness worth a notice: a longer standstill of judging is worth one, too."""
+_SWEEPS = 3
+"""So many that could have been made must be missing in any case."""
 
 NO_SWEEP = "No scheduler has completed a sweep since then."
 
@@ -31,11 +33,13 @@ class Manners(NamedTuple):
     """Less blindness than this is not told."""
     interval: int
     """Between two notices of blindness."""
+    sweeps: int = 0
+    """Between two sweeps."""
 
     @property
     def behind_after(self) -> int:
         """How long judging may stand still before it is behind."""
-        return BEHIND * self.shortest
+        return max(_BEHIND * self.shortest, _SWEEPS * self.sweeps)
 
 
 class Behind(NamedTuple):

@@ -11,9 +11,10 @@ from monitor.ingest.parse import Report
 from monitor.ingest.pipeline import Pipeline
 from monitor.ingest.segments import HEADER_SIZE, SUFFIX
 from monitor.ingest.spool import Spool, SpoolUnavailable
-from monitor.model import DAY, MINUTE, Heartbeat
+from monitor.model import DAY, MINUTE, SECOND, Heartbeat
 from monitor.store.interface import Pulse, StoreRejected, StoreUnavailable
 from monitor.store.sqlite import SqliteStore
+from tests.test_scheduler import Hand
 from tests.waiting import eventually
 
 
@@ -246,3 +247,24 @@ def test_a_spool_at_its_limit_refuses_and_takes_in_again_once_it_was_shipped(lin
     eventually(accepted)
     line.ship()
     assert len({pulse.start for pulse in line.covered()}) >= 2
+
+
+def test_a_store_that_answers_slowly_has_no_wrong_clock(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Hand()
+    pipeline = Pipeline(line.directory, "here", line.store, clock, line.noted.update)
+
+    def slow() -> int:
+        answer = clock.now()
+        clock.ahead += 6 * SECOND
+        return answer
+
+    monkeypatch.setattr(line.store, "ping", slow)
+    pipeline.step()
+    assert pipeline.clock_offset == 0
+    monkeypatch.setattr(line.store, "ping", lambda: clock.now() - 6 * SECOND)
+    clock.ahead += DAY
+    pipeline.step()
+    assert -6 * SECOND <= pipeline.clock_offset < -5 * SECOND
+    pipeline.close()

@@ -87,6 +87,7 @@ def test_judging_is_behind_since_it_reached_its_last_moment_or_since_it_was_watc
     assert behind(NOW - HOUR, "", NOW - FAR, NOW, FAR) is None
     found = behind(NOW - HOUR, "The store is away.", NOW - FAR - 1, NOW, FAR)
     assert found == Behind(NOW - HOUR, "The store is away.")
+    assert Manners(15 * SECOND, 4 * HOUR, MINUTE).behind_after == 3 * MINUTE
     never = behind(0, "", NOW - FAR - 1, NOW, FAR)
     assert never == Behind(NOW - FAR - 1, "No scheduler has completed a sweep since then.")
 
