@@ -260,7 +260,11 @@ def _blueprints(settings: Settings, engine: Engine, clock: Clock, past: History)
         channels.blueprint(keeping),
         routes.blueprint(engine, own.keys()),
         webpush.blueprint(
-            engine, vault, clock, contact(settings.server.base_url, settings.email.sender)
+            engine,
+            vault,
+            clock,
+            contact(settings.server.base_url, settings.email.sender),
+            settings.alerts.allow_internal,
         ),
     ]
 

@@ -2,14 +2,15 @@
 
 import json
 import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from monitor.state.tables import channel, channel_health
+from monitor.state.tables import channel, channel_health, service
 from monitor.vault import Unreadable, Vault
 
 BROWSER = "webpush"
@@ -99,10 +100,11 @@ def remove_gone(connection: Connection, name: str) -> bool:
     return kind == BROWSER and remove(connection, name)
 
 
-def count(connection: Connection, kind: str) -> int:
-    """How many channels there are of this kind."""
-    query = select(func.count()).select_from(channel).where(channel.c.kind == kind)
-    return int(connection.execute(query).scalar_one())
+def subscribers(connection: Connection) -> Counter[str]:
+    """How many browsers each has subscribed; no other subscribes before the transaction ends."""
+    connection.execute(select(service.c.id).with_for_update())
+    found = connection.execute(select(channel.c.settings).where(channel.c.kind == BROWSER))
+    return Counter(settings.get("subscribed_by", "") for settings in found.scalars())
 
 
 def names(connection: Connection) -> set[str]:

@@ -15,7 +15,6 @@ from typing import Any
 import pytest
 
 from monitor.channels import http
-from monitor.channels.addresses import is_public
 from monitor.channels.http import LARGEST
 from monitor.channels.interface import Message, SendFailed
 from monitor.channels.webhook import Webhook
@@ -256,43 +255,6 @@ def test_a_signing_secret_that_is_no_base64_is_refused_and_not_repeated() -> Non
 
 def signed_headers(hook: Receiver, request: int = 0) -> dict[str, str]:
     return {name.lower(): value for name, value in hook.requests[request].headers.items()}
-
-
-@pytest.mark.parametrize(
-    ("address", "public"),
-    [
-        ("93.184.215.14", True),
-        ("2606:2800:21f:cb07:6820:80da:af6b:8b2c", True),
-        ("64:ff9b::5db8:d70e", True),
-        ("0.0.0.0", False),
-        ("10.1.2.3", False),
-        ("100.64.0.1", False),
-        ("127.0.0.1", False),
-        ("169.254.169.254", False),
-        ("172.16.0.1", False),
-        ("192.168.1.1", False),
-        ("224.0.0.1", False),
-        ("255.255.255.255", False),
-        ("::", False),
-        ("::1", False),
-        ("fe80::1", False),
-        ("fd00::1", False),
-        ("ff02::1", False),
-        ("::ffff:10.0.0.1", False),
-        ("64:ff9b::a00:1", False),
-        ("2002:7f00:1::", False),
-        ("64:ff9b:1::a00:1", False),
-        ("::7f00:1", False),
-        ("::ffff:0:7f00:1", False),
-        ("2001:0:4136:e378:8000:63bf:3fff:fdd2", False),
-        ("2001:db8::1", False),
-        ("5f00::1", False),
-        ("fec0::1", False),
-        ("fe80::1%eth0", False),
-    ],
-)
-def test_public_and_internal_addresses_are_told_apart(address: str, public: bool) -> None:
-    assert is_public(address) is public
 
 
 def test_the_environment_neither_redirects_nor_adds_a_login(

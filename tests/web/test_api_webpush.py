@@ -1,5 +1,6 @@
 """Browsers that subscribe by the API."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -26,8 +27,11 @@ PATH = "/webpush/subscriptions"
 ANNA = Browser("https://push.example.org/anna")
 
 
-def api_of(state: Engine, vault: Vault = VAULT, role: str = "viewer") -> Api:
-    return apis(state, [webpush.blueprint(state, vault, Clock(), CONTACT)])[role]
+def api_of(
+    state: Engine, vault: Vault = VAULT, role: str = "viewer", allow_internal: bool = False
+) -> Api:
+    blueprint = webpush.blueprint(state, vault, Clock(), CONTACT, allow_internal)
+    return apis(state, [blueprint])[role]
 
 
 @pytest.fixture
@@ -122,8 +126,55 @@ def test_browsers_are_limited_in_number(
 ) -> None:
     monkeypatch.setattr(webpush, "MOST", 1)
     api.call("POST", PATH, ANNA.as_json())
-    api.refused(409, "POST", PATH, Browser("https://push.example.org/bob").as_json())
+    bob = Browser("https://push.example.org/bob")
+    field, detail = api.refused(409, "POST", PATH, bob.as_json())
+    assert (field, detail) == ("endpoint", "1 browsers are subscribed, and no more can be")
     assert api.call("POST", PATH, ANNA.as_json()).status_code == 200
+
+
+def test_one_person_subscribes_so_many_browsers_and_keeps_no_one_else_out(state: Engine) -> None:
+    everyone = apis(state, [webpush.blueprint(state, VAULT, Clock(), CONTACT, False)])
+    viewer, operator = everyone["viewer"], everyone["operator"]
+    browsers = [Browser(f"https://push.example.org/{number}") for number in range(11)]
+    for browser in browsers[:10]:
+        assert viewer.call("POST", PATH, browser.as_json()).status_code == 201
+    field, detail = viewer.refused(409, "POST", PATH, browsers[10].as_json())
+    assert field == "endpoint"
+    assert detail.startswith("10 browsers of viewer are subscribed, and no more can be")
+    assert operator.call("POST", PATH, browsers[10].as_json()).status_code == 201
+    assert viewer.call("POST", PATH, browsers[3].as_json()).status_code == 200
+    viewer.call("DELETE", PATH, {"endpoint": browsers[3].subscription.endpoint})
+    assert viewer.call("POST", PATH, browsers[3].as_json()).status_code == 201
+
+
+def test_many_that_subscribe_at_once_are_not_more_than_allowed(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(webpush, "MOST_OF_ONE", 2)
+    api.call("GET", "/webpush/key")
+
+    def subscribed(number: int) -> int:
+        browser = Browser(f"https://push.example.org/{number}")
+        return api.call("POST", PATH, browser.as_json()).status_code
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sorted(pool.map(subscribed, range(8))) == [201] * 2 + [409] * 6
+
+
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1", "localhost", "[::1]:8443", "192.0.0.8", "169.254.169.254", "2130706433"]
+)
+def test_no_browser_leads_to_an_internal_address(state: Engine, api: Api, host: str) -> None:
+    inside = Browser(f"https://{host}/push")
+    expected = ("endpoint", "must not lead to an internal address")
+    assert api.refused(400, "POST", PATH, inside.as_json()) == expected
+    assert stored(state) == []
+
+
+def test_a_browser_may_lead_inside_where_the_settings_allow_it(state: Engine) -> None:
+    inside = Browser("https://127.0.0.1/push")
+    api = api_of(state, allow_internal=True)
+    assert api.call("POST", PATH, inside.as_json()).status_code == 201
 
 
 def test_a_key_that_cannot_be_read_is_not_replaced(state: Engine) -> None:

@@ -1,12 +1,14 @@
 """/api/v1/webpush: browsers that want to be told, as their Push API describes them."""
 
+from collections import Counter
 from dataclasses import replace
+from urllib.parse import urlsplit
 
 import msgspec
 from flask import Blueprint, Response, g
 from sqlalchemy import Engine
 
-from monitor.channels import webpush
+from monitor.channels import addresses, webpush
 from monitor.channels.webpush import BadSubscription, Identity, Subscription
 from monitor.clock import Clock
 from monitor.state import audit, channels, notifications
@@ -20,6 +22,9 @@ from monitor.web.errors import Refused
 
 MOST = 500
 """Browsers that may be subscribed at a time."""
+
+MOST_OF_ONE = 10
+"""Browsers that one person, or one token, may have subscribed."""
 
 
 class Keys(msgspec.Struct):
@@ -42,9 +47,11 @@ class Unwanted(msgspec.Struct):
     endpoint: str
 
 
-def blueprint(engine: Engine, vault: Vault, clock: Clock, contact: str) -> Blueprint:
+def blueprint(
+    engine: Engine, vault: Vault, clock: Clock, contact: str, allow_internal: bool
+) -> Blueprint:
     """Gives away the public key; adds and removes subscriptions. `contact`: whom push services may
-    ask, as `channels.webpush.contact` makes it."""
+    ask, as `channels.webpush.contact` makes it; `allow_internal`: these may be in our network."""
     api = Blueprint("api_webpush", __name__, url_prefix="/api/v1/webpush")
 
     def own_key() -> str:
@@ -68,6 +75,7 @@ def blueprint(engine: Engine, vault: Vault, clock: Clock, contact: str) -> Bluep
         except BadSubscription as error:
             field = error.field if error.field == "endpoint" else f"keys.{error.field}"
             raise Refused(400, str(error), field) from error
+        _check_address(subscription.endpoint, allow_internal)
         settings = {
             "contact": contact,
             "push_service": subscription.origin,
@@ -84,8 +92,7 @@ def blueprint(engine: Engine, vault: Vault, clock: Clock, contact: str) -> Bluep
         with refusing(), writing(engine) as connection:
             old = channels.find(connection, vault, new.name, to_change=True)
             if old is None:
-                if channels.count(connection, BROWSER) >= MOST:
-                    raise Refused(409, f"{MOST} browsers are subscribed, and no more can be")
+                _check_room(channels.subscribers(connection))
                 channels.add(connection, vault, new)
                 audit.record(connection, g.principal, "browser subscribed", new.name)
                 return body.reply({"name": new.name}, 201)
@@ -107,3 +114,26 @@ def blueprint(engine: Engine, vault: Vault, clock: Clock, contact: str) -> Bluep
         return Response(status=204)
 
     return api
+
+
+def _check_address(endpoint: str, allow_internal: bool) -> None:
+    parts = urlsplit(endpoint)
+    try:
+        addresses.resolve(parts.hostname or "", parts.port or 443, allow_internal)
+    except addresses.Internal as error:
+        raise Refused(400, "must not lead to an internal address", "endpoint") from error
+    except OSError:
+        return  # the name may be known later: whoever sends looks again
+
+
+def _check_room(subscribers: Counter[str]) -> None:
+    mine = subscribers[g.principal]
+    if mine >= MOST_OF_ONE:
+        raise Refused(
+            409,
+            f"{mine} browsers of {g.principal} are subscribed, and no more can be; "
+            "turn notices off in one of them, or have an administrator remove its channel",
+            "endpoint",
+        )
+    if subscribers.total() >= MOST:
+        raise Refused(409, f"{MOST} browsers are subscribed, and no more can be", "endpoint")
