@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 _LEASE = "scheduler"
 _SHORTEST_LEASE = 15 * SECOND
-_LONGEST_SWEEP = 10 * MINUTE
+_LONGEST_SWEEP = 15 * MINUTE
 """A sweep that takes longer hangs: its lease is left to run out, so that another process leads, and
 this one ends, so that a fresh one is started."""
 
@@ -139,6 +139,8 @@ class Leadership:
             self._sweep.look_out(hindrance, self._clock.now())
         except StateUnavailable as error:
             logger.warning("no one can be notified whether judging stands still: %s", error)
+        except Exception:
+            logger.exception("no one can be notified whether judging stands still")
 
     def step_down(self) -> None:
         """Give the lease back, so that another leads at once."""

@@ -72,7 +72,7 @@ def test_whatever_keeps_the_only_scheduler_from_judging_people_are_notified_once
         reason = trouble(rig, patch)
         rig.ticks(55 * SECOND)
         assert notices(rig) == []
-        rig.ticks(HOUR)
+        rig.ticks(5 * MINUTE)
         assert notices(rig) == [BEHIND]
         assert hindrance(rig) == reason
     assert caplog.text.count("Traceback") == (trouble is unforeseen_error)

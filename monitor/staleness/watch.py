@@ -47,13 +47,12 @@ class Watch:
             return
         with writing(engine) as connection:
             progress = horizon.progress(connection, lock=True)
-            at = min(now, connection.scalar(select(database_now(connection))) or now)
-            found = self._behind(progress, now)
-            told = _told(progress)
-            if progress.swept_at != self._swept_at or not notices.is_due(told, at, self._manners):
-                return
-            if found is not None:
-                self._tell_behind(connection, found, at)
+            found, told = self._behind(progress, now), _told(progress)
+            clocks = now, connection.execute(select(database_now(connection))).scalar_one()
+            due = notices.is_due(told, max(clocks), self._manners)
+            if found is not None and due and progress.swept_at == self._swept_at:
+                # By the earlier clock, for notifiers wait until a message is due by theirs.
+                self._tell_behind(connection, found, min(clocks))
                 horizon.record_told(connection, *told._replace(behind_since=found.since))
 
     def _behind(self, progress: Progress, now: int) -> Behind | None:

@@ -20,7 +20,7 @@ from tests.states import nobody_in_the_file
 from tests.waiting import eventually
 
 MAC = "02:00:00:00:00:01"
-BEHIND, OVER = "Monitoring has been behind since ", "Monitoring was "
+BEHIND, OVER = "Monitoring has been behind since ", "Monitoring was behind between "
 
 
 @contextmanager
