@@ -11,8 +11,10 @@ from sqlalchemy import Connection
 from monitor.channels import kinds
 from monitor.channels.interface import Channel
 from monitor.channels.kinds import Kind
-from monitor.state import channels, notifications, routes
+from monitor.state import channels, health, notifications, routes
 from monitor.state.channels import BROWSER, Stored, check_name
+from monitor.state.serving import SWITCHED_OFF
+from monitor.vault import Vault
 
 RESERVED = frozenset({"browsers", "email", "webhook"})
 """Names with a meaning of their own: all browsers, and the channels of the settings."""
@@ -110,6 +112,14 @@ def patched(
     if merged.broken is None and (settings or secrets):
         made(merged, allow_internal=True)
     return merged
+
+
+def save(connection: Connection, vault: Vault, old: Stored, new: Stored, now: int) -> None:
+    """Replace a channel; one that is switched off by this is owed nothing any more."""
+    channels.save(connection, vault, new)
+    if old.enabled and not new.enabled:
+        health.switched_off(connection, new.name)
+        notifications.drop_channel(connection, new.name, SWITCHED_OFF, now)
 
 
 def remove(connection: Connection, name: str, now: int) -> bool:

@@ -126,7 +126,7 @@ def _set(given: Settings, options: argparse.Namespace) -> None:
             raise _unknown(options.name)
         settings = catalogue.from_texts(old.kind, dict(options.settings))
         new = catalogue.patched(old, settings, secrets, **values)
-        channels.save(connection, vault, new)
+        catalogue.save(connection, vault, old, new, Clock().now())
         detail = audit.differences(catalogue.described(old), catalogue.described(new))
         if secrets:
             detail["secrets"] = sorted(secrets)

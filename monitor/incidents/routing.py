@@ -36,9 +36,11 @@ class Routing:
         channels: Sequence[rows.ChannelRow],
         of_settings: Sequence[str],
         tracking_kinds: Collection[str],
+        off: Sequence[rows.ChannelRow] = (),
     ) -> None:
         """`of_settings`: channels that the settings switch on. `tracking_kinds`: kinds of channels
-        that keep a state of their own and are told of every closing."""
+        that keep a state of their own and are told of every closing. `off`: channels that are
+        switched off."""
         known = {*of_settings, *(row.name for row in channels)}
         browsers = [row.name for row in channels if row.kind == _BROWSER_KIND]
         default = [*of_settings, *(row.name for row in channels if row.is_default)]
@@ -56,6 +58,12 @@ class Routing:
 
         self._routes = [_Route(row.name, parse(row.matchers), recipients(row)) for row in routes]
         self._by_name = {route.name: route.recipients for route in self._routes}
+        self._default_off = [row.name for row in off if row.is_default]
+        names = {row.name for row in off}
+        self._off = {
+            row.name: [name for name in (*row.channels, *row.escalate_to) if name in names]
+            for row in routes
+        }
 
     def route_of(self, attributes: Mapping[str, str]) -> str:
         """The name of the first route that matches; empty for the default one."""
@@ -64,6 +72,10 @@ class Routing:
     def recipients(self, route: str) -> Sequence[Recipient]:
         """Who is told; of a route that is gone meanwhile, those of the default one."""
         return self._by_name.get(route, self._default)
+
+    def switched_off(self, route: str) -> Sequence[str]:
+        """Those who would be notified if they were not switched off."""
+        return self._off.get(route, self._default_off)
 
     def tracking(self, route: str) -> list[Recipient]:
         """Those of them who are told of every closing."""
@@ -74,7 +86,13 @@ def read(
     connection: Connection, of_settings: Sequence[str], tracking_kinds: Collection[str]
 ) -> Routing:
     """The routing in force."""
-    return Routing(rows.routes(connection), rows.channels(connection), of_settings, tracking_kinds)
+    return Routing(
+        rows.routes(connection),
+        rows.channels(connection),
+        of_settings,
+        tracking_kinds,
+        rows.switched_off(connection),
+    )
 
 
 def _expanded(names: Sequence[str], known: Collection[str], browsers: Sequence[str]) -> list[str]:

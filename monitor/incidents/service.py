@@ -11,9 +11,10 @@ from monitor.incidents import flapping, grouping, machine, routing
 from monitor.incidents.flapping import USUAL, Rule
 from monitor.incidents.machine import Event
 from monitor.incidents.matching import attributes
-from monitor.state import incidents, notifications
+from monitor.state import incidents, notifications, suppressions
 from monitor.state.incidents import Group, Incident
 from monitor.state.sensors import Sensor
+from monitor.state.serving import SWITCHED_OFF
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +120,7 @@ def open_all(
             # Escalation is for an outage that lasts and that nobody acknowledges.
             recipients = [who for who in recipients if not who.delay]
         _owe(connection, group_id, kind, recipients, alerting, now, now - begun[group_id])
+    _note_switched_off(connection, {mac: routes[mac] for mac in new}, route_to, now)
 
 
 def close_all(
@@ -161,6 +163,20 @@ def close_all(
 
 def _attributes(sensor: Sensor) -> Mapping[str, str]:
     return attributes(sensor.mac, sensor.name, sensor.site, sensor.labels)
+
+
+def _note_switched_off(
+    connection: Connection, routes: Mapping[int, str], route_to: routing.Routing, now: int
+) -> None:
+    """Write into the ledger which channels are not notified since they are switched off."""
+    spared: dict[str, list[int]] = defaultdict(list)
+    for mac, route in routes.items():
+        for name in route_to.switched_off(route):
+            spared[name].append(mac)
+    numbers = incidents.open_numbers(connection, routes) if spared else {}
+    for name, macs in spared.items():
+        reasons = {numbers[mac]: (SWITCHED_OFF, None) for mac in macs}
+        suppressions.record(connection, name, "down", reasons, now)
 
 
 def _untold(

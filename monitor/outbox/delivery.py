@@ -14,11 +14,11 @@ from sqlalchemy import Connection, Engine
 
 from monitor.channels.interface import Action, Channel, Message, SendFailed
 from monitor.clock import Clock
-from monitor.model import SECOND, Occasion, parse_time
+from monitor.model import MINUTE, SECOND, Occasion, parse_time
 from monitor.outbox import message, policy, trouble
 from monitor.outbox.message import Frame
 from monitor.outbox.outlets import Outlet, Outlets, Served, Supply
-from monitor.state import channels, claims, notifications
+from monitor.state import channels, claims, notifications, serving
 from monitor.state.claims import Claim
 from monitor.state.database import StateUnavailable, writing
 from monitor.state.freezing import Hold, Terms
@@ -29,6 +29,7 @@ CLAIM = 60 * SECOND
 
 _POLL = 1.0
 _LOOK_AFTER = 10.0
+_MARK_AFTER = 1 * MINUTE
 _BACK_OFF = 5.0
 _RECORD_PAUSES = (0.5, 2.0, 5.0)
 
@@ -59,6 +60,8 @@ class Delivery:
         self._outlets = Outlets(supply)
         host = socket.gethostname()[:40]
         self._holder = f"{host}:{os.getpid()}:{secrets.token_hex(4)}"
+        self._began = self._marked_at = 0
+        self._marked: set[str] = set()
 
     def run(self, ended: Callable[[], object]) -> None:
         """Until `ended` answers so; then what is being sent is still finished and recorded."""
@@ -96,11 +99,20 @@ class Delivery:
 
     def _look_after(self, now: int) -> None:
         """Follow changes of the channels, and notify people of what is in trouble."""
+        self._began = self._began or now
         self._manner.look_out(self._engine, now)
-        self._outlets.refresh()
+        self._follow_channels(now)
         trouble.report(self._engine, self._manner.recipients, self._manner.frame, now)
-        served = self._outlets.by_name.keys()
-        notifications.fail_unserved(self._engine, served, now - policy.GIVE_UP_AFTER, now)
+        serving.cancel_switched_off(self._engine, now)
+        if now - self._began >= policy.UNSERVED_AFTER:  # others may just be starting, too
+            serving.give_up_unserved(self._engine, now - policy.UNSERVED_AFTER, now)
+
+    def _follow_channels(self, now: int) -> None:
+        self._outlets.refresh()
+        names = set(self._outlets.by_name)
+        if names - self._marked or not 0 <= now - self._marked_at < _MARK_AFTER:
+            serving.mark(self._engine, names, now)
+            self._marked, self._marked_at = names, now
 
     def _start_due(self, ended: Callable[[], object]) -> None:
         """A thread for each channel that has work and nobody at it."""

@@ -8,6 +8,9 @@ DELAYS = (5 * SECOND, 15 * SECOND, 1 * MINUTE, 5 * MINUTE, 15 * MINUTE, 1 * HOUR
 GIVE_UP_AFTER = 3 * DAY
 """How long a frozen message is tried."""
 
+UNSERVED_AFTER = 5 * MINUTE
+"""When a channel that no notifier serves is gone: longer than it takes to restart them all."""
+
 _JITTER = 0.2
 _LONGEST_WISH = 1 * DAY
 

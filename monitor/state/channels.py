@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, delete, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from monitor.state.tables import channel, channel_health, service
@@ -121,7 +121,8 @@ def added(connection: Connection) -> dict[str, bool]:
 def health(connection: Connection) -> dict[str, Health]:
     """By channel's name, also for the settings' own; one never used has none."""
     columns = (getattr(channel_health.c, name) for name in Health._fields)
-    rows = connection.execute(select(channel_health.c.name, *columns))
+    used = or_(channel_health.c.sent_at.is_not(None), channel_health.c.error_at.is_not(None))
+    rows = connection.execute(select(channel_health.c.name, *columns).where(used))
     return {row[0]: Health(*row[1:]) for row in rows}
 
 

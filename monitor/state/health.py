@@ -1,11 +1,14 @@
-"""How sending goes on each channel: rows of `channel_health`."""
+"""How sending goes on each channel: rows of `channel_health`, made by `serving`.
+
+A result is kept only while there is such a row and the channel is not switched off: it may have
+been removed or switched off during the send.
+"""
 
 from typing import NamedTuple
 
 from sqlalchemy import Connection, exists, func, or_, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
-from monitor.state.tables import channel_health, notification
+from monitor.state.tables import channel, channel_health, notification
 
 
 class Health(NamedTuple):
@@ -23,19 +26,28 @@ _COLUMNS = tuple(channel_health.c[name] for name in Health._fields)
 
 
 def of_all(connection: Connection) -> dict[str, Health]:
-    """name -> health, of all channels that were ever used."""
+    """name -> health, of all channels that are or were served."""
     return {row.name: Health(*row) for row in connection.execute(select(*_COLUMNS))}
 
 
 def record_success(connection: Connection, name: str, now: int) -> None:
     """A message was accepted."""
-    _upsert(connection, name, {"sent_at": now, "failing_since": None, "reported_at": None})
+    _update(connection, name, sent_at=now, failing_since=None, reported_at=None)
 
 
 def record_failure(connection: Connection, name: str, error: str, now: int) -> None:
     """A message was not accepted."""
     since = func.coalesce(channel_health.c.failing_since, now)
-    _upsert(connection, name, {"error": error, "error_at": now, "failing_since": since})
+    _update(connection, name, error=error, error_at=now, failing_since=since)
+
+
+def switched_off(connection: Connection, name: str) -> None:
+    """It is not failing any more."""
+    connection.execute(
+        update(channel_health)
+        .where(channel_health.c.name == name)
+        .values(failing_since=None, reported_at=None)
+    )
 
 
 def unreported(connection: Connection, before: int) -> list[Health]:
@@ -60,13 +72,8 @@ def mark_reported(connection: Connection, name: str, now: int) -> None:
     )
 
 
-def _upsert(connection: Connection, name: str, values: dict[str, object]) -> None:
-    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
-    first = {**values, "name": name}
-    if "error" in values:
-        first["failing_since"] = values["error_at"]
+def _update(connection: Connection, name: str, **values: object) -> None:
+    off = exists().where(channel.c.name == name, ~channel.c.enabled)
     connection.execute(
-        dialect.insert(channel_health)
-        .values(**first)
-        .on_conflict_do_update(index_elements=[channel_health.c.name], set_=values)
+        update(channel_health).where(channel_health.c.name == name, ~off).values(**values)
     )

@@ -121,6 +121,18 @@ def add(connection: Connection, rows: Sequence[Mapping[str, object]]) -> None:
         connection.execute(insert(incident), list(rows))
 
 
+def open_numbers(connection: Connection, macs: Iterable[int]) -> dict[int, int]:
+    """mac -> id of its open incident."""
+    columns = incident.c.mac, incident.c.id
+    return {
+        row.mac: row.id
+        for chunk in in_chunks(macs)
+        for row in connection.execute(
+            select(*columns).where(incident.c.mac.in_(chunk), incident.c.closed_at.is_(None))
+        )
+    }
+
+
 def change(connection: Connection, changes: Mapping[int, Mapping[str, object]]) -> None:
     """Incident id -> the columns to set; the same columns for all of them."""
     if not changes:

@@ -9,9 +9,8 @@ from collections.abc import Iterable
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import Connection, Engine, and_, exists, insert, select, update
+from sqlalchemy import ColumnElement, Connection, and_, exists, insert, select, update
 
-from monitor.state.database import reading, writing
 from monitor.state.tables import alert_group, incident, notification
 
 Body = dict[str, Any]
@@ -149,25 +148,7 @@ def settle(connection: Connection, group_id: int, now: int) -> None:
 def drop_channel(connection: Connection, channel: str, reason: str, now: int) -> int:
     """Take back all that is owed to a channel that is no more; how many messages."""
     owed = and_(notification.c.channel == channel, notification.c.state.in_(OWED))
-    return _end(connection, owed, now, state="cancelled", outcome=reason)
-
-
-def fail_unserved(engine: Engine, channels: Iterable[str], before: int, now: int) -> int:
-    """Give up what has been due since `before` on channels other than these; how many.
-
-    Raises StateUnavailable.
-    """
-    unserved = and_(
-        notification.c.state.in_(OWED),
-        notification.c.channel.not_in(list(channels)),
-        notification.c.next_attempt_at < before,
-    )
-    with reading(engine) as connection:
-        if connection.execute(select(notification.c.id).where(unserved).limit(1)).first() is None:
-            return 0
-    with writing(engine) as connection:
-        outcome = "no notifier serves this channel"
-        return _end(connection, unserved, now, state="failed", outcome=outcome)
+    return end(connection, owed, now, state="cancelled", outcome=reason)
 
 
 def lock(connection: Connection, group_id: int) -> None:
@@ -176,7 +157,8 @@ def lock(connection: Connection, group_id: int) -> None:
     connection.execute(query.with_for_update())
 
 
-def _end(connection: Connection, which: Any, now: int, **values: object) -> int:
+def end(connection: Connection, which: ColumnElement[bool], now: int, **values: object) -> int:
+    """End these messages, group by group, with these values; how many."""
     groups = connection.execute(select(notification.c.group_id).where(which).distinct())
     count = 0
     for group_id in sorted(groups.scalars()):

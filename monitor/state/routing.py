@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, select
 
+from monitor.state.channels import BROWSER
 from monitor.state.tables import channel, route
 
 
@@ -18,7 +19,7 @@ class RouteRow(NamedTuple):
 
 
 class ChannelRow(NamedTuple):
-    """One channel that is switched on."""
+    """One channel, as far as routing is concerned."""
 
     name: str
     kind: str
@@ -37,6 +38,13 @@ def channels(connection: Connection) -> list[ChannelRow]:
     columns = (getattr(channel.c, name) for name in ChannelRow._fields)
     rows = connection.execute(select(*columns).where(channel.c.enabled).order_by(channel.c.id))
     return [ChannelRow(*row) for row in rows]
+
+
+def switched_off(connection: Connection) -> list[ChannelRow]:
+    """The channels that are switched off, but for browsers."""
+    columns = (getattr(channel.c, name) for name in ChannelRow._fields)
+    query = select(*columns).where(~channel.c.enabled, channel.c.kind != BROWSER)
+    return [ChannelRow(*row) for row in connection.execute(query.order_by(channel.c.id))]
 
 
 def default_channels(connection: Connection, of_settings: tuple[str, ...]) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Any
 from flask import g
 from sqlalchemy import Connection, Engine
 
-from monitor.channels.catalogue import Misfit, check_new, described, made, patched
+from monitor.channels.catalogue import Misfit, check_new, described, made, patched, save
 from monitor.channels.catalogue import remove as remove_channel
 from monitor.channels.interface import Channel, SendFailed
 from monitor.clock import Clock
@@ -60,7 +60,7 @@ class Keeping:
         """As `catalogue.patched`; what became of it. Raises Misfit, Refused."""
         old = self.found(connection, name, to_change=True)
         new = patched(old, settings, secrets, **values)
-        channels.save(connection, self.vault, new)
+        save(connection, self.vault, old, new, self.clock.now())
         detail = audit.differences(described(old), described(new))
         if secrets:
             detail["secrets"] = sorted(secrets)

@@ -343,14 +343,6 @@ def test_a_fault_while_freezing_leaves_nothing_behind(state: Engine, outages: Ou
     assert outages.told_of() == [set()]
 
 
-def test_what_no_notifier_serves_is_given_up_after_a_while(state: Engine, outages: Outages) -> None:
-    outages.down(1)
-    assert notifications.fail_unserved(state, ["email"], DUE + HOUR, DUE + HOUR) == 0
-    assert notifications.fail_unserved(state, ["webhook"], DUE, DUE) == 0
-    assert notifications.fail_unserved(state, ["webhook"], DUE + 1, DUE + HOUR) == 1
-    assert outages.ledger() == [("down", "failed", "no notifier serves this channel")]
-
-
 def test_an_outbox_out_of_reach_is_unavailable(tmp_path) -> None:
     engine = open_state(f"sqlite:///{tmp_path}/empty.db")
     with pytest.raises(StateUnavailable):
