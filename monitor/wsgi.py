@@ -87,6 +87,35 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             write_error(client, status.value, status.phrase, "")
 
 
+class _ChunkedBody:
+    """A body in chunks, of which a malformed one ends the request and not the server's patience:
+    gunicorn's own error is none that an application expects of a stream."""
+
+    def __init__(self, body: Any) -> None:
+        self._body = body
+
+    def read(self, size: int | None = None) -> bytes:
+        """As of a file. Raises OSError."""
+        try:
+            content: bytes = self._body.read(size)
+        except errors.ParseException as error:
+            raise OSError("a chunk is malformed") from error
+        return content
+
+
+class _Reading:
+    """A WSGI application that finds an OSError where a chunk is malformed."""
+
+    def __init__(self, application: WsgiApplication) -> None:
+        self._application = application
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
+        """PEP 3333."""
+        if "HTTP_TRANSFER_ENCODING" in environ:
+            environ["wsgi.input"] = _ChunkedBody(environ["wsgi.input"])
+        return self._application(environ, start_response)
+
+
 def _status(error: Exception) -> HTTPStatus:
     ours = (errors.InvalidResponseHeader, errors.InvalidResponseHeaderName)
     if not isinstance(error, errors.ParseException) or isinstance(error, ours):
@@ -95,7 +124,6 @@ def _status(error: Exception) -> HTTPStatus:
         errors.LimitRequestLine: HTTPStatus.REQUEST_URI_TOO_LONG,
         errors.LimitRequestHeaders: HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
         errors.ExpectationFailed: HTTPStatus.EXPECTATION_FAILED,
-        errors.UnsupportedTransferCoding: HTTPStatus.NOT_IMPLEMENTED,
     }
     return special.get(type(error), HTTPStatus.BAD_REQUEST)
 
@@ -147,7 +175,7 @@ class GunicornServer(BaseApplication):  # type: ignore[misc]
     def load(self) -> WsgiApplication:
         """gunicorn asks for the application, in each worker, after the fork."""
         self._process = self._build()
-        return self._process.application
+        return _Reading(self._process.application)
 
     def _leave(self, _arbiter: object, _worker: object) -> None:
         if self._process is not None:

@@ -19,6 +19,7 @@ import msgspec
 from monitor.channels import alerts, http
 from monitor.channels.alerts import Alert
 from monitor.channels.interface import Message, SendFailed
+from monitor.decoding import from_json
 from monitor.model import SECOND, format_time, parse_time
 
 _BATCH = 250
@@ -142,7 +143,7 @@ class Alertmanager:
                 raise
             return [], None  # one that lets us write and not read
         try:
-            found = msgspec.json.decode(answer.body, type=list[_Held])
+            found = from_json(answer.body, list[_Held])
         except msgspec.DecodeError:
             raise SendFailed("it answers like no Alertmanager", permanent=False) from None
         return [alert.labels for alert in found if alert.labels.get("mac") in macs], _date(answer)

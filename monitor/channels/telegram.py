@@ -8,6 +8,7 @@ import msgspec
 from monitor.channels import http
 from monitor.channels.interface import Message, SendFailed
 from monitor.channels.text import evidence, shortened, title
+from monitor.decoding import from_json
 from monitor.model import SECOND
 
 _LONGEST = 4_000  # of 4,096, however they are counted
@@ -85,7 +86,7 @@ class Telegram:
 
 def _reply(refused: http.Refused) -> _Reply:
     try:
-        return msgspec.json.decode(refused.answer.body, type=_Reply)
+        return from_json(refused.answer.body, _Reply)
     except msgspec.DecodeError:
         return _Reply()
 

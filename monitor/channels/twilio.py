@@ -10,6 +10,7 @@ import msgspec
 
 from monitor.channels import http, sms
 from monitor.channels.interface import Message, SendFailed
+from monitor.decoding import from_json
 
 _SERVICE = re.compile(r"MG[0-9a-f]{32}")
 _SENDER = re.compile(r"[0-9]{3,8}|(?=.*[A-Za-z])[A-Za-z0-9 ]{1,11}")
@@ -79,7 +80,7 @@ class Twilio:
 def _explained(refused: http.Refused) -> SendFailed:
     """With Twilio's number for it; its words repeat telephone numbers."""
     try:
-        code = msgspec.json.decode(refused.answer.body, type=_Reply).code
+        code = from_json(refused.answer.body, _Reply).code
     except msgspec.DecodeError:
         return refused
     if code:

@@ -17,6 +17,7 @@ from monitor.ingest.pipeline import NoteMetrics, Pipeline
 from monitor.ingest.status import ShipperStats
 from monitor.model import SECOND
 from monitor.store.interface import Store, StoreError
+from monitor.store.line_protocol import is_source
 
 _ROUND = 0.25
 """Seconds between looks at the spool."""
@@ -44,7 +45,6 @@ class Shipper:
         self._directory, self._clock = directory, clock
         self._open_store, self._note_metrics = open_store, note_metrics
         directory.mkdir(parents=True, exist_ok=True)
-        self._source = source_id(directory)
         self._closing = threading.Event()
         self._give_up_at = float("inf")
         self._published_at, self._troubled = 0, False
@@ -112,7 +112,8 @@ class Shipper:
     def _open(self, resources: contextlib.ExitStack) -> Pipeline:
         store = self._open_store()
         resources.callback(store.close)
-        pipeline = Pipeline(self._directory, self._source, store, self._clock, self._note_metrics)
+        source = source_id(self._directory)
+        pipeline = Pipeline(self._directory, source, store, self._clock, self._note_metrics)
         resources.callback(pipeline.close)
         return pipeline
 
@@ -133,10 +134,14 @@ class Shipper:
 
 
 def source_id(directory: Path) -> str:
-    """The identity of this data directory as a source; made when first asked for."""
+    """The identity of this data directory as a source; made when first asked for.
+
+    A damaged one is replaced: the sweep then waits for the source that is gone, until it is lost.
+    """
     path = directory / "source-id"
-    new = directory / f"source-id.{os.getpid()}.new"
-    if not path.exists():
+    known = _read_source(path)
+    if known is None:
+        new = directory / f"source-id.{os.getpid()}.new"
         with new.open("w", encoding="ascii") as file:
             file.write(secrets.token_hex(8))
             file.flush()
@@ -145,7 +150,22 @@ def source_id(directory: Path) -> str:
         with contextlib.suppress(FileExistsError):
             os.link(new, path)
         new.unlink()
-    return path.read_text("ascii")
+        known = path.read_text("ascii")
+    return known
+
+
+def _read_source(path: Path) -> str | None:
+    """None where there is none; one that can't be used is moved away."""
+    try:
+        source = path.read_bytes().decode("ascii", "replace").strip()
+    except FileNotFoundError:
+        return None
+    if is_source(source):
+        return source
+    aside = path.with_name("source-id.damaged")
+    path.replace(aside)
+    log.error("%s is damaged; a new one takes its place, the old one is kept as %s", path, aside)
+    return None
 
 
 def _locked(file: int) -> bool:

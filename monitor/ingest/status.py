@@ -6,6 +6,7 @@ from pathlib import Path
 import msgspec
 
 from monitor.clock import Clock
+from monitor.decoding import from_json
 from monitor.model import SECOND
 
 FILE = "shipper.json"
@@ -55,7 +56,7 @@ def write(path: Path, status: Status) -> None:
 
 def read(path: Path) -> Status:
     """What was written last. Raises OSError, msgspec.DecodeError."""
-    return msgspec.json.decode(path.read_bytes(), type=Status)
+    return from_json(path.read_bytes(), Status)
 
 
 class ClockCheck:

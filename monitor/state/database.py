@@ -26,17 +26,21 @@ from sqlalchemy import (
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolExhausted
 
+from monitor.damage import damage
+
 Value = TypeVar("Value")
 
 BUSY = 10
 """How many seconds a transaction waits for another one's lock."""
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
+_UNDEFINED_TABLE = "42P01"  # PostgreSQL's code
 _MIGRATION_LOCK = 0x68626D  # an arbitrary number that names the lock in PostgreSQL
 
 
 class StateUnavailable(Exception):
-    """The state database can't be reached or is locked: try again later. The cause is attached."""
+    """The state database can't be reached, is locked or is damaged; the text says what to do where
+    waiting does not help. The cause is attached."""
 
 
 def open_state(url: str) -> Engine:
@@ -105,7 +109,7 @@ def reading(engine: Engine) -> Iterator[Connection]:
     options: dict[str, Any] = {}
     if engine.dialect.name == "postgresql":
         options = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
-    with _translated(), engine.connect().execution_options(**options) as connection:
+    with _translated(engine), engine.connect().execution_options(**options) as connection:
         yield connection
 
 
@@ -117,7 +121,7 @@ def writing(engine: Engine) -> Iterator[Connection]:
     during the commit itself.
     """
     with (
-        _translated(),
+        _translated(engine),
         engine.connect().execution_options(writing=True) as connection,
         connection.begin(),
     ):
@@ -125,20 +129,28 @@ def writing(engine: Engine) -> Iterator[Connection]:
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
+def _translated(engine: Engine) -> Iterator[None]:
     try:
         yield
-    except (OperationalError, InterfaceError, PoolExhausted) as error:
-        raise StateUnavailable(_short(error)) from error
-    except DBAPIError as error:
-        if not error.connection_invalidated:
+    except (DBAPIError, PoolExhausted) as error:
+        hindrance = _hindrance(error, engine.url.database)
+        if hindrance is None:
             raise
-        raise StateUnavailable(_short(error)) from error
+        raise StateUnavailable(hindrance) from error
 
 
-def _short(error: Exception) -> str:
-    """The driver's own words: without the statement and its values, which may be private."""
-    return str(getattr(error, "orig", None) or error).strip()
+def _hindrance(error: DBAPIError | PoolExhausted, database: str | None) -> str | None:
+    """What keeps the state from being used; None for a mistake of ours.
+
+    In the driver's own words: without the statement and its values, which may be private.
+    """
+    cause = getattr(error, "orig", None) or error
+    words = str(cause).strip()
+    if getattr(cause, "sqlstate", None) == _UNDEFINED_TABLE or words.startswith("no such table"):
+        return f"the state has no tables, or not all of them: run `monitor migrate` ({words})"
+    passing = isinstance(error, OperationalError | InterfaceError | PoolExhausted)
+    invalidated = getattr(error, "connection_invalidated", False)
+    return damage(cause, database) or (words if passing or invalidated else None)
 
 
 def database_now(connection: Connection) -> ColumnElement[int]:

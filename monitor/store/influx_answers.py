@@ -14,6 +14,7 @@ import msgspec
 from influxdb_client._sync.rest import RESTClientObject
 from influxdb_client.rest import ApiException
 
+from monitor.decoding import from_json
 from monitor.store.interface import StoreUnavailable
 
 _SIGN = "X-Influxdb-Version"
@@ -66,6 +67,6 @@ class StrictClient(RESTClientObject):  # type: ignore[misc]
 
 def _is_object(text: str) -> bool:
     try:
-        return isinstance(msgspec.json.decode(text), dict)
+        return isinstance(from_json(text, object), dict)
     except msgspec.DecodeError:
         return False

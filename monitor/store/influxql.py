@@ -11,6 +11,7 @@ from contextlib import contextmanager
 import msgspec
 import requests
 
+from monitor.decoding import from_json
 from monitor.model import SECOND, format_mac
 from monitor.store.influx_answers import foreign, is_influxdb
 from monitor.store.interface import StoreUnavailable
@@ -37,9 +38,6 @@ class _Result(msgspec.Struct, gc=False):
 class _Answer(msgspec.Struct, gc=False):
     results: list[_Result] = []
     error: str | None = None
-
-
-_decode = msgspec.json.Decoder(_Answer).decode
 
 
 class Influxql:
@@ -127,8 +125,8 @@ def within(since: int, stop: int | None, macs: Sequence[int] | None) -> str:
 def _results(text: bytes) -> list[_Result]:
     """One for each statement."""
     try:
-        answer = _decode(text)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        answer = from_json(text, _Answer)
+    except msgspec.DecodeError as error:
         raise StoreUnavailable(f"InfluxDB answers what is no answer: {text[:80]!r}") from error
     for problem in (answer.error, *(result.error for result in answer.results)):
         if problem:

@@ -54,7 +54,12 @@ def arrival_line(source: str, part: int, until: int, beats: str) -> str:
     return f'arrival,source={_tag(source)},part={part} until={until}i,beats="{beats}"'
 
 
+def is_source(text: str) -> bool:
+    """Whether this can be the name of a source."""
+    return bool(_SOURCE.fullmatch(text))
+
+
 def _tag(source: str) -> str:
-    if not _SOURCE.fullmatch(source):
+    if not is_source(source):
         raise ValueError(f"{source[:40]!r} is not the name of a source")
     return source

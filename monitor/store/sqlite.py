@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 
+from monitor.damage import damage
 from monitor.model import DAY, HOUR, Heartbeat, Seen
 from monitor.store import packing, sql
 from monitor.store.interface import (
@@ -121,7 +122,7 @@ class SqliteStore:
         return connection
 
     def _unavailable(self, error: sqlite3.Error) -> StoreUnavailable:
-        return StoreUnavailable(f"{self._path.name}: {error}")
+        return StoreUnavailable(damage(error, self._path) or f"{self._path.name}: {error}")
 
     def append(self, heartbeats: Sequence[Heartbeat]) -> None:
         """One transaction."""

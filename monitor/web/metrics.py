@@ -21,8 +21,8 @@ from prometheus_client.registry import Collector
 from sqlalchemy import Engine
 
 from monitor.clock import Clock
+from monitor.ingest import status
 from monitor.ingest.counts import SharedCounts
-from monitor.ingest.status import Status
 from monitor.model import SECOND
 from monitor.state import figures
 from monitor.state.database import StateUnavailable, reading
@@ -228,7 +228,7 @@ def _latencies(found: Figures) -> Iterator[Metric]:
 
 def _shipping(path: Path, now: int) -> Iterator[Metric]:
     try:
-        found = msgspec.json.decode(path.read_bytes(), type=Status)
+        found = status.read(path)
     except (OSError, msgspec.DecodeError):
         return
     stats = found.stats

@@ -251,6 +251,28 @@ def test_the_source_is_the_same_for_every_worker_and_every_start(tmp_path: Path)
     assert said == {source_id(tmp_path)}
 
 
+@pytest.mark.parametrize("damaged", [b"", b"\xff\xfe\x00", b"two words", "\u00fc".encode()])
+def test_a_damaged_identity_is_replaced_and_heartbeats_are_shipped(
+    tmp_path: Path, damaged: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "source-id").write_bytes(damaged)
+    site = Site(tmp_path)
+    spool = Spool(tmp_path / "spool", Clock(), 10**9, always_sync=False)
+    shipper = Shipper(
+        tmp_path, Clock(), lambda: SqliteStore(site.store._path, DAY, True), lambda _names: None
+    )
+    shipper.start()
+    spool.append([Report(1, None, True, None)])
+    eventually(lambda: list(site.store.heartbeats([1], 0, 1 << 50)))
+    spool.close()
+    shipper.close()
+    site.store.close()
+    assert "source-id is damaged" in caplog.text
+    assert "Traceback" not in caplog.text
+    assert source_id(tmp_path) == (tmp_path / "source-id").read_text("ascii")
+    assert (tmp_path / "source-id.damaged").read_bytes() == damaged
+
+
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 256 KiB."""

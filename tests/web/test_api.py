@@ -168,6 +168,8 @@ def test_what_is_not_json_is_refused(state: Engine, client: FlaskClient) -> None
     refused(sent(b"name=x", "application/x-www-form-urlencoded"), 415)
     for data in (b"", b"{", b'{"name": "\xff"}', b'{"name": "\\ud800"}', b"[" * 100_000):
         refused(sent(data, "application/json"), 400)
+    deep = b'{"name": "x", "more": ' + b"[" * 100_000 + b"]" * 100_000 + b"}"
+    refused(sent(deep, "application/json"), 400)
     assert sent(b'{"name": "x"}', "application/json; charset=utf-8").status_code == 201
     refused(sent(b'{"name": "' + b"x" * 1_100_000 + b'"}', "application/json"), 413)
 

@@ -7,6 +7,7 @@ import msgspec
 from flask import Response, request
 from msgspec import Meta
 
+from monitor.decoding import from_json
 from monitor.web.errors import Refused
 
 Shape = TypeVar("Shape", bound=msgspec.Struct)
@@ -34,10 +35,10 @@ def read(shape: type[Shape]) -> Shape:
     if b"\\u0000" in content:  # PostgreSQL keeps no such text
         raise Refused(400, "a text must not hold the character U+0000")
     try:
-        return msgspec.json.decode(content, type=shape)
+        return from_json(content, shape)
     except msgspec.ValidationError as error:
         raise _misfit(error) from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except msgspec.DecodeError as error:
         raise Refused(400, f"the body is not JSON: {error}") from error
 
 

@@ -25,6 +25,7 @@ logger = logging.getLogger(__name__)
 _NEXT = "next"
 _PATIENCE = 5  # seconds
 _SIGNATURES = {"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA"}
+_NO_ANSWER = (RequestException, ValueError, RecursionError)
 _AWAY = "The provider can't be reached at the moment, or did not answer as it should."
 
 
@@ -60,7 +61,7 @@ def add_to(pages: Blueprint, app: Flask, people: People, provider: Provider) -> 
             check_metadata()
             back = f"{people.base_url.rstrip('/')}/login/provider/answer"
             response: AnyResponse = client.authorize_redirect(back)
-        except (AuthlibBaseError, RequestException, ValueError) as error:
+        except (AuthlibBaseError, *_NO_ANSWER) as error:
             return away(error)
         return response
 
@@ -72,7 +73,7 @@ def add_to(pages: Blueprint, app: Flask, people: People, provider: Provider) -> 
             claims = client.authorize_access_token().get("userinfo")
             if not claims:
                 raise ValueError("no identity token")
-        except (AuthlibBaseError, JoseError, RequestException, ValueError) as error:
+        except (AuthlibBaseError, JoseError, *_NO_ANSWER) as error:
             return away(error)
         try:
             with writing(people.engine) as connection:
