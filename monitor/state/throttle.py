@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Collection
 from typing import NamedTuple
 
-from sqlalchemy import Connection, delete, select, update
+from sqlalchemy import Connection, delete, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from monitor.model import HOUR, MINUTE, SECOND
@@ -13,9 +13,12 @@ from monitor.state.access_tables import login_failure as failure
 FORGOTTEN = HOUR
 """So long after the last failure (ms) they are forgotten."""
 
+MOST = 50_000
+"""Rows that are kept; beyond them the oldest failures are forgotten."""
+
 
 class Guarded(NamedTuple):
-    """What is tried: one account, or logging in from one address."""
+    """What may be tried only so often. Each kind has names of its own: a user's id is no name."""
 
     kind: str
     name: str
@@ -27,7 +30,7 @@ class Guarded(NamedTuple):
     @property
     def digest(self) -> bytes:
         """How it is stored."""
-        return hashlib.sha256(f"{self.kind} {self.name}".encode("utf-8", "replace")).digest()
+        return hashlib.sha256(f"{self.kind}\0{self.name}".encode("utf-8", "replace")).digest()
 
     def wait(self, failures: int) -> int:
         """After so many failures (ms)."""
@@ -38,14 +41,38 @@ class Guarded(NamedTuple):
         )
 
 
-def account(name: str) -> Guarded:
-    """Some mistakes are free, then at most 12 tries an hour."""
-    return Guarded("account", name, 3, 5 * MINUTE)
+def user(number: int) -> Guarded:
+    """One user's account from anywhere: many places together may delay its owner, no more."""
+    return Guarded("user", str(number), 30, MINUTE)
+
+
+def name(text: str) -> Guarded:
+    """As `user`, of a name that no user has: a wait does not show whether there is such a user."""
+    return Guarded("name", text, 30, MINUTE)
 
 
 def address(text: str) -> Guarded:
     """Many people may share one."""
     return Guarded("address", text, 10, MINUTE)
+
+
+def at(account: Guarded, address: Guarded) -> Guarded:
+    """One account from one address: some mistakes are free, then at most 12 tries an hour."""
+    return _strict(f"{account.kind} at address", f"{account.name}\0{address.name}")
+
+
+def device(mark: str) -> Guarded:
+    """A browser in which its person has logged in before: `web.auth.devices`."""
+    return _strict("device", mark)
+
+
+def login(secret: str) -> Guarded:
+    """A login that gives its password again."""
+    return _strict("login", secret)
+
+
+def _strict(kind: str, name: str) -> Guarded:
+    return Guarded(kind, name, 3, 5 * MINUTE)
 
 
 def begin(connection: Connection, guarded: Collection[Guarded], now: int) -> int:
@@ -69,9 +96,9 @@ def begin(connection: Connection, guarded: Collection[Guarded], now: int) -> int
     return 0
 
 
-def succeeded(connection: Connection, account: Guarded, others: Collection[Guarded]) -> None:
-    """It was right: forget the account's failures, and count the last try of the others less."""
-    connection.execute(delete(failure).where(failure.c.digest == account.digest))
+def succeeded(connection: Connection, own: Guarded, others: Collection[Guarded] = ()) -> None:
+    """It was right: forget the failures of `own`, and count the last try of the others less."""
+    connection.execute(delete(failure).where(failure.c.digest == own.digest))
     for one in sorted(others, key=lambda one: one.digest):
         connection.execute(
             update(failure)
@@ -103,7 +130,10 @@ class _Row(NamedTuple):
 
 
 def _forget(connection: Connection, now: int) -> None:
-    old = select(failure.c.digest).where(failure.c.failed_at <= now - FORGOTTEN)
+    newest_first = select(failure.c.failed_at).order_by(failure.c.failed_at.desc())
+    surplus = newest_first.offset(MOST).limit(1).scalar_subquery()
+    forgotten = or_(failure.c.failed_at <= now - FORGOTTEN, failure.c.failed_at <= surplus)
+    old = select(failure.c.digest).where(forgotten)
     connection.execute(
         delete(failure).where(failure.c.digest.in_(old.with_for_update(skip_locked=True)))
     )

@@ -124,7 +124,7 @@ def set_password(connection: Connection, number: int, hashed: str) -> None:
     """Log the person out everywhere; failures of others to guess the old one are forgotten."""
     change(connection, number, password=hashed)
     logins.end_all(connection, number)
-    throttle.succeeded(connection, throttle.account(str(number)), [])
+    throttle.succeeded(connection, throttle.user(number))
 
 
 def logged_in(connection: Connection, number: int, now: int) -> None:

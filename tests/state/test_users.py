@@ -12,6 +12,7 @@ from monitor.state.database import reading, writing
 from monitor.state.users import LastAdministrator, Unacceptable
 
 NOW = 1_800_000_000_000
+ANNA = throttle.at(throttle.name("anna"), throttle.address("192.0.2.7"))
 
 
 def added(state: Engine, name: str, role: str = "viewer", **values: str) -> int:
@@ -144,52 +145,74 @@ def tried(state: Engine, guarded: list[throttle.Guarded], now: int) -> int:
 
 
 def test_each_failure_doubles_the_wait_up_to_a_limit() -> None:
-    waits = [throttle.account("anna").wait(failures) // SECOND for failures in range(14)]
+    waits = [ANNA.wait(failures) // SECOND for failures in range(14)]
     assert waits == [0, 0, 0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300]
+    waits = [throttle.user(1).wait(failures) // SECOND for failures in range(29, 38)]
+    assert waits == [0, 1, 2, 4, 8, 16, 32, 60, 60]
 
 
 def test_waits_begin_after_three_mistakes_and_end_by_success_or_an_hour(state: Engine) -> None:
-    anna = throttle.account("anna")
     for _ in range(3):
-        assert tried(state, [anna], NOW) == 0
-    assert tried(state, [anna], NOW) == SECOND
-    assert tried(state, [anna], NOW + SECOND) == 0
-    assert tried(state, [anna], NOW + SECOND) == 2 * SECOND
-    assert tried(state, [throttle.account("bert")], NOW) == 0
+        assert tried(state, [ANNA], NOW) == 0
+    assert tried(state, [ANNA], NOW) == SECOND
+    assert tried(state, [ANNA], NOW + SECOND) == 0
+    assert tried(state, [ANNA], NOW + SECOND) == 2 * SECOND
+    assert tried(state, [throttle.device("bert")], NOW) == 0
     with writing(state) as connection:
-        throttle.succeeded(connection, anna, [])
-    assert tried(state, [anna], NOW + SECOND) == 0
+        throttle.succeeded(connection, ANNA)
+    assert tried(state, [ANNA], NOW + SECOND) == 0
     for minutes in range(5, 60, 5):
-        assert tried(state, [anna], NOW + minutes * MINUTE) == 0
+        assert tried(state, [ANNA], NOW + minutes * MINUTE) == 0
     later = NOW + 55 * MINUTE + HOUR
-    assert [tried(state, [anna], later) for _ in range(4)] == [0, 0, 0, SECOND]
+    assert [tried(state, [ANNA], later) for _ in range(4)] == [0, 0, 0, SECOND]
 
 
 def test_one_address_may_not_guess_at_many_accounts(state: Engine) -> None:
     here = throttle.address("192.0.2.7")
-    waits = [tried(state, [throttle.account(f"{n}"), here], NOW) for n in range(11)]
+    waits = [tried(state, [throttle.name(f"{n}"), here], NOW) for n in range(11)]
     assert waits == [0] * 10 + [SECOND]
-    assert tried(state, [throttle.account("11")], NOW) == 0
+    assert tried(state, [throttle.name("11")], NOW) == 0
     with writing(state) as connection:
-        throttle.succeeded(connection, throttle.account("9"), [here])
+        throttle.succeeded(connection, throttle.name("9"), [here])
     assert tried(state, [here], NOW) == 0
     assert tried(state, [here], NOW) == SECOND
 
 
 def test_many_tries_at_the_same_moment_count_one_by_one(state: Engine) -> None:
-    guarded = [throttle.account("anna"), throttle.address("192.0.2.7")]
+    guarded = [ANNA, throttle.address("192.0.2.7")]
     with ThreadPoolExecutor(4) as pool:
         waits = list(pool.map(lambda _: tried(state, guarded, NOW), range(12)))
     assert sorted(waits) == [0] * 3 + [SECOND] * 9
 
 
 def test_failures_are_swept_and_what_was_typed_is_not_kept(state: Engine) -> None:
-    tried(state, [throttle.account("a password typed too early")], NOW)
-    tried(state, [throttle.account("anna")], NOW + throttle.FORGOTTEN)
+    tried(state, [throttle.name("a password typed too early")], NOW)
+    tried(state, [ANNA], NOW + throttle.FORGOTTEN)
     with reading(state) as connection:
         rows = connection.execute(select(login_failure)).all()
     assert len(rows) == 1
     assert b"password" not in bytes(rows[0].digest)
+
+
+def test_a_user_s_id_and_a_name_that_looks_like_it_are_counted_apart(state: Engine) -> None:
+    here = throttle.address("192.0.2.7")
+    user, name = throttle.user(1), throttle.name("1")
+    every = [user, name, throttle.at(user, here), throttle.at(name, here), throttle.login("1")]
+    every += [throttle.device("1"), throttle.address("1")]
+    assert len({one.digest for one in every}) == len(every)
+    for _ in range(4):
+        tried(state, [throttle.at(name, here)], NOW)
+    assert tried(state, [throttle.at(name, here)], NOW) > 0
+    assert tried(state, [throttle.at(user, here)], NOW) == 0
+
+
+def test_failures_are_kept_in_so_many_rows(state: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(throttle, "MOST", 5)
+    for number in range(20):
+        tried(state, [throttle.name(f"{number}")], NOW + number)
+    with reading(state) as connection:
+        kept = connection.execute(select(login_failure.c.failed_at)).scalars().all()
+    assert sorted(kept) == [NOW + number for number in range(15, 20)]
 
 
 def test_the_audit_trail_is_paged_from_its_newest_entry(state: Engine) -> None:

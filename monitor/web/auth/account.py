@@ -8,7 +8,7 @@ from monitor.state.database import reading, writing
 from monitor.state.users import User
 from monitor.web.auth import passwords
 from monitor.web.auth.access import requires
-from monitor.web.auth.login import enter, html, new_password, seconds, tried
+from monitor.web.auth.login import confirmed, enter, html, new_password, seconds
 from monitor.web.auth.people import People, current
 from monitor.web.errors import Refused
 
@@ -37,7 +37,7 @@ def add_to(pages: Blueprint, people: People) -> None:
     @requires("viewer")
     def change_password() -> AnyResponse:
         person = asks()
-        found, wait = tried(people, person.name, request.form.get("old", ""))
+        found, wait = confirmed(people, person, request.form.get("old", ""))
         if wait:
             return page(f"Too many attempts. Try again in {seconds(wait)} s.", 429)
         if found is None:

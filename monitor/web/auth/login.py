@@ -9,8 +9,9 @@ from werkzeug.wrappers import Response as AnyResponse
 from monitor.model import DAY, SECOND
 from monitor.state import audit, logins, throttle, users
 from monitor.state.database import reading, writing
+from monitor.state.throttle import Guarded
 from monitor.state.users import User
-from monitor.web.auth import csrf, passwords
+from monitor.web.auth import csrf, devices, passwords
 from monitor.web.auth.access import public
 from monitor.web.auth.people import LOGIN, People, address, current
 from monitor.web.errors import Refused
@@ -81,6 +82,7 @@ def add_to(pages: Blueprint, people: People) -> None:
                 raise _invalid()
             users.set_password(connection, person.id, hashed)
             audit.record(connection, person.name, "password chosen", person.name)
+        devices.remember(people, person)
         session.clear()
         flash("The password is set. Log in with it.")
         return redirect(url_for("people.login"), 303)
@@ -97,19 +99,33 @@ def same_site(path: str | None) -> str:
 
 def tried(people: People, name: str, password: str) -> tuple[User | None, int]:
     """(who they are, if the password is theirs; how long to wait before another try in ms)."""
-    here, now = throttle.address(address()), people.clock.now()
     with reading(people.engine) as connection:
         person = users.find(connection, name)
-    account = throttle.account(str(person.id) if person else users.key_of(name))
+    mark = devices.mark_of(people, person) if person else None
+    if mark is not None:
+        return _tried(people, person, password, throttle.device(mark))
+    here = throttle.address(address())
+    account = throttle.user(person.id) if person else throttle.name(users.key_of(name))
+    return _tried(people, person, password, throttle.at(account, here), account, here)
+
+
+def confirmed(people: People, person: User, password: str) -> tuple[User | None, int]:
+    """As `tried`, of a person who is logged in: neither way to try holds up the other."""
+    return _tried(people, person, password, throttle.login(session[LOGIN]))
+
+
+def _tried(
+    people: People, person: User | None, password: str, own: Guarded, *others: Guarded
+) -> tuple[User | None, int]:
     with writing(people.engine) as connection:
-        wait = throttle.begin(connection, [account, here], now)
+        wait = throttle.begin(connection, [own, *others], people.clock.now())
     if wait:
         return None, wait
     right = passwords.matches(person.password if person else None, password)
     if person is None or not right or not person.active:
         return None, 0
     with writing(people.engine) as connection:
-        throttle.succeeded(connection, account, [here])
+        throttle.succeeded(connection, own, others)
         if person.password is not None and passwords.outdated(person.password):
             users.change(connection, person.id, password=passwords.hashed(password))
     return person, 0
@@ -117,6 +133,7 @@ def tried(people: People, name: str, password: str) -> tuple[User | None, int]:
 
 def enter(people: People, person: User) -> None:
     """Log the person in, in this browser, with nothing left of what its session was before."""
+    devices.remember(people, person)
     now = people.clock.now()
     with writing(people.engine) as connection:
         if isinstance(old := session.get(LOGIN), str):
