@@ -1,22 +1,25 @@
-"""The staleness sweep: read what arrived, judge at the horizon, write incidents in one transaction.
+"""The staleness sweep: read what arrived, judge at the horizon, write incidents and their messages.
 
+What is decided is written in transactions of bounded length, the progress in the last of them.
 Memory is a copy of the store and the state; only what a committed transaction says is kept, so a
 sweep that fails anywhere is simply done again.
 """
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import astuple, dataclass, field
+from typing import TypeVar
 
 from sqlalchemy import Connection, Engine
 
 from monitor.clock import Clock
-from monitor.incidents import grouping, service
+from monitor.incidents import service
 from monitor.incidents.machine import Event
-from monitor.incidents.service import Alerting, Opening
+from monitor.incidents.service import Alerting
 from monitor.incidents.sites import Sites
 from monitor.model import DAY, MINUTE, SECOND
-from monitor.staleness import endings
+from monitor.staleness import beginnings, endings
 from monitor.staleness.blindness import (
     Advance,
     Listening,
@@ -27,10 +30,8 @@ from monitor.staleness.blindness import (
     stored_later,
 )
 from monitor.staleness.deadlines import Deadlines
-from monitor.staleness.evidence import usual_intervals
 from monitor.staleness.last_seen import LastSeen
 from monitor.staleness.registry import Registry
-from monitor.staleness.rules import Verdict, judge
 from monitor.staleness.watch import Watch
 from monitor.state import horizon as horizon_rows
 from monitor.state import incidents as incident_rows
@@ -42,10 +43,15 @@ from monitor.store.interface import Store
 
 logger = logging.getLogger(__name__)
 
+Row = TypeVar("Row")
+
 _READ_ON_WITHIN = 10 * MINUTE
 """After a longer pause asking the store anew costs less than reading all that arrived since."""
 
 _BLINDNESS_KEPT = 30 * DAY
+
+_TOGETHER = 5_000
+"""Rows in one transaction: about a second of PostgreSQL's time, so that others get their turn."""
 
 _AHEAD = 2 * SECOND
 """So far two hosts' clocks may differ."""
@@ -250,9 +256,6 @@ class Sweep:
             elif self._registry.may_open(self._registry.sensors[mac]):
                 yield times[mac] + self._registry.threshold(mac), mac
 
-    def _judge(self, mac: int, horizon: int, listening: Listening) -> Verdict:
-        return judge(self._view.times[mac], self._registry.threshold(mac), horizon, listening)
-
     def _decide(
         self,
         lease: Lease,
@@ -265,98 +268,52 @@ class Sweep:
         if self._deadlines is None:
             self._deadlines = Deadlines(self._deadlines_of(self._registry.sensors))
         deadlines = self._deadlines
-        openings = self._openings(deadlines, reach.horizon, listening, now)
-        closings = endings.closings(self._registry, self._view.times, reach.horizon, listening)
-        moved = endings.moved(self._registry, self._view.times, closings)
+        times = self._view.times
+        openings = beginnings.openings(
+            self._store, self._view, self._registry, deadlines, reach.horizon, listening, now
+        )
+        fleet_wide = bool(openings) and beginnings.is_fleet_wide(
+            self._registry, times, reach.horizon
+        )
+        closings = endings.closings(self._registry, times, reach.horizon, listening)
+        moved = endings.moved(self._registry, times, closings)
         new = [(mac, first_seen, live) for mac, (first_seen, live) in self._heard.items()]
+        for some in _chunks(new):
+            with self._writing(lease) as (connection, version):
+                sensors.register(connection, some, version, self._options.sites.of)
+            for mac, *_ in some:
+                del self._heard[mac]
+        for sites in _chunks(list(self._placed.items())):
+            with self._writing(lease) as (connection, version):
+                sensors.place(connection, dict(sites), version)
+        self._placed = {}
+        for stale in _chunks(list(moved.items())):
+            with self._writing(lease) as (connection, version):
+                changes = {n: {"last_seen": seen, "version": version} for n, seen in stale}
+                incident_rows.change(connection, changes)
+        for ended in _chunks(closings):
+            with self._writing(lease) as (connection, version):
+                service.close_all(connection, ended, self._alerting, now, version)
+        for begun in _chunks(openings):
+            with self._writing(lease) as (connection, version):
+                service.open_all(connection, begun, self._alerting, now, version, fleet_wide)
+        # Last: what is on record as judged and read is then decided, too.
         with writing(self._engine) as connection:
             leases.fence(connection, lease)
-            if openings or closings or moved or new or self._placed:
-                version = sensors.next_version(connection)
-                sensors.register(connection, new, version, self._options.sites.of)
-                sensors.place(connection, self._placed, version)
-                incident_rows.change(
-                    connection,
-                    {
-                        number: {"last_seen": seen, "version": version}
-                        for number, seen in moved.items()
-                    },
-                )
-                service.close_all(connection, closings, self._alerting, now, version)
-                service.open_all(
-                    connection,
-                    openings,
-                    self._alerting,
-                    now,
-                    version,
-                    fleet_wide=self._is_fleet_wide(openings, reach.horizon),
-                )
             self._record(connection, reach, sources, now)
             self._watch.tell(connection, reach, windows, now)
-        self._heard.clear()
-        self._placed = {}
         for closing in closings:
             if closing.event in (Event.RECOVER, Event.CHANGE_THRESHOLD):
                 mac = closing.incident.mac
-                deadlines.push(self._view.times[mac] + self._registry.threshold(mac), mac)
+                deadlines.push(times[mac] + self._registry.threshold(mac), mac)
         return Outcome(reach.horizon, len(new), len(openings), len(closings))
 
-    def _openings(
-        self, deadlines: Deadlines, horizon: int, listening: Listening, now: int
-    ) -> list[Opening]:
-        """Judge those whose deadline passed; who seems down is looked up in the store itself.
-
-        Who turns out not to be down is watched on by a new deadline.
-        """
-        down = self._down(deadlines.passed(horizon), deadlines, horizon, listening)
-        if not down:
-            return []
-        self._view.confirm(down.keys(), horizon - 6 * self._registry.longest_threshold, now)
-        down = self._down(down, deadlines, horizon, listening)
-        times, threshold = self._view.times, self._registry.threshold
-        intervals = usual_intervals(
-            self._store, {mac: (times[mac], threshold(mac)) for mac in down}, horizon
-        )
-        return [
-            Opening(
-                self._registry.sensors[mac],
-                times[mac],
-                threshold(mac),
-                verdict.proven,
-                intervals.get(mac),
-                0 if verdict.proven else listening.interruptions(times[mac], horizon),
-            )
-            for mac, verdict in down.items()
-        ]
-
-    def _is_fleet_wide(self, openings: list[Opening], horizon: int) -> bool:
-        """Whether next to nobody was heard lately, at more than one site."""
-        if not openings:
-            return False
-        overdue = watched = 0
-        sites = set()
-        for mac, sensor in self._registry.sensors.items():
-            if sensor.live and not sensor.paused and sensor.forgotten_at is None:
-                watched += 1
-                sites.add(sensor.site)
-                silence = horizon - self._view.times.get(mac, 0)
-                overdue += 2 * silence > self._registry.threshold(mac)
-        return grouping.is_fleet_wide(overdue, watched, len(sites))
-
-    def _down(
-        self, macs: Iterable[int], deadlines: Deadlines, horizon: int, listening: Listening
-    ) -> dict[int, Verdict]:
-        down = {}
-        for mac in macs:
-            if not self._registry.may_open(self._registry.sensors[mac]):
-                continue
-            threshold = self._registry.threshold(mac)
-            verdict = judge(self._view.times[mac], threshold, horizon, listening)
-            if verdict.down:
-                down[mac] = verdict
-            else:
-                deadlines.push(verdict.deadline, mac)
-        return down
+    @contextmanager
+    def _writing(self, lease: Lease) -> Iterator[tuple[Connection, int]]:
+        """One transaction of this leader, and the version of what changes in it."""
+        with writing(self._engine) as connection:
+            leases.fence(connection, lease)
+            yield connection, sensors.next_version(connection)
 
     def _record(
         self, connection: Connection, reach: Advance, sources: dict[str, Source], now: int
@@ -376,6 +333,11 @@ class Sweep:
             self._watch.hindrance(reach, now),
         )
         horizon_rows.forget_blind_windows(connection, now - self._options.retention)
+
+
+def _chunks(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
+    for start in range(0, len(rows), _TOGETHER):
+        yield rows[start : start + _TOGETHER]
 
 
 def _vouched(until: int, progress: Progress, now: int) -> int:

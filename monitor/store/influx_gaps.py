@@ -7,8 +7,8 @@ field (`elapsed`, some 1 µs a point): a gap is what the gaps of both fields hav
 from collections.abc import Collection, Iterator, Sequence
 
 from monitor.model import parse_mac
-from monitor.store.influxql import Series, Value, within
-from monitor.store.interface import Gap, StoreUnavailable
+from monitor.store.influxql import Series, Value, integer, within
+from monitor.store.interface import Gap
 
 _FIELDS = ("received", "repaired")
 _EVER, _NEVER = -1, 1 << 62
@@ -68,7 +68,7 @@ def _free(
     if not first or not last:
         return [(begin, _NEVER)]
     head, tail = _time(first[0]), _time(last[0])
-    inner = [(_time(row) - _int(row[1]), _time(row)) for row in apart]
+    inner = [(_time(row) - integer(row[1]), _time(row)) for row in apart]
     # A point may have come since its first or last one was asked for.
     inner = [free for free in inner if head <= free[0] and free[1] <= tail]
     return [(begin, head), *inner, (tail, _NEVER)]
@@ -87,10 +87,4 @@ def _common(some: list[Free], others: list[Free]) -> Iterator[Free]:
 
 
 def _time(row: list[Value]) -> int:
-    return _int(row[0])
-
-
-def _int(value: Value) -> int:
-    if not isinstance(value, int):
-        raise StoreUnavailable(f"InfluxDB answers {value!r:.40} where an integer belongs")
-    return value
+    return integer(row[0])

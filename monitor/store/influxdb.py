@@ -16,9 +16,9 @@ from influxdb_client.client.write_api import SYNCHRONOUS
 from influxdb_client.rest import ApiException
 
 from monitor.model import DAY, HOUR, SECOND, Heartbeat, Seen, format_mac, parse_mac
-from monitor.store import influx_gaps, packing
+from monitor.store import influx_gaps, influx_last_seen, packing
 from monitor.store.influx_answers import StrictClient, foreign, is_influxdb
-from monitor.store.influxql import Influxql, Series, Value, within
+from monitor.store.influxql import Influxql, Series, Value, chunks, integer, within
 from monitor.store.interface import (
     Arrivals,
     Bucket,
@@ -163,7 +163,7 @@ class InfluxStore:
                 if point in new:
                     seen += packing.unpack(str(beats))
                     source = point[0]
-                    watermarks[source] = max(_int(new[point]), watermarks.get(source, 0))
+                    watermarks[source] = max(integer(new[point]), watermarks.get(source, 0))
                     read.add(point)
         position = max([after.position, *(stamp for *_, stamp in read)])
         kept = frozenset(point for point in read if point[2] > position - _OVERLAP)
@@ -174,7 +174,7 @@ class InfluxStore:
         query = f"SELECT {field} FROM arrival WHERE time > {since} GROUP BY source, part"  # noqa: S608
         for series in self._queries.ask(self._arrivals, query, "ns"):
             for time, value in series.values:
-                yield (series.tags["source"], series.tags["part"], _int(time)), value
+                yield (series.tags["source"], series.tags["part"], integer(time)), value
 
     def pulse(self, pulse: Pulse) -> None:
         """One point an hour, overwritten each time."""
@@ -189,7 +189,7 @@ class InfluxStore:
             "GROUP BY source"
         )
         pulses = (
-            Pulse(series.tags["source"], _int(begin), _int(until), bool(closing))
+            Pulse(series.tags["source"], integer(begin), integer(until), bool(closing))
             for series in self._queries.ask(self._heartbeats, query)
             for _, begin, until, closing in series.values
             # A point that is being written may show some of its fields only: not there yet.
@@ -200,46 +200,8 @@ class InfluxStore:
     def last_seen(
         self, since: int, macs: Collection[int] | None = None, live: bool = False
     ) -> dict[int, int]:
-        """Few macs are asked for by name, many by reading everybody's."""
-        if macs is not None and len(macs) <= _WHOLE_RANGE_ABOVE:
-            found: dict[int, int] = {}
-            for chunk in _chunks(macs):
-                found.update(self._last_seen(since, chunk, live))
-            return found
-        everybody = self._last_seen(since, None, live)
-        if macs is None:
-            return everybody
-        return {mac: everybody[mac] for mac in macs if mac in everybody}
-
-    def _last_seen(self, since: int, macs: Sequence[int] | None, live: bool) -> dict[int, int]:
-        where = within(since, None, macs)
-        found: dict[int, int] = {}
-        ahead: dict[int, tuple[int, int]] = {}
-        for mac, time, received in self._each("last(received)", "heartbeat", where):
-            found[mac] = received
-            if time > received:
-                ahead[mac] = received, time
-        # A stamp from a fast clock is the newest point until the clock of the others reaches it.
-        for chunk in _chunks(ahead):
-            begin = min(ahead[mac][0] for mac in chunk)
-            end = max(ahead[mac][1] for mac in chunk)
-            hidden = within(begin, end, chunk)
-            for mac, _, received in self._each("max(received)", "heartbeat", hidden):
-                found[mac] = max(received, found[mac])
-        proofs = [self._each("last(stamp)", "stamped", where)]
-        if not live:
-            proofs.append(self._each("last(repaired)", "heartbeat", where))
-        for proof in proofs:
-            for mac, time, _ in proof:
-                found[mac] = max(time, found.get(mac, 0))
-        return {mac: seen for mac, seen in found.items() if seen >= since}
-
-    def _each(self, selected: str, measurement: str, where: str) -> Iterator[tuple[int, int, int]]:
-        """(mac, time, value) of the one point selected of each sensor."""
-        query = f"SELECT {selected} FROM {measurement} WHERE {where} GROUP BY mac"  # noqa: S608
-        for series in self._queries.ask(self._heartbeats, query, timeout=_LONG_TIMEOUT):
-            ((time, value),) = series.values
-            yield parse_mac(series.tags["mac"]), _int(time), _int(value)
+        """In parts: by name, or very many by reading everybody's."""
+        return influx_last_seen.last_seen(self._queries, self._heartbeats, since, macs, live)
 
     def history(
         self, macs: Collection[int], start: int, stop: int, every: int, metric: str | None = None
@@ -251,7 +213,7 @@ class InfluxStore:
             check_metric(metric)
             selected += f", min(m_{metric}), mean(m_{metric}), max(m_{metric})"
         counted: dict[int, dict[int, Bucket]] = {mac: {} for mac in macs}
-        for chunk in _chunks(macs):
+        for chunk in chunks(macs, _MACS_A_QUERY):
             where = within(begin, stop, chunk)
             group = f"GROUP BY mac, time({every}ms) fill(none)"
             query = f"SELECT {selected} FROM heartbeat WHERE {where} {group}"  # noqa: S608
@@ -259,9 +221,9 @@ class InfluxStore:
             for series in self._queries.ask(self._heartbeats, query):
                 buckets = counted[parse_mac(series.tags["mac"])]
                 for time, live, repaired, *figures in series.values:
-                    beats = _int(live or 0) + _int(repaired or 0)
+                    beats = integer(live or 0) + integer(repaired or 0)
                     twice = twice or bool(live and repaired)
-                    buckets[_int(time)] = Bucket(_int(time), beats, *map(_figure, figures))
+                    buckets[integer(time)] = Bucket(integer(time), beats, *map(_figure, figures))
             if twice:
                 self._count_once(counted, where, f"{within(begin, stop, None)} {group}")
         starts = range(begin, stop, every)
@@ -279,8 +241,8 @@ class InfluxStore:
         for series in self._queries.ask(self._heartbeats, query):
             buckets = counted[parse_mac(series.tags["mac"])]
             for time, both in series.values:
-                bucket = buckets[_int(time)]
-                buckets[bucket.start] = bucket._replace(beats=bucket.beats - _int(both or 0))
+                bucket = buckets[integer(time)]
+                buckets[bucket.start] = bucket._replace(beats=bucket.beats - integer(both or 0))
 
     def gaps(
         self, macs: Collection[int], start: int, stop: int, longer_than: int
@@ -288,7 +250,7 @@ class InfluxStore:
         """Compared by the database."""
         found: dict[int, list[Gap]] = {}
         oldest = max(start - self._retention, 0)
-        for chunk in _chunks(macs):
+        for chunk in chunks(macs, _MACS_A_QUERY):
             asked = influx_gaps.questions(oldest, start, stop, longer_than, chunk)
             answers = self._queries.ask_all(self._heartbeats, asked, timeout=_LONG_TIMEOUT)
             found.update(influx_gaps.gaps(answers, chunk, start, stop, longer_than))
@@ -306,8 +268,8 @@ class InfluxStore:
         if len(macs) > _WHOLE_RANGE_ABOVE:
             wanted = frozenset(macs)
             return (beat for beat in self._points(start, stop, None) if beat.mac in wanted)
-        chunks = [self._points(start, stop, chunk) for chunk in _chunks(macs)]
-        return merge(*chunks, key=attrgetter("time"))
+        pieces = [self._points(start, stop, chunk) for chunk in chunks(macs, _MACS_A_QUERY)]
+        return merge(*pieces, key=attrgetter("time"))
 
     def _points(self, start: int, stop: int, macs: Sequence[int] | None) -> Iterator[Heartbeat]:
         query = f"SELECT * FROM heartbeat WHERE {within(start, stop, macs)}"  # noqa: S608
@@ -382,22 +344,11 @@ def _heartbeat(row: Mapping[str, Value], live: bool) -> Heartbeat:
         for name, value in row.items()
         if name.startswith("m_") and value is not None
     }
-    received = _int(row["received" if live else "repaired"])
-    return Heartbeat(parse_mac(str(row["mac"])), _int(row["time"]), received, live, metrics or None)
-
-
-def _int(value: Value) -> int:
-    """Raises StoreUnavailable: somebody else wrote what is no integer there."""
-    if not isinstance(value, int):
-        raise StoreUnavailable(f"InfluxDB holds {value!r:.40} where an integer belongs")
-    return value
+    received = integer(row["received" if live else "repaired"])
+    return Heartbeat(
+        parse_mac(str(row["mac"])), integer(row["time"]), received, live, metrics or None
+    )
 
 
 def _figure(value: Value) -> float | None:
     return None if value is None else float(value)
-
-
-def _chunks(macs: Collection[int]) -> Iterator[list[int]]:
-    ordered = sorted(macs)
-    for start in range(0, len(ordered), _MACS_A_QUERY):
-        yield ordered[start : start + _MACS_A_QUERY]

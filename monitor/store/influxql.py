@@ -5,7 +5,7 @@ fails, for a bucket that is missing or that the token may not read among others:
 be taken for "nobody was heard".
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 
 import msgspec
@@ -116,10 +116,27 @@ def within(since: int, stop: int | None, macs: Sequence[int] | None) -> str:
     conditions = f"time >= {since}ms"
     if stop is not None:
         conditions += f" AND time < {stop}ms"
-    if macs is not None:
-        named = " OR ".join(f"mac = '{format_mac(mac)}'" for mac in macs)
-        conditions += f" AND ({named})"
-    return conditions
+    return conditions if macs is None else f"{conditions} AND {named(macs)}"
+
+
+def named(macs: Sequence[int]) -> str:
+    """These sensors."""
+    names = " OR ".join(f"mac = '{format_mac(mac)}'" for mac in macs)
+    return f"({names})"
+
+
+def chunks(macs: Collection[int], size: int) -> Iterator[list[int]]:
+    """The same sensors in order, at most `size` at a time."""
+    ordered = sorted(macs)
+    for start in range(0, len(ordered), size):
+        yield ordered[start : start + size]
+
+
+def integer(value: Value) -> int:
+    """Raises StoreUnavailable: somebody else wrote what is no integer there."""
+    if not isinstance(value, int):
+        raise StoreUnavailable(f"InfluxDB holds {value!r:.40} where an integer belongs")
+    return value
 
 
 def _results(text: bytes) -> list[_Result]:

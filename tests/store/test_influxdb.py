@@ -12,8 +12,9 @@ from influxdb_client import InfluxDBClient, Permission, PermissionResource
 from influxdb_client.client.write_api import SYNCHRONOUS
 
 from monitor.model import DAY, HOUR, MINUTE, SECOND, Heartbeat, Seen, format_mac
-from monitor.store import packing
+from monitor.store import influx_last_seen, packing
 from monitor.store.influxdb import InfluxStore
+from monitor.store.influxql import Influxql, Series
 from monitor.store.interface import Cursor, Pulse, Store, StoreRejected, StoreUnavailable
 from tests.conftest import RETENTION, influx_store
 from tests.influxd.server import Access, InfluxdServer
@@ -160,6 +161,30 @@ def test_an_arrival_that_becomes_visible_late_is_read_and_read_once(here: Fixtur
     assert (second.seen, second.watermarks) == ([Seen(2, NOW, True)], {"slow": NOW})
     assert second.cursor.position == first.cursor.position
     assert here.store.arrivals(second.cursor).seen == []
+
+
+def test_last_seen_of_a_fleet_is_asked_in_parts(
+    here: Fixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here.store.append([live(mac, NOW + mac) for mac in range(3_000)])
+    asked: list[str] = []
+    answered: list[int] = []
+    ask = Influxql.ask_all
+
+    def noted(*arguments: Any, **options: Any) -> list[list[Series]]:
+        answers = ask(*arguments, **options)
+        asked.extend(arguments[2])
+        answered.append(sum(len(answer) for answer in answers))
+        return answers
+
+    monkeypatch.setattr(Influxql, "ask_all", noted)
+    seen = {mac: NOW + mac for mac in range(3_000)}
+    assert here.store.last_seen(NOW) == here.store.last_seen(NOW, range(4_000)) == seen
+    monkeypatch.setattr(influx_last_seen, "_ALL_ABOVE", 1_000)
+    assert here.store.last_seen(NOW, range(500, 2_500)) == {n: NOW + n for n in range(500, 2_500)}
+    assert all("mac =" in question for question in asked)
+    assert max(question.count(" OR ") for question in asked) < 50
+    assert max(answered) <= 1_000
 
 
 def test_half_written_arrival_is_not_there_yet(here: Fixture) -> None:

@@ -1,0 +1,86 @@
+"""Which silences are outages: judged, and looked up in the heartbeats themselves."""
+
+from collections.abc import Iterable, Mapping
+
+from monitor.incidents import grouping
+from monitor.incidents.service import Opening
+from monitor.staleness.blindness import Listening
+from monitor.staleness.deadlines import Deadlines
+from monitor.staleness.evidence import usual_intervals
+from monitor.staleness.last_seen import LastSeen
+from monitor.staleness.registry import Registry
+from monitor.staleness.rules import Verdict, judge
+from monitor.store.interface import Store
+
+MOST = 50_000
+"""Outages that one sweep opens: some 20 s of confirming and writing."""
+
+
+def openings(
+    store: Store,
+    view: LastSeen,
+    registry: Registry,
+    deadlines: Deadlines,
+    horizon: int,
+    listening: Listening,
+    now: int,
+) -> list[Opening]:
+    """Judge those whose deadline passed; who seems down is looked up in the store itself.
+
+    Who turns out not to be down is watched on by a new deadline; of more than MOST the next sweep
+    judges the rest. Raises StoreUnavailable.
+    """
+    silent = [*_down(deadlines.passed(horizon), view, registry, deadlines, horizon, listening)]
+    if not silent:
+        return []
+    times, threshold = view.times, registry.threshold
+    for mac in silent[MOST:]:
+        deadlines.push(times[mac] + threshold(mac), mac)
+    silent = silent[:MOST]
+    view.confirm(silent, horizon - 6 * registry.longest_threshold, now)
+    down = _down(silent, view, registry, deadlines, horizon, listening)
+    intervals = usual_intervals(store, {mac: (times[mac], threshold(mac)) for mac in down}, horizon)
+    return [
+        Opening(
+            registry.sensors[mac],
+            times[mac],
+            threshold(mac),
+            verdict.proven,
+            intervals.get(mac),
+            0 if verdict.proven else listening.interruptions(times[mac], horizon),
+        )
+        for mac, verdict in down.items()
+    ]
+
+
+def is_fleet_wide(registry: Registry, times: Mapping[int, int], horizon: int) -> bool:
+    """Whether next to nobody was heard lately, at more than one site. `times`: mac -> last seen."""
+    overdue = watched = 0
+    sites = set()
+    for mac, sensor in registry.sensors.items():
+        if sensor.live and not sensor.paused and sensor.forgotten_at is None:
+            watched += 1
+            sites.add(sensor.site)
+            silence = horizon - times.get(mac, 0)
+            overdue += 2 * silence > registry.threshold(mac)
+    return grouping.is_fleet_wide(overdue, watched, len(sites))
+
+
+def _down(
+    macs: Iterable[int],
+    view: LastSeen,
+    registry: Registry,
+    deadlines: Deadlines,
+    horizon: int,
+    listening: Listening,
+) -> dict[int, Verdict]:
+    down = {}
+    for mac in macs:
+        if not registry.may_open(registry.sensors[mac]):
+            continue
+        verdict = judge(view.times[mac], registry.threshold(mac), horizon, listening)
+        if verdict.down:
+            down[mac] = verdict
+        else:
+            deadlines.push(verdict.deadline, mac)
+    return down

@@ -1,0 +1,77 @@
+"""Last seen in InfluxDB, asked in parts that are each answered within seconds, whatever the fleet.
+
+Measured at 1,000,000 series on two busy cores: a sixteenth of the fleet takes 3 s, all of it at
+once more than a minute; 500 sensors by name 40 ms as ten statements, 90 ms as one.
+"""
+
+from collections.abc import Collection, Iterator, Sequence
+
+from monitor.model import SECOND, parse_mac
+from monitor.store.influxql import Influxql, chunks, integer, named, within
+
+_TIMEOUT = 60 * SECOND
+_NAMES_A_STATEMENT = 50
+_STATEMENTS_A_QUESTION = 20
+_ALL_ABOVE = 100_000
+"""So many sensors by name take longer than a part of a large fleet, and all of a small one."""
+
+_DIGITS = "0123456789abcdef"
+"""The last one of an address spreads any fleet evenly; InfluxQL can't compare tags by order."""
+
+
+def last_seen(
+    queries: Influxql, bucket: str, since: int, macs: Collection[int] | None, live: bool
+) -> dict[int, int]:
+    """As Store.last_seen."""
+    found: dict[int, int] = {}
+    if macs is None or len(macs) > _ALL_ABOVE:
+        for digit in _DIGITS:
+            found.update(_Part(queries, bucket, since, [f"mac =~ /{digit}$/"]).last_seen(live))
+        return found if macs is None else {mac: found[mac] for mac in macs if mac in found}
+    for chunk in chunks(macs, _NAMES_A_STATEMENT * _STATEMENTS_A_QUESTION):
+        each = [named(some) for some in chunks(chunk, _NAMES_A_STATEMENT)]
+        found.update(_Part(queries, bucket, since, each).last_seen(live))
+    return found
+
+
+class _Part:
+    """Sensors that are asked for together, by one statement for each of `who`."""
+
+    def __init__(self, queries: Influxql, bucket: str, since: int, who: Sequence[str]) -> None:
+        self._queries, self._bucket, self._since = queries, bucket, since
+        self._where = [f"{within(since, None, None)} AND {each}" for each in who]
+
+    def last_seen(self, live: bool) -> dict[int, int]:
+        found: dict[int, int] = {}
+        ahead: dict[int, tuple[int, int]] = {}
+        for mac, time, received in self._each("last(received)", "heartbeat", self._where):
+            found[mac] = received
+            if time > received:
+                ahead[mac] = received, time
+        # A stamp from a fast clock is the newest point until the clock of the others reaches it.
+        for chunk in chunks(ahead, _NAMES_A_STATEMENT):
+            begin = min(ahead[mac][0] for mac in chunk)
+            end = max(ahead[mac][1] for mac in chunk)
+            hidden = within(begin, end, chunk)
+            for mac, _, received in self._each("max(received)", "heartbeat", [hidden]):
+                found[mac] = max(received, found[mac])
+        proofs = [self._each("last(stamp)", "stamped", self._where)]
+        if not live:
+            proofs.append(self._each("last(repaired)", "heartbeat", self._where))
+        for proof in proofs:
+            for mac, time, _ in proof:
+                found[mac] = max(time, found.get(mac, 0))
+        return {mac: seen for mac, seen in found.items() if seen >= self._since}
+
+    def _each(
+        self, selected: str, measurement: str, where: Sequence[str]
+    ) -> Iterator[tuple[int, int, int]]:
+        """(mac, time, value) of the one point selected of each sensor."""
+        asked = [
+            f"SELECT {selected} FROM {measurement} WHERE {each} GROUP BY mac"  # noqa: S608
+            for each in where
+        ]
+        for answer in self._queries.ask_all(self._bucket, asked, timeout=_TIMEOUT):
+            for series in answer:
+                ((time, value),) = series.values
+                yield parse_mac(series.tags["mac"]), integer(time), integer(value)

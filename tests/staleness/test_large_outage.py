@@ -1,0 +1,100 @@
+"""An outage of thousands of sensors: written in several transactions, told in one message."""
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, select
+
+from monitor.incidents import service
+from monitor.model import MINUTE
+from monitor.staleness import beginnings
+from monitor.state import horizon, sensors
+from monitor.state.database import StateUnavailable, reading, writing
+from monitor.state.tables import alert_group, notification
+from tests.staleness.test_sweep import ALERTING, START, World
+
+SENSORS = 6_000
+MOST_ROWS = 5_000
+
+
+@pytest.fixture
+def world(tmp_path: Path, state: Engine) -> World:
+    """Thousands at two sites, all registered and heard."""
+    made = World(tmp_path)
+    made.engine = state
+    made.lease = made.take_lease("leader")
+    made.sweep = made.new_sweep()
+    made.hear(*range(SENSORS))
+    made.pass_time(MINUTE)
+    with writing(state) as connection:
+        version = sensors.next_version(connection)
+        places = {mac: {"site": ("North", "South")[mac % 2]} for mac in range(SENSORS)}
+        sensors.configure_all(connection, places, version)
+    return made
+
+
+def together(world: World) -> list[int]:
+    """How many incidents each transaction was the last to change."""
+    return sorted(Counter(row.version for row in world.incidents()).values())
+
+
+def test_large_outage_and_its_end_are_written_in_bounded_transactions(world: World) -> None:
+    world.pass_time(10 * MINUTE)
+    assert [outcome.opened for outcome in world.pass_time(2 * MINUTE)] == [0, 0]
+    assert len(world.incidents()) == SENSORS
+    assert together(world) == [SENSORS - MOST_ROWS, MOST_ROWS]
+    with reading(world.engine) as connection:
+        assert list(connection.scalars(select(alert_group.c.cohort))) == ["fleet"]
+        owed = connection.scalars(select(notification.c.channel)).all()
+    assert sorted(owed) == sorted(ALERTING.channels)
+    world.pass_time(MINUTE, *range(SENSORS))
+    assert {row.closed_reason for row in world.incidents()} == {"recovered"}
+    assert together(world) == [SENSORS - MOST_ROWS, MOST_ROWS]
+
+
+def test_sweep_that_fails_between_two_transactions_is_resumed(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+    open_all = service.open_all
+
+    def fails_once(*arguments: Any) -> None:
+        calls.append(len(arguments[1]))
+        if len(calls) == 2:
+            raise StateUnavailable("as told")
+        open_all(*arguments)
+
+    monkeypatch.setattr(service, "open_all", fails_once)
+    world.pass_time(9 * MINUTE)
+    with reading(world.engine) as connection:
+        before = horizon.progress(connection)
+    world.now += MINUTE + 1
+    world.pulse()
+    with pytest.raises(StateUnavailable):
+        world.sweep.run(world.lease, world.now)
+    assert len(world.incidents()) == MOST_ROWS
+    with reading(world.engine) as connection:
+        after = horizon.progress(connection)
+    assert (after.horizon, after.swept_at) == (before.horizon, before.swept_at)
+    successor = world.new_sweep()
+    assert successor.run(world.lease, world.now).opened == SENSORS - MOST_ROWS
+    assert [row.mac for row in sorted(world.incidents(), key=lambda row: row.mac)] == [
+        *range(SENSORS)
+    ]
+    assert {row.last_seen for row in world.incidents()} == {START}
+    with reading(world.engine) as connection:
+        assert len(connection.execute(select(alert_group)).all()) == 1
+
+
+def test_more_outages_than_one_sweep_opens_are_opened_by_the_next(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(beginnings, "MOST", 2_500)
+    outcomes = world.pass_time(13 * MINUTE)
+    opened = [outcome.opened for outcome in outcomes if outcome.opened]
+    assert opened == [2_500, 2_500, SENSORS - 5_000]
+    assert len({row.mac for row in world.incidents()}) == SENSORS
+    with reading(world.engine) as connection:
+        assert len(connection.execute(select(alert_group)).all()) == 1
