@@ -12,7 +12,7 @@ from monitor.channels import kinds
 from monitor.channels.interface import Channel
 from monitor.channels.kinds import Kind
 from monitor.state import channels, health, notifications, routes
-from monitor.state.channels import BROWSER, Stored, check_name
+from monitor.state.channels import BROWSER, Stored, check_name, is_browser
 from monitor.state.serving import SWITCHED_OFF
 from monitor.vault import Vault
 
@@ -85,7 +85,7 @@ def check_new(channel: Stored) -> None:
         check_name(channel.name)
     except ValueError as error:
         raise Misfit("name", str(error)) from error
-    if channel.name in RESERVED or channel.name.startswith("browser-"):
+    if channel.name in RESERVED or is_browser(channel.name):
         raise Misfit("name", f"{channel.name!r} has a meaning of its own; choose another name")
     if channel.kind == BROWSER:
         raise Misfit("kind", "browsers subscribe by themselves")

@@ -30,6 +30,7 @@ from monitor.channels import http
 from monitor.channels.interface import Message, SendFailed
 from monitor.model import DAY, HOUR, SECOND
 from monitor.state import secrets
+from monitor.state.channels import BROWSER_PREFIX
 from monitor.vault import Vault
 
 _TTL = DAY // SECOND
@@ -59,7 +60,7 @@ class Subscription(NamedTuple):
     @property
     def channel(self) -> str:
         """The name of the channel that reaches this browser."""
-        return f"browser-{hashlib.sha256(self.endpoint.encode()).hexdigest()[:8]}"
+        return f"{BROWSER_PREFIX}{hashlib.sha256(self.endpoint.encode()).hexdigest()[:8]}"
 
     def check(self) -> None:
         """Whether a browser can have given it away. Raises BadSubscription."""

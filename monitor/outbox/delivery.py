@@ -5,7 +5,6 @@ import os
 import random
 import secrets
 import socket
-import threading
 import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from monitor.model import MINUTE, SECOND, Occasion, parse_time
 from monitor.outbox import message, policy, trouble
 from monitor.outbox.message import Frame
 from monitor.outbox.outlets import Outlet, Outlets, Served, Supply
+from monitor.outbox.workers import Workers
 from monitor.state import channels, claims, notifications, serving
 from monitor.state.claims import Claim
 from monitor.state.database import StateUnavailable, writing
@@ -28,6 +28,7 @@ CLAIM = 60 * SECOND
 """How long a claim holds; after it another notifier sends the message again."""
 
 _POLL = 1.0
+_TURN = 5.0
 _LOOK_AFTER = 10.0
 _MARK_AFTER = 1 * MINUTE
 _BACK_OFF = 5.0
@@ -53,7 +54,7 @@ class Manner:
 
 
 class Delivery:
-    """Delivers over each channel in a thread of its own, so that none holds up another."""
+    """Delivers over several channels at a time, so that none holds up another."""
 
     def __init__(self, engine: Engine, supply: Supply, clock: Clock, manner: Manner) -> None:
         self._engine, self._clock, self._manner = engine, clock, manner
@@ -65,7 +66,8 @@ class Delivery:
 
     def run(self, ended: Callable[[], object]) -> None:
         """Until `ended` answers so; then what is being sent is still finished and recorded."""
-        looked_after = 0.0
+        looked_after = polled = 0.0
+        workers = Workers(lambda outlet: self._deliver_due(outlet, ended))
         while not ended():
             pause = _POLL
             try:
@@ -73,17 +75,18 @@ class Delivery:
                     # First: what fails there must not keep messages from being sent.
                     looked_after = time.monotonic()
                     self._look_after(self._clock.now())
-                self._start_due(ended)
+                if time.monotonic() - polled >= _POLL:
+                    polled = time.monotonic()
+                    workers.offer(self._due())
+                workers.start()
             except StateUnavailable as error:
                 _log.warning("delivery waits for the state database: %s", error)
                 pause = _BACK_OFF
             except Exception:  # noqa: BLE001 (a notifier that died of a fault would deliver nothing)
                 _log.exception("delivery failed, and goes on")
                 pause = _BACK_OFF
-            time.sleep(pause)
-        for outlet in self._outlets.by_name.values():
-            if outlet.worker is not None:
-                outlet.worker.join()
+            workers.wait(pause)
+        workers.join()
 
     def deliver_once(self, now: int) -> int:
         """Try everything that is due at `now`; how many messages were tried.
@@ -114,19 +117,20 @@ class Delivery:
             serving.mark(self._engine, names, now)
             self._marked, self._marked_at = names, now
 
-    def _start_due(self, ended: Callable[[], object]) -> None:
-        """A thread for each channel that has work and nobody at it."""
-        for name in claims.due_channels(self._engine, self._clock.now()):
-            outlet = self._outlets.by_name.get(name)
-            if outlet is not None and outlet.free:
-                outlet.worker = threading.Thread(
-                    target=self._deliver_due, args=(outlet, ended), name=f"deliver-{name}"
-                )
-                outlet.worker.start()
+    def _due(self) -> list[Outlet]:
+        """The outlets that have work."""
+        names = claims.due_channels(self._engine, self._clock.now())
+        return [self._outlets.by_name[name] for name in names if name in self._outlets.by_name]
 
     def _deliver_due(self, outlet: Outlet, ended: Callable[[], object]) -> None:
+        """All that is due on one, or as much of it as leaves the others their turn."""
+        turn_ends = time.monotonic() + _TURN
         try:
-            while not ended() and self._deliver(outlet, self._clock.now):
+            while (
+                not ended()
+                and time.monotonic() < turn_ends
+                and self._deliver(outlet, self._clock.now)
+            ):
                 pass
         except StateUnavailable as error:
             _log.warning("delivery on %s waits for the state: %s", outlet.name, error)

@@ -13,6 +13,9 @@ from monitor.channels.interface import Channel, Message, SendFailed
 SEND_LIMIT = 30
 """Seconds a channel may take, whatever it is doing: well below a claim's duration."""
 
+_SLOW = 3.0
+"""Seconds; what takes longer must not keep others waiting."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -36,10 +39,13 @@ class Outlet:
     def __init__(self, served: Served) -> None:
         self.served = served
         self.name = served.channel.name
-        self.worker: threading.Thread | None = None
+        self.worked_at = 0.0
+        """By the monotonic clock; when it last had its turn."""
         self.rests_until = 0.0
         """By the monotonic clock; after a fault of our own."""
         self._sender: threading.Thread | None = None
+        self._sending_since: float | None = None
+        self._was_slow = False
 
     @property
     def busy(self) -> bool:
@@ -48,9 +54,14 @@ class Outlet:
 
     @property
     def free(self) -> bool:
-        """Whether nobody works on it."""
-        working = self.worker is not None and self.worker.is_alive()
-        return not working and not self.busy and time.monotonic() >= self.rests_until
+        """Whether it may be used now."""
+        return not self.busy and time.monotonic() >= self.rests_until
+
+    @property
+    def slow(self) -> bool:
+        """Whether sending takes long now, or took long the last time."""
+        since = self._sending_since
+        return self._was_slow or (since is not None and time.monotonic() - since > _SLOW)
 
     def send(self, message: Message) -> None:
         """Raises SendFailed, also for a channel's own faults."""
@@ -65,12 +76,16 @@ class Outlet:
                 result.set_result(None)
 
         self._sender = threading.Thread(target=work, name=f"send-{self.name}", daemon=True)
+        self._sending_since = time.monotonic()
         self._sender.start()
         try:
             failure = result.exception(SEND_LIMIT)
         except TimeoutError:
             detail = f"not finished within {SEND_LIMIT} s"
             raise SendFailed(detail, permanent=False) from None
+        finally:
+            self._was_slow = time.monotonic() - self._sending_since > _SLOW
+            self._sending_since = None
         if isinstance(failure, SendFailed):
             raise failure
         if failure is not None:

@@ -16,6 +16,9 @@ from monitor.vault import Unreadable, Vault
 BROWSER = "webpush"
 """The kind of a channel that is one browser's subscription."""
 
+BROWSER_PREFIX = "browser-"
+"""Names of such channels begin with it, and no others."""
+
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}", re.ASCII)
 
 
@@ -48,6 +51,11 @@ class Health(NamedTuple):
     failing_since: int | None
     error: str | None
     error_at: int | None
+
+
+def is_browser(name: str) -> bool:
+    """Whether a channel of this name is one browser's subscription."""
+    return name.startswith(BROWSER_PREFIX)
 
 
 def check_name(name: str) -> None:

@@ -1,0 +1,149 @@
+"""Delivery by a bounded number of threads: browsers and channels that hang delay no others."""
+
+import threading
+from collections.abc import Iterator, Sequence
+
+import pytest
+from sqlalchemy import Engine
+
+from monitor.channels.interface import Message, SendFailed
+from monitor.model import DAY
+from monitor.outbox.outlets import Outlet, Served
+from monitor.outbox.workers import MOST, MOST_SLOW, Workers
+from tests.delivering import delivery
+from tests.outages import NOW, Outages, rows
+from tests.waiting import eventually
+
+MESSAGE = Message("key", "test", NOW, "subject", "text", {})
+
+
+class Blocked:
+    """Channels whose sends last until they are let go, and how many there are at a time."""
+
+    def __init__(self) -> None:
+        self.free = threading.Event()
+        self.sending: list[str] = []
+        self.sent: list[str] = []
+        self.most = 0
+
+    def outlets(self, *names: str) -> list[Outlet]:
+        return [Outlet(Served(_Channel(name, self))) for name in names]
+
+
+class _Channel:
+    def __init__(self, name: str, blocked: Blocked) -> None:
+        self.name, self._blocked = name, blocked
+
+    def send(self, _message: Message) -> None:
+        blocked = self._blocked
+        blocked.sending.append(self.name)
+        blocked.most = max(blocked.most, len(blocked.sending))
+        if self.name != "pager":
+            blocked.free.wait(20)
+        blocked.sending.remove(self.name)
+        blocked.sent.append(self.name)
+
+
+@pytest.fixture
+def blocked() -> Iterator[Blocked]:
+    blocked = Blocked()
+    yield blocked
+    blocked.free.set()
+
+
+@pytest.fixture
+def workers(blocked: Blocked) -> Iterator[Workers]:
+    workers = Workers(lambda outlet: outlet.send(MESSAGE))
+    yield workers
+    blocked.free.set()
+    workers.join()
+
+
+def browsers(count: int) -> list[str]:
+    return [f"browser-{number}" for number in range(count)]
+
+
+def test_browsers_take_a_few_threads_and_leave_the_others_theirs(
+    blocked: Blocked, workers: Workers
+) -> None:
+    workers.offer(blocked.outlets(*browsers(50), "pager"))
+    workers.start()
+    eventually(lambda: blocked.sent == ["pager"])
+    eventually(lambda: len(blocked.sending) == MOST)
+    workers.start()
+    assert blocked.most <= MOST + 1
+
+
+def test_all_of_them_have_their_turn(blocked: Blocked, workers: Workers) -> None:
+    blocked.free.set()
+    workers.offer(blocked.outlets(*browsers(50)))
+
+    def all_sent() -> bool:
+        workers.start()
+        return len(blocked.sent) == 50
+
+    eventually(all_sent)
+    assert sorted(blocked.sent) == sorted(browsers(50))
+
+
+def test_channels_that_hang_leave_room_for_one_that_answers(
+    blocked: Blocked, workers: Workers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hanging = blocked.outlets(*(f"hanging-{number}" for number in range(MOST + 2)))
+    workers.offer([*hanging, *blocked.outlets("pager")])
+    workers.start()
+    assert "pager" not in blocked.sent
+    monkeypatch.setattr("monitor.outbox.outlets._SLOW", 0.05)
+
+    def pager_sent() -> bool:
+        workers.start()
+        return blocked.sent == ["pager"]
+
+    eventually(pager_sent)
+    assert len(blocked.sending) <= MOST + MOST_SLOW
+
+
+def test_channels_that_hung_the_last_time_share_a_few_threads(
+    blocked: Blocked, workers: Workers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("monitor.outbox.outlets.SEND_LIMIT", 0.2)
+    monkeypatch.setattr("monitor.outbox.outlets._SLOW", 0.1)
+    hanging = blocked.outlets(*(f"hanging-{number}" for number in range(MOST + 2)))
+    for outlet in hanging:
+        with pytest.raises(SendFailed):
+            outlet.send(MESSAGE)
+    blocked.free.set()
+    eventually(lambda: not any(outlet.busy for outlet in hanging))
+    blocked.free.clear()
+    monkeypatch.setattr("monitor.outbox.outlets.SEND_LIMIT", 30)
+    workers.offer([*hanging, *blocked.outlets("pager")])
+    workers.start()
+    eventually(lambda: "pager" in blocked.sent)
+    eventually(lambda: len(blocked.sending) == MOST_SLOW)
+
+
+def test_a_notifier_reaches_the_pager_before_sixty_browsers(
+    state: Engine, blocked: Blocked
+) -> None:
+    names = [*browsers(60), "pager"]
+    outages = Outages(state, names)
+    outages.sensors(1)
+    outages.down(1, now=NOW - DAY)
+    stop = threading.Event()
+    notifier = delivery(state, channels_of(blocked, names))
+    loop = threading.Thread(target=notifier.run, args=(stop.is_set,))
+    loop.start()
+    try:
+        eventually(lambda: blocked.sent == ["pager"], 20)
+        blocked.free.set()
+        eventually(lambda: len(blocked.sent) == len(names), 60)
+    finally:
+        stop.set()
+        blocked.free.set()
+        loop.join(20)
+    assert blocked.most <= MOST + 1
+    assert {row.state for row in rows(state)} == {"sent"}
+
+
+def channels_of(blocked: Blocked, names: Sequence[str]) -> list[_Channel]:
+    return [_Channel(name, blocked) for name in names]
