@@ -148,7 +148,7 @@ def run_web(settings: Settings) -> None:
         lambda: _web_process(settings, ignored_fields),
         f"{host}:{server.port}",
         server.workers,
-        server.threads + turnstile.KEPT_FREE,
+        server.threads,
     ).run()
 
 
@@ -187,7 +187,7 @@ def _web_process(settings: Settings, ignored_fields: SharedCounts) -> wsgi.WebPr
         shipper.close()
         registry.close()
 
-    through = turnstile.Turnstile(pages, settings.server.threads)
+    through = turnstile.Turnstile(pages, max(settings.server.threads - turnstile.KEPT_FREE, 1))
     door = Door(spool, registry, limits, clock, hosts, through, ignored_fields)
     return wsgi.WebProcess(door, close)
 

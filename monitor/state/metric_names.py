@@ -1,10 +1,14 @@
-"""Names of metrics in use: each with the sensor that brought it in, and when it was last sent."""
+"""Names of metrics in use: each with the sensor that brought it in, and when it was last sent.
+
+That is known to the day, so a day is added to the time after which a name is free.
+"""
 
 from collections.abc import Mapping
 
 from sqlalchemy import Connection, delete, select
 from sqlalchemy.dialects import postgresql, sqlite
 
+from monitor.model import DAY
 from monitor.state.database import database_now
 from monitor.state.tables import metric
 
@@ -12,7 +16,7 @@ from monitor.state.tables import metric
 def in_use(connection: Connection, retention: int) -> dict[str, int | None]:
     """Names sent within the last `retention` ms -> the sensor that sent each first, where that is
     known."""
-    oldest = database_now(connection) - retention
+    oldest = database_now(connection) - retention - DAY
     query = select(metric.c.name, metric.c.brought_by).where(metric.c.last_sent_at >= oldest)
     return {row.name: row.brought_by for row in connection.execute(query)}
 
@@ -22,7 +26,7 @@ def note(connection: Connection, senders: Mapping[str, int], retention: int) -> 
     `retention` ms are free again."""
     dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
     now = database_now(connection)
-    connection.execute(delete(metric).where(metric.c.last_sent_at < now - retention))
+    connection.execute(delete(metric).where(metric.c.last_sent_at < now - retention - DAY))
     for name, mac in sorted(senders.items()):
         connection.execute(
             dialect.insert(metric)

@@ -14,11 +14,11 @@ from werkzeug.wsgi import ClosingIterator
 from monitor.ingest.problem import CONTENT_TYPE, Problem
 from monitor.web.errors import RETRY_AFTER
 
-KEPT_FREE = 4
+KEPT_FREE = 3
 """Threads of each worker that pages can't take."""
 
-_WAITING = KEPT_FREE // 2
-"""Requests that may wait for others to leave: they hold threads that are kept free."""
+_WAITING = 1
+"""Requests that may wait for others to leave: each holds a thread that is kept free."""
 _PATIENCE = 1.0
 """Seconds that they wait: a browser asks for several things at once, most of them short."""
 

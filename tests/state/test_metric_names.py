@@ -1,6 +1,6 @@
 from sqlalchemy import Engine, select
 
-from monitor.model import DAY, MINUTE
+from monitor.model import DAY
 from monitor.state import metric_names
 from monitor.state.database import reading, writing
 from monitor.state.tables import metric
@@ -11,7 +11,7 @@ RETENTION = 90 * DAY
 def test_names_that_were_not_sent_for_the_retention_are_free_again(state: Engine) -> None:
     with writing(state) as connection:
         metric_names.note(connection, {"old": 1, "kept": 2}, RETENTION)
-        long_ago = metric.c.last_sent_at - RETENTION - MINUTE
+        long_ago = metric.c.last_sent_at - RETENTION - 2 * DAY
         connection.execute(metric.update().values(last_sent_at=long_ago))
     with reading(state) as connection:
         assert metric_names.in_use(connection, RETENTION) == {}
@@ -23,7 +23,7 @@ def test_names_that_were_not_sent_for_the_retention_are_free_again(state: Engine
 def test_a_name_keeps_the_sensor_that_brought_it_in(state: Engine) -> None:
     with writing(state) as connection:
         metric_names.note(connection, {"battery": 1}, RETENTION)
-        metric.update().values(last_sent_at=metric.c.last_sent_at - RETENTION // 2)
+        connection.execute(metric.update().values(last_sent_at=metric.c.last_sent_at - 9 * DAY))
         metric_names.note(connection, {"battery": 2}, RETENTION)
     with reading(state) as connection:
-        assert metric_names.in_use(connection, MINUTE) == {"battery": 1}
+        assert metric_names.in_use(connection, DAY) == {"battery": 1}
