@@ -32,6 +32,8 @@ def test_it_asks_once_a_minute_while_sensors_are_judged(engine: Engine) -> None:
             now = NOW + second * SECOND
             watchdog.swept(now - 3 * SECOND, now)
             asked(hook, second // 60 + 1)
+            assert watchdog._asking
+            watchdog._asking.join()  # while one question is open no other is asked
         assert {request.method for request in hook.requests} == {"GET"}
 
 
