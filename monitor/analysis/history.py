@@ -15,7 +15,7 @@ from monitor.staleness.blindness import Window, merge
 from monitor.state import ledger
 from monitor.state.database import reading
 from monitor.state.ledger import Case
-from monitor.store.interface import Bucket, Store
+from monitor.store.interface import Bucket, Store, StoreUnavailable
 
 SPARKS = 48
 """Buckets of a sparkline."""
@@ -33,6 +33,7 @@ _SPARK_LIFETIME = 30 * SECOND
 _SPARKS_KEPT = 20_000
 _UPTIME_LIFETIME = MINUTE
 _UPTIMES_KEPT = 10_000
+_PATIENCE = 5.0  # seconds
 _MOST_CASES = 500
 _LOOKED_AT = 20
 
@@ -108,16 +109,18 @@ class History:
 
     def uptimes(self, mac: int) -> list[Span]:
         """For each of DAYS; up to a minute old, as `stop` says."""
-        kept = self._uptimes.get(mac)
-        if kept is not None:
-            return kept
+        try:
+            return self._uptimes.shared(mac, lambda: self._spans(mac), _PATIENCE)
+        except TimeoutError as error:
+            raise StoreUnavailable("the store answers too slowly") from error
+
+    def _spans(self, mac: int) -> list[Span]:
         now = self._clock.now()
         known = self._archive.evidence(mac, now - DAYS[-1] * DAY, now)
         spans = []
         for days in DAYS:
             start = max(known.start, known.stop - days * DAY)
             spans.append(Span(days, start, known.stop, uptime(known, start)))
-        self._uptimes.put(mac, spans)
         return spans
 
     def uptime(self, mac: int, start: int, stop: int) -> Uptime:

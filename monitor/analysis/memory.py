@@ -1,7 +1,8 @@
 """What was worked out a moment ago and may be said again."""
 
 import threading
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
+from concurrent.futures import Future
 from typing import Generic, TypeVar
 
 from monitor.clock import Clock
@@ -13,18 +14,21 @@ Value = TypeVar("Value")
 class Memory(Generic[Key, Value]):
     """At most `most` values, each for `lifetime` ms; threads may share it."""
 
-    def __init__(self, clock: Clock, lifetime: int, most: int) -> None:
+    def __init__(self, clock: Clock, lifetime: int, most: int, usable: int = 0) -> None:
+        """`usable`: ms for which a value will do while its successor is worked out."""
         self._clock, self._lifetime, self._most = clock, lifetime, most
+        self._usable = max(usable, lifetime)
         self._lock = threading.Lock()
         self._kept: dict[Key, tuple[int, Value]] = {}
+        self._in_work: dict[Key, Future[Value]] = {}
 
     def get(self, key: Key) -> Value | None:
         """The value, if it is young enough."""
-        with self._lock:
-            kept = self._kept.get(key)
-        if kept is None or not 0 <= self._clock.now() - kept[0] < self._lifetime:
-            return None
-        return kept[1]
+        return self._younger(key, self._lifetime)
+
+    def old(self, key: Key) -> Value | None:
+        """The value, if it will do for want of a younger one."""
+        return self._younger(key, self._usable)
 
     def put(self, key: Key, value: Value) -> None:
         """Keep it from now on, if need be in place of the oldest."""
@@ -33,3 +37,40 @@ class Memory(Generic[Key, Value]):
             self._kept[key] = self._clock.now(), value
             while len(self._kept) > self._most:
                 del self._kept[next(iter(self._kept))]
+
+    def shared(self, key: Key, make: Callable[[], Value], patience: float) -> Value:
+        """The value, made now unless it is young enough, by one thread at a time for each key.
+
+        Others get the old one meanwhile, or wait for the new one: at most `patience` seconds, then
+        TimeoutError. What `make` raises reaches all who wait.
+        """
+        own: Future[Value] = Future()
+        with self._lock:
+            in_work = self._in_work.setdefault(key, own)
+        if in_work is own:
+            return self._made(key, make, own)
+        old = self.old(key)
+        return in_work.result(patience) if old is None else old
+
+    def _made(self, key: Key, make: Callable[[], Value], own: Future[Value]) -> Value:
+        try:
+            value = self.get(key)
+            if value is None:
+                value = make()
+                self.put(key, value)
+        except BaseException as error:
+            own.set_exception(error)
+            raise
+        else:
+            own.set_result(value)
+            return value
+        finally:
+            with self._lock:
+                del self._in_work[key]
+
+    def _younger(self, key: Key, age: int) -> Value | None:
+        with self._lock:
+            kept = self._kept.get(key)
+        if kept is None or not 0 <= self._clock.now() - kept[0] < age:
+            return None
+        return kept[1]

@@ -2,7 +2,7 @@
 
 import hmac
 import secrets
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
 from sqlalchemy import Connection, delete, insert, select, update
@@ -45,10 +45,10 @@ def get(connection: Connection, number: int) -> PublicPage | None:
     return None if row is None else PublicPage(*row)
 
 
-def find(connection: Connection, key: str) -> PublicPage | None:
+def find(pages: Iterable[PublicPage], key: str) -> PublicPage | None:
     """By the key in its link. How long it takes tells nothing of the keys there are."""
     given, found = key.encode("utf-8", "replace"), None
-    for page in listed(connection):
+    for page in pages:
         if hmac.compare_digest(page.key.encode(), given):
             found = page
     return found

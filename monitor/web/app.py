@@ -17,6 +17,7 @@ from monitor.analysis.history import History
 from monitor.store.interface import StoreError
 from monitor.web import badges, errors, grid, moments, sensor, wire
 from monitor.web import public as public_pages
+from monitor.web.anonymous import Gate
 from monitor.web.api import access, body
 from monitor.web.auth import pages as auth
 from monitor.web.auth.access import guard, offer, public
@@ -86,9 +87,11 @@ def create_app(
     if engine is not None and past is not None:
         app.register_blueprint(sensor.blueprint(engine, fleet, past, zone))
     if people is not None and past is not None:
-        glance = Glance(fleet, people.clock)
-        app.register_blueprint(public_pages.blueprint(people.engine, glance))
-        app.register_blueprint(badges.blueprint(people.vault, glance, past, base_url))
+        glance, gate = Glance(fleet, people.clock), Gate()
+        app.register_blueprint(public_pages.blueprint(people.engine, glance, gate, people.clock))
+        app.register_blueprint(
+            badges.blueprint(people.vault, glance, past, base_url, gate, people.clock)
+        )
     for blueprint in blueprints:
         app.register_blueprint(blueprint)
 

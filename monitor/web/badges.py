@@ -11,12 +11,14 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from monitor.analysis.evidence import UnknownSensor
 from monitor.analysis.history import History
-from monitor.model import parse_mac
+from monitor.clock import Clock
+from monitor.model import SECOND, parse_mac
 from monitor.staleness.rules import Status
 from monitor.state.database import StateUnavailable
 from monitor.store.interface import StoreError
 from monitor.vault import Vault
 from monitor.web import pages
+from monitor.web.anonymous import Answers, Gate
 from monitor.web.api.history import percent
 from monitor.web.auth.access import public
 from monitor.web.fleet import Changes, FleetUnavailable
@@ -26,6 +28,8 @@ _PURPOSE = "badge"
 _STATUS = "status"
 _DAYS = {"24h": 1, "7d": 7, "30d": 30}
 _MOST_LETTERS = 60
+_LIFETIME = 10 * SECOND
+_KEPT = 10_000
 _PADDING = 6
 
 # Advance of the letters of Verdana and DejaVu Sans at 11 px; the image fits others to it.
@@ -77,9 +81,12 @@ class Subject(NamedTuple):
     """Or the span of an uptime: 24h, 7d, 30d."""
 
 
-def blueprint(vault: Vault, glance: Glance, past: History, base_url: str) -> Blueprint:
+def blueprint(
+    vault: Vault, glance: Glance, past: History, base_url: str, gate: Gate, clock: Clock
+) -> Blueprint:
     """`GET /badge/<signed>.svg`; gives templates `badge(alt, …)`."""
     badges = Blueprint("badges", __name__)
+    words = Answers[Subject, Words](gate, clock, _LIFETIME, _KEPT)
 
     @badges.get("/badge/<signed>.svg")
     @public
@@ -89,7 +96,8 @@ def blueprint(vault: Vault, glance: Glance, past: History, base_url: str) -> Blu
             response = _image(Words("badge", "not found", _GREY), 404)
             response.cache_control.no_store = True
             return response
-        response = _image(_words(Subject(**payload), glance, past))
+        subject = Subject(**payload)
+        response = _image(words.get(subject, lambda: _words(subject, glance, past)))
         # What fetches images for others, such as GitHub's proxy, then asks again each time.
         response.cache_control.no_cache = True
         response.cache_control.max_age = 0

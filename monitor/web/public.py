@@ -16,6 +16,7 @@ from monitor.state import public_pages
 from monitor.state.database import reading
 from monitor.state.public_pages import PublicPage
 from monitor.web import pages
+from monitor.web.anonymous import Answers, Gate
 from monitor.web.auth.access import public
 from monitor.web.errors import Refused
 from monitor.web.fleet import Changes, Entry, Fleet
@@ -26,6 +27,9 @@ MOST_NAMED = 500
 
 _GLANCE_LIFETIME = 2 * SECOND
 _MAX_AGE = 10
+_KEPT = 100
+_LINKS_LIFETIME = SECOND // 10
+_PATIENCE = 2.0  # seconds
 
 _RANK = {status: rank for rank, status in enumerate(pages.WORST_FIRST)}
 
@@ -38,12 +42,8 @@ class Glance:
         self._kept = Memory[None, Changes](clock, _GLANCE_LIFETIME, 1)
 
     def __call__(self) -> Changes:
-        """Raises FleetUnavailable, StoreError."""
-        kept = self._kept.get(None)
-        if kept is None:
-            kept = self._open_fleet().changes(None)
-            self._kept.put(None, kept)
-        return kept
+        """Raises FleetUnavailable, StoreError, TimeoutError."""
+        return self._kept.shared(None, lambda: self._open_fleet().changes(None), _PATIENCE)
 
     def one(self, mac: int) -> Changes:
         """This sensor alone, or none if it is not known. Raises the same."""
@@ -104,17 +104,26 @@ def board(page: PublicPage, changes: Changes) -> Board:
     )
 
 
-def blueprint(engine: Engine, glance: Glance) -> Blueprint:
+def blueprint(engine: Engine, glance: Glance, gate: Gate, clock: Clock) -> Blueprint:
     """`GET /public/<key>` and, what keeps it fresh, `/public/<key>/now`."""
     public_views = Blueprint("public", __name__)
+    links = Answers[None, list[PublicPage]](gate, clock, _LINKS_LIFETIME, 1, SECOND)
+    texts = Answers[tuple[str, str], str](gate, clock, _MAX_AGE * SECOND, _KEPT)
+
+    def listed() -> list[PublicPage]:
+        with reading(engine) as connection:
+            return public_pages.listed(connection)
+
+    def made(page: PublicPage, template: str) -> str:
+        shown = board(page, glance())
+        return rendered(template, board=shown, statuses=pages.WORST_FIRST, key=page.key)
 
     def answer(key: str, template: str) -> Response:
-        with reading(engine) as connection:
-            page = public_pages.find(connection, key)
+        # All links at once: one that leads nowhere then costs no question of its own.
+        page = public_pages.find(links.get(None, listed), key)
         if page is None:
             raise Refused(404, "This link leads nowhere, or does so no longer.")
-        shown = board(page, glance())
-        text = rendered(template, board=shown, statuses=pages.WORST_FIRST, key=page.key)
+        text = texts.get((template, repr(page)), lambda: made(page, template))
         response = Response(text, content_type="text/html; charset=utf-8")
         response.cache_control.max_age = _MAX_AGE
         response.headers["X-Robots-Tag"] = "noindex, nofollow"

@@ -20,7 +20,7 @@ def add(state: Engine, title: str = "Plants", sites: list[str] | None = None) ->
 
 def find(state: Engine, key: str) -> PublicPage | None:
     with reading(state) as connection:
-        return public_pages.find(connection, key)
+        return public_pages.find(public_pages.listed(connection), key)
 
 
 def test_a_page_is_found_by_its_key_alone(state: Engine) -> None:

@@ -61,7 +61,9 @@ def test_everybody_with_the_link_sees_the_chosen_sites_and_nothing_else(
     assert re.search(r"Boiler Cellar up , heard \d s ago", told)
     for private in ("Bank", "Vault", "crew", "02:00", "href", "Log"):
         assert private not in told
-    assert "Bank" in words(look(app, make(rig.engine)))
+    everything = make(rig.engine)
+    rig.clock.ahead += SECOND
+    assert "Bank" in words(look(app, everything))
 
 
 def test_it_is_kept_from_search_engines_and_only_briefly_in_caches(rig: Rig, app: Flask) -> None:
@@ -172,7 +174,7 @@ def test_ten_thousand_sensors_make_a_short_page_quickly(rig: Rig, app: Flask) ->
     rig.judge()
     page = make(rig.engine)
     look(app, page)
-    rig.clock.ahead += 3 * SECOND
+    rig.clock.ahead += 11 * SECOND
     rig.judge()
     began = time.perf_counter()
     answer = look(app, page)

@@ -7,6 +7,7 @@ import pytest
 from flask import Flask
 
 from monitor.clock import Clock
+from monitor.model import SECOND
 from monitor.state import audit, public_pages
 from monitor.state.database import reading
 from monitor.state.public_pages import PublicPage
@@ -78,6 +79,7 @@ def test_a_page_is_changed_given_a_new_link_and_removed(
     assert Visitor(app).get(f"/public/{renewed.key}").status_code == 200
     anna.post(f"{PATH}/{page.id}/remove", {}, PATH)
     assert made(rig) == []
+    rig.clock.ahead += SECOND
     assert Visitor(app).get(f"/public/{renewed.key}").status_code == 404
     assert [what for what, _, _ in trail(rig)] == [
         "public page removed",

@@ -1,0 +1,174 @@
+"""What people without a login can make a worker do."""
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from flask import Flask
+from werkzeug.test import TestResponse
+
+from monitor.model import SECOND, format_mac
+from monitor.state import public_pages
+from monitor.state.database import writing
+from monitor.store.sqlite import SqliteStore
+from monitor.vault import Vault
+from monitor.web import anonymous
+from monitor.web.anonymous import AT_ONCE, PLACES
+from monitor.web.auth.people import People
+from monitor.web.fleet import Fleet
+from tests.waiting import eventually
+from tests.web.fleet_rig import Rig
+from tests.web.visitors import BASE, add_user, logged_in
+
+VAULT = Vault("a secret key of some length, all for tests")
+CROWD = 50
+
+
+class Hindered:
+    """A method that is counted, and does not return before it may."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, kind: type, name: str) -> None:
+        self.calls, self.at_once, self.most_at_once = 0, 0, 0
+        self.may_return = threading.Event()
+        self._lock = threading.Lock()
+        real = getattr(kind, name)
+
+        def hindered(*arguments: Any) -> Any:
+            with self._lock:
+                self.calls += 1
+                self.at_once += 1
+                self.most_at_once = max(self.most_at_once, self.at_once)
+            try:
+                assert self.may_return.wait(30)
+                return real(*arguments)
+            finally:
+                with self._lock:
+                    self.at_once -= 1
+
+        monkeypatch.setattr(kind, name, hindered)
+
+
+@pytest.fixture
+def app(rig: Rig) -> Flask:
+    add_user(rig.engine, "Anna", "operator")
+    people = People(rig.engine, VAULT, rig.clock, BASE, local=False)
+    app = rig.build_app(rig.fleet(), engine=rig.engine, people=people, base_url=BASE)
+    rig.configure(1, name="Boiler", site="Cellar")
+    rig.register(*range(1, CROWD + 1))
+    rig.beat(*range(1, CROWD + 1))
+    rig.judge()
+    assert app.test_client().get(badge(1, "status")).status_code == 200  # the fleet is read
+    return app
+
+
+def badge(mac: int, show: str) -> str:
+    return f"/badge/{VAULT.sign('badge', {'sensor': format_mac(mac), 'show': show})}.svg"
+
+
+def public_page(rig: Rig) -> str:
+    with writing(rig.engine) as connection:
+        public_pages.add(connection, "Our plants", None, True, 0)
+        (page,) = public_pages.listed(connection)
+    return f"/public/{page.key}"
+
+
+@contextmanager
+def crowd(app: Flask, paths: list[str]) -> Iterator[list[Future[TestResponse]]]:
+    """As many people as paths, all at once."""
+    with ThreadPoolExecutor(len(paths)) as pool:
+        yield [pool.submit(lambda path: app.test_client().get(path), path) for path in paths]
+
+
+def refused(answers: list[Future[TestResponse]]) -> list[TestResponse]:
+    done = [answer.result() for answer in answers if answer.done()]
+    assert all(answer.headers["Retry-After"] == "2" for answer in done)
+    assert {answer.status_code for answer in done} <= {503}
+    return done
+
+
+@pytest.mark.parametrize("what", ["badge", "page"])
+def test_a_crowd_that_asks_for_the_same_costs_one_question(
+    rig: Rig, app: Flask, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    path = badge(1, "30d") if what == "badge" else public_page(rig)
+    asked = (SqliteStore, "gaps") if what == "badge" else (Fleet, "changes")
+    rig.clock.ahead += 3 * SECOND
+    monkeypatch.setattr(anonymous, "_PATIENCE", 30.0)
+    slow = Hindered(monkeypatch, *asked)
+    with crowd(app, [path] * CROWD) as answers:
+        eventually(lambda: len(refused(answers)) == CROWD - PLACES)
+        slow.may_return.set()
+    statuses = sorted(answer.result().status_code for answer in answers)
+    assert statuses == [200] * PLACES + [503] * (CROWD - PLACES)
+    with crowd(app, [path] * CROWD) as answers:
+        pass
+    assert {answer.result().status_code for answer in answers} == {200}
+    assert slow.calls == 1
+
+
+def test_a_thousand_badges_at_once_ask_few_questions_at_a_time_and_leave_room_for_others(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow = Hindered(monkeypatch, SqliteStore, "gaps")
+    with crowd(app, [badge(mac, "30d") for mac in range(1, CROWD + 1)]) as answers:
+        eventually(lambda: len(refused(answers)) == CROWD - AT_ONCE)
+        assert slow.calls == AT_ONCE
+        assert app.test_client().get("/healthz").status_code == 200
+        assert logged_in(app, "Anna").get("/").status_code == 200
+        slow.may_return.set()
+    assert [answer.result().status_code for answer in answers].count(200) == AT_ONCE
+    assert slow.most_at_once == AT_ONCE
+
+
+def test_all_uptimes_of_a_sensor_are_worked_out_at_once(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow = Hindered(monkeypatch, SqliteStore, "gaps")
+    with crowd(app, [badge(1, show) for show in ("24h", "7d", "30d")]) as answers:
+        eventually(lambda: slow.calls == 1)
+        slow.may_return.set()
+    assert {answer.result().status_code for answer in answers} == {200}
+    assert slow.calls == 1
+
+
+def test_the_old_answer_is_given_while_the_new_one_is_worked_out(
+    rig: Rig, app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = public_page(rig)
+    assert "Boiler" in app.test_client().get(path).text
+    rig.configure(1, name="Furnace")
+    rig.clock.ahead += 11 * SECOND
+    rig.judge()
+    slow = Hindered(monkeypatch, Fleet, "changes")
+    with crowd(app, [path]) as (first,):
+        eventually(lambda: slow.calls == 1)
+        with crowd(app, [path] * CROWD) as meanwhile:
+            pass
+        assert not first.done()
+        assert all("Boiler" in answer.result().text for answer in meanwhile)
+        slow.may_return.set()
+    assert "Furnace" in first.result().text
+    rig.clock.ahead += anonymous.USABLE
+    slow.may_return.clear()
+    with crowd(app, [path] * 3) as late:
+        eventually(lambda: slow.at_once == 1)
+        assert not any(answer.done() for answer in late)  # all wait: the old one is too old
+        slow.may_return.set()
+    assert slow.calls == 2
+
+
+def test_links_that_lead_nowhere_cost_no_questions_of_their_own(
+    rig: Rig, app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, now = public_page(rig), rig.clock.now()
+    monkeypatch.setattr(rig.clock, "now", lambda: now)
+    listed = Hindered(monkeypatch, type(rig.engine), "connect")
+    listed.may_return.set()
+    for number in range(CROWD):
+        assert app.test_client().get(f"/public/{number}").status_code == 404
+        assert app.test_client().get(f"/badge/{number}.svg").status_code == 404
+    assert app.test_client().get(path).status_code == 200
+    assert listed.calls == 1
