@@ -1,6 +1,6 @@
 """Gathers what is known of a sensor's past from the store and the state."""
 
-from typing import NamedTuple
+from collections.abc import Iterable
 
 from sqlalchemy import Connection, Engine
 
@@ -11,17 +11,12 @@ from monitor.staleness.blindness import Window
 from monitor.state import horizon, pauses, sensors, silences
 from monitor.state.database import reading
 from monitor.state.sensors import Sensor
+from monitor.state.silences import MaintenanceRow
 from monitor.store.interface import Gap, Store
 
 
 class UnknownSensor(Exception):
     """It has never reported here, or was forgotten."""
-
-
-class _Windows(NamedTuple):
-    blind: list[Window]
-    maintenance: list[Window]
-    paused: list[Window]
 
 
 class Archive:
@@ -49,7 +44,9 @@ class Archive:
         gaps = self.store.gaps([mac], *span, threshold)[mac]
         reached = min([start, *(gap.before or oldest for gap in gaps)])
         with reading(self.engine) as connection:
-            windows = _windows(connection, sensor, reached, span[1])
+            planned = silences.in_force(connection, reached, span[1])[1]
+            blind = horizon.blind_windows(connection, reached)
+            paused = pauses.spans(connection, mac, reached)
         return Evidence(
             *span,
             threshold,
@@ -57,9 +54,9 @@ class Archive:
             # What was heard before is kept no longer, and its absence means nothing.
             first_seen=None if first_seen is None else max(first_seen, oldest),
             last_seen=self._last_seen(mac, gaps, span[1]),
-            blind=[*windows.blind, Window(judged, now)],
-            maintenance=windows.maintenance,
-            paused=windows.paused,
+            blind=[*(Window(*row) for row in blind), Window(judged, now)],
+            maintenance=_maintenance(planned, sensor, reached, span[1]),
+            paused=[Window(begun, span[1] if over is None else over) for begun, over in paused],
         )
 
     def sensor(self, mac: int) -> Sensor:
@@ -81,20 +78,14 @@ class Archive:
         return last[0].seen if last else None
 
 
-def _windows(connection: Connection, sensor: Sensor, since: int, until: int) -> _Windows:
+def _maintenance(
+    planned: Iterable[MaintenanceRow], sensor: Sensor, since: int, until: int
+) -> list[Window]:
     """Those that end after `since`; the sensor is meant by what it is called now."""
     known = matching.attributes(sensor.mac, sensor.name, sensor.site, sensor.labels)
-    planned = map(quiet.read_maintenance, silences.in_force(connection, since, until)[1])
-    return _Windows(
-        blind=[Window(*row) for row in horizon.blind_windows(connection, since)],
-        maintenance=[
-            Window(*times)
-            for each in planned
-            if each is not None and each.matchers.match(known)
-            for times in maintenance.occurrences(each.window, since, until)
-        ],
-        paused=[
-            Window(start, until if stop is None else stop)
-            for start, stop in pauses.spans(connection, sensor.mac, since)
-        ],
-    )
+    return [
+        Window(*times)
+        for each in map(quiet.read_maintenance, planned)
+        if each is not None and each.matchers.match(known)
+        for times in maintenance.occurrences(each.window, since, until)
+    ]

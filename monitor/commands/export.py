@@ -11,8 +11,8 @@ from monitor.clock import Clock
 from monitor.commands import CommandFailed, option
 from monitor.model import DAY, HOUR, parse_mac, parse_time
 from monitor.settings import Settings
-from monitor.state import sensors
-from monitor.state.database import open_state, reading
+from monitor.state import sensor_list
+from monitor.state.database import open_state
 
 
 def add(command: Callable[..., argparse.ArgumentParser]) -> None:
@@ -61,8 +61,8 @@ def _export(given: Settings, options: argparse.Namespace) -> None:
 
 def _chosen(given: Settings, options: argparse.Namespace) -> set[int]:
     """Those named, or everybody."""
-    with reading(open_state(given.state_url)) as connection:
-        known = {sensor.mac: sensor.site for sensor in sensors.changed_since(connection, 0)}
+    engine = open_state(given.state_url)
+    known = {sensor.mac: sensor.site for sensor in sensor_list.every(engine)}
     named = set(options.sensor or ())
     for site in options.site or ():
         there = {mac for mac, its_site in known.items() if its_site == site}

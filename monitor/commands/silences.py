@@ -16,7 +16,7 @@ from monitor.model import DAY, HOUR, MINUTE, SECOND, parse_time
 from monitor.outbox.wording import local, long
 from monitor.settings import Settings
 from monitor.state import audit, silences
-from monitor.state.database import open_state, reading, writing
+from monitor.state.database import open_state, writing
 from monitor.state.silences import MaintenanceRow, SilenceRow
 from monitor.state.users import COMMAND_LINE
 
@@ -97,8 +97,7 @@ def _silence(given: Settings, options: argparse.Namespace) -> None:
             audit.record(connection, COMMAND_LINE, "silence ended", f"{options.id}")
         print(f"silence {options.id} is over")
     else:
-        with reading(engine) as connection:
-            rows = planning.listed_silences(connection, "past" if options.past else None, now)
+        rows = planning.listed_silences(engine, "past" if options.past else None, now)
         for row in rows:
             lasts = f"{long(row.starts_at, zone)} to {long(row.ends_at, zone)}"
             phase, meant = planning.phase_of_silence(row, now), ", ".join(row.matchers)
@@ -135,8 +134,7 @@ def _maintenance(given: Settings, options: argparse.Namespace) -> None:
             audit.record(connection, COMMAND_LINE, "maintenance ended", f"{options.id}")
         print(f"maintenance {options.id} is over")
     else:
-        with reading(engine) as connection:
-            rows = planning.listed_maintenance(connection, "past" if options.past else None, now)
+        rows = planning.listed_maintenance(engine, "past" if options.past else None, now)
         for row in rows:
             phase, meant = planning.phase_of_maintenance(row, now), ", ".join(row.matchers)
             rule = row.recurrence or "once"

@@ -43,13 +43,22 @@ class Matcher:
 
     def match(self, attributes: Mapping[str, str]) -> bool:
         """An attribute that is missing counts as empty."""
-        value = attributes.get(self.name, "")
+        return self.fits(attributes.get(self.name, ""))
+
+    def fits(self, value: str) -> bool:
+        """Whether the condition holds for this value of the attribute."""
         fits = value in self._exact or any(_fits(value, parts) for parts in self._wild)
         return fits is not self.negated
 
     def values(self) -> frozenset[str] | None:
         """All values that fit, when they can be listed; None: they can't."""
         return None if self.negated or self._wild else self._exact
+
+    def prefixes(self) -> tuple[str, ...] | None:
+        """What the values that fit begin with, when that is all there is to it; None: it is not."""
+        if self.negated or any(pattern.find("*") != len(pattern) - 1 for pattern in self.patterns):
+            return None
+        return tuple(pattern[:-1] for pattern in self.patterns)
 
     @cached_property
     def _exact(self) -> frozenset[str]:

@@ -1,21 +1,25 @@
 """Silences and maintenance as people ask for them: checked, written, listed."""
 
+import threading
 from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Engine
 
 from monitor.incidents import maintenance, matching, silence
 from monitor.incidents.coverage import Coverage
+from monitor.incidents.matching import Matchers
 from monitor.incidents.quiet import read_maintenance, read_silence
 from monitor.incidents.silence import Unusable
 from monitor.model import format_mac, format_time
-from monitor.state import sensors, silences
+from monitor.state import sensor_list, sensors, silences
+from monitor.state.database import reading
 from monitor.state.silences import MaintenanceRow, SilenceRow
 
 Phase = Literal["current", "upcoming", "past"]
 
 _LONGEST_CREATOR = 200
+_COUNTS_KEPT = 2_000
 
 
 def silence_sensors(
@@ -90,22 +94,26 @@ def described(row: SilenceRow | MaintenanceRow) -> dict[str, Any]:
     return {"matchers": list(row.matchers), **window, "recurrence": row.recurrence}
 
 
-def listed_silences(connection: Connection, phase: Phase | None, now: int) -> list[SilenceRow]:
-    """Those in a phase, of the past the newest; None: current and upcoming ones."""
-    if phase == "past":
-        return silences.past_silences(connection, now)
-    lasting, _ = silences.in_force(connection, now, now)
+def listed_silences(engine: Engine, phase: Phase | None, now: int) -> list[SilenceRow]:
+    """Those in a phase, of the past the newest; None: current and upcoming ones.
+
+    Raises StateUnavailable.
+    """
+    with reading(engine) as connection:
+        if phase == "past":
+            return silences.past_silences(connection, now)
+        lasting, _ = silences.in_force(connection, now, now)
     return [row for row in lasting if phase in (None, phase_of_silence(row, now))]
 
 
-def listed_maintenance(
-    connection: Connection, phase: Phase | None, now: int
-) -> list[MaintenanceRow]:
+def listed_maintenance(engine: Engine, phase: Phase | None, now: int) -> list[MaintenanceRow]:
     """As `listed_silences`."""
-    if phase == "past":
-        rows = silences.newest_maintenance(connection)
-    else:
-        _, rows = silences.in_force(connection, now, now)
+    with reading(engine) as connection:
+        if phase == "past":
+            rows = silences.newest_maintenance(connection)
+        else:
+            _, rows = silences.in_force(connection, now, now)
+    # Outside of the transaction: windows that recur take long to work out.
     wanted = ("current", "upcoming") if phase is None else (phase,)
     return [row for row in rows if phase_of_maintenance(row, now) in wanted]
 
@@ -131,13 +139,41 @@ def next_windows(row: MaintenanceRow, now: int, most: int) -> list[tuple[int, in
     return [] if planned is None else maintenance.upcoming(planned.window, now, most)
 
 
-def covered(connection: Connection, rows: Sequence[SilenceRow | MaintenanceRow]) -> dict[int, int]:
-    """id -> how many registered sensors it is about."""
-    if not rows:
-        return {}
-    fleet = Coverage(
-        matching.attributes(one.mac, one.name, one.site, one.labels)
-        for one in sensors.changed_since(connection, 0)
-    )
-    read = [read_silence(r) if isinstance(r, SilenceRow) else read_maintenance(r) for r in rows]
-    return {one.id: fleet.count(one.matchers) for one in read if one is not None}
+class Covered:
+    """How many registered sensors silences and maintenance are about.
+
+    Counts are kept until a sensor changes. Threads may share it: one of them counts, the others
+    wait for it, and no transaction is held meanwhile.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._lock = threading.Lock()
+        self._version = 0
+        self._counts: dict[tuple[str, ...], int] = {}
+
+    def __call__(self, rows: Sequence[SilenceRow | MaintenanceRow]) -> dict[int, int]:
+        """By id; what can't be read is left out. Raises StateUnavailable."""
+        read = [read_silence(r) if isinstance(r, SilenceRow) else read_maintenance(r) for r in rows]
+        wanted = {one.id: one.matchers for one in read if one is not None}
+        with self._lock:
+            counts = self._counted(wanted.values())
+        return {number: counts[tuple(meant.texts())] for number, meant in wanted.items()}
+
+    def _counted(self, wanted: Iterable[Matchers]) -> dict[tuple[str, ...], int]:
+        with reading(self._engine) as connection:
+            version = sensors.newest_change(connection)
+        if version != self._version or len(self._counts) > _COUNTS_KEPT:
+            # A new dictionary: another thread may still read the old one.
+            self._version, self._counts = version, {}
+        missing = {tuple(meant.texts()): meant for meant in wanted}
+        for texts in self._counts.keys() & missing.keys():
+            del missing[texts]
+        if missing:
+            fleet = Coverage(
+                matching.attributes(one.mac, one.name, one.site, one.labels)
+                for one in sensor_list.every(self._engine)
+            )
+            for texts, meant in missing.items():
+                self._counts[texts] = fleet.count(meant)
+        return self._counts

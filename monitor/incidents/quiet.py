@@ -1,16 +1,15 @@
 """Who is quiet now: asked when a message is frozen, and by pages that show it."""
 
 import logging
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Protocol
 
 from sqlalchemy import Connection
 
 from monitor.incidents import maintenance, matching, silence
+from monitor.incidents.coverage import Coverage
 from monitor.incidents.maintenance import Maintenance
-from monitor.incidents.matching import Matchers
 from monitor.incidents.silence import Silence, Span
 from monitor.model import DAY, Held, Member
 from monitor.state import silences
@@ -21,6 +20,8 @@ _LOOK_BACK = 7 * DAY
 
 _LOOK_AHEAD = 2 * DAY
 """A message held for longer is looked at again then."""
+
+Rules = tuple[Sequence[SilenceRow], Sequence[MaintenanceRow]]
 
 _log = logging.getLogger(__name__)
 
@@ -50,79 +51,70 @@ def held(
         return {}
     longest = max(member.threshold for member in members.values())
     since = now - _LOOK_BACK - longest
-    quiet = _Quiet(*silences.deciding(connection, since, now), since, now)
+    quiet = _Quiet(silences.deciding(connection, since, now), since, now)
     found = {
-        number: quiet.ended(member)
+        number: quiet.ended(meant)
         if kind == "recovered"
-        else quiet.lasting(member, member.opened_at, member.threshold)
-        for number, member in members.items()
+        else quiet.lasting(meant, member.opened_at, member.threshold)
+        for (number, member), meant in zip(
+            members.items(), quiet.meant(members.values()), strict=True
+        )
     }
     return {number: hold for number, hold in found.items() if hold is not None}
 
 
-def covering(connection: Connection, subjects: Iterable[Subject], now: int) -> dict[int, Held]:
+def covering(rules: Rules, subjects: Iterable[Subject], now: int) -> dict[int, Held]:
     """mac -> the silence or maintenance that covers the sensor at `now`; others are left out.
 
-    Raises StateUnavailable.
+    `rules`: as `silences.in_force` reads them. A large fleet takes seconds: call it outside of any
+    transaction.
     """
-    quiet = _Quiet(*silences.in_force(connection, now, now), now, now)
-    found = {subject.mac: quiet.ended(subject) for subject in subjects}
+    if not any(rules):
+        return {}
+    quiet, asked = _Quiet(rules, now, now), list(subjects)
+    found = {
+        subject.mac: quiet.ended(meant)
+        for subject, meant in zip(asked, quiet.meant(asked), strict=True)
+    }
     return {mac: hold for mac, hold in found.items() if hold is not None}
 
 
 class _Quiet:
     """Silences and windows from `since` on, as they stand at `now`."""
 
-    def __init__(
-        self,
-        silenced: Sequence[SilenceRow],
-        maintained: Sequence[MaintenanceRow],
-        since: int,
-        now: int,
-    ) -> None:
+    def __init__(self, rules: Rules, since: int, now: int) -> None:
         self._now = now
-        read = [*map(read_silence, silenced), *map(read_maintenance, maintained)]
+        read = [*map(read_silence, rules[0]), *map(read_maintenance, rules[1])]
         self._all = [each for each in read if each is not None]
-        self._by_value: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
-        self._others: list[int] = []
-        for n, each in enumerate(self._all):
-            self._index(n, each.matchers)
         self._spans = [each.spans(since, now + _LOOK_AHEAD) for each in self._all]
         # Many incidents have all that decides in common.
         self._decided: dict[tuple[tuple[int, ...], int | None, int], Held | None] = {}
 
-    def _index(self, n: int, matchers: Matchers) -> None:
-        """So that of many silences of a few sensors only those that may match are looked at."""
-        for matcher in matchers.matchers:
-            values = matcher.values()
-            if values is not None:
-                for value in values:
-                    self._by_value[matcher.name][value].append(n)
-                return
-        self._others.append(n)
+    def meant(self, subjects: Collection[Subject]) -> list[tuple[int, ...]]:
+        """For each subject the places of the silences and windows that mean it."""
+        found: list[list[int]] = [[] for _ in subjects]
+        fleet = Coverage(
+            matching.attributes(one.mac, one.name, one.site, one.labels)
+            for one in (subjects if self._all else ())
+        )
+        for n, each in enumerate(self._all):
+            for place in fleet.meant(each.matchers):
+                found[place].append(n)
+        return list(map(tuple, found))
 
-    def ended(self, subject: Subject) -> Held | None:
+    def ended(self, meant: tuple[int, ...]) -> Held | None:
         """Until the silence or window is over."""
-        return self._held(subject, None, 0)
+        return self._held(meant, None, 0)
 
-    def lasting(self, subject: Subject, opened_at: int, threshold: int) -> Held | None:
+    def lasting(self, meant: tuple[int, ...], opened_at: int, threshold: int) -> Held | None:
         """The same for an incident, which a window may excuse for a threshold longer."""
-        return self._held(subject, opened_at, threshold)
+        return self._held(meant, opened_at, threshold)
 
-    def _held(self, subject: Subject, opened_at: int | None, threshold: int) -> Held | None:
-        question = (self._meant(subject), opened_at, threshold)
+    def _held(self, meant: tuple[int, ...], opened_at: int | None, threshold: int) -> Held | None:
+        question = (meant, opened_at, threshold)
         if question not in self._decided:
             self._decided[question] = self._decide(*question)
         return self._decided[question]
-
-    def _meant(self, subject: Subject) -> tuple[int, ...]:
-        if not self._all:
-            return ()
-        known = matching.attributes(subject.mac, subject.name, subject.site, subject.labels)
-        candidates = self._others.copy()
-        for name, numbers in self._by_value.items():
-            candidates += numbers.get(known.get(name, ""), ())
-        return tuple(n for n in sorted(candidates) if self._all[n].matchers.match(known))
 
     def _decide(self, meant: tuple[int, ...], opened_at: int | None, threshold: int) -> Held | None:
         silenced: list[Span] = []

@@ -45,18 +45,19 @@ def from_state(engine: Engine, retention: int) -> Load:
     def load(version: int) -> Changes:
         with reading(engine) as connection:
             current = sensors.current_version(connection)
-            # A state put back from a backup is older than the copy.
-            since = version if version <= current else 0
-            changed = sensors.changed_since(connection, since)
             required, digests = tokens.active(connection)
-            return Changes(
-                version=current,
-                complete=since == 0,
-                sensors=[(s.mac, s.threshold, s.forgotten_at is not None) for s in changed],
-                token_required=required,
-                token_digests=digests,
-                metric_names=metric_names.in_use(connection, retention),
-            )
+            names = metric_names.in_use(connection, retention)
+        # A state put back from a backup is older than the copy.
+        since = version if version <= current else 0
+        changed = sensors.newer(engine, since)
+        return Changes(
+            version=current,
+            complete=since == 0,
+            sensors=[(s.mac, s.threshold, s.forgotten_at is not None) for s in changed],
+            token_required=required,
+            token_digests=digests,
+            metric_names=names,
+        )
 
     return load
 

@@ -205,12 +205,13 @@ class Sweep:
             rows = horizon_rows.sources(connection)
             since = now - _BLINDNESS_KEPT
             windows = [Window(*row) for row in horizon_rows.blind_windows(connection, since)]
-            self._view.set_back(progress.reset_at, progress.reset_from, now)
-            new, rewatch = self._registry.merge(
-                sensors.changed_since(connection, self._registry.version),
-                incident_rows.changed_since(connection, self._registry.version),
-                progress.version,
-            )
+        self._view.set_back(progress.reset_at, progress.reset_from, now)
+        known = self._registry.version
+        new, rewatch = self._registry.merge(
+            sensors.newer(self._engine, known),
+            incident_rows.newer(self._engine, known),
+            progress.version,
+        )
         if rewatch:
             self._deadlines = None
         elif self._deadlines is not None:

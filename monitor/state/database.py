@@ -3,7 +3,7 @@
 import os
 import sqlite3
 import weakref
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,15 +13,18 @@ from alembic.config import Config
 from sqlalchemy import (
     URL,
     BigInteger,
+    Column,
     ColumnElement,
     Connection,
     Engine,
     NullPool,
+    Select,
     create_engine,
     event,
     literal_column,
     make_url,
     text,
+    tuple_,
 )
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolExhausted
@@ -32,6 +35,11 @@ Value = TypeVar("Value")
 
 BUSY = 10
 """How many seconds a transaction waits for another one's lock."""
+
+GREATEST = 2**63 - 1
+"""No number in the state is greater."""
+
+_PAGE = 2_000
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _UNDEFINED_TABLE = "42P01"  # PostgreSQL's code
@@ -160,6 +168,24 @@ def database_now(connection: Connection) -> ColumnElement[int]:
     else:
         expression = "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)"
     return literal_column(expression, BigInteger())
+
+
+def in_pages(
+    engine: Engine, query: Select[Any], keys: Sequence[Column[Any]], after: Sequence[int]
+) -> Iterator[Sequence[Any]]:
+    """The rows whose keys are greater than `after`, in order of the keys; `query` selects the keys.
+
+    Each page is a short transaction of its own, and none is open while the caller uses the rows,
+    since a reader of SQLite keeps writers from committing. Raises StateUnavailable.
+    """
+    while True:
+        page = query.where(tuple_(*keys) > tuple_(*after)).order_by(*keys).limit(_PAGE)
+        with reading(engine) as connection:
+            rows = connection.execute(page).all()
+        yield from rows
+        if len(rows) < _PAGE:
+            return
+        after = [rows[-1]._mapping[key.name] for key in keys]
 
 
 def in_chunks(values: Iterable[Value]) -> Iterator[list[Value]]:

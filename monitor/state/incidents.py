@@ -1,12 +1,12 @@
 """Incidents and alert groups: rows of `incident` and `alert_group`."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import Connection, Engine, bindparam, insert, select, update
 
-from monitor.state.database import in_chunks
+from monitor.state.database import GREATEST, in_chunks, in_pages
 from monitor.state.tables import alert_group, incident, notification
 
 
@@ -40,17 +40,23 @@ _COLUMNS = tuple(incident.c[name] for name in Incident._fields)
 _GROUP = (alert_group.c.id, alert_group.c.cohort, alert_group.c.route)
 
 
-def changed_since(connection: Connection, version: int) -> list[Incident]:
-    """Incidents changed after `version`; from 0 only the open ones."""
-    query = select(*_COLUMNS).where(incident.c.version > version).order_by(incident.c.id)
+def newer(engine: Engine, version: int) -> Iterator[Incident]:
+    """Incidents changed after `version`, in the order of their changes; after 0 only the open ones.
+    Some of them may be newer than others: read the current version first.
+
+    Raises StateUnavailable.
+    """
+    query = select(*_COLUMNS)
     if version <= 0:
         query = query.where(incident.c.closed_at.is_(None))
-    return [Incident(*row) for row in connection.execute(query)]
+    keys = incident.c.version, incident.c.id
+    return (Incident(*row) for row in in_pages(engine, query, keys, (version, GREATEST)))
 
 
 def open_incidents(connection: Connection) -> dict[int, Incident]:
     """mac -> its open incident."""
-    return {row.mac: row for row in changed_since(connection, 0)}
+    query = select(*_COLUMNS).where(incident.c.closed_at.is_(None)).order_by(incident.c.id)
+    return {row.mac: Incident(*row) for row in connection.execute(query)}
 
 
 def history(

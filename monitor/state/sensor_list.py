@@ -5,11 +5,10 @@ from collections.abc import Iterable, Iterator
 
 from sqlalchemy import ColumnElement, Connection, Engine, String, func, or_, select
 
-from monitor.state.database import in_chunks, reading
+from monitor.state.database import in_chunks, in_pages
 from monitor.state.sensors import Sensor
 from monitor.state.tables import sensor
 
-_CHUNK = 1_000
 _SEPARATORS = re.compile(r"[:.\-]")
 _PART_OF_MAC = re.compile(r"[0-9a-f]{2,12}")
 
@@ -47,15 +46,8 @@ def of(connection: Connection, macs: Iterable[int]) -> dict[int, Sensor]:
 
 def every(engine: Engine) -> Iterator[Sensor]:
     """All, by MAC; nothing is locked while the caller uses them. Raises StateUnavailable."""
-    after = -1
-    while True:
-        query = _SENSOR.where(_THERE, sensor.c.mac > after).order_by(sensor.c.mac).limit(_CHUNK)
-        with reading(engine) as connection:
-            rows = [Sensor(*row) for row in connection.execute(query)]
-        yield from rows
-        if len(rows) < _CHUNK:
-            return
-        after = rows[-1].mac
+    query = _SENSOR.where(_THERE)
+    return (Sensor(*row) for row in in_pages(engine, query, (sensor.c.mac,), (-1,)))
 
 
 def holding(connection: Connection, text: str) -> list[ColumnElement[bool]]:

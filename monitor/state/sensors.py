@@ -1,13 +1,13 @@
 """The registry of sensors: rows of `sensor`, read by version so that copies stay cheap."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, bindparam, func, insert, select, update
+from sqlalchemy import Connection, Engine, bindparam, func, insert, select, update
 
 from monitor.state import pauses
-from monitor.state.database import database_now, in_chunks
+from monitor.state.database import GREATEST, database_now, in_chunks, in_pages
 from monitor.state.tables import sensor, service
 
 
@@ -46,6 +46,11 @@ def current_version(connection: Connection) -> int:
     return int(connection.execute(select(service.c.version)).scalar_one())
 
 
+def newest_change(connection: Connection) -> int:
+    """The version of the newest change to a sensor; 0: there are none."""
+    return int(connection.execute(select(func.max(sensor.c.version))).scalar_one() or 0)
+
+
 def next_version(connection: Connection) -> int:
     """A version for the changes of this transaction; concurrent transactions wait here, so
     versions become visible in order."""
@@ -53,12 +58,17 @@ def next_version(connection: Connection) -> int:
     return current_version(connection)
 
 
-def changed_since(connection: Connection, version: int) -> list[Sensor]:
-    """Sensors changed after `version`, forgotten ones included (as tombstones)."""
-    query = select(*_COLUMNS).where(sensor.c.version > version)
+def newer(engine: Engine, version: int) -> Iterator[Sensor]:
+    """Sensors changed after `version`, forgotten ones included (as tombstones); after 0 all that
+    are there. Some of them may be newer than others: read the current version first.
+
+    Raises StateUnavailable.
+    """
+    query = select(*_COLUMNS)
     if version <= 0:
         query = query.where(sensor.c.forgotten_at.is_(None))
-    return [Sensor(*row) for row in connection.execute(query)]
+    keys = sensor.c.version, sensor.c.mac
+    return (Sensor(*row) for row in in_pages(engine, query, keys, (version, GREATEST)))
 
 
 def find(connection: Connection, mac: int) -> Sensor | None:

@@ -17,7 +17,7 @@ from monitor.staleness.registry import Registry
 from monitor.staleness.rules import Status, status
 from monitor.state import horizon as horizon_rows
 from monitor.state import incidents as incident_rows
-from monitor.state import sensors
+from monitor.state import sensors, silences
 from monitor.state.database import StateUnavailable, reading
 from monitor.store.interface import Store, StoreError
 from monitor.web.cursor import Cursor, Turns
@@ -246,16 +246,19 @@ class Fleet:
         known = self._registry.version
         with reading(self._engine) as connection:
             progress = horizon_rows.progress(connection)
-            rows = sensors.changed_since(connection, known)
-            incidents = incident_rows.changed_since(connection, known)
-            self._registry.merge(rows, incidents, progress.version)
-            self._unmarked.update(row.mac for row in rows)
-            self._unmarked.update(row.mac for row in incidents)
-            groups = {row.group_id for row in self._registry.open_incidents.values()}
+            rules = silences.in_force(connection, now, now)
+        # Rows newer than the version just read do no harm: they are read again the next time.
+        rows = list(sensors.newer(self._engine, known))
+        incidents = list(incident_rows.newer(self._engine, known))
+        self._registry.merge(rows, incidents, progress.version)
+        self._unmarked.update(row.mac for row in rows)
+        self._unmarked.update(row.mac for row in incidents)
+        groups = {row.group_id for row in self._registry.open_incidents.values()}
+        with reading(self._engine) as connection:
             new = incident_rows.threads(connection, groups - self._threads.keys())
-            self._threads = {n: name for n, name in (self._threads | new).items() if n in groups}
-            self._unmarked.update(self._quiet.read(connection, self._registry.sensors, rows, now))
-            self._view.set_back(progress.reset_at, progress.reset_from, now)
+        self._threads = {n: name for n, name in (self._threads | new).items() if n in groups}
+        self._unmarked.update(self._quiet.update(rules, self._registry.sensors, rows, now))
+        self._view.set_back(progress.reset_at, progress.reset_from, now)
         self._horizon, self._swept_at = progress.horizon, progress.swept_at
         self._hindrance = progress.hindrance
 

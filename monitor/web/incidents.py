@@ -1,5 +1,6 @@
 """The pages of incidents: what is out, what was, and what became of it."""
 
+from collections.abc import Collection
 from datetime import tzinfo
 from typing import Any
 
@@ -9,12 +10,13 @@ from werkzeug.wrappers import Response
 
 from monitor.clock import Clock
 from monitor.incidents.account import answered_by, ending
-from monitor.incidents.quiet import covering
-from monitor.model import Held, format_mac
+from monitor.incidents.quiet import Rules, covering
+from monitor.model import format_mac
 from monitor.outbox.wording import duration
-from monitor.state import ledger, sensor_list
+from monitor.state import ledger, sensor_list, silences
 from monitor.state.database import reading
 from monitor.state.ledger import Case
+from monitor.state.sensors import Sensor
 from monitor.web import forms, incident_changes, timeline
 from monitor.web.auth.access import requires
 from monitor.web.auth.login import html
@@ -39,8 +41,9 @@ def blueprint(engine: Engine, clock: Clock, zone: tzinfo) -> Blueprint:
         with reading(engine) as connection:
             found = filters.cases(connection, PAGE + 1, now, before)
             cases = found[:PAGE]
-            held = _held(connection, cases, now)
+            rules, silent = _quiet(connection, cases, now)
             total, known = ledger.open_ones(connection)
+        held = covering(rules, silent, now)
         text = render_template(
             "incidents.html",
             rows=[(case, timeline.lasted(case, now), held.get(case.mac)) for case in cases],
@@ -65,7 +68,8 @@ def blueprint(engine: Engine, clock: Clock, zone: tzinfo) -> Blueprint:
                 raise Refused(404, f"There is no incident {number}.")
             (facts,) = ledger.facts(connection, [case])
             count, others = ledger.neighbours(connection, number, _NEIGHBOURS)
-            held = _held(connection, [case], now)
+            rules, silent = _quiet(connection, [case], now)
+        held = covering(rules, silent, now)
         text = render_template(
             "incident.html",
             story=timeline.story(facts, now, zone),
@@ -106,7 +110,8 @@ def _shared(problem: str, wrong: str) -> dict[str, Any]:
     }
 
 
-def _held(connection: Connection, cases: list[Case], now: int) -> dict[int, Held]:
-    """mac -> why nobody is told of it, of those that are still silent."""
+def _quiet(connection: Connection, cases: list[Case], now: int) -> tuple[Rules, Collection[Sensor]]:
+    """What `covering` needs to know which of those still silent are held back."""
     silent = [case.mac for case in cases if case.closed_at is None]
-    return covering(connection, sensor_list.of(connection, silent).values(), now)
+    rules = silences.in_force(connection, now, now)
+    return rules, sensor_list.of(connection, silent).values()

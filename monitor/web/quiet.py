@@ -2,11 +2,8 @@
 
 from collections.abc import Iterable, Mapping
 
-from sqlalchemy import Connection
-
-from monitor.incidents.quiet import covering
+from monitor.incidents.quiet import Rules, covering
 from monitor.model import SECOND, Held
-from monitor.state import silences
 from monitor.state.sensors import Sensor
 
 _EVERY = 30 * SECOND
@@ -17,7 +14,7 @@ _REPEATED_FOR = 2 * _EVERY
 
 
 class Quiet:
-    """mac -> why nobody is told of the sensor, and until when; read with the state."""
+    """mac -> why no one is notified about the sensor, and until when."""
 
     def __init__(self) -> None:
         self.holds: dict[int, Held] = {}
@@ -25,21 +22,17 @@ class Quiet:
         self._read_at = self._repeat_until = 0
         self._repeated: set[int] = set()
 
-    def read(
-        self,
-        connection: Connection,
-        sensors: Mapping[int, Sensor],
-        changed: Iterable[Sensor],
-        now: int,
+    def update(
+        self, rules: Rules, sensors: Mapping[int, Sensor], changed: Iterable[Sensor], now: int
     ) -> set[int]:
-        """The macs to tell clients about. Raises StateUnavailable."""
-        rules = silences.in_force(connection, now, now)
+        """The macs to tell clients about. `rules`: as `silences.in_force` reads them; for a large
+        fleet this takes seconds, so no transaction may be held meanwhile."""
         if rules != self._rules or not 0 <= now - self._read_at < _EVERY:
-            holds = covering(connection, sensors.values(), now) if any(rules) else {}
+            holds = covering(rules, sensors.values(), now)
             self._rules, self._read_at = rules, now
         else:
             rows = list(changed)
-            fresh = covering(connection, rows, now) if any(rules) and rows else {}
+            fresh = covering(rules, rows, now) if rows else {}
             others = self.holds.keys() - {row.mac for row in rows}
             holds = {mac: self.holds[mac] for mac in others} | fresh
         return self._take(holds, now)

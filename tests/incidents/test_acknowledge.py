@@ -29,7 +29,7 @@ def test_open_ones_are_acknowledged_and_the_rest_is_told_apart(state: Engine, ca
     assert outcome == Acknowledged([fresh], [earlier], [over], [999])
     with reading(state) as connection:
         rows = connection.execute(select(incident).order_by(incident.c.id)).all()
-        changed = incidents.changed_since(connection, before)
+    changed = list(incidents.newer(state, before))
     assert [(row.acknowledged_at, row.acknowledged_by) for row in rows] == [
         (NOW + 5, "email by link"),
         (NOW, "the night shift"),

@@ -156,11 +156,12 @@ def test_pages_learn_what_covers_a_sensor_now(state: Engine) -> None:
     maintain(state, "23T00:02", "23T02:02")
     number = silence(state, NOW - HOUR, NOW + DAY, ["mac=00:00:00:00:00:0*"])
     with reading(state) as connection:
-        found = quiet.covering(connection, [member(1), member(2, "Yard"), member(16, "Yard")], NOW)
+        rules = silences.in_force(connection, NOW, NOW)
+        later = silences.in_force(connection, STOP, STOP)
+    found = quiet.covering(rules, [member(1), member(2, "Yard"), member(16, "Yard")], NOW)
     why = f"silence {number} (why)"
     assert found == {1: Held(NOW + DAY, why), 2: Held(NOW + DAY, why)}
-    with reading(state) as connection:
-        assert quiet.covering(connection, [member(16)], STOP) == {}
+    assert quiet.covering(later, [member(16)], STOP) == {}
 
 
 def test_ten_thousand_members_are_decided_quickly(state: Engine) -> None:

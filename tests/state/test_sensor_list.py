@@ -3,7 +3,7 @@
 import pytest
 from sqlalchemy import Engine
 
-from monitor.state import pauses, sensor_list, sensors
+from monitor.state import database, pauses, sensor_list, sensors
 from monitor.state.database import reading, writing
 
 NAMED = {
@@ -56,7 +56,7 @@ def test_pages_follow_on_each_other_with_the_nameless_last(state: Engine) -> Non
 def test_all_are_read_in_turn_without_those_forgotten(
     state: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sensor_list, "_CHUNK", 2)
+    monkeypatch.setattr(database, "_PAGE", 2)
     assert [row.mac for row in sensor_list.every(state)] == list(NAMED)
 
 

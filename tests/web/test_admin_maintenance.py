@@ -6,10 +6,9 @@ from zoneinfo import ZoneInfo
 import pytest
 from flask import Flask
 
-from monitor.incidents.planning import Phase, listed_maintenance
+from monitor.incidents.planning import Covered, Phase, listed_maintenance
 from monitor.model import HOUR, parse_time
 from monitor.outbox.wording import local
-from monitor.state.database import reading
 from monitor.state.silences import MaintenanceRow
 from monitor.web.admin import maintenance, occasions
 from tests.web.fleet_rig import Rig
@@ -31,7 +30,7 @@ FORM = {
 def app(rig: Rig) -> Flask:
     rig.clock.ahead = parse_time("2026-02-25T12:00:00Z") - rig.clock.now()
     zone = ZoneInfo("Asia/Tokyo")
-    return operated(rig, maintenance.blueprint(rig.engine, rig.clock, zone))
+    return operated(rig, maintenance.blueprint(rig.engine, rig.clock, zone, Covered(rig.engine)))
 
 
 @pytest.fixture
@@ -40,8 +39,7 @@ def operator(app: Flask) -> Visitor:
 
 
 def there(rig: Rig, phase: Phase | None = None) -> list[MaintenanceRow]:
-    with reading(rig.engine) as connection:
-        return listed_maintenance(connection, phase, rig.clock.now())
+    return listed_maintenance(rig.engine, phase, rig.clock.now())
 
 
 def test_a_window_is_planned_shown_by_both_clocks_and_ended(rig: Rig, operator: Visitor) -> None:

@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from monitor.incidents.planning import Covered
 from monitor.model import DAY, HOUR, format_mac
 from monitor.state import sensor_list, sensors, silences
 from monitor.state.database import writing
@@ -51,8 +52,8 @@ def served(rig: Rig) -> Iterator[Server]:
     rig.judge()
     add_user(rig.engine, "Olga", "operator")
     blueprints = [
-        silence_pages.blueprint(rig.engine, rig.clock, ZONE),
-        maintenance.blueprint(rig.engine, rig.clock, ZONE),
+        silence_pages.blueprint(rig.engine, rig.clock, ZONE, Covered(rig.engine)),
+        maintenance.blueprint(rig.engine, rig.clock, ZONE, Covered(rig.engine)),
         sensor_pages.blueprint(rig.engine),
     ]
     with serving_people(rig, Vault("k" * 32), *blueprints) as server:

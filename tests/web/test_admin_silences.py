@@ -6,10 +6,9 @@ from zoneinfo import ZoneInfo
 import pytest
 from flask import Flask
 
-from monitor.incidents.planning import Phase, listed_silences
+from monitor.incidents.planning import Covered, Phase, listed_silences
 from monitor.model import DAY, HOUR
 from monitor.outbox.wording import local
-from monitor.state.database import reading
 from monitor.state.silences import SilenceRow
 from monitor.web.admin import silences
 from tests.web.fleet_rig import Rig
@@ -23,7 +22,7 @@ FORM = {"matchers": "site=Cellar|Harbour\n\nname=Boiler", "lasts": str(HOUR), "c
 
 @pytest.fixture
 def app(rig: Rig) -> Flask:
-    return operated(rig, silences.blueprint(rig.engine, rig.clock, ZONE))
+    return operated(rig, silences.blueprint(rig.engine, rig.clock, ZONE, Covered(rig.engine)))
 
 
 @pytest.fixture
@@ -32,8 +31,7 @@ def operator(app: Flask) -> Visitor:
 
 
 def there(rig: Rig, phase: Phase | None = None) -> list[SilenceRow]:
-    with reading(rig.engine) as connection:
-        return listed_silences(connection, phase, rig.clock.now())
+    return listed_silences(rig.engine, phase, rig.clock.now())
 
 
 def typed(rig: Rig, ahead: int) -> str:

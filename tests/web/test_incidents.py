@@ -143,8 +143,7 @@ def test_several_are_silenced_by_one_silence(
     page = operator.get(PATH).text
     assert "2 sensors silenced for 4 h." in page
     assert page.count(">silenced</span>") == 2
-    with reading(rig.engine) as connection:
-        (row,) = listed_silences(connection, "current", rig.clock.now())
+    (row,) = listed_silences(rig.engine, "current", rig.clock.now())
     assert row.matchers == ("mac=02:00:00:00:00:0a|02:00:00:00:00:0c",)
     assert (row.comment, row.created_by) == ("on the way", "operator")
     assert trail(rig)[0][:3] == ("operator", "silence begun", str(row.id))

@@ -13,10 +13,10 @@ from werkzeug.wrappers import Response
 from monitor.clock import Clock
 from monitor.incidents import planning
 from monitor.incidents.maintenance import LONGEST_NAME, LONGEST_RECURRENCE
-from monitor.incidents.planning import described, phase_of_maintenance
+from monitor.incidents.planning import Covered, described, phase_of_maintenance
 from monitor.incidents.silence import Unusable
 from monitor.state import audit, silences
-from monitor.state.database import reading, writing
+from monitor.state.database import writing
 from monitor.state.silences import MaintenanceRow
 from monitor.web import forms
 from monitor.web.admin import occasions, phases
@@ -87,21 +87,19 @@ class Shown(NamedTuple):
     """Those that end from now on: in words by its zone, start and stop in ms."""
 
 
-def blueprint(engine: Engine, clock: Clock, zone: tzinfo) -> Blueprint:
+def blueprint(engine: Engine, clock: Clock, zone: tzinfo, covered: Covered) -> Blueprint:
     """`/admin/maintenance`; moments by the clocks of `zone`."""
     administration = Blueprint("admin_maintenance", __name__)
 
     def page(status: int = 200, given: Given | None = None, **told: str) -> Response:
         phase, now = phases.asked(), clock.now()
-        with reading(engine) as connection:
-            rows = planning.listed_maintenance(connection, phase, now)
-            covered = {} if phase == "past" else planning.covered(connection, rows)
+        rows = planning.listed_maintenance(engine, phase, now)
         text = render_template(
             "admin/maintenance.html",
             phase=phase,
             phases=phases.PHASES,
             plans=[_shown(row, now) for row in rows],
-            covered=covered,
+            covered={} if phase == "past" else covered(rows),
             repeats=REPEATS,
             days=occasions.DAYS,
             zones=_zones(),
@@ -138,10 +136,9 @@ def blueprint(engine: Engine, clock: Clock, zone: tzinfo) -> Blueprint:
                 audit.record(
                     connection, g.principal, "maintenance planned", row.name, described(row)
                 )
-                count = planning.covered(connection, [row])[made]
         except Unusable as error:
             return page(400, given, problem=phases.sentence(error, _TITLES), wrong=error.field)
-        flash(f"{row.name} is planned. {phases.meant(count)}")
+        flash(f"{row.name} is planned. {phases.meant(covered([row])[made])}")
         phase = phase_of_maintenance(row, now)
         return redirect(url_for("admin_maintenance.listed", state=phase), 303)
 

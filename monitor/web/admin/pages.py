@@ -2,6 +2,7 @@
 
 from flask import Blueprint
 
+from monitor.incidents.planning import Covered
 from monitor.web.admin import (
     channels,
     maintenance,
@@ -17,12 +18,13 @@ from monitor.web.channels import Keeping
 def blueprints(keeping: Keeping) -> list[Blueprint]:
     """`keeping`: what they are about; its frame's zone is that of moments within texts."""
     engine, clock, frame = keeping.engine, keeping.clock, keeping.frame
+    covered = Covered(engine)
     return [
         channels.blueprint(keeping),
-        maintenance.blueprint(engine, clock, frame.zone),
+        maintenance.blueprint(engine, clock, frame.zone, covered),
         public.blueprint(engine, clock, frame.base_url),
         routes.blueprint(engine, keeping.of_settings.keys()),
         sensors.blueprint(engine),
-        silences.blueprint(engine, clock, frame.zone),
+        silences.blueprint(engine, clock, frame.zone, covered),
         tokens.blueprint(engine, clock),
     ]

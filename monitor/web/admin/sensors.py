@@ -36,10 +36,11 @@ def blueprint(engine: Engine) -> Blueprint:
         text, asked = request.values.get("q", "").strip(), request.values.get("page", "")
         with reading(engine) as connection:
             found = sensor_list.count(connection, text)
-            pages = max(1, -(-found // PAGE))
-            current = min(int(asked), pages) if asked.isdecimal() and len(asked) < 9 else 1
-            current = max(current, 1)
-            first = (current - 1) * PAGE
+        pages = max(1, -(-found // PAGE))
+        current = min(int(asked), pages) if asked.isdecimal() and len(asked) < 9 else 1
+        current = max(current, 1)
+        first = (current - 1) * PAGE
+        with reading(engine) as connection:  # another transaction: each of them scans the sensors
             rows = sensor_list.page(connection, text, PAGE, first)
         shown = render_template(
             "admin/sensors.html",

@@ -4,7 +4,7 @@ import base64
 import binascii
 import hashlib
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import wraps
 from typing import Any, NamedTuple
 
@@ -18,7 +18,7 @@ from monitor.state import sensor_list, sensors
 from monitor.state.database import reading, writing
 from monitor.state.sensors import Sensor
 from monitor.web.admin import sensor_bulk, sensors_csv
-from monitor.web.admin.sensors_csv import Plan
+from monitor.web.admin.sensors_csv import Line, Plan, Problem
 from monitor.web.auth.access import View, requires
 from monitor.web.auth.administration import words
 from monitor.web.auth.login import html
@@ -105,8 +105,8 @@ def add_to(administration: Blueprint, engine: Engine) -> None:
             return page(400, "The file is not UTF-8: save it as “CSV UTF-8”.", pasted)
         if not text.strip():
             return page(400, "Choose a file, or paste its text.", pasted)
-        with reading(engine) as connection:
-            checked = _checked(connection, text)
+        lines, problems = sensors_csv.read(text)
+        checked, _newest = _checked(engine, lines, problems)
         if checked.plan.problems:
             return bad(checked, pasted)
         return preview(text, checked)
@@ -126,11 +126,15 @@ def add_to(administration: Blueprint, engine: Engine) -> None:
     @_large
     @requires("operator")
     def confirm() -> Response:
-        text = _unpacked(request.form.get("packed", ""))
+        text, mark = _unpacked(request.form.get("packed", "")), request.form.get("mark")
+        lines, problems = sensors_csv.read(text)
+        checked, newest = _checked(engine, lines, problems)
+        as_shown = checked.mark == mark
         with writing(engine) as connection:
             version = sensors.next_version(connection)
-            checked = _checked(connection, text)
-            as_shown = checked.mark == request.form.get("mark")
+            if sensors.newest_change(connection) != newest:  # another changed sensors meanwhile
+                checked = _compared(lines, problems, _known(connection, lines))
+                as_shown = checked.mark == mark
             if as_shown and not checked.plan.problems and checked.plan.changes:
                 sensor_bulk.apply(
                     connection,
@@ -151,9 +155,22 @@ def add_to(administration: Blueprint, engine: Engine) -> None:
         return redirect(url_for("admin_sensors.listed"), 303)
 
 
-def _checked(connection: Connection, text: str) -> Checked:
-    lines, problems = sensors_csv.read(text)
-    known = sensor_list.of(connection, [line.mac for line in lines])
+def _checked(
+    engine: Engine, lines: Sequence[Line], problems: Sequence[Problem]
+) -> tuple[Checked, int]:
+    """What a file would change, and the version of the sensors that it was compared with."""
+    with reading(engine) as connection:
+        newest, known = sensors.newest_change(connection), _known(connection, lines)
+    return _compared(lines, problems, known), newest
+
+
+def _known(connection: Connection, lines: Sequence[Line]) -> dict[int, Sensor]:
+    return sensor_list.of(connection, [line.mac for line in lines])
+
+
+def _compared(
+    lines: Sequence[Line], problems: Sequence[Problem], known: Mapping[int, Sensor]
+) -> Checked:
     return Checked(sensors_csv.plan(lines, problems, known), known)
 
 

@@ -9,12 +9,12 @@ from werkzeug.wrappers import Response
 
 from monitor.clock import Clock
 from monitor.incidents import maintenance, planning
-from monitor.incidents.planning import described, phase_of_silence
+from monitor.incidents.planning import Covered, described, phase_of_silence
 from monitor.incidents.silence import LONGEST_COMMENT, Unusable
 from monitor.model import DAY, HOUR, MINUTE
 from monitor.outbox.wording import duration
 from monitor.state import audit, silences
-from monitor.state.database import reading, writing
+from monitor.state.database import writing
 from monitor.state.silences import SilenceRow
 from monitor.web import forms
 from monitor.web.admin import phases
@@ -53,21 +53,19 @@ class Given(NamedTuple):
         return start, start + int(self.lasts)
 
 
-def blueprint(engine: Engine, clock: Clock, zone: tzinfo) -> Blueprint:
+def blueprint(engine: Engine, clock: Clock, zone: tzinfo, covered: Covered) -> Blueprint:
     """`/admin/silences`; moments by the clocks of `zone`."""
     administration = Blueprint("admin_silences", __name__)
 
     def page(status: int = 200, given: Given | None = None, **told: str) -> Response:
         phase, now = phases.asked(), clock.now()
-        with reading(engine) as connection:
-            rows = planning.listed_silences(connection, phase, now)
-            covered = {} if phase == "past" else planning.covered(connection, rows)
+        rows = planning.listed_silences(engine, phase, now)
         text = render_template(
             "admin/silences.html",
             phase=phase,
             phases=phases.PHASES,
             rows=rows,
-            covered=covered,
+            covered={} if phase == "past" else covered(rows),
             durations={str(each): duration(each) for each in DURATIONS},
             longest=LONGEST_COMMENT,
             clocks=phases.clocks(zone),
@@ -97,12 +95,11 @@ def blueprint(engine: Engine, clock: Clock, zone: tzinfo) -> Blueprint:
                 )
                 row = _found(connection, made)
                 audit.record(connection, g.principal, "silence begun", f"{made}", described(row))
-                count = planning.covered(connection, [row])[made]
         except Unusable as error:
             return page(400, given, problem=phases.sentence(error, _TITLES), wrong=error.field)
         phase = phase_of_silence(row, now)
         what = "begins later" if phase == "upcoming" else "has begun"
-        flash(f"Silence {made} {what}. {phases.meant(count)}")
+        flash(f"Silence {made} {what}. {phases.meant(covered([row])[made])}")
         return redirect(url_for("admin_silences.listed", state=phase), 303)
 
     @administration.post("/admin/silences/<int:number>/end")

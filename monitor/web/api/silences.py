@@ -57,15 +57,15 @@ def blueprint(engine: Engine, clock: Clock) -> Blueprint:
     @requires("viewer")
     def listed() -> Response:
         asked, now = body.query(Query), clock.now()
-        with reading(engine) as connection:
-            rows = planning.listed_silences(connection, asked.state, now)
+        rows = planning.listed_silences(engine, asked.state, now)
         return body.reply({"silences": [_shape(row, now) for row in rows]})
 
     @api.get("/<int:number>")
     @requires("viewer")
     def one(number: int) -> Response:
         with reading(engine) as connection:
-            return body.reply(_shape(_found(connection, number), clock.now()))
+            row = _found(connection, number)
+        return body.reply(_shape(row, clock.now()))
 
     @api.post("")
     @requires("operator")
@@ -93,7 +93,7 @@ def blueprint(engine: Engine, clock: Clock) -> Blueprint:
                 raise Refused(400, str(error), error.field) from error
             row = _found(connection, number)
             audit.record(connection, g.principal, "silence begun", f"{number}", described(row))
-            return body.reply(_shape(row, now), 201)
+        return body.reply(_shape(row, now), 201)
 
     @api.post("/<int:number>/end")
     @requires("operator")

@@ -124,10 +124,12 @@ def _tried(
     right = passwords.matches(person.password if person else None, password)
     if person is None or not right or not person.active:
         return None, 0
+    outdated = person.password is not None and passwords.outdated(person.password)
+    hashed = passwords.hashed(password) if outdated else None
     with writing(people.engine) as connection:
         throttle.succeeded(connection, own, others)
-        if person.password is not None and passwords.outdated(person.password):
-            users.change(connection, person.id, password=passwords.hashed(password))
+        if hashed is not None:
+            users.change(connection, person.id, password=hashed)
     return person, 0
 
 
