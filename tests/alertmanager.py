@@ -23,8 +23,36 @@ _START_SECONDS = 20.0
 class Alertmanager:
     """A running server and the webhook it tells."""
 
-    def __init__(self, url: str, hook: Receiver) -> None:
-        self.url, self._hook = url, hook
+    def __init__(self, directory: Path, hook: Receiver) -> None:
+        self._directory, self._hook = directory, hook
+        self._port = free_port()
+        self.url = f"http://127.0.0.1:{self._port}"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Returns once it answers."""
+        log = self._directory / "alertmanager.log"
+        with log.open("wb") as output:
+            process = self._process = subprocess.Popen(
+                [
+                    require_alertmanager(),
+                    f"--config.file={self._directory / 'alertmanager.yml'}",
+                    f"--storage.path={self._directory / 'data'}",
+                    f"--web.listen-address=127.0.0.1:{self._port}",
+                    "--cluster.listen-address=",
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+        eventually(lambda: _ready(self, process, log), _START_SECONDS)
+
+    def kill(self) -> None:
+        """With SIGKILL, and all that it has stored is gone."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+        shutil.rmtree(self._directory / "data", ignore_errors=True)
 
     def told(self) -> list[dict[str, Any]]:
         """All its webhook calls so far: a group of alerts each, with `status` and `groupLabels`."""
@@ -59,29 +87,15 @@ def alertmanager(
     receiver = {"name": "hook", "webhook_configs": [{"url": hook.url, "send_resolved": True}]}
     route = {"receiver": "hook", "group_by": list(group_by), "repeat_interval": "1h"}
     route |= {"group_wait": "200ms", "group_interval": "500ms"}
-    config, log = directory / "alertmanager.yml", directory / "alertmanager.log"
-    config.write_text(json.dumps({"route": route, "receivers": [receiver]}))  # JSON is YAML
-    program, port = require_alertmanager(), free_port()
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [
-                program,
-                f"--config.file={config}",
-                f"--storage.path={directory / 'data'}",
-                f"--web.listen-address=127.0.0.1:{port}",
-                "--cluster.listen-address=",
-            ],
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        )
-    server = Alertmanager(f"http://127.0.0.1:{port}", hook)
+    # JSON is YAML.
+    config = json.dumps({"route": route, "receivers": [receiver]})
+    (directory / "alertmanager.yml").write_text(config)
+    server = Alertmanager(directory, hook)
     try:
-        eventually(lambda: _ready(server, process, log), _START_SECONDS)
+        server.start()
         yield server
     finally:
-        process.kill()
-        process.wait()
+        server.kill()
 
 
 def _ready(server: Alertmanager, process: subprocess.Popen[bytes], log: Path) -> bool:

@@ -1,9 +1,13 @@
 """Prometheus Alertmanager (API v2), for those who group, route and silence there already.
 
-Several that work together (high availability) share what they told, but not their alerts: each
-has to be told by us. A message counts as accepted once one of them took all of it, as with
-Prometheus; unlike it we don't repeat ourselves, so one that was away, or restarted, knows nothing
-of the silences told before and leaves them to the others.
+It forgets its alerts when it restarts, and those that are not sent again. So the notifier sends
+all that stands each minute, as Prometheus does, with an end some minutes ahead: an alert whose end
+could not be delivered expires. An alert stands until its incident is closed, acknowledged or
+silenced here or not: Alertmanager has silences of its own.
+
+Several that work together (high availability) share what they sent, but not their alerts: each is
+sent all of them. A message counts as accepted once one of them took all of it; one that was away
+has it within a minute of its return.
 """
 
 import json
@@ -19,6 +23,7 @@ import msgspec
 from monitor.channels import alerts, http
 from monitor.channels.alerts import Alert
 from monitor.channels.interface import Message, SendFailed
+from monitor.clock import Clock
 from monitor.decoding import from_json
 from monitor.model import SECOND, format_time, parse_time
 
@@ -88,8 +93,8 @@ class Alertmanager:
 
     def send(self, message: Message) -> None:
         """Accepted by at least one, or SendFailed: permanent only if all refused for good."""
-        threads = ThreadPoolExecutor(len(self._urls))
-        told = [threads.submit(self._tell, url, message) for url in self._urls]
+        threads, now = ThreadPoolExecutor(len(self._urls)), Clock().now()
+        told = [threads.submit(self._tell, url, message, now) for url in self._urls]
         wait(told, _PATIENCE)
         threads.shutdown(wait=False, cancel_futures=True)
         failures = []
@@ -109,8 +114,8 @@ class Alertmanager:
                 retry_after=min(wishes, default=None),
             )
 
-    def _tell(self, url: str, message: Message) -> None:
-        content = alerts.alerts(message)
+    def _tell(self, url: str, message: Message, now: int) -> None:
+        content = alerts.alerts(message, now)
         if message.kind == "recovered":
             content = self._ended(url, content)
         headers = {"Content-Type": "application/json", **self._headers}

@@ -16,32 +16,41 @@ SILENT = "SensorSilent"
 Alert = dict[str, Any]
 """As `POST /api/v2/alerts` takes it: `labels`, `annotations`, `startsAt`, `endsAt`, …"""
 
-# A message comes once, and no silence must be called resolved because we said no more.
-_FOR_EVER = 365 * DAY
-_LASTING = {"flapping": 1 * DAY, "notice": 1 * HOUR, "test": 5 * MINUTE}
+FIRING = 5 * MINUTE
+"""How long a silence fires after it was last sent: it is sent again each minute until it ends."""
+
+LASTING = {"flapping": 1 * DAY, "notice": 1 * HOUR}
+"""How long alerts of other kinds fire."""
+
+_TEST = 5 * MINUTE
 _NAMES = {"flapping": "SensorFlapping", "notice": "MonitoringNotice", "test": "MonitoringTest"}
 _SAID = {SILENT: "is silent", "SensorFlapping": "keeps falling silent and returning"}
 _OWN = frozenset({"alertname", "mac", "name", "site"})
 
 
-def alerts(message: Message) -> list[Alert]:
+def alerts(message: Message, now: int) -> list[Alert]:
     """What this message says, for a receiver that knows nothing else.
 
-    Of sensors: `SensorSilent`, firing until the message of its recovery; `SensorFlapping`, for a
-    day. Without sensors: `MonitoringNotice`, for an hour, and `MonitoringTest`.
+    Of sensors: `SensorSilent`, firing for `FIRING` from `now` (ms); `SensorFlapping`, for a day.
+    Without sensors: `MonitoringNotice`, for an hour, and `MonitoringTest`.
     """
     members: list[Mapping[str, Any]] = message.data["members"]
     if message.kind == "recovered":
         return [_of_sensor(message, SILENT, member, _end(message, member)) for member in members]
-    ends = message.time + _LASTING.get(message.kind, _FOR_EVER)
+    if message.kind in ("down", "reminder"):
+        return [
+            # Not by our clock alone: it may have been set back since.
+            _of_sensor(message, SILENT, member, max(now, parse_time(member["opened_at"])) + FIRING)
+            for member in members
+        ]
+    ends = message.time + LASTING.get(message.kind, _TEST)
     if not members:
         labels = {"alertname": _NAMES[message.kind], "severity": message.severity}
         if message.kind == "notice":
             labels["thread"] = message.thread
         said = {"summary": message.subject, "description": message.text}
         return [_alert(message, labels, said, message.time, ends, message.link)]
-    name = _NAMES.get(message.kind, SILENT)
-    return [_of_sensor(message, name, member, ends) for member in members]
+    return [_of_sensor(message, _NAMES[message.kind], member, ends) for member in members]
 
 
 def _of_sensor(message: Message, name: str, member: Mapping[str, Any], ends: int) -> Alert:

@@ -18,6 +18,7 @@ from monitor.channels import (
     webhook,
     webpush,
 )
+from monitor.channels.alerts import LASTING
 from monitor.channels.interface import Channel
 
 
@@ -35,14 +36,17 @@ class Kind(NamedTuple):
     """The receiver keeps a state of its own: it is told of every closing and every member."""
     metered: bool = False
     """Each message costs money."""
+    lasting: Mapping[str, int] | None = None
+    """The receiver forgets what is not sent again: `down` until the incident is closed, other
+    kinds for as long (ms) as it is given here."""
 
 
-def _kind(module: Any, tracks: bool = False, metered: bool = False) -> Kind:
-    return Kind(module.Settings, module.Secrets, module.make, tracks, metered)
+def _kind(module: Any, **traits: Any) -> Kind:
+    return Kind(module.Settings, module.Secrets, module.make, **traits)
 
 
 KINDS: Mapping[str, Kind] = {
-    "alertmanager": _kind(alertmanager, tracks=True),
+    "alertmanager": _kind(alertmanager, tracks=True, lasting=LASTING),
     "discord": _kind(discord),
     "email": _kind(email),
     "ntfy": _kind(ntfy),

@@ -11,12 +11,13 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, Engine
 
-from monitor.channels.interface import Action, Channel, Message, SendFailed
+from monitor.channels.interface import Channel, SendFailed
 from monitor.clock import Clock
 from monitor.model import MINUTE, SECOND, Occasion, parse_time
 from monitor.outbox import message, policy, trouble
 from monitor.outbox.message import Frame
-from monitor.outbox.outlets import Outlet, Outlets, Served, Supply
+from monitor.outbox.outlets import Outlet, Outlets, Served, Supply, message_of
+from monitor.outbox.renewal import renew
 from monitor.outbox.workers import Workers
 from monitor.state import channels, claims, notifications, serving
 from monitor.state.claims import Claim
@@ -45,6 +46,8 @@ class Manner:
     hold: Hold = lambda _connection, _members, _kind, _now: {}
     remind_after: int | None = None
     """Ms after which those still silent are told of again, until acknowledged."""
+    renew_every: int = MINUTE
+    """Ms after which what stands is sent again to receivers that would forget it."""
     acknowledge_link: Callable[[int, str, int], str] | None = None
     """(notification, channel, now) -> the link by which its recipient can answer for it."""
     recipients: Callable[[Connection], Collection[str]] = lambda _connection: ()
@@ -98,6 +101,7 @@ class Delivery:
         for outlet in list(self._outlets.by_name.values()):
             while self._deliver(outlet, lambda: now):
                 tried += 1
+            self._renew(outlet, lambda: now, lambda: True)
         return tried
 
     def _look_after(self, now: int) -> None:
@@ -119,8 +123,14 @@ class Delivery:
 
     def _due(self) -> list[Outlet]:
         """The outlets that have work."""
-        names = claims.due_channels(self._engine, self._clock.now())
-        return [self._outlets.by_name[name] for name in names if name in self._outlets.by_name]
+        names = set(claims.due_channels(self._engine, self._clock.now()))
+        now = time.monotonic()
+        return [
+            outlet
+            for outlet in self._outlets.by_name.values()
+            if outlet.name in names
+            or (outlet.served.lasting is not None and now >= outlet.renews_at)
+        ]
 
     def _deliver_due(self, outlet: Outlet, ended: Callable[[], object]) -> None:
         """All that is due on one, or as much of it as leaves the others their turn."""
@@ -132,12 +142,25 @@ class Delivery:
                 and self._deliver(outlet, self._clock.now)
             ):
                 pass
+            if time.monotonic() >= outlet.renews_at and not outlet.busy:
+                outlet.renews_at = time.monotonic() + _LOOK_AFTER
+                self._renew(outlet, self._clock.now, lambda: not ended())
         except StateUnavailable as error:
             _log.warning("delivery on %s waits for the state: %s", outlet.name, error)
             outlet.rests_until = time.monotonic() + _BACK_OFF
         except Exception:  # noqa: BLE001 (the next poll tries again)
             _log.exception("delivery on %s failed, and goes on", outlet.name)
             outlet.rests_until = time.monotonic() + _BACK_OFF
+
+    def _renew(self, outlet: Outlet, clock: Callable[[], int], go_on: Callable[[], bool]) -> None:
+        """Send again what stands; messages that come due meanwhile go first."""
+
+        def deliver_first() -> bool:
+            while go_on() and self._deliver(outlet, clock):
+                pass
+            return go_on() and not outlet.busy
+
+        renew(self._engine, outlet, self._manner.renew_every, clock, deliver_first)
 
     def _deliver(self, outlet: Outlet, clock: Callable[[], int]) -> bool:
         """Try the next message due on a channel; False when there is none."""
@@ -150,7 +173,7 @@ class Delivery:
         if claim is None:
             return False
         try:
-            outlet.send(_message(claim.key, claim.body))
+            outlet.send(message_of(claim.key, claim.body))
         except SendFailed as failure:
             self._record_failure(outlet, claim, failure, clock())
         else:
@@ -167,7 +190,8 @@ class Delivery:
 
     def _record_sent(self, outlet: Outlet, claim: Claim, now: int) -> None:
         _log.info("%s %s %s sent (attempt %d)", outlet.name, claim.kind, claim.key, claim.attempt)
-        remind_after = self._manner.remind_after
+        # Where all that stands is sent again anyway there is nothing to remind of.
+        remind_after = None if outlet.served.lasting is not None else self._manner.remind_after
         _insist(claim, lambda: claims.record_sent(self._engine, claim, now, remind_after))
 
     def _record_failure(self, outlet: Outlet, claim: Claim, failure: SendFailed, now: int) -> None:
@@ -219,19 +243,4 @@ def _insist(claim: Claim, record: Callable[[], bool]) -> None:
 def send_test(channel: Channel, now: int, frame: Frame) -> None:
     """Send a message about nothing. Raises SendFailed."""
     body = message.compose_test(now, frame)
-    Outlet(Served(channel)).send(_message(secrets.token_hex(16), body))
-
-
-def _message(key: str, body: Body) -> Message:
-    return Message(
-        key=key,
-        kind=body["kind"],
-        time=parse_time(body["time"]),
-        subject=body["subject"],
-        text=body["text"],
-        data={"key": key, **body},
-        thread=body.get("thread", ""),
-        severity=body.get("severity", "critical"),
-        link=body.get("link", ""),
-        actions=tuple(Action(**action) for action in body.get("actions", ())),
-    )
+    Outlet(Served(channel)).send(message_of(secrets.token_hex(16), body))

@@ -4,11 +4,13 @@ import logging
 import threading
 import time
 import traceback
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Future
 from typing import NamedTuple
 
-from monitor.channels.interface import Channel, Message, SendFailed
+from monitor.channels.interface import Action, Channel, Message, SendFailed
+from monitor.model import parse_time
+from monitor.state.notifications import Body
 
 SEND_LIMIT = 30
 """Seconds a channel may take, whatever it is doing: well below a claim's duration."""
@@ -27,6 +29,8 @@ class Served(NamedTuple):
     """Its receiver is told of every closing and every member."""
     budget: int | None = None
     """The most messages in 24 hours."""
+    lasting: Mapping[str, int] | None = None
+    """Its receiver forgets what is not sent again: see `channels.kinds`."""
 
 
 Supply = Callable[[], Collection[Served]]
@@ -41,6 +45,8 @@ class Outlet:
         self.name = served.channel.name
         self.worked_at = 0.0
         """By the monotonic clock; when it last had its turn."""
+        self.renews_at = 0.0
+        """By the monotonic clock; when to see whether it is time to renew."""
         self.rests_until = 0.0
         """By the monotonic clock; after a fault of our own."""
         self._sender: threading.Thread | None = None
@@ -93,6 +99,22 @@ class Outlet:
             place = "".join(traceback.format_tb(failure.__traceback__))
             _log.error("channel %s: %s\n%s", self.name, type(failure).__name__, place)
             raise SendFailed(f"a fault of the channel ({type(failure).__name__})", permanent=False)
+
+
+def message_of(key: str, body: Body) -> Message:
+    """A frozen message as channels take it."""
+    return Message(
+        key=key,
+        kind=body["kind"],
+        time=parse_time(body["time"]),
+        subject=body["subject"],
+        text=body["text"],
+        data={"key": key, **body},
+        thread=body.get("thread", ""),
+        severity=body.get("severity", "critical"),
+        link=body.get("link", ""),
+        actions=tuple(Action(**action) for action in body.get("actions", ())),
+    )
 
 
 class Outlets:

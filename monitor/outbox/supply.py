@@ -42,7 +42,10 @@ class StoredChannels:
         if before is not None and before[0] == stored:
             return before[1]
         kind = KINDS.get(stored.kind)
-        return Served(self._open(stored), kind is not None and kind.tracks, stored.budget)
+        channel = self._open(stored)
+        if kind is None:
+            return Served(channel, budget=stored.budget)
+        return Served(channel, kind.tracks, stored.budget, kind.lasting)
 
     def _open(self, stored: Stored) -> Channel:
         if stored.broken is not None:

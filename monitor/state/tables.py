@@ -250,6 +250,8 @@ channel_health = Table(
     Column("name", String(80), primary_key=True),
     # When a notifier last had it among its channels.
     Column("served_at", BigInteger, nullable=False, server_default="0"),
+    # When what stands was last sent again, to a receiver that would forget it.
+    Column("renewed_at", BigInteger, nullable=False, server_default="0"),
     Column("failing_since", BigInteger),
     # When the others were told that it keeps failing.
     Column("reported_at", BigInteger),

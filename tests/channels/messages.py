@@ -4,8 +4,8 @@ from datetime import UTC
 
 from monitor.channels.interface import Message
 from monitor.model import MINUTE, SECOND, Member, Occasion, parse_time
-from monitor.outbox.delivery import _message
 from monitor.outbox.message import Frame, compose
+from monitor.outbox.outlets import message_of
 
 NOW = parse_time("2026-11-23T14:14:00Z")
 FRAME = Frame("https://monitor.example.org", UTC)
@@ -42,4 +42,4 @@ def told(kind: str, *members: Member, time: int = NOW, acknowledge: str | None =
         neighbours=len(members),
         neighbours_silent=len(members),
     )
-    return _message(f"key-{kind}", compose(occasion, FRAME, acknowledge))
+    return message_of(f"key-{kind}", compose(occasion, FRAME, acknowledge))
