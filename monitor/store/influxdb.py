@@ -40,6 +40,9 @@ _NANOSECONDS = 1_000_000
 _OVERLAP = 15 * SECOND * _NANOSECONDS
 """Longer than a write may take, so that an arrival that becomes visible late is still read."""
 
+_POINTS_A_QUESTION = 40
+"""Of the arrival log: 17 MB at most, so that a fleet of any size is read on after a pause."""
+
 _BEATS_A_POST = 10_000
 _MACS_A_QUERY = 500
 _WHOLE_RANGE_ABOVE = 5_000
@@ -158,9 +161,11 @@ class InfluxStore:
         seen: list[Seen] = []
         watermarks: dict[str, int] = {}
         read = set(after.read)
-        if new:
-            for point, beats in self._logged("beats", min(stamp for *_, stamp in new) - 1):
-                if point in new:
+        stamps = sorted(stamp for *_, stamp in new)
+        for start in range(0, len(stamps), _POINTS_A_QUESTION):
+            some = stamps[start : start + _POINTS_A_QUESTION]
+            for point, beats in self._logged("beats", some[0] - 1, some[-1]):
+                if point in new and point not in read:
                     seen += packing.unpack(str(beats))
                     source = point[0]
                     watermarks[source] = max(integer(new[point]), watermarks.get(source, 0))
@@ -169,9 +174,12 @@ class InfluxStore:
         kept = frozenset(point for point in read if point[2] > position - _OVERLAP)
         return Arrivals(seen, watermarks, Cursor(position, kept))
 
-    def _logged(self, field: str, since: int) -> Iterator[tuple[LogPoint, Value]]:
-        """One field of the arrival log's points later than `since` (ns)."""
-        query = f"SELECT {field} FROM arrival WHERE time > {since} GROUP BY source, part"  # noqa: S608
+    def _logged(
+        self, field: str, after: int, until: int | None = None
+    ) -> Iterator[tuple[LogPoint, Value]]:
+        """One field of the arrival log's points with after < time <= until (ns)."""
+        span = f"time > {after}" if until is None else f"time > {after} AND time <= {until}"
+        query = f"SELECT {field} FROM arrival WHERE {span} GROUP BY source, part"  # noqa: S608
         for series in self._queries.ask(self._arrivals, query, "ns"):
             for time, value in series.values:
                 yield (series.tags["source"], series.tags["part"], integer(time)), value

@@ -1,20 +1,36 @@
-"""One sweep of a large fleet on InfluxDB with 15 s of arrivals, against a last-seen query."""
+"""A large fleet on InfluxDB: the first fill, sweeps, and an outage of 50,000 at once."""
 
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from sqlalchemy import func, select
+
+from monitor.channels.interface import Message
 from monitor.incidents.service import Alerting
 from monitor.model import DAY, MINUTE, SECOND, Heartbeat, Seen
 from monitor.staleness.sweep import Options, Sweep
 from monitor.state import leases
-from monitor.state.database import migrate, open_state
+from monitor.state.database import migrate, open_state, reading
+from monitor.state.tables import incident
 from monitor.store.interface import Pulse, Store
+from tests import postgres
 from tests.bench.table import RUNS, Row
-from tests.delivering import watch
+from tests.delivering import delivery, watch
 
 BEATS = 15 * SECOND
+THRESHOLD = 10 * MINUTE
+GROUP_WAIT = 30 * SECOND
+INTERVAL = 5 * SECOND
 GOAL = {100_000: 0.5, 1_000_000: 1.5}
+FILL, TOLD = 60, 30
+"""Goals in seconds: the first fill; an outage told after its deadline and the group's wait."""
+
+FIRST = 0x020000000000
+SILENT = 50_000
+AHEAD = MINUTE
+"""So long before their deadline those that fall silent are registered."""
 
 
 def _now() -> int:
@@ -30,30 +46,42 @@ def _timed(work: Callable[[], object]) -> float:
 class Fleet:
     """Sensors that beat once a minute, and a scheduler that leads."""
 
-    def __init__(self, directory: Path, store: Store, size: int) -> None:
+    def __init__(self, state_url: str, store: Store, size: int) -> None:
         self._store, self._size = store, size
-        self._engine = open_state(f"sqlite:///{directory / 'state.sqlite'}")
-        migrate(self._engine)
-        lease = leases.acquire(self._engine, "scheduler", "bench", DAY)
+        self.engine = open_state(state_url)
+        migrate(self.engine)
+        lease = leases.acquire(self.engine, "scheduler", "bench", DAY)
         assert lease
         self._lease = lease
-        options = Options(10 * MINUTE, 15 * MINUTE, 90 * DAY)
-        self._sweep = Sweep(store, self._engine, options, Alerting((), 0, MINUTE), watch())
-        self._begin = _now()
+        self._begin = _now() - THRESHOLD
         self._next = 0
+        self.restart()
+
+    def restart(self) -> None:
+        """The scheduler starts afresh and knows nothing."""
+        options = Options(THRESHOLD, 15 * MINUTE, 90 * DAY)
+        alerting = Alerting(("pager",), GROUP_WAIT, MINUTE)
+        self._sweep = Sweep(self._store, self.engine, options, alerting, watch())
+
+    def hear(self, macs: Iterable[int], at: int | None = None) -> None:
+        """These sensors report now, or reported `at` a moment."""
+        listed = list(macs)
+        for start in range(0, len(listed), 10_000):
+            now = _now()
+            moment = at or now
+            beats = [Heartbeat(mac, moment, moment) for mac in listed[start : start + 10_000]]
+            self._store.append(beats)
+            self._store.announce("bench", now, [Seen(b.mac, b.time, True) for b in beats])
+        self.pulse()
+
+    def pulse(self) -> None:
+        """All heard so far is stored."""
+        self._store.pulse(Pulse("bench", self._begin, _now(), False))
 
     def beat(self, count: int) -> None:
         """The next `count` sensors report."""
-        for start in range(0, count, 10_000):
-            now = _now()
-            beats = []
-            for number in range(start, min(start + 10_000, count)):
-                mac = 0x020000000000 + (self._next + number) % self._size
-                beats.append(Heartbeat(mac, now, now))
-            self._store.append(beats)
-            self._store.announce("bench", now, [Seen(b.mac, b.time, True) for b in beats])
+        self.hear(FIRST + (self._next + number) % self._size for number in range(count))
         self._next += count
-        self._store.pulse(Pulse("bench", self._begin, _now(), False))
 
     def sweep(self) -> float:
         """Seconds of one sweep."""
@@ -63,16 +91,78 @@ class Fleet:
         """Seconds of asking the store instead for everybody heard in the last 10 minutes."""
         return _timed(lambda: self._store.last_seen(_now() - 10 * MINUTE))
 
+    def opened(self) -> int:
+        """How many incidents there are."""
+        with reading(self.engine) as connection:
+            return int(connection.execute(select(func.count()).select_from(incident)).scalar_one())
+
+
+class Pager:
+    """Notes when a message came and of how many sensors it tells."""
+
+    name = "pager"
+
+    def __init__(self) -> None:
+        self.told: list[tuple[int, str]] = []
+
+    def send(self, message: Message) -> None:
+        """As a channel."""
+        self.told.append((_now(), message.subject))
+
+
+def outage(fleet: Fleet, database: str) -> list[Row]:
+    """50,000 more sensors whose last heartbeats were at one moment, with sweeps every 5 s."""
+    pager, done = Pager(), threading.Event()
+    deadline = _now() + AHEAD
+    others = fleet.opened()
+    fleet.hear(range(FIRST - SILENT, FIRST), deadline - THRESHOLD)
+    notifier = threading.Thread(target=delivery(fleet.engine, [pager]).run, args=(done.is_set,))
+    notifier.start()
+    sweeps, all_open = [], 0.0
+    give_up = deadline + 4 * MINUTE
+    while not pager.told or not all_open:
+        begin = _now()
+        assert begin < give_up, f"opened {fleet.opened() - others}, told {pager.told}"
+        fleet.pulse()
+        sweeps.append(fleet.sweep())
+        if not all_open and fleet.opened() >= others + SILENT:
+            all_open = (_now() - deadline) / SECOND
+        time.sleep(max(0, begin + INTERVAL - _now()) / SECOND)
+    done.set()
+    notifier.join()
+    told = (pager.told[0][0] - deadline - GROUP_WAIT) / SECOND
+    print(f"{database}: messages {[subject for _, subject in pager.told]}", flush=True)
+    what = f"{SILENT:,} silent at once, {database}"
+    return [
+        Row(f"{what}: incidents open after", "s", [all_open], [TOLD], most=TOLD),
+        Row(f"{what}: told after (less the wait)", "s", [told], [TOLD], most=TOLD),
+        Row(f"{what}: longest sweep", "s", [max(sweeps)], [TOLD]),
+    ]
+
 
 def rows(directory: Path, store: Store, size: int) -> list[Row]:
     """The first sweep fills the view and registers all; those after it are measured."""
-    fleet = Fleet(directory, store, size)
+    fleet = Fleet(f"sqlite:///{directory / 'state.sqlite'}", store, size)
     fleet.beat(size)
-    fleet.sweep(), fleet.sweep()
-    ours, theirs = [], []
+    registered = fleet.sweep()
+    fleet.sweep()
+    fleet.restart()
+    filled = fleet.sweep()
+    ours = []
     for _ in range(RUNS):
         fleet.beat(size * BEATS // MINUTE)
         ours.append(fleet.sweep())
-        theirs.append(fleet.last_seen())
-    what = f"sweep of {size:,} sensors, 15 s of arrivals"
-    return [Row(what, "s", ours, theirs, most=GOAL[size])]
+    asked = [fleet.last_seen()]
+    what = f"{size:,} sensors"
+    found = [
+        Row(f"{what}: first fill of a scheduler that starts", "s", [filled], asked, most=FILL),
+        Row(f"{what}: fill and registration, SQLite", "s", [registered], asked),
+        Row(f"sweep of {what}, 15 s of arrivals", "s", ours, asked, most=GOAL[size]),
+    ]
+    fleet.beat(size)
+    found += outage(fleet, "SQLite")
+    other = Fleet(postgres.fresh_database(), store, size)
+    other.beat(size)
+    registered = other.sweep()
+    found.append(Row(f"{what}: fill and registration, PostgreSQL", "s", [registered], asked))
+    return found + outage(other, "PostgreSQL")

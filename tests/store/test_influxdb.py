@@ -187,6 +187,34 @@ def test_last_seen_of_a_fleet_is_asked_in_parts(
     assert max(answered) <= 1_000
 
 
+def test_long_arrival_log_is_read_in_parts(here: Fixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    cursor = here.store.arrivals(None).cursor
+    (beats,) = packing.parts([Seen(1, NOW, True)])
+    stamps = range(cursor.position + 1, cursor.position + 101)
+    # Several points may bear the same stamp.
+    lines = [
+        f'arrival,source={source},part=0 until={NOW}i,beats="{beats}" {stamp}'
+        for stamp in stamps
+        for source in ("a", "b")
+    ]
+    here.write(here.log, "\n".join(lines), "ns")
+    answered: list[int] = []
+    ask = Influxql.ask
+
+    def noted(*arguments: Any, **options: Any) -> list[Series]:
+        answer = ask(*arguments, **options)
+        if "beats" in arguments[2]:
+            answered.append(sum(len(series.values) for series in answer))
+        return answer
+
+    monkeypatch.setattr(Influxql, "ask", noted)
+    first = here.store.arrivals(cursor)
+    assert max(answered) < 50
+    assert len(first.seen) == len(lines)
+    assert first.cursor.position == stamps[-1]
+    assert here.store.arrivals(first.cursor).seen == []
+
+
 def test_half_written_arrival_is_not_there_yet(here: Fixture) -> None:
     cursor = here.store.arrivals(None).cursor
     here.store.announce("whole", NOW, [Seen(1, NOW, True)])
