@@ -121,8 +121,7 @@ class Sweep:
             self._set_back(lease, now)
             progress, sources, windows = self._read_state(now)
         if lease != self._led:
-            if progress.swept_at != self._swept_at:
-                self._take_over(progress, now)
+            self._take_over(progress, now)
             self._led = lease
         # Pulses first: what they vouch for is then surely among the arrivals read after them.
         spans = [
@@ -176,9 +175,10 @@ class Sweep:
         self._deadlines = None
         self._placed = self._sites_by_rule()
         position = self._log_position(progress, now)
-        if position is None and now - self._followed_at < _READ_ON_WITHIN:
-            # Nobody swept for long, but this process has followed the store by itself: filling
-            # the view again would take as long as it did, and the lease might run out again.
+        was_last = progress.swept_at == self._swept_at
+        if was_last or (position is None and now - self._followed_at < _READ_ON_WITHIN):
+            # No one has swept since, or for long, and this process has followed the store by
+            # itself: filling the view again would take as long as it did.
             is_news = self._registry.is_news
             self._heard = {m: heard for m, heard in self._heard.items() if is_news(m, *heard)}
             return
