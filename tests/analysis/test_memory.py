@@ -1,0 +1,75 @@
+"""Values that threads share."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from monitor.analysis.memory import Memory
+from monitor.clock import Clock
+from monitor.model import SECOND
+from tests.waiting import eventually
+
+
+class Still(Clock):
+    """Goes only when told to."""
+
+    time = 1_800_000_000_000
+
+    def now(self) -> int:
+        return self.time
+
+
+class Work:
+    """Made values, and how often; it takes until it may end."""
+
+    def __init__(self) -> None:
+        self.times, self.may_end = 0, threading.Event()
+
+    def __call__(self) -> int:
+        self.times += 1
+        assert self.may_end.wait(60)
+        if self.times == 1:
+            raise LookupError("the first try fails")
+        return self.times
+
+
+def test_what_goes_wrong_reaches_all_who_wait_and_is_tried_anew_by_the_next() -> None:
+    memory, work = Memory[str, int](Still(), SECOND, 10), Work()
+    with ThreadPoolExecutor(4) as pool:
+        waiting = [pool.submit(memory.shared, "key", work, 60.0) for _ in range(4)]
+        eventually(lambda: work.times == 1)
+        work.may_end.set()
+        raised = {type(each.exception(60)) for each in waiting} - {type(None)}
+    assert raised == {LookupError}
+    assert memory.shared("key", work, 60.0) == 2
+
+
+def test_a_wait_ends_with_its_patience_and_the_work_goes_on() -> None:
+    memory, work = Memory[str, int](Still(), SECOND, 10), Work()
+    work.times = 1
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(memory.shared, "key", work, 60.0)
+        eventually(lambda: work.times == 2)
+        with pytest.raises(TimeoutError):
+            memory.shared("key", work, 0.01)
+        work.may_end.set()
+        assert first.result() == memory.get("key") == 2
+
+
+def test_an_old_value_does_only_while_a_new_one_is_made_and_only_for_so_long() -> None:
+    clock = Still()
+    memory, work = Memory[str, int](clock, SECOND, 10, 10 * SECOND), Work()
+    memory.put("key", 7)
+    clock.time += SECOND
+    assert memory.get("key") is None
+    work.times = 1
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(memory.shared, "key", work, 60.0)
+        eventually(lambda: work.times == 2)
+        assert memory.shared("key", work, 0.01) == 7
+        clock.time += 9 * SECOND
+        with pytest.raises(TimeoutError):
+            memory.shared("key", work, 0.01)
+        work.may_end.set()
+        assert first.result() == 2
