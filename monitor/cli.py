@@ -60,7 +60,13 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit status: 0 done, 1 failed with a sentence on standard error, 2 bad usage."""
-    options = build_parser().parse_args(arguments)
+    parser = build_parser()
+    given_arguments = sys.argv[1:] if arguments is None else arguments
+    try:
+        "".join(given_arguments).encode()
+    except UnicodeEncodeError:
+        parser.error("the arguments must be UTF-8")
+    options = parser.parse_args(given_arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     logging.getLogger("apscheduler").setLevel(logging.WARNING)
     logging.getLogger("alembic").setLevel(logging.WARNING)

@@ -157,3 +157,12 @@ def test_no_setting_passes_the_check_and_fails_later(
     monkeypatch.setenv(variable, value)
     assert cli.main(["check-config"]) == 1
     assert "can't be used" in capsys.readouterr().err
+
+
+def test_arguments_that_are_not_utf_8_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    comment = b"K\xfcche".decode("utf-8", "surrogateescape")  # as the interpreter reads them
+    assert cli.main(["migrate"]) == 0
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["silence", "add", "--match", "site=x", "--for", "4h", "--comment", comment])
+    assert ended.value.code == 2
+    assert "must be UTF-8" in capsys.readouterr().err
