@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from monitor.channels import kinds
 from monitor.channels.interface import Channel
 from monitor.channels.kinds import Kind
-from monitor.state import channels, health, notifications, routes
+from monitor.state import channels, health, horizon, notifications, routes
 from monitor.state.channels import BROWSER, Stored, check_name, is_browser
 from monitor.state.serving import SWITCHED_OFF
 from monitor.vault import Vault
@@ -127,6 +127,7 @@ def remove(connection: Connection, name: str, now: int) -> bool:
 
     Raises InUse.
     """
+    horizon.lock(connection)  # no route may come to lead to it meanwhile
     if leading := routes.leading_to(connection, name):
         raise InUse(f"these routes lead to {name}: {', '.join(leading)}")
     removed = channels.remove(connection, name)

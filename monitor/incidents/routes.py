@@ -8,7 +8,7 @@ from monitor.incidents.matching import parse
 from monitor.incidents.routing import BROWSERS
 from monitor.incidents.silence import Unusable
 from monitor.model import DAY, SECOND
-from monitor.state import channels
+from monitor.state import channels, horizon
 from monitor.state.routing import RouteRow
 
 LONGEST_WAIT = 30 * DAY
@@ -16,10 +16,12 @@ LONGEST_WAIT = 30 * DAY
 
 
 def check(connection: Connection, route: RouteRow, of_settings: Collection[str]) -> None:
-    """Whether it leads somewhere. Raises Unusable.
+    """Whether it leads somewhere; channels and routes stay as they are until the transaction
+    ends. Raises Unusable.
 
     `of_settings`: names of the channels that the settings switch on.
     """
+    horizon.lock(connection)
     try:
         channels.check_name(route.name)
     except ValueError as error:

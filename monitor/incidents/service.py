@@ -63,13 +63,14 @@ def open_all(
 
     `fleet_wide`: the silence spares nobody, so sites do not matter.
     """
+    # Groups before anything that is decided about them: a notifier may be closing one just now.
+    held = incidents.lock_open_groups(connection)
+    groups = {(group.cohort, group.route): group.id for group in held.values()}
     earlier = incidents.open_incidents(connection)
     new = {opening.sensor.mac: opening for opening in openings if opening.sensor.mac not in earlier}
     if not new:
         return
     route_to = routing.read(connection, alerting.channels, alerting.tracking_kinds)
-    groups = incidents.open_groups(connection)
-    held = incidents.lock_groups(connection, groups.values())
     untold, together = _untold(connection, earlier, held)
     cohorts = grouping.assign(
         {mac: opening.sensor.site for mac, opening in new.items()},

@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, delete, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
-from monitor.state.tables import channel, channel_health, service
+from monitor.state import horizon
+from monitor.state.tables import channel, channel_health
 from monitor.vault import Unreadable, Vault
 
 BROWSER = "webpush"
@@ -77,6 +78,11 @@ def find(connection: Connection, vault: Vault, name: str, to_change: bool = Fals
     return None if row is None else _stored(row, vault)
 
 
+def lock(connection: Connection, name: str) -> None:
+    """Nobody else changes this channel, or decides on its budget, before the transaction ends."""
+    connection.execute(select(channel.c.id).where(channel.c.name == name).with_for_update())
+
+
 def add(connection: Connection, vault: Vault, new: Stored) -> None:
     """Raises NameTaken, after which the transaction can only be rolled back."""
     values = _values(new) | {"secrets": _encrypted(new, vault), "created_at": new.created_at}
@@ -110,7 +116,7 @@ def remove_gone(connection: Connection, name: str) -> bool:
 
 def subscribers(connection: Connection) -> Counter[str]:
     """How many browsers each has subscribed; no other subscribes before the transaction ends."""
-    connection.execute(select(service.c.id).with_for_update())
+    horizon.lock(connection)
     found = connection.execute(select(channel.c.settings).where(channel.c.kind == BROWSER))
     return Counter(settings.get("subscribed_by", "") for settings in found.scalars())
 

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, Connection, Engine, and_, func, insert, or_, select, update
 
 from monitor.model import DAY, MINUTE, SECOND, Held, Occasion
-from monitor.state import freezing, health, suppressions
+from monitor.state import channels, freezing, health, suppressions
 from monitor.state.database import database_now, reading, writing
 from monitor.state.freezing import Terms
 from monitor.state.notifications import OWED, Body, add, change, lock, settle
@@ -75,6 +75,9 @@ def claim(
             if connection.execute(_next(connection, channel, now)).first() is None:
                 return None
         with writing(engine) as connection:
+            if terms.budget is not None:
+                # Two notifiers with a message each must not both take the last one of the budget.
+                channels.lock(connection, channel)
             # The group's lock comes first; groups that others hold are left to them.
             found = connection.execute(
                 _next(connection, channel, now).with_for_update(of=alert_group, skip_locked=True)

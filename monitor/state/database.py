@@ -19,6 +19,7 @@ from sqlalchemy import (
     Engine,
     NullPool,
     Select,
+    Table,
     create_engine,
     event,
     literal_column,
@@ -26,6 +27,7 @@ from sqlalchemy import (
     text,
     tuple_,
 )
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolExhausted
 
@@ -186,6 +188,14 @@ def in_pages(
         if len(rows) < _PAGE:
             return
         after = [rows[-1]._mapping[key.name] for key in keys]
+
+
+def insert_unless_there(connection: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:
+    """An INSERT for a row that another transaction may insert at the same moment: it has
+    `on_conflict_do_nothing` and `on_conflict_do_update`, which SQLAlchemy's own lacks."""
+    if connection.dialect.name == "sqlite":
+        return sqlite.insert(table)
+    return postgresql.insert(table)
 
 
 def in_chunks(values: Iterable[Value]) -> Iterator[list[Value]]:

@@ -36,6 +36,12 @@ def progress(connection: Connection, *, lock: bool = False) -> Progress:
     return Progress(*connection.execute(query.with_for_update() if lock else query).one())
 
 
+def lock(connection: Connection) -> None:
+    """Wait for every other transaction that took this lock or a version, and keep others from
+    both until this one ends. It comes before the locks of channels, groups and messages."""
+    connection.execute(select(service.c.id).with_for_update())
+
+
 def record_progress(
     connection: Connection, horizon: int, swept_at: int, arrival_position: int, hindrance: str
 ) -> None:

@@ -74,7 +74,7 @@ def history(
 
 
 def lock_groups(connection: Connection, ids: Iterable[int]) -> dict[int, Group]:
-    """Keep others from freezing messages of these groups until this transaction ends."""
+    """id -> group; no other transaction freezes their messages until this one ends."""
     locked = {}
     for chunk in in_chunks(sorted(ids)):
         query = select(*_GROUP).where(alert_group.c.id.in_(chunk))
@@ -83,10 +83,13 @@ def lock_groups(connection: Connection, ids: Iterable[int]) -> dict[int, Group]:
     return locked
 
 
-def open_groups(connection: Connection) -> dict[tuple[str, str], int]:
-    """(cohort, route) -> id of its open group."""
-    query = select(*_GROUP).where(alert_group.c.closed_at.is_(None))
-    return {(row.cohort, row.route): row.id for row in connection.execute(query)}
+def lock_open_groups(connection: Connection) -> dict[int, Group]:
+    """id -> group, of all that are open; they stay so until this transaction ends.
+
+    One that another transaction is closing is waited for and left out.
+    """
+    query = select(*_GROUP).where(alert_group.c.closed_at.is_(None)).order_by(alert_group.c.id)
+    return {row.id: Group(*row) for row in connection.execute(query.with_for_update())}
 
 
 def untold(connection: Connection, ids: Iterable[int]) -> set[int]:

@@ -3,9 +3,8 @@
 from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Engine, literal, or_, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
-from monitor.state.database import database_now, writing
+from monitor.state.database import database_now, insert_unless_there, writing
 from monitor.state.tables import lease as leases
 
 
@@ -45,11 +44,10 @@ def acquire(engine: Engine, name: str, holder: str, duration: int) -> Lease | No
 
 def _first(connection: Connection, name: str, holder: str, duration: int) -> int | None:
     """The generation of a lease nobody ever held, or None when somebody holds it."""
-    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
     expires_at = database_now(connection) + duration
     row = select(literal(name), literal(holder), literal(1), expires_at).where(literal(True))
     return connection.execute(
-        dialect.insert(leases)
+        insert_unless_there(connection, leases)
         .from_select(["name", "holder", "generation", "expires_at"], row)
         .on_conflict_do_nothing()
         .returning(leases.c.generation)

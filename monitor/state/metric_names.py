@@ -6,10 +6,9 @@ That is known to the day, so a day is added to the time after which a name is fr
 from collections.abc import Mapping
 
 from sqlalchemy import Connection, delete, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from monitor.model import DAY
-from monitor.state.database import database_now
+from monitor.state.database import database_now, insert_unless_there
 from monitor.state.tables import metric
 
 
@@ -24,12 +23,11 @@ def in_use(connection: Connection, retention: int) -> dict[str, int | None]:
 def note(connection: Connection, senders: Mapping[str, int], retention: int) -> None:
     """These names were sent just now, each by this sensor among others; those not sent for
     `retention` ms are free again."""
-    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
     now = database_now(connection)
     connection.execute(delete(metric).where(metric.c.last_sent_at < now - retention - DAY))
     for name, mac in sorted(senders.items()):
         connection.execute(
-            dialect.insert(metric)
+            insert_unless_there(connection, metric)
             .values(name=name, brought_by=mac, last_sent_at=now)
             .on_conflict_do_update(index_elements=[metric.c.name], set_={"last_sent_at": now})
         )

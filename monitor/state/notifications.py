@@ -11,6 +11,7 @@ from uuid import uuid4
 
 from sqlalchemy import ColumnElement, Connection, and_, exists, insert, select, update
 
+from monitor.state import horizon
 from monitor.state.tables import alert_group, incident, notification
 
 Body = dict[str, Any]
@@ -93,7 +94,10 @@ def notify(connection: Connection, key: str, channels: Iterable[str], body: Body
     matter = f"notice:{key}"
     told = select(alert_group.c.id).where(alert_group.c.cohort == matter)
     names = list(channels)
-    if not names or connection.execute(told.limit(1)).first() is not None:
+    if not names:
+        return
+    horizon.lock(connection)  # two processes may notice the same at the same moment
+    if connection.execute(told.limit(1)).first() is not None:
         return
     added = insert(alert_group).values(cohort=matter, opened_at=now).returning(alert_group.c.id)
     group_id = connection.execute(added).scalar_one()

@@ -39,9 +39,10 @@ def listed(connection: Connection) -> list[PublicPage]:
     return [PublicPage(*row) for row in connection.execute(_ALL)]
 
 
-def get(connection: Connection, number: int) -> PublicPage | None:
-    """By number."""
-    row = connection.execute(_ALL.where(public_page.c.id == number)).first()
+def get(connection: Connection, number: int, to_change: bool = False) -> PublicPage | None:
+    """By number; `to_change`: nobody else changes it before the transaction ends."""
+    query = _ALL.where(public_page.c.id == number)
+    row = connection.execute(query.with_for_update() if to_change else query).first()
     return None if row is None else PublicPage(*row)
 
 

@@ -5,13 +5,14 @@ from collections.abc import Sequence
 from sqlalchemy import Connection, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
+from monitor.state import horizon
 from monitor.state.channels import NameTaken
 from monitor.state.routing import RouteRow
 from monitor.state.tables import route
 
 
 def add(connection: Connection, new: RouteRow, position: int | None = None) -> None:
-    """Put a route at this place (1: the first), or at the end.
+    """Put a route at this place (1: the first), or at the end. The caller has checked it.
 
     Raises NameTaken, after which the transaction can only be rolled back.
     """
@@ -37,15 +38,17 @@ def remove(connection: Connection, name: str) -> bool:
     return connection.execute(delete(route).where(route.c.name == name)).rowcount == 1
 
 
-def names(connection: Connection) -> list[str]:
-    """In order."""
+def names(connection: Connection, to_change: bool = False) -> list[str]:
+    """In order; `to_change`: nobody else changes it before the transaction ends."""
+    if to_change:
+        horizon.lock(connection)
     query = select(route.c.name).order_by(route.c.position, route.c.id)
     return list(connection.execute(query).scalars())
 
 
 def arrange(connection: Connection, order: Sequence[str]) -> None:
     """Put the routes in this order. Raises ValueError unless it names each of them once."""
-    if sorted(order) != sorted(names(connection)):
+    if sorted(order) != sorted(names(connection, to_change=True)):
         raise ValueError("the order must name each route once, and no other")
     for position, name in enumerate(order, 1):
         connection.execute(update(route).where(route.c.name == name).values(position=position))

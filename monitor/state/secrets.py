@@ -3,10 +3,9 @@
 from collections.abc import Callable
 
 from sqlalchemy import Engine, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from monitor.state.access_tables import secret
-from monitor.state.database import reading, writing
+from monitor.state.database import insert_unless_there, reading, writing
 from monitor.vault import Vault
 
 
@@ -21,9 +20,9 @@ def once(engine: Engine, vault: Vault, name: str, make: Callable[[], bytes]) -> 
     with reading(engine) as connection:
         stored = connection.execute(query).scalar()
     if stored is None:
-        insert = (sqlite if engine.dialect.name == "sqlite" else postgresql).insert
-        made = insert(secret).values(name=name, value=vault.encrypt(make()))
+        made = {"name": name, "value": vault.encrypt(make())}
         with writing(engine) as connection:
-            connection.execute(made.on_conflict_do_nothing())
+            added = insert_unless_there(connection, secret).values(made)
+            connection.execute(added.on_conflict_do_nothing())
             stored = connection.execute(query).scalar_one()
     return vault.decrypt(bytes(stored))

@@ -4,10 +4,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from sqlalchemy import Connection, Engine, Select, delete, exists, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from monitor.state import notifications
-from monitor.state.database import reading, writing
+from monitor.state.database import insert_unless_there, reading, writing
 from monitor.state.tables import channel, channel_health, notification
 
 SWITCHED_OFF = "the channel is switched off"
@@ -22,8 +21,7 @@ def mark(engine: Engine, names: Iterable[str], now: int) -> None:
     if not rows:
         return
     with writing(engine) as connection:
-        dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
-        added = dialect.insert(channel_health)
+        added = insert_unless_there(connection, channel_health)
         connection.execute(
             added.on_conflict_do_update(
                 index_elements=[channel_health.c.name],

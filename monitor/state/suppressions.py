@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 
 from sqlalchemy import Connection
-from sqlalchemy.dialects import postgresql, sqlite
 
+from monitor.state.database import insert_unless_there
 from monitor.state.tables import suppression
 
 
@@ -18,9 +18,8 @@ def record(
     """Write incident id -> (reason, until when in ms), each reason once."""
     if not reasons:
         return
-    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
     connection.execute(
-        dialect.insert(suppression).on_conflict_do_nothing(),
+        insert_unless_there(connection, suppression).on_conflict_do_nothing(),
         [
             {
                 "incident_id": number,

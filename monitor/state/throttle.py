@@ -5,10 +5,10 @@ from collections.abc import Collection
 from typing import NamedTuple
 
 from sqlalchemy import Connection, delete, or_, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from monitor.model import HOUR, MINUTE, SECOND
 from monitor.state.access_tables import login_failure as failure
+from monitor.state.database import insert_unless_there
 
 FORGOTTEN = HOUR
 """So long after the last failure (ms) they are forgotten."""
@@ -110,11 +110,10 @@ def succeeded(connection: Connection, own: Guarded, others: Collection[Guarded] 
 def _locked(connection: Connection, guarded: Collection[Guarded]) -> dict[bytes, "_Row"]:
     """Their rows, which nobody else changes before the transaction ends."""
     digests = sorted(one.digest for one in guarded)  # all in one order: no two wait for each other
-    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
     for digest in digests:
         fresh = {"digest": digest, "failures": 0, "failed_at": 0, "blocked_until": 0}
         connection.execute(
-            dialect.insert(failure)
+            insert_unless_there(connection, failure)
             .values(fresh)
             .on_conflict_do_update(index_elements=[failure.c.digest], set_={"digest": digest})
         )

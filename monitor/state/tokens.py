@@ -5,9 +5,10 @@ import hmac
 import secrets
 from typing import NamedTuple
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, select, update
 
 from monitor.state.access_tables import token
+from monitor.state.database import insert_unless_there
 
 INGEST = "ingest"
 """The role that may send heartbeats, and nothing else."""
@@ -42,12 +43,15 @@ def digest(secret: str) -> bytes:
 
 def create(connection: Connection, name: str, now: int, role: str = INGEST) -> str:
     """The new secret, which can't be read again later. Raises NameTaken."""
-    if connection.execute(select(token.c.id).where(token.c.name == name)).first():
-        raise NameTaken(f"there is, or was, a token named {name!r}; choose another name")
     secret = "hbm_" + secrets.token_urlsafe(32)
-    connection.execute(
-        insert(token).values(name=name, role=role, digest=digest(secret), created_at=now)
+    made = connection.execute(
+        insert_unless_there(connection, token)
+        .values(name=name, role=role, digest=digest(secret), created_at=now)
+        .on_conflict_do_nothing(index_elements=[token.c.name])
+        .returning(token.c.id)
     )
+    if made.first() is None:
+        raise NameTaken(f"there is, or was, a token named {name!r}; choose another name")
     return secret
 
 

@@ -119,7 +119,7 @@ def blueprint(engine: Engine, clock: Clock, base_url: str) -> Blueprint:
 
 
 def _found(connection: Connection, number: int) -> PublicPage:
-    page = public_pages.get(connection, number)
+    page = public_pages.get(connection, number, to_change=True)
     if page is None:
         raise Refused(404, f"There is no public page {number}.")
     return page

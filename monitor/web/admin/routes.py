@@ -152,7 +152,7 @@ def blueprint(engine: Engine, own: Collection[str]) -> Blueprint:
     @requires("administrator")
     def move(name: str, where: str) -> Response:
         with writing(engine) as connection:
-            order = routes.names(connection)
+            order = routes.names(connection, to_change=True)
             if name not in order:
                 raise _unknown(name)
             place = order.index(name)

@@ -90,9 +90,10 @@ def blueprint(
             created_at=clock.now(),
         )
         with refusing(), writing(engine) as connection:
+            subscribers = channels.subscribers(connection)
             old = channels.find(connection, vault, new.name, to_change=True)
             if old is None:
-                _check_room(channels.subscribers(connection))
+                _check_room(subscribers)
                 channels.add(connection, vault, new)
                 audit.record(connection, g.principal, "browser subscribed", new.name)
                 return body.reply({"name": new.name}, 201)

@@ -12,7 +12,7 @@ from requests import RequestException
 from sqlalchemy import Connection
 from werkzeug.wrappers import Response as AnyResponse
 
-from monitor.state import audit, users
+from monitor.state import audit, horizon, users
 from monitor.state.database import writing
 from monitor.state.users import LastAdministrator, Unacceptable, User
 from monitor.web.auth.access import public
@@ -95,6 +95,9 @@ def _welcomed(
     """The person, with the role of their groups. Raises NotWelcome."""
     role, subject = provider.role(claims), f"{provider.issuer} {claims['sub']}"
     known = users.vouched_for(connection, subject)
+    if known is None:
+        horizon.lock(connection)  # the same person may log in twice at the same moment
+        known = users.vouched_for(connection, subject)
     if known is None:
         number = _added(connection, role, subject, claims, now)
     elif not known.active:

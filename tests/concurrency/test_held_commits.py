@@ -1,0 +1,230 @@
+"""What two transactions make of each other when the first is held just before its commit."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Barrier
+
+import pytest
+from sqlalchemy import Connection, Engine, select, text
+
+from monitor.channels import catalogue
+from monitor.incidents import routes as checked_routes
+from monitor.incidents.silence import Unusable
+from monitor.model import MINUTE
+from monitor.state import channels, claims, metric_names, notifications, routes, sensors, tokens
+from monitor.state.channels import Stored
+from monitor.state.claims import Claim
+from monitor.state.database import StateUnavailable, migrate, open_state, reading, writing
+from monitor.state.freezing import Terms
+from monitor.state.routing import RouteRow
+from monitor.state.tables import alert_group, incident, notification
+from monitor.state.tokens import NameTaken
+from monitor.vault import Vault
+from tests import postgres
+from tests.concurrency.conftest import Sides, Work, overlap
+from tests.outages import NOW, WAIT, Outages
+from tests.staleness.test_sweep import ALERTING, World
+
+VAULT = Vault("k" * 40)
+
+
+def written(engine: Engine, change: Callable[[Connection], object]) -> Work:
+    """A transaction to be run later."""
+
+    def run() -> object:
+        with writing(engine) as connection:
+            return change(connection)
+
+    return run
+
+
+def misplaced(engine: Engine) -> list[int]:
+    """The sensors whose open incident is in a closed group."""
+    with reading(engine) as connection:
+        query = (
+            select(incident.c.mac)
+            .join(alert_group)
+            .where(incident.c.closed_at.is_(None), alert_group.c.closed_at.is_not(None))
+        )
+        return list(connection.scalars(query))
+
+
+class Night(World):
+    """A fleet at two sites, judged and notified on PostgreSQL."""
+
+    def __init__(self, directory: Path, sides: Sides) -> None:
+        super().__init__(directory)
+        self.engine, self.notifier = sides.second, sides.first
+        self.lease = self.take_lease("pg")
+        self.sweep = self.new_sweep()
+        with writing(self.engine) as connection:
+            for mac, site in ((1, "North"), (2, "North"), (3, "North"), (8, "South"), (9, "South")):
+                version = sensors.next_version(connection)
+                sensors.configure(connection, mac, version, site=site)
+
+    def claim(self, channel: str) -> Claim:
+        """The next message due on a channel."""
+        found = claims.claim(
+            self.notifier,
+            channel,
+            "n",
+            self.now,
+            MINUTE,
+            lambda occasion: {"kind": occasion.kind},
+            Terms(lambda *_: {}),
+        )
+        assert found is not None
+        return found
+
+    def send(self, channel: str) -> None:
+        """Claim the next message, and record that it was sent."""
+        assert claims.record_sent(self.notifier, self.claim(channel), self.now)
+
+
+def test_incident_never_joins_a_group_that_is_being_closed(tmp_path: Path, sides: Sides) -> None:
+    night = Night(tmp_path, sides)
+    night.hear(1, 2, 3, 8, 9)
+    night.pass_time(12 * MINUTE, 2, 3, 8, 9)
+    for channel in ALERTING.channels:
+        night.send(channel)
+    night.pass_time(2 * MINUTE, 1, 2, 3, 8, 9)  # the first one returns
+    night.pass_time(5 * MINUTE, 1, 3, 8, 9)  # the second one falls silent
+    night.send("email")
+    last = night.claim("webhook")
+    assert last.kind == "recovered"
+    night.pass_time(7 * MINUTE, 1, 3, 8, 9)  # up to the sweep before the second one's deadline
+    night.now += MINUTE
+    night.hear(1, 3, 8, 9)
+    night.pulse()
+    overlap(
+        sides,
+        lambda: claims.record_sent(night.notifier, last, night.now),
+        lambda: night.sweep.run(night.lease, night.now),
+    )
+    assert [row.mac for row in night.incidents() if row.closed_at is None] == [2]
+    assert misplaced(night.engine) == []
+    later = night.pass_time(12 * MINUTE, 1, 2, 3, 9)  # at another site one falls silent
+    assert sum(outcome.opened for outcome in later) == 1
+    night.store.close()
+
+
+def test_two_notifiers_enqueue_one_notice(sides: Sides) -> None:
+    def notify(connection: Connection) -> None:
+        notifications.notify(connection, "failing:x:1", ["email"], {"kind": "notice"}, 1)
+
+    for done in overlap(sides, written(sides.first, notify), written(sides.second, notify)):
+        done.result()
+    with reading(sides.second) as connection:
+        assert len(connection.execute(select(notification)).all()) == 1
+
+
+def test_two_shippers_note_the_same_new_metric(sides: Sides) -> None:
+    def note(connection: Connection) -> None:
+        metric_names.note(connection, {"battery": 1}, MINUTE)
+
+    for done in overlap(sides, written(sides.first, note), written(sides.second, note)):
+        done.result()
+
+
+def test_two_who_make_a_token_of_one_name_get_one(sides: Sides) -> None:
+    def make(connection: Connection) -> str:
+        return tokens.create(connection, "door", 1)
+
+    one, two = overlap(sides, written(sides.first, make), written(sides.second, make))
+    one.result()
+    assert isinstance(two.exception(), NameTaken)
+
+
+def test_routes_added_at_the_same_moment_have_an_order(sides: Sides) -> None:
+    def adding(name: str) -> Callable[[Connection], None]:
+        def add(connection: Connection) -> None:
+            row = RouteRow(name, ["site=x"], ["email"], [], None)
+            checked_routes.check(connection, row, ["email"])
+            routes.add(connection, row)
+
+        return add
+
+    pair = written(sides.first, adding("first")), written(sides.second, adding("second"))
+    for done in overlap(sides, *pair):
+        done.result()
+    with reading(sides.second) as connection:
+        positions = connection.execute(text("SELECT name, position FROM route")).all()
+    assert sorted(tuple(row) for row in positions) == [("first", 1), ("second", 2)]
+
+
+def test_no_route_leads_to_a_channel_that_is_being_removed(sides: Sides) -> None:
+    with writing(sides.first) as connection:
+        channels.add(connection, VAULT, Stored("pager", "webhook", {}, {}))
+
+    def add(connection: Connection) -> None:
+        row = RouteRow("night", ["site=x"], ["pager"], [], None)
+        checked_routes.check(connection, row, [])
+        routes.add(connection, row)
+
+    def remove(connection: Connection) -> bool:
+        return catalogue.remove(connection, "pager", 1)
+
+    removed, added = overlap(sides, written(sides.first, remove), written(sides.second, add))
+    assert removed.result() is True
+    assert isinstance(added.exception(), Unusable)
+
+
+def test_two_notifiers_share_one_daily_limit(sides: Sides) -> None:
+    with writing(sides.first) as connection:
+        channels.add(connection, VAULT, Stored("sms", "webhook", {}, {}, budget=1))
+    for site in ("site:A", "site:B"):
+        outages = Outages(sides.first, ["sms"], site)
+        mac = 1 if site == "site:A" else 2
+        outages.sensors(mac)
+        outages.down(mac)
+    terms = Terms(lambda *_: {}, budget=1)
+
+    def claiming(engine: Engine) -> Work:
+        return lambda: claims.claim(
+            engine, "sms", "n", NOW + WAIT, MINUTE, lambda _occasion: {"kind": "down"}, terms
+        )
+
+    one, two = overlap(sides, claiming(sides.first), claiming(sides.second))
+    assert [one.result() is None, two.result() is None] == [False, True]
+
+
+def test_a_deadlock_is_reported_as_a_state_that_is_unavailable_for_now(sides: Sides) -> None:
+    outages = [Outages(sides.first, ["email"], f"site:{name}") for name in "AB"]
+    for mac, each in enumerate(outages, 1):
+        each.sensors(mac)
+        each.down(mac)
+    groups = [each.group for each in outages]
+
+    def locking(engine: Engine, order: list[int], meet: Callable[[], object]) -> object:
+        with writing(engine) as connection:
+            notifications.lock(connection, order[0])
+            meet()
+            notifications.lock(connection, order[1])
+        return None
+
+    barrier = Barrier(2)
+    with ThreadPoolExecutor(2) as pool:
+        runs = [
+            pool.submit(locking, engine, order, lambda: barrier.wait(30))
+            for engine, order in zip(sides, (groups, groups[::-1]), strict=True)
+        ]
+    errors = [error for error in (run.exception() for run in runs) if error is not None]
+    assert [type(error) for error in errors] == [StateUnavailable]
+
+
+@pytest.mark.parametrize("another_is_open", [False, True])
+def test_migration_rescues_incidents_from_closed_groups(another_is_open: bool) -> None:
+    engine = open_state(postgres.fresh_database())
+    migrate(engine)
+    outages = Outages(engine, ["email"])
+    outages.sensors(1)
+    outages.down(1)
+    with writing(engine) as connection:
+        connection.execute(text("UPDATE alert_group SET closed_at = 1"))
+        connection.execute(text("UPDATE alembic_version SET version_num = '0016'"))
+    if another_is_open:
+        Outages(engine, ["email"])
+    migrate(engine)
+    assert misplaced(engine) == []
+    engine.dispose()
