@@ -16,13 +16,14 @@ from monitor.web.errors import RETRY_AFTER, Refused
 AT_ONCE = 2
 """Answers that one worker works out at a time."""
 
-PLACES = 6
-"""Requests that work one out or wait for one: a browser asks for as many badges at once."""
+PLACES = 4
+"""Requests that work one out or wait for one: fewer than the threads that pages have by default, so
+that people with a login find one."""
 
 USABLE = 30 * SECOND
 """So long (ms) an answer will do while its successor is worked out."""
 
-_PATIENCE = 2.0  # seconds
+_PATIENCE = 1.0  # seconds
 
 Key = TypeVar("Key", bound=Hashable)
 Value = TypeVar("Value")
