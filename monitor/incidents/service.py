@@ -133,13 +133,16 @@ def close_all(
 ) -> None:
     """Close incidents; for those that recovered, owe their groups a message.
 
-    Raises IllegalMove when one is closed already.
+    The caller holds the version. Incidents that were closed meanwhile stay as they are.
     """
+    # As they are now: the caller read them in an earlier transaction.
+    current = incidents.still_open(connection, [closing.incident.id for closing in closings])
+    closings = [closing for closing in closings if closing.incident.id in current]
     if not closings:
         return
     recovered: dict[int, bool] = defaultdict(bool)
     for closing in closings:
-        row = closing.incident
+        row = current[closing.incident.id]
         machine.move(machine.state_of(row.acknowledged_at, row.closed_at), closing.event)
         recovered[row.group_id] |= closing.event is Event.RECOVER
     groups = incidents.lock_groups(connection, recovered)

@@ -7,7 +7,7 @@ from sqlalchemy import Connection, Engine
 from monitor.model import DAY, MINUTE
 from monitor.outbox import wording
 from monitor.outbox.message import Frame, compose_notice
-from monitor.state import claims, health, notifications
+from monitor.state import claims, health, horizon, notifications
 from monitor.state.database import reading, writing
 
 TOLERATED = 5 * MINUTE
@@ -27,6 +27,9 @@ def report(
     if not failing and not spent:
         return
     with writing(engine) as connection:
+        horizon.lock(connection)  # before the channels, as everywhere
+        # Again: one may have recovered since, or another notifier may have reported it.
+        failing = health.unreported(connection, now - TOLERATED, to_change=True)
         everybody = recipients(connection)
         for each in failing:
             since = wording.long(each.failing_since or now, frame.zone)

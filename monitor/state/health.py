@@ -50,9 +50,10 @@ def switched_off(connection: Connection, name: str) -> None:
     )
 
 
-def unreported(connection: Connection, before: int) -> list[Health]:
-    """Channels nobody was told of that failed a message for good, or have been failing since
-    `before`; in order of their name."""
+def unreported(connection: Connection, before: int, to_change: bool = False) -> list[Health]:
+    """Channels not yet reported that failed a message for good, or have been failing since
+    `before`; in order of their name. `to_change`: no other transaction changes them before this
+    one ends."""
     lost = exists().where(
         notification.c.channel == channel_health.c.name,
         notification.c.state == "failed",
@@ -62,7 +63,9 @@ def unreported(connection: Connection, before: int) -> list[Health]:
         channel_health.c.reported_at.is_(None),
         or_(channel_health.c.failing_since <= before, lost),
     )
-    return [Health(*row) for row in connection.execute(query.order_by(channel_health.c.name))]
+    query = query.order_by(channel_health.c.name)
+    rows = connection.execute(query.with_for_update() if to_change else query)
+    return [Health(*row) for row in rows]
 
 
 def mark_reported(connection: Connection, name: str, now: int) -> None:

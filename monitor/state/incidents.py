@@ -130,6 +130,17 @@ def add(connection: Connection, rows: Sequence[Mapping[str, object]]) -> None:
         connection.execute(insert(incident), list(rows))
 
 
+def still_open(connection: Connection, ids: Iterable[int]) -> dict[int, Incident]:
+    """Those of these incidents that are open, by id."""
+    return {
+        row.id: Incident(*row)
+        for chunk in in_chunks(ids)
+        for row in connection.execute(
+            select(*_COLUMNS).where(incident.c.id.in_(chunk), incident.c.closed_at.is_(None))
+        )
+    }
+
+
 def open_numbers(connection: Connection, macs: Iterable[int]) -> dict[int, int]:
     """mac -> id of its open incident."""
     columns = incident.c.mac, incident.c.id

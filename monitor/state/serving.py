@@ -69,9 +69,9 @@ def give_up_unserved(engine: Engine, before: int, now: int) -> int:
             return 0
     with writing(engine) as connection:
         outcome = "no notifier serves this channel"
-        ended = notifications.end(connection, unserved, now, state="failed", outcome=outcome)
+        # Health before groups, as where sending is recorded. Without a row, none is served either.
         connection.execute(delete(channel_health).where(stale))
-    return ended
+        return notifications.end(connection, unserved, now, state="failed", outcome=outcome)
 
 
 def _any(connection: Connection, query: Select[Any]) -> bool:

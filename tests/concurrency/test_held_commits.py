@@ -10,9 +10,22 @@ from sqlalchemy import Connection, Engine, select, text
 
 from monitor.channels import catalogue
 from monitor.incidents import routes as checked_routes
+from monitor.incidents import service
+from monitor.incidents.machine import Event
 from monitor.incidents.silence import Unusable
 from monitor.model import MINUTE
-from monitor.state import channels, claims, metric_names, notifications, routes, sensors, tokens
+from monitor.outbox import trouble
+from monitor.state import (
+    channels,
+    claims,
+    health,
+    metric_names,
+    notifications,
+    routes,
+    sensors,
+    serving,
+    tokens,
+)
 from monitor.state.channels import Stored
 from monitor.state.claims import Claim
 from monitor.state.database import StateUnavailable, migrate, open_state, reading, writing
@@ -23,6 +36,7 @@ from monitor.state.tokens import NameTaken
 from monitor.vault import Vault
 from tests import postgres
 from tests.concurrency.conftest import Sides, Work, overlap
+from tests.delivering import FRAME
 from tests.outages import NOW, WAIT, Outages
 from tests.staleness.test_sweep import ALERTING, World
 
@@ -212,6 +226,45 @@ def test_a_deadlock_is_reported_as_a_state_that_is_unavailable_for_now(sides: Si
         ]
     errors = [error for error in (run.exception() for run in runs) if error is not None]
     assert [type(error) for error in errors] == [StateUnavailable]
+
+
+def test_incident_closed_meanwhile_is_not_closed_twice(tmp_path: Path, sides: Sides) -> None:
+    night = Night(tmp_path, sides)
+    night.hear(1, 2, 3, 8, 9)
+    night.pass_time(12 * MINUTE, 2, 3, 8, 9)
+    (seen,) = night.incidents()
+
+    def closing(engine: Engine, event: Event) -> Work:
+        def close(connection: Connection) -> None:
+            version = sensors.next_version(connection)
+            service.close_all(
+                connection, [service.Closing(seen, event)], ALERTING, night.now, version
+            )
+
+        return written(engine, close)
+
+    paused, forgotten = closing(sides.first, Event.PAUSE), closing(sides.second, Event.FORGET)
+    for done in overlap(sides, paused, forgotten):
+        done.result()
+    (only,) = night.incidents()
+    assert only.closed_reason == "paused"
+    night.store.close()
+
+
+def test_channel_that_recovers_meanwhile_is_reported_when_it_fails_again(sides: Sides) -> None:
+    serving.mark(sides.first, ["email"], 1)
+    now = 20 * MINUTE
+    written(sides.first, lambda c: health.record_failure(c, "email", "refused", 1))()
+    for done in overlap(
+        sides,
+        written(sides.first, lambda c: health.record_success(c, "email", now)),
+        lambda: trouble.report(sides.second, lambda _: ["email", "webhook"], FRAME, now),
+    ):
+        done.result()
+    written(sides.first, lambda c: health.record_failure(c, "email", "refused", now + 1))()
+    with reading(sides.second) as connection:
+        assert [each.name for each in health.unreported(connection, now + 1)] == ["email"]
+        assert connection.execute(select(notification)).all() == []
 
 
 @pytest.mark.parametrize("another_is_open", [False, True])
