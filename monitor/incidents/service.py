@@ -188,6 +188,8 @@ def _untold(
 ) -> tuple[set[int], int]:
     """Earlier incidents that may still join others: those nobody was told of; and how many
     without a site can't, or have joined others already."""
+    # A scheduler of an older version may have left an open incident in a closed group.
+    earlier = {mac: row for mac, row in earlier.items() if row.group_id in groups}
     silent = incidents.untold(connection, {row.group_id for row in earlier.values()})
     untold = {mac for mac, row in earlier.items() if row.group_id in silent}
     cohorts = {mac: groups[row.group_id].cohort for mac, row in earlier.items()}

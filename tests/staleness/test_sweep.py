@@ -3,7 +3,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, select, update
 
 from monitor.incidents.service import Alerting
 from monitor.model import DAY, MINUTE, SECOND, Heartbeat, Seen
@@ -389,3 +389,14 @@ def test_what_came_in_while_a_sweep_was_held_up_counts_from_when_it_came(world: 
     world.sweep.run(world.lease, world.now)
     (row,) = world.incidents()
     assert (row.closed_reason, row.recovered_at) == ("recovered", world.now)
+
+
+def test_open_incident_in_a_closed_group_does_not_stop_the_sweep(world: World) -> None:
+    world.hear(1, 2)
+    world.pass_time(12 * MINUTE, 2)
+    with writing(world.engine) as connection:
+        connection.execute(update(alert_group).values(closed_at=world.now))
+    world.pass_time(12 * MINUTE)
+    assert [row.mac for row in world.incidents() if row.closed_at is None] == [1, 2]
+    world.pass_time(2 * MINUTE, 1, 2)
+    assert [row.closed_reason for row in world.incidents()] == ["recovered", "recovered"]
