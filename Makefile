@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench clean
+.PHONY: help run test lint bench fuzz soak clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 8
@@ -22,6 +22,12 @@ lint: $(BIN)/.installed-test ## Check style, types and the borders of the rooms
 
 bench: $(BIN)/.installed-test ## Measure the budget, as ratios
 	$(BIN)/python -m tests.bench
+
+fuzz: $(BIN)/.installed-test ## Send 50,000 requests that are nearly right
+	$(BIN)/python -m tests.fuzz
+
+soak: $(BIN)/.installed-test ## Kill processes under load for 20 minutes, and check what was promised
+	$(BIN)/python -m tests.soak
 
 clean: ## Remove what was installed, not the data
 	rm -rf .venv build *.egg-info

@@ -16,9 +16,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import urlsplit
 
-from monitor.model import format_mac
+from tests.keepalive import Host
 
 FIRST = 0x02_00_00_00_10_00
 
@@ -103,47 +102,7 @@ class Fleet:
         self._process.communicate()
 
 
-class _Host:
-    """Kept-alive connections to one server, as many as are needed at once."""
-
-    def __init__(self, url: str, patience: float) -> None:
-        self._parts = urlsplit(url)
-        self._patience = patience
-        self._idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
-
-    async def beat(self, mac: int) -> int:
-        """Send one heartbeat; the status of its answer, or 0."""
-        body = json.dumps({"mac_address": format_mac(mac)})
-        head = f"POST /heartbeat HTTP/1.1\r\nHost: {self._parts.netloc}\r\n"
-        head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-        writer: asyncio.StreamWriter | None = None
-        try:
-            async with asyncio.timeout(self._patience):
-                reader, writer = await self._connection()
-                writer.write((head + body).encode())
-                answer = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
-                length = answer.split("content-length:")[1].split("\r\n")[0]
-                await reader.readexactly(int(length))
-        except (OSError, EOFError, TimeoutError):
-            if writer is not None:
-                writer.transport.abort()
-            return 0
-        if "connection: close" in answer:
-            writer.close()
-        else:
-            self._idle.append((reader, writer))
-        return int(answer.split()[1])
-
-    async def _connection(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        while self._idle:
-            reader, writer = self._idle.pop()
-            if not reader.at_eof() and reader.exception() is None:
-                return reader, writer
-            writer.close()
-        return await asyncio.open_connection(self._parts.hostname, self._parts.port)
-
-
-async def _live(sensor: Sensor, host: _Host, waves: list[str], beats: list[Beat]) -> None:
+async def _live(sensor: Sensor, host: Host, waves: list[str], beats: list[Beat]) -> None:
     clock = asyncio.get_running_loop().time
     due = clock() + sensor.phase
     while True:
@@ -165,7 +124,7 @@ async def _lines() -> asyncio.StreamReader:
 
 async def _run(sensors: Iterable[Sensor], diary: dict[int, list[Beat]]) -> None:
     patience = min(sensor.interval for sensor in sensors) / 2
-    hosts = {sensor.url: _Host(sensor.url, patience) for sensor in sensors}
+    hosts = {sensor.url: Host(sensor.url, patience) for sensor in sensors}
     waves: list[str] = []
     with _tasks(
         _live(sensor, hosts[sensor.url], waves, diary[sensor.mac]) for sensor in sensors

@@ -13,14 +13,13 @@ from monitor.clock import Clock
 from monitor.ingest.counts import SharedCounts
 from monitor.ingest.fields import DETAILS
 from monitor.model import DAY, HOUR, MINUTE, Heartbeat, Seen
-from monitor.parts import open_vault
+from monitor.parts import open_store, open_vault
 from monitor.settings import load
 from monitor.state import audit, channels, horizon, routes, sensors, silences, tokens
 from monitor.state.channels import Stored
 from monitor.state.database import migrate, open_state, writing
 from monitor.state.routing import RouteRow
 from monitor.state.tables import service
-from monitor.store.sqlite import SqliteStore
 from monitor.vault import Vault
 from tests.cases import Cases
 from tests.web.visitors import add_user
@@ -28,6 +27,7 @@ from tests.web.visitors import add_user
 NASTY = "<script>alert(1)</script>"
 MAC = 0x02_00_00_00_00_0A
 ROLES = ("viewer", "operator", "administrator")
+INGEST_TOKEN = "t" * 20
 KEY = "a secret key of some length, all for tests"
 
 _PARAMETER = re.compile(r"<(?:any\((\w+)[^)]*\):|\w+:)?(\w+)>")
@@ -37,17 +37,19 @@ _VALUES = {"mac": "02:00:00:00:00:0a", "number": "1", "down": "1"}
 class Whole:
     """The application, who may log in (each role has a user of its name), and its rows."""
 
-    def __init__(self, directory: Path, url: str) -> None:
+    def __init__(self, directory: Path, url: str, **others: str) -> None:
+        """`others`: further settings, as variables."""
         variables = {
             "MONITOR_DATA_DIRECTORY": str(directory),
             "MONITOR_SERVER_HOST": "0.0.0.0",  # nobody is let in for being near
             "MONITOR_SERVER_BASE_URL": url,
             "MONITOR_SERVER_SECRET_KEY": KEY,
-            "MONITOR_INGEST_TOKEN": "t" * 20,
+            "MONITOR_INGEST_TOKEN": INGEST_TOKEN,
+            **others,
         }
         self.url = url
         settings = load(None, variables)
-        self.store = SqliteStore(directory / "heartbeats.sqlite", 90 * DAY, writable=True)
+        self.store = open_store(settings, writable=True)
         self.store.migrate()
         self.engine: Engine = open_state(settings.state_url)
         migrate(self.engine)

@@ -1,0 +1,252 @@
+"""The fuzz from start to end."""
+
+import random
+import statistics
+import tempfile
+import threading
+import time
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+import requests
+
+from tests import postgres
+from tests.fuzz.ground import Ground
+from tests.fuzz.mutations import mutate
+from tests.fuzz.request import Answer, Request, send
+from tests.fuzz.valid import ENDING, Entry, entries
+from tests.influxd.server import InfluxdServer, require_influxd
+from tests.receiver import receiver
+from tests.waiting import eventually
+from tests.web.whole import INGEST_TOKEN
+
+_THREADS = 4
+_VALID_SHARE, _ELSE_SHARE = 0.1, 0.1
+_RENEW_EVERY = 200
+GROWTH = 0.05
+"""The share by which a process's memory may grow in the second half of a long run."""
+_NAMED = 20
+
+
+@dataclass
+class Report:
+    """What came of it."""
+
+    directory: Path
+    seed: int
+    requests: int
+    seconds: float = 0.0
+    statuses: dict[str, Counter[int]] = field(default_factory=lambda: defaultdict(Counter))
+    """By entry: how often each status came."""
+    failures: list[str] = field(default_factory=list)
+    memory: list[tuple[str, float, float]] = field(default_factory=list)
+    """Each process: MB at the half and at the end."""
+
+    def __str__(self) -> str:
+        total: Counter[int] = sum(self.statuses.values(), Counter())
+        lines = [f"{self.requests} requests in {self.seconds:.0f} s, seed {self.seed}"]
+        lines.append(
+            ", ".join(f"{count} x {status or 'none'}" for status, count in sorted(total.items()))
+        )
+        for name, half, end in self.memory:
+            lines.append(
+                f"{name:<24} {half:6.1f} MB at the half, {end:6.1f} MB at the end "
+                f"({(end / half - 1) * 100:+.1f} %)"
+            )
+        lines += self.failures[:_NAMED]
+        if self.failures:
+            lines.append(f"{len(self.failures)} FAILURES; cases and logs: {self.directory}")
+        return "\n".join(lines)
+
+
+class Fuzz:
+    """Requests by their numbers: the same seed and number make the same request."""
+
+    def __init__(self, ground: Ground, report: Report) -> None:
+        self._ground, self._report = ground, report
+        self._entries = list(entries(ground))
+        self._lock, self._read = threading.Lock(), 0
+        self._granted: set[str] = set()
+        self._refused: dict[str, str] = {}
+
+    def case(self, number: int) -> None:
+        """Send one and look at what comes back."""
+        chance = random.Random(f"{self._report.seed} {number}")
+        entry = self._entries[number % len(self._entries)]
+        valid = number < len(self._entries) or chance.random() < _VALID_SHARE
+        regularly = number % _RENEW_EVERY == 0
+        if regularly or (valid and entry.method != "GET"):
+            self._ground.renew(sessions=regularly or entry.rule in ENDING)
+        request = entry.make(self._ground, chance)
+        if not valid:
+            self._impersonate(entry, request, chance)
+            mutate(request, chance)
+        answer = send(self._ground.service.port, request)
+        self._look(number, entry, request, answer, valid)
+
+    def _impersonate(self, entry: Entry, request: Request, chance: random.Random) -> None:
+        """At times another person asks."""
+        if chance.random() > _ELSE_SHARE or entry.rule in ENDING:
+            return
+        name = chance.choice(("viewer", "operator"))
+        bearer = chance.choice((self._ground.bearers[name], "forged", INGEST_TOKEN))
+        cookie = chance.choice((self._ground.sessions[name].cookie, "monitor=forged", ""))
+        request.replace(b"Authorization", b"Bearer " + bearer.encode())
+        request.replace(b"Cookie", cookie.encode())
+
+    def _look(
+        self, number: int, entry: Entry, request: Request, answer: Answer, valid: bool
+    ) -> None:
+        with self._lock:
+            self._report.statuses[str(entry)][answer.status] += 1
+            if valid and 200 <= answer.status < 400:
+                self._granted.add(str(entry))
+            elif valid:
+                self._refused[str(entry)] = (
+                    f"{answer.status} {answer.trouble} {answer.body[:300]!r}"
+                )
+            trouble = _trouble(answer, valid)
+            if trouble:
+                self._fail(number, entry, request, trouble)
+            self._read_log(number, entry, request)
+
+    def _fail(self, number: int, entry: Entry, request: Request, trouble: str) -> None:
+        file = self._report.directory / f"case-{number}"
+        file.write_bytes(request.raw())
+        self._report.failures.append(
+            f"case {number} (seed {self._report.seed}), {entry}: {trouble}; sent: {file}"
+        )
+
+    def _read_log(self, number: int, entry: Entry, request: Request) -> None:
+        log = self._ground.service.log
+        size = log.stat().st_size
+        if size == self._read:
+            return
+        with log.open("rb") as lines:
+            lines.seek(self._read)
+            said = lines.read().decode("utf-8", "replace")
+        self._read = size
+        if "Traceback" in said:
+            last = said.strip().splitlines()[-1]
+            self._fail(number, entry, request, f"a traceback in the log, about then: {last}")
+
+    def never_granted(self) -> list[str]:
+        """Entries whose valid request was always refused, with the last answer."""
+        return [
+            f"{entry} was never granted: {self._refused.get(entry, 'never asked')}"
+            for entry in sorted({str(entry) for entry in self._entries} - self._granted)
+        ]
+
+
+def _trouble(answer: Answer, valid: bool) -> str:
+    if answer.status == 503:
+        complete = answer.headers.get("retry-after") and len(answer.body) > 10
+        return "" if complete else f"503 without Retry-After or a sentence: {answer.body[:200]!r}"
+    for status in (answer.status, *answer.others):
+        if status >= 500 and status != 503:
+            return f"{status} {answer.body[:200]!r}"
+    if answer.trouble == "no answer in time" or (valid and not answer.status):
+        return answer.trouble
+    return ""
+
+
+def run(count: int, seed: int, growth: float = GROWTH, servers: bool = False) -> Report:
+    """`count` requests to the service with the embedded store, or on InfluxDB and PostgreSQL;
+    `growth`: what is too much in the second half, as a share."""
+    report = Report(Path(tempfile.mkdtemp(prefix="monitor-fuzz-")), seed, count)
+    with ExitStack() as stack:
+        hook = stack.enter_context(receiver())
+        ground = Ground(report.directory, hook, **(_servers(report, stack) if servers else {}))
+        stack.enter_context(ground.service)
+        ground.service.ready()
+        ground.renew()
+        fuzz = Fuzz(ground, report)
+        before = [process.pid for process in ground.service.family()]
+        began = time.monotonic()
+        with ThreadPoolExecutor(_THREADS) as pool:
+            for first, last in ((0, count // 2), (count // 2, count)):
+                for _ in pool.map(fuzz.case, range(first, last)):
+                    pass
+                print(f"{last} requests after {time.monotonic() - began:.0f} s")
+                if first == 0:
+                    half = _memory(ground)
+        report.seconds = time.monotonic() - began
+        ground.renew()
+        end = _memory(ground)
+        after = [process.pid for process in ground.service.family()]
+        if after != before:
+            report.failures.append(f"processes died or were added: {before} -> {after}")
+        report.memory = [
+            (f"{name} {pid}", half[pid, name], end[pid, name])
+            for pid, name in half
+            if (pid, name) in end
+        ]
+        for name, early, late in report.memory:
+            if late > (1 + growth) * early:
+                report.failures.append(f"{name} grew from {early:.1f} to {late:.1f} MB")
+        report.failures += fuzz.never_granted()
+        _still_works(ground, report)
+    tracebacks = ground.service.log.read_text("utf-8", "replace").count("Traceback")
+    if tracebacks:
+        report.failures.append(f"{tracebacks} tracebacks in {ground.service.log}")
+    return report
+
+
+def _servers(report: Report, stack: ExitStack) -> Mapping[str, object]:
+    influxd = InfluxdServer(require_influxd(), report.directory / "influxd")
+    stack.enter_context(influxd)
+    return {
+        "INFLUXDB_V2_URL": influxd.url,
+        "INFLUXDB_V2_ORG": influxd.org,
+        "INFLUXDB_V2_TOKEN": influxd.token,
+        "MONITOR_STATE_URL": postgres.fresh_database(),
+    }
+
+
+def _memory(ground: Ground) -> dict[tuple[int, str], float]:
+    """MB of each process that are its own, once it is idle: the median of some looks."""
+    time.sleep(2)
+    looks: dict[tuple[int, str], list[float]] = defaultdict(list)
+    for _ in range(5):
+        for process in ground.service.family():
+            try:
+                name = process.cmdline()[-1]
+                looks[process.pid, name].append(process.memory_full_info().uss / 1e6)
+            except psutil.Error:
+                continue
+        time.sleep(0.3)
+    return {which: statistics.median(sizes) for which, sizes in looks.items()}
+
+
+def _still_works(ground: Ground, report: Report) -> None:
+    """A heartbeat is stored, and its sensor has a page."""
+    url, mac = ground.service.url, "02:00:00:00:01:00"
+    sent = requests.post(
+        f"{url}/heartbeat",
+        json={"mac_address": mac},
+        headers={"Authorization": f"Bearer {INGEST_TOKEN}"},
+        timeout=30,
+    )
+    if sent.status_code != 200:
+        report.failures.append(f"the last heartbeat was refused: {sent.status_code} {sent.text}")
+        return
+    received = sent.json()["time"]
+    bearer = {"Authorization": f"Bearer {ground.bearers['viewer']}"}
+
+    def stored() -> bool:
+        answer = requests.get(f"{url}/api/v1/sensors/{mac}/heartbeats", headers=bearer, timeout=30)
+        return answer.status_code == 200 and received in answer.text
+
+    try:
+        eventually(stored, 30)
+    except AssertionError:
+        report.failures.append("the last heartbeat was not stored within 30 s")
+    cookie = {"Cookie": ground.sessions["viewer"].cookie, "Accept": "text/html"}
+    page = requests.get(f"{url}/sensors/{mac}", headers=cookie, timeout=30)
+    if page.status_code != 200:
+        report.failures.append(f"the sensor's page answers {page.status_code} at the end")

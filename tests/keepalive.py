@@ -1,0 +1,56 @@
+"""Heartbeats by kept-alive connections, thousands a second from one thread."""
+
+import asyncio
+import json
+from urllib.parse import urlsplit
+
+from monitor.model import format_mac
+
+
+class Host:
+    """Kept-alive connections to one server, as many as are needed at once."""
+
+    def __init__(self, url: str, patience: float) -> None:
+        self._parts = urlsplit(url)
+        self._patience = patience
+        self._idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
+
+    async def beat(self, mac: int, time: int | None = None) -> int:
+        """Send one heartbeat, of this moment (ms) if one is given; the status of its answer, or
+        0."""
+        moment = {} if time is None else {"time": time}
+        body = json.dumps({"mac_address": format_mac(mac), **moment})
+        head = f"POST /heartbeat HTTP/1.1\r\nHost: {self._parts.netloc}\r\n"
+        head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        writer: asyncio.StreamWriter | None = None
+        try:
+            async with asyncio.timeout(self._patience):
+                reader, writer = await self._connection()
+                writer.write((head + body).encode())
+                answer = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
+                length = answer.split("content-length:")[1].split("\r\n")[0]
+                await reader.readexactly(int(length))
+        except (OSError, EOFError, TimeoutError):
+            if writer is not None:
+                writer.transport.abort()
+            return 0
+        if "connection: close" in answer:
+            writer.close()
+        else:
+            self._idle.append((reader, writer))
+        return int(answer.split()[1])
+
+    async def close(self) -> None:
+        """Close what is idle, once no heartbeat is on its way any more."""
+        for _, writer in self._idle:
+            writer.close()
+        closing = (writer.wait_closed() for _, writer in self._idle)
+        await asyncio.gather(*closing, return_exceptions=True)
+
+    async def _connection(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        while self._idle:
+            reader, writer = self._idle.pop()
+            if not reader.at_eof() and reader.exception() is None:
+                return reader, writer
+            writer.close()
+        return await asyncio.open_connection(self._parts.hostname, self._parts.port)

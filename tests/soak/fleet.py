@@ -1,0 +1,89 @@
+"""Sensors that send each heartbeat again until it is accepted, in a thread."""
+
+import asyncio
+import random
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from tests.keepalive import Host
+from tests.soak.plan import INTERVAL, Outage, Plan
+
+_PATIENCE = 4.0
+_ATTEMPTS = 5
+_PAUSE = 0.4
+
+
+class Accepted(NamedTuple):
+    """A heartbeat that got a 2xx (epoch ms): `time` is its own, which every repetition carries."""
+
+    time: int
+    sent: int
+    answered: int
+
+
+class Fleet:
+    """All sensors of a plan, from `start` on."""
+
+    def __init__(self, plan: Plan, urls: Sequence[str], seed: int) -> None:
+        self.accepted: dict[int, list[Accepted]] = defaultdict(list)
+        self.tried: set[tuple[int, int]] = set()
+        """(mac, time) of every heartbeat that was sent, accepted or not."""
+        self.repetitions = self.given_up = 0
+        self._plan, self._urls, self._chance = plan, urls, random.Random(f"{seed} phases")
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._run()))
+        self._failure: BaseException | None = None
+
+    def start(self) -> None:
+        """The first heartbeats go out."""
+        self._thread.start()
+
+    def join(self) -> None:
+        """Wait until the last one is answered. Raises what ended it early."""
+        self._thread.join()
+        if self._failure:
+            raise self._failure
+
+    @property
+    def reporting(self) -> bool:
+        """The load goes on."""
+        return self._thread.is_alive()
+
+    async def _run(self) -> None:
+        try:
+            hosts = [Host(url, _PATIENCE) for url in self._urls]
+            await asyncio.gather(
+                *(self._live(mac, hosts, self._plan.outages.get(mac)) for mac in self._plan.macs)
+            )
+            await asyncio.gather(*(host.close() for host in hosts))
+        except BaseException as error:  # noqa: BLE001 - `join` raises it
+            self._failure = error
+
+    async def _live(self, mac: int, hosts: Sequence[Host], outage: Outage | None) -> None:
+        clock = asyncio.get_running_loop().time
+        began, due = clock(), self._chance.uniform(0, INTERVAL)
+        while due < self._plan.seconds:
+            await asyncio.sleep(began + due - clock())
+            if outage is None or not outage.start <= clock() - began < outage.stop:
+                await self._beat(mac, hosts)
+            due = max(due + INTERVAL, clock() - began)
+
+    async def _beat(self, mac: int, hosts: Sequence[Host]) -> None:
+        """The same heartbeat again and again, to each host in turn."""
+        moment = _now()
+        self.tried.add((mac, moment))
+        for attempt in range(_ATTEMPTS):
+            sent = _now()
+            status = await hosts[(mac + attempt) % len(hosts)].beat(mac, moment)
+            if 200 <= status < 300:
+                self.accepted[mac].append(Accepted(moment, sent, _now()))
+                return
+            self.repetitions += 1
+            await asyncio.sleep(_PAUSE)
+        self.given_up += 1
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000
