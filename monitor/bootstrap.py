@@ -32,6 +32,7 @@ from monitor.settings import Settings, SettingsError
 from monitor.staleness.sweep import Options, Sweep
 from monitor.state import database, tokens
 from monitor.state.database import open_state, reading
+from monitor.state.retention import Kept
 from monitor.watchdog import Watchdog
 from monitor.web import acknowledge, metrics, turnstile
 from monitor.web import incidents as incident_pages
@@ -115,8 +116,13 @@ def run_scheduler(settings: Settings) -> None:
         open_store(settings), engine, options, parts.alerting(settings), parts.watch(settings)
     )
     holder = f"{socket.gethostname()[:40]}:{os.getpid()}:{secrets.token_hex(4)}"
+    kept = Kept(
+        # The page of a sensor shows incidents for as long as heartbeats are kept.
+        max(settings.retention.incidents_days, settings.store.retention_days) * DAY,
+        settings.retention.audit_days * DAY,
+    )
     leadership = scheduler.Leadership(
-        engine, sweep, Clock(), holder, interval, _watchdog(settings, engine)
+        engine, sweep, Clock(), holder, interval, _watchdog(settings, engine), kept
     )
     scheduler.run(leadership, interval)
 

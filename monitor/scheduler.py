@@ -16,9 +16,10 @@ from sqlalchemy import Engine
 from monitor.clock import Clock
 from monitor.model import MINUTE, SECOND
 from monitor.staleness.sweep import Sweep
-from monitor.state import leases
+from monitor.state import leases, retention
 from monitor.state.database import StateUnavailable
 from monitor.state.leases import Lease, LeaseLost
+from monitor.state.retention import Kept
 from monitor.store.interface import StoreUnavailable
 from monitor.watchdog import Watchdog
 
@@ -29,6 +30,12 @@ _SHORTEST_LEASE = 15 * SECOND
 _LONGEST_SWEEP = 15 * MINUTE
 """A sweep that takes longer hangs: its lease is left to run out, so that another process leads, and
 this one ends, so that a fresh one is started."""
+
+_TIDIED_EVERY, _LONGEST_TIDYING = 60, 10.0
+"""Seconds."""
+
+_PAUSE = 0.05
+"""Seconds between two transactions that delete: others have their turn."""
 
 WRONG_CLOCK = 10 * SECOND
 """A process whose clock is so far off the store's judges nothing."""
@@ -49,10 +56,13 @@ class Leadership:
         holder: str,
         interval: int,
         watchdog: Watchdog | None = None,
+        kept: Kept | None = None,
     ) -> None:
-        """`interval`: ms between ticks; `holder` names this process in the lease."""
+        """`interval`: ms between ticks; `holder` names this process in the lease; without `kept`
+        nothing is ever deleted."""
         self._engine, self._sweep, self._clock, self._holder = engine, sweep, clock, holder
-        self._watchdog = watchdog
+        self._watchdog, self._kept_for = watchdog, kept
+        self._stopping = threading.Event()
         self._duration = max(_SHORTEST_LEASE, 3 * interval)
         self._lease: Lease | None = None
         self._trouble = ""
@@ -142,6 +152,27 @@ class Leadership:
         except Exception:
             logger.exception("no one can be notified whether judging stands still")
 
+    def tidy(self) -> None:
+        """While this process leads: delete what is old, and merge counts. Some rows at a time, for
+        ten seconds at most; what is left is done the next time. Trouble is logged."""
+        lease, ends_at = self._lease, time.monotonic() + _LONGEST_TIDYING
+
+        def go_on() -> bool:
+            return not self._stopping.wait(_PAUSE) and time.monotonic() < ends_at
+
+        if lease is None or self._kept_for is None:
+            return
+        try:
+            found = retention.prune(self._engine, lease, self._kept_for, self._clock.now(), go_on)
+            if found:
+                logger.info("deleted what is older than the retention: %d rows", found)
+        except (LeaseLost, StateUnavailable) as error:
+            logger.warning("nothing old is deleted yet: %s", error)
+
+    def stop_tidying(self) -> None:
+        """Let `tidy` return soon, in whichever thread it runs. Called from no signal handler."""
+        self._stopping.set()
+
     def step_down(self) -> None:
         """Give the lease back, so that another leads at once."""
         if self._lease is not None:
@@ -175,9 +206,9 @@ class Leadership:
 def run(leadership: Leadership, interval: int) -> None:
     """Tick every `interval` ms until SIGTERM or SIGINT, the first time at once. A sweep that hangs
     ends the process."""
-    scheduler = BackgroundScheduler(
-        timezone=UTC, executors={"default": ThreadPoolExecutor(max_workers=1)}
-    )
+    # Each job has a thread of its own: what is deleted delays no sweep.
+    executors = {name: ThreadPoolExecutor(max_workers=1) for name in ("default", "tidying")}
+    scheduler = BackgroundScheduler(timezone=UTC, executors=executors)
     job = scheduler.add_job(
         leadership.tick,
         "interval",
@@ -186,6 +217,15 @@ def run(leadership: Leadership, interval: int) -> None:
         max_instances=1,
         misfire_grace_time=None,
         next_run_time=datetime.now(UTC),
+    )
+    tidying = scheduler.add_job(
+        leadership.tidy,
+        "interval",
+        seconds=_TIDIED_EVERY,
+        executor="tidying",
+        coalesce=True,
+        max_instances=1,
+        misfire_grace_time=None,
     )
     stopped: list[int] = []
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -201,6 +241,8 @@ def run(leadership: Leadership, interval: int) -> None:
         clock.now()
         if clock.steps != steps:
             # APScheduler plans by the wall clock: after a step back it would wait for that moment.
-            job.modify(next_run_time=datetime.now(UTC))
+            for each in (job, tidying):
+                each.modify(next_run_time=datetime.now(UTC))
+    leadership.stop_tidying()
     scheduler.shutdown(wait=True)
     leadership.step_down()

@@ -14,6 +14,8 @@ from msgspec import Meta
 
 Port = Annotated[int, Meta(ge=1, le=65535)]
 Count = Annotated[int, Meta(ge=1)]
+DaysShown = Annotated[int, Meta(ge=90, le=36_500)]
+"""Pages offer up to 90 days."""
 Seconds = Annotated[float, Meta(ge=0.1, le=10 * 365 * 86_400)]
 
 SHORTEST_KEY = 32
@@ -88,6 +90,14 @@ class Store:
     heartbeats_bucket: str = "heartbeats"
     arrivals_bucket: str = "arrivals"
     retention_days: Count = 90
+
+
+@dataclass(frozen=True)
+class Retention:
+    """For how many days the state keeps what has ended; heartbeats are the store's matter."""
+
+    incidents_days: DaysShown = 400
+    audit_days: DaysShown = 400
 
 
 @dataclass(frozen=True)
@@ -188,6 +198,7 @@ class Settings:
     data: Data = Data()
     state: State = State()
     store: Store = Store()
+    retention: Retention = Retention()
     ingest: Ingest = Ingest()
     staleness: Staleness = Staleness()
     alerts: Alerts = Alerts()

@@ -1,6 +1,6 @@
 """Incidents and the messages they cause, written in the caller's transaction."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -11,7 +11,7 @@ from monitor.incidents import flapping, grouping, machine, routing
 from monitor.incidents.flapping import USUAL, Rule
 from monitor.incidents.machine import Event
 from monitor.incidents.matching import attributes
-from monitor.state import incidents, notifications, suppressions
+from monitor.state import incidents, notifications, suppressions, tally
 from monitor.state.incidents import Group, Incident
 from monitor.state.sensors import Sensor
 from monitor.state.serving import SWITCHED_OFF
@@ -158,6 +158,7 @@ def close_all(
             for closing in closings
         },
     )
+    tally.add(connection, "closed", Counter((closing.event.value,) for closing in closings))
     route_to = routing.read(connection, alerting.channels, alerting.tracking_kinds)
     for group_id, group in groups.items():
         told = route_to.recipients if recovered[group_id] else route_to.tracking

@@ -83,7 +83,7 @@ audit = Table(
     "audit",
     metadata,
     Column("id", RowId, primary_key=True),
-    Column("at", BigInteger, nullable=False),
+    Column("at", BigInteger, nullable=False, index=True),
     # A person's or a token's name, or "command line".
     Column("who", String(200), nullable=False),
     Column("what", String(80), nullable=False),

@@ -3,19 +3,31 @@
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Engine, and_, func, insert, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    and_,
+    exists,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
 
 from monitor.model import DAY, MINUTE, SECOND, Held, Occasion
-from monitor.state import channels, freezing, health, suppressions
+from monitor.state import channels, freezing, health, suppressions, tally
 from monitor.state.database import database_now, reading, writing
 from monitor.state.freezing import Terms
-from monitor.state.notifications import OWED, Body, add, change, lock, settle
+from monitor.state.notifications import OWED, Body, add, change, finish, lock, settle
 from monitor.state.tables import (
     alert_group,
     attempt,
     incident,
     notification,
     notification_incident,
+    suppression,
 )
 
 Compose = Callable[[Occasion], Body]
@@ -159,7 +171,8 @@ def _body(
         _put_off(connection, row, max(early.until + SECOND, now + 5 * SECOND), now, None)
         return None
     except freezing.Undeliverable as reason:
-        change(connection, row.id, state="cancelled", outcome=str(reason), finished_at=now)
+        mine = notification.c.id == row.id
+        finish(connection, mine, now, state="cancelled", outcome=str(reason))
         settle(connection, row.group_id, now)
         return None
     suppressions.record(connection, row.channel, row.kind, _reasons(decision), now)
@@ -186,7 +199,8 @@ def _still_to_be_sent(connection: Connection, row: Any, now: int, terms: Terms) 
     members = freezing.told(connection, row.id)
     if row.kind == "reminder" and all(member.recovered_at for member in members.values()):
         outcome = "over before it was sent"
-        change(connection, row.id, state="cancelled", outcome=outcome, finished_at=now)
+        mine = notification.c.id == row.id
+        finish(connection, mine, now, state="cancelled", outcome=outcome)
         settle(connection, row.group_id, now)
         return None
     held = terms.hold(connection, members, row.kind, now) if members else {}
@@ -274,7 +288,9 @@ def record_sent(engine: Engine, claim: Claim, now: int, remind_after: int | None
     """
     with writing(engine) as connection:
         health.record_success(connection, claim.channel, now)
-        recorded = _record(connection, claim, "sent", None, now, finished_at=now)
+        recorded = _record(connection, claim, "sent", None, now)
+        if recorded and claim.kind == "down":
+            _count_latencies(connection, claim, now)
         if recorded and remind_after is not None and claim.kind in ("down", "reminder"):
             _owe_reminder(connection, claim, now, now + remind_after)
         settle(connection, claim.group_id, now)
@@ -285,7 +301,7 @@ def record_failed(engine: Engine, claim: Claim, reason: str, now: int) -> bool:
     """It won't be tried again. Returns and raises as `record_sent`."""
     with writing(engine) as connection:
         health.record_failure(connection, claim.channel, reason, now)
-        recorded = _record(connection, claim, "failed", reason, now, finished_at=now)
+        recorded = _record(connection, claim, "failed", reason, now)
         settle(connection, claim.group_id, now)
         return recorded
 
@@ -303,29 +319,43 @@ def _record(
     result: str,
     reason: str | None,
     now: int,
-    **values: object,
+    **values: Any,
 ) -> bool:
     lock(connection, claim.group_id)
     connection.execute(
         insert(attempt).values(notification_id=claim.id, at=now, result=result, detail=reason)
     )
-    recorded = connection.execute(
-        update(notification)
-        .where(
-            notification.c.id == claim.id,
-            notification.c.state == "claimed",
-            notification.c.claimed_by == claim.holder,
-            notification.c.attempts == claim.attempt,
-        )
-        .values(
-            state="pending" if result == "retry" else result,
-            outcome=reason,
-            claimed_by=None,
-            claimed_until=None,
-            **values,
-        )
+    tally.add(connection, "attempts", {(claim.channel, result): 1})
+    mine = and_(
+        notification.c.id == claim.id,
+        notification.c.state == "claimed",
+        notification.c.claimed_by == claim.holder,
+        notification.c.attempts == claim.attempt,
     )
-    return recorded.rowcount == 1
+    values |= {"outcome": reason, "claimed_by": None, "claimed_until": None}
+    if result != "retry":
+        return finish(connection, mine, now, state=result, **values) == 1
+    retried = update(notification).where(mine).values(state="pending", **values)
+    return connection.execute(retried).rowcount == 1
+
+
+def _count_latencies(connection: Connection, claim: Claim, now: int) -> None:
+    """From each incident, and from the end of its threshold, to the acceptance of a first message;
+    not where it was held back or meant to wait."""
+    held = exists().where(
+        suppression.c.incident_id == incident.c.id,
+        suppression.c.channel == claim.channel,
+        suppression.c.kind == "down",
+    )
+    told = connection.execute(
+        select(incident.c.opened_at, incident.c.last_seen + incident.c.threshold)
+        .join_from(notification, notification_incident)
+        .join(incident)
+        .where(notification.c.id == claim.id, notification.c.delay == 0, ~held)
+    ).all()
+    for name, since in (("delivered", 0), ("told", 1)):
+        latencies = [now - row[since] for row in told]
+        tally.add_latencies(connection, name, (claim.channel,), latencies)
 
 
 def _owe_reminder(connection: Connection, claim: Claim, now: int, due: int) -> None:

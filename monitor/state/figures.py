@@ -1,33 +1,17 @@
-"""Figures of the whole service, from aggregate queries; what is called total never falls."""
+"""Figures of the whole service: kept counts, and what is open or owed now."""
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from itertools import accumulate
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Select, case, exists, func, select
+from sqlalchemy import ColumnElement, Connection, Select, func, select
 
-from monitor.model import MINUTE, SECOND
-from monitor.state import health, horizon
+from monitor.state import health, horizon, tally
 from monitor.state.horizon import Progress
-from monitor.state.tables import (
-    attempt,
-    blind_window,
-    incident,
-    notification,
-    notification_incident,
-    sensor,
-    source,
-    suppression,
-)
-
-BOUNDS = (
-    *(seconds * SECOND for seconds in (1, 2, 5, 10, 15, 30, 45)),
-    *(minutes * MINUTE for minutes in (1, 1.5, 2, 5, 10, 30, 60)),
-)
-"""Upper ends of the buckets of every latency (ms)."""
-
-_OWED = ("pending", "claimed")
-
-Labels = tuple[str, ...]
+from monitor.state.notifications import OWED
+from monitor.state.tables import incident, notification, sensor, source
+from monitor.state.tally import BOUNDS, Labels
 
 
 class Latency(NamedTuple):
@@ -73,94 +57,49 @@ class Figures(NamedTuple):
 
 
 def read(connection: Connection) -> Figures:
-    """All of them, as of now."""
-    progress = horizon.progress(connection)
+    """All of them, as of now: what was counted, and queries bounded by what there is now."""
+    progress, counted = horizon.progress(connection), tally.totals(connection)
+    opened = counted["opened"]
     ended, acknowledged = incident.c.closed_at, incident.c.acknowledged_at
+    is_owed = notification.c.state.in_(OWED)
     by_channel = (notification.c.channel, notification.c.kind, notification.c.state)
-    is_owed = notification.c.state.in_(_OWED)
-    overdue_at = incident.c.last_seen + incident.c.threshold
-    (decided,) = _latencies(connection, (), [incident.c.opened_at - overdue_at], select())
-    accepted_at = notification.c.finished_at
-    delivered, told = _latencies(
-        connection,
-        (notification.c.channel,),
-        [accepted_at - incident.c.opened_at, accepted_at - overdue_at],
-        _delivered(),
-    )
     return Figures(
         progress=progress,
         sensors=_flags(connection, _counts(sensor.c.paused).where(sensor.c.forgotten_at.is_(None))),
         open_sources=_number(connection, select(func.count()).where(source.c.open)),
-        # What was before the first pulse was no interruption.
-        blind=_number(
-            connection,
-            select(func.sum(blind_window.c.stop - blind_window.c.start)).where(
-                blind_window.c.start > 0
-            ),
-        ),
-        opened=_flags(connection, _counts(incident.c.proven)),
-        closed=_grouped(connection, _counts(incident.c.closed_reason).where(ended.is_not(None))),
+        blind=counted["blind"].get((), 0),
+        opened={True: opened.get(("proven",), 0), False: opened.get(("presumed",), 0)},
+        closed=counted["closed"],
         open=_flags(connection, _counts(acknowledged.is_not(None)).where(ended.is_(None))),
-        finished=_grouped(connection, _counts(*by_channel).where(~is_owed)),
+        finished=counted["finished"],
         owed=_grouped(connection, _counts(*by_channel).where(is_owed)),
         due_since=connection.scalar(
             select(func.min(notification.c.next_attempt_at)).where(is_owed)
         ),
-        attempts=_grouped(
-            connection,
-            _counts(notification.c.channel, attempt.c.result).join(
-                attempt, attempt.c.notification_id == notification.c.id
-            ),
-        ),
-        suppressions=_grouped(connection, _counts(suppression.c.channel, suppression.c.kind)),
+        attempts=counted["attempts"],
+        suppressions=counted["suppressions"],
         failing={
             name: row.failing_since is not None for name, row in health.of_all(connection).items()
         },
-        decided=decided[()],
-        delivered=delivered,
-        told=told,
+        decided=_latencies(counted["decided"]).get((), Latency([0] * len(BOUNDS), 0, 0)),
+        delivered=_latencies(counted["delivered"]),
+        told=_latencies(counted["told"]),
     )
 
 
-def _delivered() -> Select[Any]:
-    """First messages of an incident that a channel accepted, unless they were meant to wait."""
-    held = exists().where(
-        suppression.c.incident_id == incident.c.id,
-        suppression.c.channel == notification.c.channel,
-        suppression.c.kind == "down",
-    )
-    return (
-        select()
-        .select_from(notification)
-        .join(notification_incident, notification_incident.c.notification_id == notification.c.id)
-        .join(incident, incident.c.id == notification_incident.c.incident_id)
-        .where(
-            notification.c.kind == "down",
-            notification.c.state == "sent",
-            notification.c.delay == 0,
-            ~held,
-        )
-    )
-
-
-def _latencies(
-    connection: Connection,
-    labels: Sequence[ColumnElement[Any]],
-    latencies: Sequence[ColumnElement[int]],
-    of: Select[Any],
-) -> list[dict[Labels, Latency]]:
-    """For each of the latencies: labels -> its distribution. One query, since it reads a lot."""
-    columns: list[ColumnElement[Any]] = [func.count()]
-    for latency in latencies:
-        columns.append(func.sum(latency))
-        columns += [func.sum(case((latency <= bound, 1), else_=0)) for bound in BOUNDS]
-    found: list[dict[Labels, Latency]] = [{} for _ in latencies]
-    for row in connection.execute(of.add_columns(*labels, *columns).group_by(*labels)):
-        number, *sums = (int(value or 0) for value in row[len(labels) :])
-        for distributions in found:
-            total, *within = sums[: 1 + len(BOUNDS)]
-            del sums[: 1 + len(BOUNDS)]
-            distributions[tuple(row[: len(labels)])] = Latency(within, number, total)
+def _latencies(counted: Mapping[Labels, int]) -> dict[Labels, Latency]:
+    """Labels -> the distribution, of what `tally.add_latencies` counted."""
+    numbers: dict[Labels, list[int]] = defaultdict(lambda: [0] * (len(BOUNDS) + 1))
+    totals: dict[Labels, int] = defaultdict(int)
+    for (*labels, place), amount in counted.items():
+        if place == tally.TOTAL:
+            totals[tuple(labels)] = amount
+        else:
+            numbers[tuple(labels)][int(place)] = amount
+    found = {}
+    for key, buckets in numbers.items():
+        within = list(accumulate(buckets))
+        found[key] = Latency(within[:-1], within[-1], totals[key])
     return found
 
 

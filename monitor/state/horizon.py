@@ -6,6 +6,7 @@ from typing import NamedTuple
 from sqlalchemy import Connection, delete, insert, select, update
 
 from monitor.model import MINUTE
+from monitor.state import tally
 from monitor.state.tables import blind_window, incident, notification, service, source
 
 
@@ -157,4 +158,7 @@ def record_blind_windows(connection: Connection, windows: Iterable[tuple[int, in
         connection.execute(delete(blind_window).where(touching))
         joined_start = min([start, *(row.start for row in found)])
         joined_stop = max([stop, *(row.stop for row in found)])
+        if joined_start > 0:  # what was before the first pulse was no interruption
+            longer = joined_stop - joined_start - sum(row.stop - row.start for row in found)
+            tally.add(connection, "blind", {(): longer})
         connection.execute(insert(blind_window).values(start=joined_start, stop=joined_stop))

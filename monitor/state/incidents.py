@@ -1,11 +1,12 @@
 """Incidents and alert groups: rows of `incident` and `alert_group`."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Engine, bindparam, insert, select, update
 
+from monitor.state import tally
 from monitor.state.database import GREATEST, in_chunks, in_pages
 from monitor.state.tables import alert_group, incident, notification
 
@@ -37,6 +38,7 @@ class Group(NamedTuple):
 
 
 _COLUMNS = tuple(incident.c[name] for name in Incident._fields)
+_EVIDENCE = {True: "proven", False: "presumed"}
 _GROUP = (alert_group.c.id, alert_group.c.cohort, alert_group.c.route)
 
 
@@ -124,10 +126,14 @@ def threads(connection: Connection, groups: Iterable[int]) -> dict[int, str]:
     }
 
 
-def add(connection: Connection, rows: Sequence[Mapping[str, object]]) -> None:
-    """Insert incidents; each row names every column that has no default."""
-    if rows:
-        connection.execute(insert(incident), list(rows))
+def add(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert incidents and count them; each row names every column that has no default."""
+    if not rows:
+        return
+    connection.execute(insert(incident), list(rows))
+    tally.add(connection, "opened", Counter((_EVIDENCE[bool(row["proven"])],) for row in rows))
+    late = (row["opened_at"] - row["last_seen"] - row["threshold"] for row in rows)
+    tally.add_latencies(connection, "decided", (), late)
 
 
 def still_open(connection: Connection, ids: Iterable[int]) -> dict[int, Incident]:

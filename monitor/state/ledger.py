@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Select, and_, exists, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, exists, func, or_, select
 
 from monitor.state import sensor_list
 from monitor.state.database import in_chunks
@@ -95,6 +95,9 @@ class Message(NamedTuple):
     cases: list[Case]
 
 
+_FEW = 500
+"""Sensors whose incidents are looked up by address."""
+
 _CASE = (
     incident.c.id,
     incident.c.mac,
@@ -137,11 +140,13 @@ def cases(
     site or MAC. Conditions left None don't count.
     """
     query = _cases().order_by(incident.c.id.desc()).limit(limit)
-    query = query.where(*sensor_list.holding(connection, text))
+    of_sensor = sensor_list.holding(connection, text)
+    if site is not None:
+        of_sensor.append(sensor.c.site == site)
+    if of_sensor:
+        query = query.where(*_of_sensors(connection, of_sensor))
     if mac is not None:
         query = query.where(incident.c.mac == mac)
-    if site is not None:
-        query = query.where(sensor.c.site == site)
     if still_open is not None:
         ended = incident.c.closed_at
         query = query.where(ended.is_(None) if still_open else ended.is_not(None))
@@ -153,6 +158,15 @@ def cases(
     if before is not None:
         query = query.where(incident.c.id < before)
     return [Case(*row) for row in connection.execute(query)]
+
+
+def _of_sensors(
+    connection: Connection, conditions: Sequence[ColumnElement[bool]]
+) -> Sequence[ColumnElement[bool]]:
+    """Conditions on incidents, of sensors that fulfil these: of a few by their addresses, which are
+    indexed; of more, the newest incidents hold some soon."""
+    macs = list(connection.scalars(select(sensor.c.mac).where(*conditions).limit(_FEW + 1)))
+    return conditions if len(macs) > _FEW else [incident.c.mac.in_(macs)]
 
 
 def open_ones(connection: Connection) -> tuple[int, int]:

@@ -4,7 +4,7 @@ import hashlib
 import secrets
 from typing import NamedTuple
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
 
 from monitor.model import DAY, MINUTE
 from monitor.state.access_tables import login, user
@@ -30,13 +30,16 @@ class Login(NamedTuple):
 
 def start(connection: Connection, user_id: int, now: int) -> str:
     """The secret for the browser's cookie."""
-    connection.execute(
-        delete(login).where((login.c.created_at <= now - LONGEST) | (login.c.seen_at <= now - IDLE))
-    )
+    connection.execute(delete(login).where(ended(now)))
     secret = secrets.token_urlsafe(32)
     row = {"digest": _digest(secret), "user_id": user_id, "created_at": now, "seen_at": now}
     connection.execute(insert(login).values(row))
     return secret
+
+
+def ended(now: int) -> ColumnElement[bool]:
+    """Which logins no longer count at `now`."""
+    return (login.c.created_at <= now - LONGEST) | (login.c.seen_at <= now - IDLE)
 
 
 def find(connection: Connection, secret: str, now: int) -> Login | None:

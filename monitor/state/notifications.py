@@ -5,13 +5,14 @@ tells of and what it says are decided then and never change, so that every retry
 ends as `sent`, `failed` or `cancelled`. Whoever changes rows of a group first locks the group.
 """
 
+from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 from uuid import uuid4
 
 from sqlalchemy import ColumnElement, Connection, and_, exists, insert, select, update
 
-from monitor.state import horizon
+from monitor.state import horizon, tally
 from monitor.state.tables import alert_group, incident, notification
 
 Body = dict[str, Any]
@@ -110,17 +111,37 @@ def cancel_unfrozen(connection: Connection, group_id: int, reason: str, now: int
 
     Not news of flapping: it may be of incidents that are over, and told nowhere else.
     """
-    cancelled = connection.execute(
-        update(notification)
-        .where(
-            notification.c.group_id == group_id,
-            notification.c.kind != "flapping",
-            notification.c.state == "pending",
-            notification.c.frozen_at.is_(None),
-        )
-        .values(state="cancelled", outcome=reason, finished_at=now)
+    unfrozen = and_(
+        notification.c.group_id == group_id,
+        notification.c.kind != "flapping",
+        notification.c.state == "pending",
+        notification.c.frozen_at.is_(None),
     )
-    return cancelled.rowcount
+    return finish(connection, unfrozen, now, state="cancelled", outcome=reason)
+
+
+def finish(
+    connection: Connection,
+    which: ColumnElement[bool],
+    now: int,
+    *,
+    state: str,
+    outcome: str | None,
+    **values: object,
+) -> int:
+    """End these messages as `sent`, `failed` or `cancelled`, and count them; how many.
+
+    The caller holds the locks of their groups.
+    """
+    ended = connection.execute(
+        update(notification)
+        .where(which)
+        .values(state=state, outcome=outcome, finished_at=now, **values)
+        .returning(notification.c.channel, notification.c.kind)
+    )
+    count: Counter[tally.Labels] = Counter((row.channel, row.kind, state) for row in ended)
+    tally.add(connection, "finished", count)
+    return count.total()
 
 
 def settle(connection: Connection, group_id: int, now: int) -> None:
@@ -130,17 +151,14 @@ def settle(connection: Connection, group_id: int, now: int) -> None:
     """
     silent = exists().where(incident.c.group_id == group_id, incident.c.closed_at.is_(None))
     of_group = notification.c.group_id == group_id
-    connection.execute(
-        update(notification)
-        .where(
-            of_group,
-            notification.c.kind == "reminder",
-            notification.c.state == "pending",
-            notification.c.frozen_at.is_(None),
-            ~silent,
-        )
-        .values(state="cancelled", outcome="over before it was sent", finished_at=now)
+    unneeded = and_(
+        of_group,
+        notification.c.kind == "reminder",
+        notification.c.state == "pending",
+        notification.c.frozen_at.is_(None),
+        ~silent,
     )
+    finish(connection, unneeded, now, state="cancelled", outcome="over before it was sent")
     owed = exists().where(of_group, notification.c.state.in_(OWED))
     connection.execute(
         update(alert_group)
@@ -161,16 +179,15 @@ def lock(connection: Connection, group_id: int) -> None:
     connection.execute(query.with_for_update())
 
 
-def end(connection: Connection, which: ColumnElement[bool], now: int, **values: object) -> int:
-    """End these messages, group by group, with these values; how many."""
+def end(
+    connection: Connection, which: ColumnElement[bool], now: int, *, state: str, outcome: str
+) -> int:
+    """`finish` these messages, group by group, locking each; how many."""
     groups = connection.execute(select(notification.c.group_id).where(which).distinct())
     count = 0
     for group_id in sorted(groups.scalars()):
         lock(connection, group_id)
-        count += connection.execute(
-            update(notification)
-            .where(which, notification.c.group_id == group_id)
-            .values(finished_at=now, **values)
-        ).rowcount
+        of_group = which & (notification.c.group_id == group_id)
+        count += finish(connection, of_group, now, state=state, outcome=outcome)
         settle(connection, group_id, now)
     return count

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from sqlalchemy import Connection
 
+from monitor.state import tally
 from monitor.state.database import insert_unless_there
 from monitor.state.tables import suppression
 
@@ -18,8 +19,10 @@ def record(
     """Write incident id -> (reason, until when in ms), each reason once."""
     if not reasons:
         return
-    connection.execute(
-        insert_unless_there(connection, suppression).on_conflict_do_nothing(),
+    written = connection.execute(
+        insert_unless_there(connection, suppression)
+        .on_conflict_do_nothing()
+        .returning(suppression.c.id),
         [
             {
                 "incident_id": number,
@@ -32,3 +35,4 @@ def record(
             for number, (reason, until) in reasons.items()
         ],
     )
+    tally.add(connection, "suppressions", {(channel, kind): len(written.all())})

@@ -81,7 +81,7 @@ pause = Table(
     Column("id", RowId, primary_key=True),
     Column("mac", BigInteger, nullable=False, index=True),
     Column("start", BigInteger, nullable=False),
-    Column("stop", BigInteger),
+    Column("stop", BigInteger, index=True),
 )
 
 # Who listens: one data directory with its shipper.
@@ -114,7 +114,7 @@ alert_group = Table(
     # The route its messages take; empty: the default one.
     Column("route", String(80), nullable=False, server_default=""),
     Column("opened_at", BigInteger, nullable=False),
-    Column("closed_at", BigInteger),
+    Column("closed_at", BigInteger, index=True),
 )
 Index(
     "ix_alert_group_one_open",
@@ -150,6 +150,8 @@ incident = Table(
     Column("recovered_at", BigInteger),
     Column("group_id", ForeignKey(alert_group.c.id), nullable=False, index=True),
     Column("version", BigInteger, nullable=False, index=True),
+    # Open ones in order, and those that retention deletes.
+    Index("ix_incident_closed_at_id", "closed_at", "id"),
 )
 Index(
     "ix_incident_one_open",
@@ -185,7 +187,7 @@ notification = Table(
     # Written once, at the first claim, so that every retry is identical. NULL: not frozen yet.
     Column("body", JSON(none_as_null=True)),
     Column("frozen_at", BigInteger),
-    Column("finished_at", BigInteger),
+    Column("finished_at", BigInteger, index=True),
     # Why it was cancelled or failed, or the last error while it is tried again.
     Column("outcome", Text),
 )
@@ -209,6 +211,17 @@ attempt = Table(
     # sent | retry | failed
     Column("result", String(20), nullable=False),
     Column("detail", Text),
+)
+
+# What was counted, for metrics: outlives the rows that it counts.
+tally = Table(
+    "tally",
+    metadata,
+    Column("id", RowId, primary_key=True),
+    Column("name", String(40), nullable=False),
+    # A JSON list of texts.
+    Column("labels", String(400), nullable=False),
+    Column("amount", BigInteger, nullable=False),
 )
 
 # Why somebody was not told of an incident, or not yet.

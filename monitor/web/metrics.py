@@ -27,12 +27,13 @@ from monitor.model import SECOND
 from monitor.state import figures
 from monitor.state.database import StateUnavailable, reading
 from monitor.state.figures import Figures, Latency
+from monitor.state.tally import BOUNDS
 from monitor.web.auth.access import public_on_loopback
 from monitor.web.judging import Judging
 
 _PREFIX = "heartbeat_monitor_"
 _FRESH = 10 * SECOND
-"""How long figures are told again: the queries go over whole tables."""
+"""How long figures are used again: counting the sensors takes a while."""
 
 Values = Mapping[tuple[str, ...], float]
 
@@ -284,7 +285,7 @@ def _histogram(
     for key, latency in sorted(latencies.items()):
         buckets: list[tuple[str, float]] = [
             (str(bound / SECOND), within)
-            for bound, within in zip(figures.BOUNDS, latency.within, strict=True)
+            for bound, within in zip(BOUNDS, latency.within, strict=True)
         ]
         buckets.append(("+Inf", latency.number))
         family.add_metric(key, buckets, latency.total / SECOND if with_sum else None)

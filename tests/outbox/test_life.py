@@ -1,6 +1,6 @@
 """The life of an incident as its recipients see it: routed, reminded of, escalated, held, over."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
@@ -18,11 +18,20 @@ from monitor.outbox.outlets import Served
 from monitor.state import incidents, sensors
 from monitor.state.database import reading, writing
 from monitor.state.tables import channel, incident, notification, route, sensor, suppression
+from tests.counting import counted, recount
 from tests.delivering import delivery
 from tests.outages import INTERVAL, NOW, WAIT, rows
 
 REPEAT = 4 * HOUR
 RULE = Rule(3, HOUR)
+
+
+@pytest.fixture(autouse=True)
+def kept_counts_are_those_of_the_rows(state: Engine) -> Iterator[None]:
+    yield
+    kept = counted(state)
+    recount(state)
+    assert kept == counted(state)
 
 
 class Recorder:

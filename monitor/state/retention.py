@@ -1,0 +1,144 @@
+"""What is kept for how long: older rows are deleted, some at a time.
+
+Each step finds a few rows in one short transaction and deletes them in another, so that it holds up
+no one: neither a sweep on SQLite nor a notifier on PostgreSQL.
+"""
+
+from collections.abc import Callable, Collection, Iterator
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    Engine,
+    Select,
+    and_,
+    delete,
+    exists,
+    or_,
+    select,
+)
+
+from monitor.model import DAY, SECOND
+from monitor.state import leases, logins, tally, throttle
+from monitor.state.access_tables import audit, login, login_failure
+from monitor.state.database import reading, writing
+from monitor.state.leases import Lease
+from monitor.state.tables import (
+    alert_group,
+    attempt,
+    incident,
+    maintenance,
+    notification,
+    notification_incident,
+    pause,
+    silence,
+    suppression,
+)
+
+_ROWS = 200
+"""Found and deleted at a time, with what belongs to them."""
+
+_MERGED = 5_000
+"""Rows of counts merged at a time."""
+
+_ZONES = 2 * DAY
+"""More than the clocks of any zone are away from UTC."""
+
+
+class Kept(NamedTuple):
+    """For how long (ms) something is kept after its end."""
+
+    incidents: int
+    """With their messages, the pauses of sensors, silences and maintenance."""
+    audit: int
+
+
+class Step(NamedTuple):
+    """Keys of rows to delete, the oldest first, and how they are deleted."""
+
+    find: Select[Any]
+    remove: Callable[[Connection, Collection[Any]], None]
+
+
+def prune(engine: Engine, lease: Lease, kept: Kept, now: int, go_on: Callable[[], bool]) -> int:
+    """Delete what is older than `kept` and merge the counts, while the lease is held and `go_on`
+    says so; how many rows were found.
+
+    `go_on` is asked after each transaction and may pause. Raises StateUnavailable, LeaseLost.
+    """
+    found = 0
+    for step in _steps(kept, now):
+        while keys := _keys(engine, step):
+            with writing(engine) as connection:
+                leases.fence(connection, lease)
+                step.remove(connection, keys)
+            found += len(keys)
+            if not go_on():
+                return found
+    while tally.can_be_merged(engine):
+        with writing(engine) as connection:
+            leases.fence(connection, lease)
+            tally.merge(connection, _MERGED)
+        if not go_on():
+            break
+    return found
+
+
+def _keys(engine: Engine, step: Step) -> list[Any]:
+    with reading(engine) as connection:
+        return list(connection.scalars(step.find.limit(_ROWS)))
+
+
+def _steps(kept: Kept, now: int) -> Iterator[Step]:
+    """In the order that foreign keys ask for."""
+    before = now - kept.incidents
+    yield Step(
+        _older(incident.c.id, incident.c.closed_at, before),
+        _removing(suppression.c.incident_id, notification_incident.c.incident_id, incident.c.id),
+    )
+    # A message is kept as long as an incident that it names.
+    names_one = exists().where(notification_incident.c.notification_id == notification.c.id)
+    yield Step(
+        _older(notification.c.id, notification.c.finished_at, before).where(~names_one),
+        _removing(attempt.c.notification_id, notification.c.id),
+    )
+    of_group = (
+        exists().where(table.c.group_id == alert_group.c.id) for table in (incident, notification)
+    )
+    yield Step(
+        _older(alert_group.c.id, alert_group.c.closed_at, before).where(~or_(*of_group)),
+        _removing(alert_group.c.id),
+    )
+    yield Step(_older(pause.c.id, pause.c.stop, before), _removing(pause.c.id))
+    yield Step(_older(silence.c.id, silence.c.ends_at, before), _removing(silence.c.id))
+    yield Step(select(maintenance.c.id).where(_over(before)), _removing(maintenance.c.id))
+    yield Step(_older(audit.c.id, audit.c.at, now - kept.audit), _removing(audit.c.id))
+    yield Step(select(login.c.digest).where(logins.ended(now)), _removing(login.c.digest))
+    failed = login_failure.c
+    yield Step(
+        _older(failed.digest, failed.failed_at, now - throttle.FORGOTTEN), _removing(failed.digest)
+    )
+
+
+def _older(key: Column[Any], ended_at: Column[Any], before: int) -> Select[Any]:
+    return select(key).where(ended_at < before).order_by(ended_at)
+
+
+def _removing(*columns: Column[Any]) -> Callable[[Connection, Collection[Any]], None]:
+    """Delete the rows of each column's table that hold one of the keys there."""
+
+    def remove(connection: Connection, keys: Collection[Any]) -> None:
+        for column in columns:
+            connection.execute(delete(column.table).where(column.in_(keys)))
+
+    return remove
+
+
+def _over(before: int) -> ColumnElement[bool]:
+    """Ended for good, or done once; by the clocks of any zone. What recurs is kept until ended."""
+    latest = datetime.fromtimestamp((before - _ZONES) / SECOND, UTC).strftime("%Y-%m-%dT%H:%M")
+    once = and_(maintenance.c.recurrence.is_(None), maintenance.c.stop < latest)
+    return or_(maintenance.c.ended_at < before, once)

@@ -1,0 +1,98 @@
+"""What was counted so far, for `/metrics`: rows of `tally`, which outlive what they count.
+
+A transaction adds rows for what it did and changes none, so no two wait for each other. The
+scheduler merges them now and then, which keeps them few.
+"""
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from sqlalchemy import Connection, Engine, Select, delete, func, insert, select
+
+from monitor.model import MINUTE, SECOND
+from monitor.state.database import in_chunks, reading
+from monitor.state.tables import tally
+
+BOUNDS = (
+    *(seconds * SECOND for seconds in (1, 2, 5, 10, 15, 30, 45)),
+    *(minutes * MINUTE for minutes in (1, 1.5, 2, 5, 10, 30, 60)),
+)
+"""Upper ends of the buckets of every latency (ms)."""
+
+TOTAL = "total"
+"""The last label of the row that holds the total of some latencies; the others are of a bucket."""
+
+Labels = tuple[str, ...]
+
+
+def add(connection: Connection, name: str, amounts: Mapping[Labels, int]) -> None:
+    """Count `amounts` more, by label, in the transaction that does what is counted."""
+    rows = [
+        {"name": name, "labels": json.dumps(labels, ensure_ascii=False), "amount": amount}
+        for labels, amount in amounts.items()
+        if amount
+    ]
+    if rows:
+        connection.execute(insert(tally), rows)
+
+
+def add_latencies(
+    connection: Connection, name: str, labels: Labels, latencies: Iterable[int]
+) -> None:
+    """Count some latencies (ms) more: each in the bucket it falls into, and their total."""
+    amounts: Counter[Labels] = Counter()
+    for latency in latencies:
+        amounts[*labels, bucket(latency)] += 1
+        amounts[*labels, TOTAL] += latency
+    add(connection, name, amounts)
+
+
+def bucket(latency: int) -> str:
+    """The label of the bucket of a latency: the place of its bound; that of none is the last."""
+    return str(next((n for n, bound in enumerate(BOUNDS) if latency <= bound), len(BOUNDS)))
+
+
+def totals(connection: Connection) -> dict[str, dict[Labels, int]]:
+    """name -> labels -> how much there was in all."""
+    found: dict[str, dict[Labels, int]] = defaultdict(dict)
+    amount = func.sum(tally.c.amount)
+    query = select(tally.c.name, tally.c.labels, amount).group_by(tally.c.name, tally.c.labels)
+    for name, labels, total in connection.execute(query):
+        found[name][tuple(json.loads(labels))] = int(total)
+    return found
+
+
+def can_be_merged(engine: Engine) -> bool:
+    """Whether something was counted since the last time. Raises StateUnavailable."""
+    with reading(engine) as connection:
+        return connection.execute(_counted_twice().limit(1)).first() is not None
+
+
+def merge(connection: Connection, most: int) -> None:
+    """Make one row of those with the same name and labels; `most` of them at a time, at least two.
+
+    One process at a time does so.
+    """
+    twice = _counted_twice().order_by(tally.c.name, tally.c.labels).limit(most).subquery()
+    same = (tally.c.name == twice.c.name) & (tally.c.labels == twice.c.labels)
+    # In this order, so that those of the first name and labels are together.
+    ordered = select(tally).join(twice, same).order_by(tally.c.name, tally.c.labels).limit(most)
+    rows = connection.execute(ordered).all()
+    amounts: Counter[tuple[str, str]] = Counter()
+    for row in rows:
+        amounts[row.name, row.labels] += row.amount
+    for ids in in_chunks([row.id for row in rows]):
+        connection.execute(delete(tally).where(tally.c.id.in_(ids)))
+    merged = [
+        {"name": name, "labels": labels, "amount": amount}
+        for (name, labels), amount in amounts.items()
+    ]
+    if merged:
+        connection.execute(insert(tally), merged)
+
+
+def _counted_twice() -> Select[Any]:
+    names = tally.c.name, tally.c.labels
+    return select(*names).group_by(*names).having(func.count() > 1)
