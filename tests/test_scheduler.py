@@ -13,8 +13,10 @@ from monitor.scheduler import Leadership
 from monitor.staleness.sweep import Options, Sweep
 from monitor.state import leases
 from monitor.state.database import migrate, open_state, reading, writing
-from monitor.state.tables import notification
+from monitor.state.retention import Kept
+from monitor.state.tables import incident, notification
 from monitor.store.interface import Pulse
+from tests.cases import Cases
 from tests.delivering import watch
 from tests.staleness.test_sweep import FailingStore
 from tests.states import state, state_url
@@ -42,7 +44,10 @@ class Rig:
         options = Options(10 * MINUTE, 15 * MINUTE, 30 * DAY)
         alerting = Alerting(("email",), 30 * SECOND, 5 * MINUTE)
         self.sweep = Sweep(self.store, self.engine, options, alerting, watch("email"))
-        self.leadership = Leadership(self.engine, self.sweep, self.clock, name, 5 * SECOND)
+        kept = Kept(400 * DAY, 400 * DAY)
+        self.leadership = Leadership(
+            self.engine, self.sweep, self.clock, name, 5 * SECOND, kept=kept
+        )
         self.begun = self.clock.now()
 
     def pulse(self) -> None:
@@ -117,3 +122,21 @@ def test_a_lease_from_before_the_clock_was_set_back_holds_nobody_up(rig: Rig) ->
         leases._set_expiry(connection, lease, literal(Clock().now() + HOUR))
     rig.leadership.tick()
     assert rig.leads()
+
+
+def test_only_the_leader_deletes_what_is_old(tmp_path: Path, state: Engine) -> None:
+    leader, other = Rig(tmp_path, state, "one"), Rig(tmp_path, state, "two")
+    leader.leadership.tick()
+    other.leadership.tick()
+    over = leader.clock.now() - 500 * DAY
+    cases = Cases(state, over)
+    cases.incident(1, cases.group(), closed_at=over)
+
+    def there() -> int:
+        with reading(state) as connection:
+            return len(connection.scalars(select(incident.c.id)).all())
+
+    other.leadership.tidy()
+    assert there() == 1
+    leader.leadership.tidy()
+    assert there() == 0

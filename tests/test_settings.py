@@ -110,3 +110,10 @@ def test_secrets_are_not_shown_when_settings_are_printed() -> None:
 
 def test_every_variable_names_its_section() -> None:
     assert "MONITOR_ALERTS_GROUP_WAIT" in settings.variables()
+
+
+@pytest.mark.parametrize("name", ["INCIDENTS", "AUDIT"])
+def test_what_pages_offer_to_show_cannot_be_deleted_sooner(name: str) -> None:
+    with pytest.raises(SettingsError, match="90"):
+        load(None, {f"MONITOR_RETENTION_{name}_DAYS": "89"})
+    load(None, {f"MONITOR_RETENTION_{name}_DAYS": "90"})
