@@ -4,7 +4,6 @@ Through the standard library, not through apprise: a repeated message has to car
 of the first one, which apprise can't be told.
 """
 
-import logging
 import re
 import smtplib
 import socket
@@ -31,8 +30,6 @@ Security = Literal["none", "starttls", "tls"]
 
 # Said about our own account, not about the message: a person can put it right meanwhile.
 _ACCOUNT_REFUSED = frozenset({530, 534, 535, 538})
-
-_log = logging.getLogger(__name__)
 
 
 class Settings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -68,7 +65,7 @@ def make(name: str, settings: Settings, secrets: Secrets, allow_internal: bool) 
 
 
 class Email:
-    """One message to all recipients. Raises ValueError for what is not an address."""
+    """Each message to one recipient. Raises ValueError for what is not an address."""
 
     def __init__(
         self,
@@ -87,23 +84,25 @@ class Email:
         self._username, self._password = username, password
         self._parties = Parties.read(sender, recipients)
 
+    @property
+    def recipients(self) -> Sequence[str]:
+        """Their addresses, each once."""
+        return self._parties.addresses
+
     def send(self, message: Message) -> None:
-        """Accepted by the server for at least one recipient, or SendFailed.
+        """Accepted by the server for its recipient (all of them, if it names none), or SendFailed.
 
         4xx replies, lost connections and trouble with our own account are passing; 5xx replies to
         sender, recipients or content are permanent.
         """
-        letter = envelope(message, self._parties)
+        parties = self._parties.only(message.recipient)
+        letter = envelope(message, parties)
         with _failures(), self._session() as session:
             refused = session.send_message(letter)
         if refused:
-            codes = ", ".join(sorted({str(code) for code, _ in refused.values()}))
-            _log.warning(
-                "email %s: refused for %d of %d recipients (%s)",
-                message.key,
-                len(refused),
-                len(self._parties.recipients),
-                codes,
+            raise SendFailed(
+                "; ".join(f"{who}: {_said(*reply)}" for who, reply in sorted(refused.items())),
+                permanent=all(_permanent(code) for code, _ in refused.values()),
             )
 
     @contextmanager
@@ -156,6 +155,19 @@ class Parties(NamedTuple):
         if not recipients:
             raise ValueError("email needs at least one recipient")
         return cls(_address(sender), tuple(_address(recipient) for recipient in recipients))
+
+    @property
+    def addresses(self) -> Sequence[str]:
+        """Of the recipients, each once."""
+        return tuple(dict.fromkeys(each.addr_spec for each in self.recipients))
+
+    def only(self, recipient: str) -> Self:
+        """To the recipient of this address; to all, if it is empty."""
+        if not recipient:
+            return self
+        return self._replace(
+            recipients=tuple(each for each in self.recipients if each.addr_spec == recipient)[:1]
+        )
 
 
 def envelope(message: Message, parties: Parties) -> EmailMessage:

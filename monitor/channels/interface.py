@@ -1,7 +1,7 @@
 """What every channel is: something that takes a message, or says why it could not."""
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 
 class Action(NamedTuple):
@@ -31,6 +31,8 @@ class Message(NamedTuple):
     link: str = ""
     """The page that shows more."""
     actions: tuple[Action, ...] = ()
+    recipient: str = ""
+    """The one it is for, of a channel with several; empty: all of them."""
 
 
 class SendFailed(Exception):
@@ -65,3 +67,12 @@ class Channel(Protocol):
 
     def send(self, message: Message) -> None:
         """Returns once the message was accepted. Raises SendFailed."""
+
+
+@runtime_checkable
+class Several(Protocol):
+    """A channel with several recipients: each message is sent to one of them."""
+
+    @property
+    def recipients(self) -> Sequence[str]:
+        """As `Message.recipient` names them."""

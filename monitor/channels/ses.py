@@ -5,6 +5,7 @@ The same letter as by SMTP, but for the Message-ID, which SES replaces by one of
 
 import json
 from base64 import b64encode
+from collections.abc import Sequence
 
 import msgspec
 
@@ -51,17 +52,23 @@ def make(name: str, settings: Settings, secrets: Secrets, allow_internal: bool) 
 
 
 class Ses:
-    """One message to all recipients."""
+    """Each message to one recipient."""
 
     def __init__(self, name: str, account: Account, parties: Parties, allow_internal: bool) -> None:
         self.name, self._account, self._parties = name, account, parties
         self._allow_internal = allow_internal
 
+    @property
+    def recipients(self) -> Sequence[str]:
+        """Their addresses, each once."""
+        return self._parties.addresses
+
     def send(self, message: Message) -> None:
         """Accepted by SES, or SendFailed."""
-        letter = envelope(message, self._parties).as_bytes()
+        parties = self._parties.only(message.recipient)
+        letter = envelope(message, parties).as_bytes()
         content = {
-            "Destination": {"ToAddresses": [each.addr_spec for each in self._parties.recipients]},
+            "Destination": {"ToAddresses": [each.addr_spec for each in parties.recipients]},
             "Content": {"Raw": {"Data": b64encode(letter).decode()}},
         }
         body = json.dumps(content).encode()

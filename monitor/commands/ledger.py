@@ -58,9 +58,10 @@ def _ledger(given: Settings, options: argparse.Namespace) -> None:
 def _show(facts: Facts, now: int, zone: tzinfo) -> None:
     print(f"{facts.case.id}  {describe(facts.case)}: {stand(facts.case, zone)}")
     entries = tell(facts, now, zone)
-    width = max(len(entry.channel or "") for entry in entries)
-    for entry in entries:
-        channel, text = (entry.channel or "").ljust(width), plain(entry.text)
+    names = [" ".join(filter(None, (entry.channel, entry.recipient))) for entry in entries]
+    width = max(map(len, names))
+    for entry, name in zip(entries, names, strict=True):
+        channel, text = plain(name).ljust(width), plain(entry.text)
         if entry.event == "waiting" and entry.until is not None:
             text += f", until {long(entry.until, zone)}"
         print(f"    {long(entry.at, zone)}  {channel}  {text}")

@@ -1,6 +1,6 @@
 """The ledger of one incident in plain words: what was sent, tried and left unsaid, and why."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, tzinfo
 from typing import NamedTuple
 
@@ -39,6 +39,8 @@ class Entry(NamedTuple):
     waiting | held | suppressed"""
     text: str
     until: int | None = None
+    recipient: str | None = None
+    """Of a channel with several."""
 
 
 def tell(facts: Facts, now: int, zone: tzinfo = UTC) -> list[Entry]:
@@ -49,15 +51,18 @@ def tell(facts: Facts, now: int, zone: tzinfo = UTC) -> list[Entry]:
     entries = [*_life(facts.case, zone), *_suppressed(facts, zone)]
     held = {(row.channel, row.kind) for row in facts.suppressions if row.until is not None}
     refused = {(row.channel, row.kind) for row in facts.suppressions if row.until is None}
-    told = {(row.channel, row.kind) for row in facts.sendings if row.names}
+    told = {(row.channel, row.recipient, row.kind) for row in facts.sendings if row.names}
     for sending in facts.sendings:
         matter = (sending.channel, sending.kind)
         still_held = sending.held_until is not None and sending.finished_at is None
         said = matter in refused or (still_held and matter in held)
+        unsaid = (sending.channel, sending.recipient, sending.kind) not in told
+        of_it: Iterable[Entry] = ()
         if sending.names:
-            entries += _named(sending, now)
-        elif not said and (matter not in told or sending.kind == "reminder"):
-            entries += _left_out(facts.case, sending, now)
+            of_it = _named(sending, now)
+        elif not said and (unsaid or sending.kind == "reminder"):
+            of_it = _left_out(facts.case, sending, now)
+        entries += (entry._replace(recipient=sending.recipient) for entry in of_it)
     if not facts.sendings and not facts.suppressions:
         text = "nobody was told: there was no channel to tell"
         entries.append(Entry(facts.case.opened_at, None, None, "nobody", text))

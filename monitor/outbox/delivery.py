@@ -65,7 +65,7 @@ class Delivery:
         host = socket.gethostname()[:40]
         self._holder = f"{host}:{os.getpid()}:{secrets.token_hex(4)}"
         self._began = self._marked_at = 0
-        self._marked: set[str] = set()
+        self._marked: dict[str, tuple[str, ...]] = {}
 
     def run(self, ended: Callable[[], object]) -> None:
         """Until `ended` answers so; then what is being sent is still finished and recorded."""
@@ -116,10 +116,12 @@ class Delivery:
 
     def _follow_channels(self, now: int) -> None:
         self._outlets.refresh()
-        names = set(self._outlets.by_name)
-        if names - self._marked or not 0 <= now - self._marked_at < _MARK_AFTER:
-            serving.mark(self._engine, names, now)
-            self._marked, self._marked_at = names, now
+        served = {
+            name: tuple(each.served.recipients) for name, each in self._outlets.by_name.items()
+        }
+        if served != self._marked or not 0 <= now - self._marked_at < _MARK_AFTER:
+            serving.mark(self._engine, served, now)
+            self._marked, self._marked_at = served, now
 
     def _due(self) -> list[Outlet]:
         """The outlets that have work."""
@@ -166,14 +168,19 @@ class Delivery:
         """Try the next message due on a channel; False when there is none."""
         if outlet.busy:
             return False
-        terms = Terms(self._manner.hold, outlet.served.tracks, outlet.served.budget)
+        terms = Terms(
+            self._manner.hold,
+            outlet.served.tracks,
+            outlet.served.budget,
+            outlet.served.recipients,
+        )
         claim = claims.claim(
             self._engine, outlet.name, self._holder, clock(), CLAIM, self._compose, terms
         )
         if claim is None:
             return False
         try:
-            outlet.send(message_of(claim.key, claim.body))
+            outlet.send(message_of(claim.key, claim.body, claim.recipient))
         except SendFailed as failure:
             self._record_failure(outlet, claim, failure, clock())
         else:

@@ -4,11 +4,11 @@ import logging
 import threading
 import time
 import traceback
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future
 from typing import NamedTuple
 
-from monitor.channels.interface import Action, Channel, Message, SendFailed
+from monitor.channels.interface import Action, Channel, Message, SendFailed, Several
 from monitor.model import parse_time
 from monitor.state.notifications import Body
 
@@ -31,6 +31,11 @@ class Served(NamedTuple):
     """The most messages in 24 hours."""
     lasting: Mapping[str, int] | None = None
     """Its receiver forgets what is not sent again: see `channels.kinds`."""
+
+    @property
+    def recipients(self) -> Sequence[str]:
+        """Of a channel with several."""
+        return self.channel.recipients if isinstance(self.channel, Several) else ()
 
 
 Supply = Callable[[], Collection[Served]]
@@ -101,7 +106,7 @@ class Outlet:
             raise SendFailed(f"a fault of the channel ({type(failure).__name__})", permanent=False)
 
 
-def message_of(key: str, body: Body) -> Message:
+def message_of(key: str, body: Body, recipient: str | None = None) -> Message:
     """A frozen message as channels take it."""
     return Message(
         key=key,
@@ -114,6 +119,7 @@ def message_of(key: str, body: Body) -> Message:
         severity=body.get("severity", "critical"),
         link=body.get("link", ""),
         actions=tuple(Action(**action) for action in body.get("actions", ())),
+        recipient=recipient or "",
     )
 
 

@@ -33,13 +33,15 @@ def report(
         everybody = recipients(connection)
         for each in failing:
             since = wording.long(each.failing_since or now, frame.zone)
-            subject = f"The channel {each.name} keeps failing"
+            whom = f" for {each.recipient}" if each.recipient else ""
+            subject = f"The channel {each.name} keeps failing{whom}"
             sentence = f"Since {since} it has delivered nothing. The last error: {each.error}."
-            others = [name for name in everybody if name != each.name]
-            key = f"failing:{each.name}:{each.failing_since}"
+            # Other recipients of the same channel may be reached.
+            others = [name for name in everybody if name != each.name or each.recipient]
+            key = f"failing:{each.name}:{each.recipient or ''}:{each.failing_since}"
             body = compose_notice(subject, [sentence], now, key, frame)
             notifications.notify(connection, key, others, body, now)
-            health.mark_reported(connection, each.name, now)
+            health.mark_reported(connection, each.name, each.recipient, now)
         for name in spent:
             subject = f"The budget of the channel {name} is used up"
             sentence = "Its messages of today wait until there is room for them again."

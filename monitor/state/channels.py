@@ -136,8 +136,17 @@ def health(connection: Connection) -> dict[str, Health]:
     """By channel's name, also for the settings' own; one never used has none."""
     columns = (getattr(channel_health.c, name) for name in Health._fields)
     used = or_(channel_health.c.sent_at.is_not(None), channel_health.c.error_at.is_not(None))
-    rows = connection.execute(select(channel_health.c.name, *columns).where(used))
-    return {row[0]: Health(*row[1:]) for row in rows}
+    rows = connection.execute(
+        select(channel_health.c.name, channel_health.c.recipient, *columns).where(used)
+    )
+    found = {}
+    # Of several recipients the one that fails, or the one that was reached last.
+    for name, recipient, *values in sorted(rows, key=lambda row: (row[3] is not None, row[2] or 0)):
+        each = Health(*values)
+        if recipient and each.failing_since is not None:
+            each = each._replace(error=f"{recipient}: {each.error}")
+        found[name] = each
+    return found
 
 
 def _stored(row: Any, vault: Vault) -> Stored:

@@ -17,7 +17,7 @@ from sqlalchemy import (
 )
 
 from monitor.model import DAY, MINUTE, SECOND, Held, Occasion
-from monitor.state import channels, freezing, health, suppressions, tally
+from monitor.state import channels, freezing, health, recipients, suppressions, tally
 from monitor.state.database import database_now, reading, writing
 from monitor.state.freezing import Terms
 from monitor.state.notifications import OWED, Body, add, change, finish, lock, settle
@@ -48,6 +48,8 @@ class Claim(NamedTuple):
     """1 for the first; with `holder` it tells this claim from a later one."""
     holder: str
     body: Body
+    recipient: str | None = None
+    """Of a channel with several."""
 
 
 def due_channels(engine: Engine, now: int) -> list[str]:
@@ -111,6 +113,9 @@ def claim(
             ).first()
             if row is None:
                 continue
+            row = recipients.assign(connection, row, terms.recipients, now)
+            if row is None:
+                continue
             body = _body(connection, row, now, compose, terms)
             if body is not None:
                 return Claim(
@@ -122,6 +127,7 @@ def claim(
                     attempt=row.attempts,
                     holder=holder,
                     body=body,
+                    recipient=row.recipient,
                 )
 
 
@@ -159,7 +165,7 @@ def _body(
     if row.body is not None:
         return _still_to_be_sent(connection, row, now, terms)
     if terms.budget is not None:
-        free = _budget_free_at(connection, row.channel, terms.budget, now)
+        free = _budget_free_at(connection, row, terms.budget, now)
         if free > now:
             _put_off(
                 connection, row, free, now, f"{_OUT_OF_BUDGET} {terms.budget} a day is used up"
@@ -235,6 +241,7 @@ def _owe_the_rest(connection: Connection, row: Any, decision: freezing.Decision,
         # So that it leaves out whom this one tells of.
         row.created_at if row.kind == "reminder" else now,
         later,
+        recipient=row.recipient,
         delay=row.delay,
         held_until=later if decision.held else None,
         outcome=_why(decision.held),
@@ -253,12 +260,13 @@ def _why(held: Mapping[int, Held]) -> str | None:
     return ", ".join(sorted({each.reason for each in held.values()}))[:300] or None
 
 
-def _budget_free_at(connection: Connection, channel: str, budget: int, now: int) -> int:
+def _budget_free_at(connection: Connection, row: Any, budget: int, now: int) -> int:
     """When one more message fits into the budget of 24 hours; at most `now` if it does already."""
     frozen_at = connection.execute(
         select(notification.c.frozen_at)
         .where(
-            notification.c.channel == channel,
+            notification.c.channel == row.channel,
+            notification.c.recipient.is_not_distinct_from(row.recipient),
             notification.c.kind != "notice",
             notification.c.frozen_at > now - DAY,
         )
@@ -287,7 +295,7 @@ def record_sent(engine: Engine, claim: Claim, now: int, remind_after: int | None
     `remind_after`: ms after which those still silent are told of again.
     """
     with writing(engine) as connection:
-        health.record_success(connection, claim.channel, now)
+        health.record_success(connection, claim.channel, now, claim.recipient)
         recorded = _record(connection, claim, "sent", None, now)
         if recorded and claim.kind == "down":
             _count_latencies(connection, claim, now)
@@ -300,7 +308,7 @@ def record_sent(engine: Engine, claim: Claim, now: int, remind_after: int | None
 def record_failed(engine: Engine, claim: Claim, reason: str, now: int) -> bool:
     """It won't be tried again. Returns and raises as `record_sent`."""
     with writing(engine) as connection:
-        health.record_failure(connection, claim.channel, reason, now)
+        health.record_failure(connection, claim.channel, reason, now, claim.recipient)
         recorded = _record(connection, claim, "failed", reason, now)
         settle(connection, claim.group_id, now)
         return recorded
@@ -309,7 +317,7 @@ def record_failed(engine: Engine, claim: Claim, reason: str, now: int) -> bool:
 def record_retry(engine: Engine, claim: Claim, reason: str, next_attempt: int, now: int) -> bool:
     """It is tried again at `next_attempt`. Returns and raises as `record_sent`."""
     with writing(engine) as connection:
-        health.record_failure(connection, claim.channel, reason, now)
+        health.record_failure(connection, claim.channel, reason, now, claim.recipient)
         return _record(connection, claim, "retry", reason, now, next_attempt_at=next_attempt)
 
 
@@ -365,6 +373,7 @@ def _owe_reminder(connection: Connection, claim: Claim, now: int, due: int) -> N
     owed = select(func.count()).where(
         notification.c.group_id == claim.group_id,
         notification.c.channel == claim.channel,
+        notification.c.recipient.is_not_distinct_from(claim.recipient),
         notification.c.kind == "reminder",
         notification.c.state.in_(OWED),
     )
@@ -372,4 +381,12 @@ def _owe_reminder(connection: Connection, claim: Claim, now: int, due: int) -> N
         connection.execute(silent.limit(1)).first() is not None
         and connection.execute(owed).scalar_one() == 0
     ):
-        add(connection, claim.group_id, "reminder", claim.channel, now, due)
+        add(
+            connection,
+            claim.group_id,
+            "reminder",
+            claim.channel,
+            now,
+            due,
+            recipient=claim.recipient,
+        )

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, exists, func, not_, select, true
+from sqlalchemy import ColumnElement, Connection, FromClause, exists, func, not_, or_, select, true
 
 from monitor.model import FLEET, Held, Member, Occasion
 from monitor.state import incidents
@@ -26,6 +26,8 @@ class Terms:
     """Its receiver keeps a state of its own: told of every closing, and of every member."""
     budget: int | None = None
     """The most messages in 24 hours."""
+    recipients: Sequence[str] = ()
+    """Of a channel with several: each has messages of its own."""
 
 
 class Decision(NamedTuple):
@@ -123,7 +125,7 @@ def _newly_silent(
 ) -> tuple[dict[int, Member], dict[int, str]]:
     """Open, not acknowledged, and this channel knows nothing of it yet."""
     in_group = incident.c.group_id == row.group_id
-    untold = ~_told(row.channel, ("down",), ("pending", "claimed", "sent"))
+    untold = ~_told(row, ("down",), ("pending", "claimed", "sent"))
     silent = incident.c.closed_at.is_(None) & incident.c.acknowledged_at.is_(None)
     members = _members(connection, in_group, silent, untold)
     gone = {
@@ -156,8 +158,8 @@ def _still_silent(
         incident.c.group_id == row.group_id,
         incident.c.closed_at.is_(None),
         true() if terms.tracks else incident.c.acknowledged_at.is_(None),
-        _told(row.channel, ("down",), ("sent",)),
-        ~_told(row.channel, ("reminder",), ("pending", "claimed", "sent"), row.created_at),
+        _told(row, ("down",), ("sent",)),
+        ~_told(row, ("reminder",), ("pending", "claimed", "sent"), row.created_at),
     )
     if not members:
         raise Undeliverable("acknowledged or over")
@@ -172,7 +174,7 @@ def _flapping(
         connection,
         incident.c.group_id == row.group_id,
         incident.c.flapping_since == incident.c.opened_at,
-        ~_told(row.channel, ("flapping",), ("pending", "claimed", "sent")),
+        ~_told(row, ("flapping",), ("pending", "claimed", "sent")),
     )
     if not members:
         raise Undeliverable("an earlier message told of all")
@@ -187,13 +189,14 @@ def _back(
     over = incident.c.closed_reason == "recovered"
     if terms.tracks:
         over = incident.c.closed_at.is_not(None)
-    untold = ~_told(row.channel, ("recovered",), ("pending", "claimed", "sent"))
+    untold = ~_told(row, ("recovered",), ("pending", "claimed", "sent"))
     answered = connection.execute(
         select(func.max(notification.c.next_attempt_at))
         .select_from(notification.join(notification_incident).join(incident))
         .where(
             notification.c.group_id == row.group_id,
             notification.c.channel == row.channel,
+            _same_recipient(notification, row),
             notification.c.kind == "down",
             notification.c.state.in_(("pending", "claimed")),
             over,
@@ -202,13 +205,13 @@ def _back(
     ).scalar()
     if answered is not None:
         raise TooEarly(answered)
-    told_down = _told(row.channel, ("down",), ("sent",))
+    told_down = _told(row, ("down",), ("sent",))
     members = _members(connection, in_group, over, told_down, untold)
     if members:
         return members, {}
     if _members(connection, in_group, over, told_down):
         raise Undeliverable("an earlier message told of all")
-    if _members(connection, in_group, over, _told(row.channel, ("down",), ("failed",))):
+    if _members(connection, in_group, over, _told(row, ("down",), ("failed",))):
         raise Undeliverable("the down message was never delivered")
     raise Undeliverable("nobody was told")
 
@@ -221,8 +224,15 @@ _CANDIDATES = {
 }
 
 
+def _same_recipient(of: FromClause, row: Any) -> ColumnElement[bool]:
+    """Whether a message went to the recipient of this row; one without went to all there were."""
+    if row.recipient is None:
+        return true()
+    return or_(of.c.recipient == row.recipient, of.c.recipient.is_(None))
+
+
 def _told(
-    channel: str, kinds: Sequence[str], states: Sequence[str], since: int = 0
+    row: Any, kinds: Sequence[str], states: Sequence[str], since: int = 0
 ) -> ColumnElement[bool]:
     """Whether an incident is in a message of these kinds, frozen after `since`, in one of these
     states."""
@@ -231,7 +241,8 @@ def _told(
     return exists().where(
         member.c.incident_id == incident.c.id,
         member.c.notification_id == telling.c.id,
-        telling.c.channel == channel,
+        telling.c.channel == row.channel,
+        _same_recipient(telling, row),
         telling.c.kind.in_(kinds),
         telling.c.state.in_(states),
         telling.c.frozen_at > since,

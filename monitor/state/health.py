@@ -12,9 +12,11 @@ from monitor.state.tables import channel, channel_health, notification
 
 
 class Health(NamedTuple):
-    """What is known of one channel; moments in ms."""
+    """What is known of one channel's recipient; moments in ms."""
 
     name: str
+    recipient: str
+    """Empty for a channel that has but one."""
     failing_since: int | None
     reported_at: int | None
     sent_at: int | None
@@ -26,19 +28,25 @@ _COLUMNS = tuple(channel_health.c[name] for name in Health._fields)
 
 
 def of_all(connection: Connection) -> dict[str, Health]:
-    """name -> health, of all channels that are or were served."""
-    return {row.name: Health(*row) for row in connection.execute(select(*_COLUMNS))}
+    """name -> health, of all channels that are or were served: of the recipient longest failing."""
+    found = [Health(*row) for row in connection.execute(select(*_COLUMNS))]
+    found.sort(key=lambda row: (row.failing_since is not None, -(row.failing_since or 0)))
+    return {row.name: row for row in found}
 
 
-def record_success(connection: Connection, name: str, now: int) -> None:
+def record_success(
+    connection: Connection, name: str, now: int, recipient: str | None = None
+) -> None:
     """A message was accepted."""
-    _update(connection, name, sent_at=now, failing_since=None, reported_at=None)
+    _update(connection, name, recipient, sent_at=now, failing_since=None, reported_at=None)
 
 
-def record_failure(connection: Connection, name: str, error: str, now: int) -> None:
+def record_failure(
+    connection: Connection, name: str, error: str, now: int, recipient: str | None = None
+) -> None:
     """A message was not accepted."""
     since = func.coalesce(channel_health.c.failing_since, now)
-    _update(connection, name, error=error, error_at=now, failing_since=since)
+    _update(connection, name, recipient, error=error, error_at=now, failing_since=since)
 
 
 def switched_off(connection: Connection, name: str) -> None:
@@ -56,6 +64,7 @@ def unreported(connection: Connection, before: int, to_change: bool = False) -> 
     one ends."""
     lost = exists().where(
         notification.c.channel == channel_health.c.name,
+        func.coalesce(notification.c.recipient, "") == channel_health.c.recipient,
         notification.c.state == "failed",
         notification.c.finished_at >= channel_health.c.failing_since,
     )
@@ -63,20 +72,21 @@ def unreported(connection: Connection, before: int, to_change: bool = False) -> 
         channel_health.c.reported_at.is_(None),
         or_(channel_health.c.failing_since <= before, lost),
     )
-    query = query.order_by(channel_health.c.name)
+    query = query.order_by(channel_health.c.name, channel_health.c.recipient)
     rows = connection.execute(query.with_for_update() if to_change else query)
     return [Health(*row) for row in rows]
 
 
-def mark_reported(connection: Connection, name: str, now: int) -> None:
+def mark_reported(connection: Connection, name: str, recipient: str, now: int) -> None:
     """The others know."""
-    connection.execute(
-        update(channel_health).where(channel_health.c.name == name).values(reported_at=now)
-    )
+    of_it = (channel_health.c.name == name, channel_health.c.recipient == recipient)
+    connection.execute(update(channel_health).where(*of_it).values(reported_at=now))
 
 
-def _update(connection: Connection, name: str, **values: object) -> None:
+def _update(connection: Connection, name: str, recipient: str | None, **values: object) -> None:
     off = exists().where(channel.c.name == name, ~channel.c.enabled)
     connection.execute(
-        update(channel_health).where(channel_health.c.name == name, ~off).values(**values)
+        update(channel_health)
+        .where(channel_health.c.name == name, channel_health.c.recipient == (recipient or ""), ~off)
+        .values(**values)
     )

@@ -62,6 +62,8 @@ class Sending(NamedTuple):
     subject: str | None
     names: bool
     """Its text tells of the incident; otherwise it could have, and did not."""
+    recipient: str | None = None
+    """Of a channel with several."""
     attempts: Sequence[Attempt] = ()
 
 
@@ -256,6 +258,7 @@ def _sendings(ids: Collection[int]) -> Select[Any]:
             notification.c.outcome,
             notification.c.body["subject"].as_string(),
             named,
+            notification.c.recipient,
         )
         .join_from(incident, notification, of_its_group)
         .where(incident.c.id.in_(ids), or_(named, meant))

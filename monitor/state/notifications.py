@@ -44,6 +44,7 @@ def enqueue(
             notification.c.frozen_at,
             notification.c.next_attempt_at,
             notification.c.held_until,
+            notification.c.recipient,
         )
         .where(
             notification.c.group_id == group_id,
@@ -55,7 +56,8 @@ def enqueue(
     frozen_at = [row.frozen_at for row in earlier if row.frozen_at is not None]
     due = max([now + wait, *(moment + interval for moment in frozen_at)])
     for row in earlier:
-        if row.frozen_at is None and row.state == "pending":
+        # Those of one recipient gather for that one alone.
+        if row.frozen_at is None and row.state == "pending" and row.recipient is None:
             if row.held_until is not None and row.next_attempt_at > due:
                 # What it waits for need not hold the new ones back.
                 change(connection, row.id, next_attempt_at=due, held_until=None)

@@ -1,6 +1,6 @@
 """Which channels the notifiers serve, and what becomes of messages owed to the others."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from sqlalchemy import Connection, Engine, Select, delete, exists, select
@@ -15,16 +15,23 @@ _off = exists().where(channel.c.name == notification.c.channel, ~channel.c.enabl
 _owed = notification.c.state.in_(notifications.OWED)
 
 
-def mark(engine: Engine, names: Iterable[str], now: int) -> None:
-    """A notifier serves these channels. Raises StateUnavailable."""
-    rows = [{"name": name, "served_at": now} for name in sorted(names)]
+def mark(engine: Engine, served: Mapping[str, Iterable[str]], now: int) -> None:
+    """A notifier serves these channels: name -> recipients, none for a channel that has but one.
+
+    Raises StateUnavailable.
+    """
+    rows = [
+        {"name": name, "recipient": recipient, "served_at": now}
+        for name, recipients in sorted(served.items())
+        for recipient in sorted(recipients) or [""]
+    ]
     if not rows:
         return
     with writing(engine) as connection:
         added = insert_unless_there(connection, channel_health)
         connection.execute(
             added.on_conflict_do_update(
-                index_elements=[channel_health.c.name],
+                index_elements=[channel_health.c.name, channel_health.c.recipient],
                 set_={"served_at": added.excluded.served_at},
             ),
             rows,
@@ -58,8 +65,9 @@ def give_up_unserved(engine: Engine, before: int, now: int) -> int:
         channel_health.c.name == notification.c.channel, channel_health.c.served_at > before
     )
     unserved = _owed & ~kept & ~served & (notification.c.created_at < before)
+    # Of one that is kept, recipients that were removed.
     stale = (channel_health.c.served_at <= before) & ~exists().where(
-        channel.c.name == channel_health.c.name
+        channel.c.name == channel_health.c.name, ~channel.c.enabled
     )
     with reading(engine) as connection:
         if not (

@@ -170,6 +170,8 @@ notification = Table(
     Column("key", String(80), nullable=False, unique=True),
     Column("group_id", ForeignKey(alert_group.c.id), nullable=False, index=True),
     Column("channel", String(80), nullable=False),
+    # Of a channel with several; NULL: its only one, or the row is not yet one for each of them.
+    Column("recipient", String(320)),
     # down | recovered | reminder | flapping | notice
     Column("kind", String(20), nullable=False),
     # Tells only of incidents open for so long: an escalation waits for somebody to acknowledge.
@@ -261,6 +263,8 @@ channel_health = Table(
     "channel_health",
     metadata,
     Column("name", String(80), primary_key=True),
+    # Of a channel with several.
+    Column("recipient", String(320), primary_key=True, server_default=""),
     # When a notifier last had it among its channels.
     Column("served_at", BigInteger, nullable=False, server_default="0"),
     # When what stands was last sent again, to a receiver that would forget it.

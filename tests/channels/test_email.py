@@ -114,13 +114,20 @@ def test_all_recipients_refused_and_one_only_for_now_is_tried_again(box: Mailbox
     assert not failure(email(box)).permanent
 
 
-def test_one_recipient_refused_does_not_keep_it_from_the_others(
-    box: Mailbox, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_message_to_all_that_one_does_not_take_names_that_one(box: Mailbox) -> None:
     box.to_recipient = lambda who: "250 OK" if "night" in who else "550 no such user"
-    email(box).send(MESSAGE)
+    refused = failure(email(box))
     assert box.recipients == [["night@example.org"]]
-    assert "refused for 1 of 2 recipients (550)" in caplog.text
+    assert refused.permanent
+    assert "550 no such user" in refused.detail
+    assert "night" not in refused.detail
+
+
+def test_a_message_to_one_recipient_goes_to_no_other(box: Mailbox) -> None:
+    channel = email(box)
+    channel.send(MESSAGE._replace(recipient=channel.recipients[1]))
+    assert box.recipients == [[channel.recipients[1]]]
+    assert box.messages[0]["To"] == "Jo Doe <jo@example.net>"
 
 
 def test_a_server_that_is_not_there_is_tried_again(box: Mailbox) -> None:

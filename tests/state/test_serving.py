@@ -35,7 +35,7 @@ def remove(state: Engine) -> None:
 
 
 def test_switching_a_channel_off_cancels_what_it_is_owed(state: Engine, outages: Outages) -> None:
-    serving.mark(state, ["pager"], NOW)
+    serving.mark(state, {"pager": ()}, NOW)
     with writing(state) as connection:
         health.record_failure(connection, "pager", "no connection", NOW)
         catalogue.save(connection, VAULT, PAGER, replace(PAGER, enabled=False), NOW)
@@ -58,7 +58,7 @@ def test_messages_fail_when_no_notifier_serves_their_channel(
 ) -> None:
     assert serving.give_up_unserved(state, LATER, LATER) == 0  # it is kept in the state
     remove(state)
-    serving.mark(state, ["pager"], NOW + 1)
+    serving.mark(state, {"pager": ()}, NOW + 1)
     assert serving.give_up_unserved(state, NOW, NOW + 5 * MINUTE) == 0  # enqueued too lately
     assert serving.give_up_unserved(state, NOW + 1, LATER) == 1
     assert outages.ledger() == [("down", "failed", "no notifier serves this channel")]
@@ -70,7 +70,7 @@ def test_messages_stay_while_any_notifier_serves_their_channel(
     state: Engine, outages: Outages
 ) -> None:
     remove(state)
-    serving.mark(state, ["pager"], NOW + 2 * MINUTE)
+    serving.mark(state, {"pager": ()}, NOW + 2 * MINUTE)
     assert serving.give_up_unserved(state, NOW + MINUTE, LATER) == 0
     assert outages.ledger() == [("down", "pending", None)]
 
@@ -78,7 +78,7 @@ def test_messages_stay_while_any_notifier_serves_their_channel(
 def test_a_send_that_ends_after_its_channel_was_removed_leaves_no_health(
     state: Engine, outages: Outages
 ) -> None:
-    serving.mark(state, ["pager"], NOW)
+    serving.mark(state, {"pager": ()}, NOW)
     with writing(state) as connection:
         assert catalogue.remove(connection, "pager", NOW)
         health.record_failure(connection, "pager", "no connection", NOW)
@@ -89,7 +89,7 @@ def test_a_send_that_ends_after_its_channel_was_removed_leaves_no_health(
 def test_a_send_that_fails_after_its_channel_was_switched_off_does_not_count(
     state: Engine, outages: Outages
 ) -> None:
-    serving.mark(state, ["pager"], NOW)
+    serving.mark(state, {"pager": ()}, NOW)
     with writing(state) as connection:
         catalogue.save(connection, VAULT, PAGER, replace(PAGER, enabled=False), NOW)
         health.record_failure(connection, "pager", "no connection", NOW)

@@ -139,6 +139,7 @@ def test_one_incident_comes_with_its_ledger(
     assert held == {
         "time": "2026-11-23T01:02:00.000Z",
         "channel": "sms",
+        "recipient": None,
         "kind": "down",
         "event": "held",
         "text": "the alert was held back until 2026-11-23 01:03:00 UTC: silenced: works",

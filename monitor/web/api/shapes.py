@@ -36,6 +36,7 @@ class EntryShape(msgspec.Struct):
 
     time: str
     channel: str | None
+    recipient: str | None
     kind: str | None
     event: str
     text: str
@@ -71,6 +72,7 @@ def ledger_shape(facts: Facts, now: int) -> dict[str, Any]:
             EntryShape(
                 time=format_time(entry.at),
                 channel=entry.channel,
+                recipient=entry.recipient,
                 kind=entry.kind,
                 event=entry.event,
                 text=entry.text,
