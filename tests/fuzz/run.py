@@ -1,7 +1,6 @@
 """The fuzz from start to end."""
 
 import random
-import statistics
 import tempfile
 import threading
 import time
@@ -12,11 +11,11 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import psutil
 import requests
 
 from tests import postgres
 from tests.fuzz.ground import Ground
+from tests.fuzz.memory import Memory, Trend
 from tests.fuzz.mutations import mutate
 from tests.fuzz.request import Answer, Request, send
 from tests.fuzz.valid import ENDING, Entry, entries
@@ -44,8 +43,8 @@ class Report:
     statuses: dict[str, Counter[int]] = field(default_factory=lambda: defaultdict(Counter))
     """By entry: how often each status came."""
     failures: list[str] = field(default_factory=list)
-    memory: list[tuple[str, float, float]] = field(default_factory=list)
-    """Each process: MB at the half and at the end."""
+    memory: list[Trend] = field(default_factory=list)
+    """Of each process, in the second half."""
 
     def __str__(self) -> str:
         total: Counter[int] = sum(self.statuses.values(), Counter())
@@ -53,11 +52,7 @@ class Report:
         lines.append(
             ", ".join(f"{count} x {status or 'none'}" for status, count in sorted(total.items()))
         )
-        for name, half, end in self.memory:
-            lines.append(
-                f"{name:<24} {half:6.1f} MB at the half, {end:6.1f} MB at the end "
-                f"({(end / half - 1) * 100:+.1f} %)"
-            )
+        lines += map(str, self.memory)
         lines += self.failures[:_NAMED]
         if self.failures:
             lines.append(f"{len(self.failures)} FAILURES; cases and logs: {self.directory}")
@@ -169,26 +164,20 @@ def run(count: int, seed: int, growth: float = GROWTH, servers: bool = False) ->
         before = [process.pid for process in ground.service.family()]
         began = time.monotonic()
         with ThreadPoolExecutor(_THREADS) as pool:
-            for first, last in ((0, count // 2), (count // 2, count)):
-                for _ in pool.map(fuzz.case, range(first, last)):
-                    pass
-                print(f"{last} requests after {time.monotonic() - began:.0f} s")
-                if first == 0:
-                    half = _memory(ground)
-        report.seconds = time.monotonic() - began
+            list(pool.map(fuzz.case, range(count // 2)))
+            print(f"{count // 2} requests after {time.monotonic() - began:.0f} s")
+            with Memory(ground.service) as memory:
+                list(pool.map(fuzz.case, range(count // 2, count)))
+        report.seconds, report.memory = time.monotonic() - began, memory.trends()
         ground.renew()
-        end = _memory(ground)
         after = [process.pid for process in ground.service.family()]
         if after != before:
             report.failures.append(f"processes died or were added: {before} -> {after}")
-        report.memory = [
-            (f"{name} {pid}", half[pid, name], end[pid, name])
-            for pid, name in half
-            if (pid, name) in end
+        report.failures += [
+            f"memory grew in the second half: {trend}"
+            for trend in report.memory
+            if trend.growth > growth
         ]
-        for name, early, late in report.memory:
-            if late > (1 + growth) * early:
-                report.failures.append(f"{name} grew from {early:.1f} to {late:.1f} MB")
         report.failures += fuzz.never_granted()
         _still_works(ground, report)
     tracebacks = ground.service.log.read_text("utf-8", "replace").count("Traceback")
@@ -206,21 +195,6 @@ def _servers(report: Report, stack: ExitStack) -> Mapping[str, object]:
         "INFLUXDB_V2_TOKEN": influxd.token,
         "MONITOR_STATE_URL": postgres.fresh_database(),
     }
-
-
-def _memory(ground: Ground) -> dict[tuple[int, str], float]:
-    """MB of each process that are its own, once it is idle: the median of some looks."""
-    time.sleep(2)
-    looks: dict[tuple[int, str], list[float]] = defaultdict(list)
-    for _ in range(5):
-        for process in ground.service.family():
-            try:
-                name = process.cmdline()[-1]
-                looks[process.pid, name].append(process.memory_full_info().uss / 1e6)
-            except psutil.Error:
-                continue
-        time.sleep(0.3)
-    return {which: statistics.median(sizes) for which, sizes in looks.items()}
 
 
 def _still_works(ground: Ground, report: Report) -> None:
