@@ -1,15 +1,16 @@
 """The staleness sweep: read what arrived, judge at the horizon, write incidents and their messages.
 
-What is decided is written in transactions of bounded length, the progress in the last of them.
+What is decided is one transaction, or several where it is much, the progress in the last of them.
 Memory is a copy of the store and the state; only what a committed transaction says is kept, so a
 sweep that fails anywhere is simply done again.
 """
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import astuple, dataclass, field
-from typing import TypeVar
+from functools import partial
+from typing import NamedTuple, TypeVar
 
 from sqlalchemy import Connection, Engine
 
@@ -75,6 +76,14 @@ class Outcome:
     registered: int
     opened: int
     closed: int
+
+
+class _Step(NamedTuple):
+    """A part of what a sweep writes."""
+
+    rows: int
+    write: Callable[[Connection, int], None]
+    """Called with the connection and the version of the changes."""
 
 
 class Sweep:
@@ -277,44 +286,60 @@ class Sweep:
             self._registry, times, reach.horizon
         )
         closings = endings.closings(self._registry, times, reach.horizon, listening)
-        moved = endings.moved(self._registry, times, closings)
-        new = [(mac, first_seen, live) for mac, (first_seen, live) in self._heard.items()]
-        for some in _chunks(new):
-            with self._writing(lease) as (connection, version):
-                sensors.register(connection, some, version, self._options.sites.of)
-            for mac, *_ in some:
-                del self._heard[mac]
-        for sites in _chunks(list(self._placed.items())):
-            with self._writing(lease) as (connection, version):
-                sensors.place(connection, dict(sites), version)
-        self._placed = {}
-        for stale in _chunks(list(moved.items())):
-            with self._writing(lease) as (connection, version):
-                changes = {n: {"last_seen": seen, "version": version} for n, seen in stale}
-                incident_rows.change(connection, changes)
-        for ended in _chunks(closings):
-            with self._writing(lease) as (connection, version):
-                service.close_all(connection, ended, self._alerting, now, version)
-        for begun in _chunks(openings):
-            with self._writing(lease) as (connection, version):
-                service.open_all(connection, begun, self._alerting, now, version, fleet_wide)
-        # Last: what is on record as judged and read is then decided, too.
-        with writing(self._engine) as connection:
-            leases.fence(connection, lease)
+        moved = [*endings.moved(self._registry, times, closings).items()]
+        placed = [*self._placed.items()]
+        site_of, alerting = self._options.sites.of, self._alerting
+        # Some may be registered already, by a sweep that failed half-way.
+        new = [
+            (mac, *heard)
+            for mac, heard in self._heard.items()
+            if self._registry.is_news(mac, *heard)
+        ]
+        steps = [
+            *_steps(new, lambda some, c, v: sensors.register(c, some, v, site_of)),
+            *_steps(placed, lambda some, c, v: sensors.place(c, dict(some), v)),
+            *_steps(moved, lambda some, c, v: _move(c, some, v)),
+            *_steps(closings, lambda some, c, v: service.close_all(c, some, alerting, now, v)),
+            *_steps(
+                openings,
+                lambda some, c, v: service.open_all(c, some, alerting, now, v, fleet_wide),
+            ),
+        ]
+
+        def record(connection: Connection) -> None:
             self._record(connection, reach, sources, now)
             self._watch.tell(connection, reach, windows, now)
+
+        self._write(lease, steps, record)
+        self._heard.clear()
+        self._placed = {}
         for closing in closings:
             if closing.event in (Event.RECOVER, Event.CHANGE_THRESHOLD):
                 mac = closing.incident.mac
                 deadlines.push(times[mac] + self._registry.threshold(mac), mac)
         return Outcome(reach.horizon, len(new), len(openings), len(closings))
 
-    @contextmanager
-    def _writing(self, lease: Lease) -> Iterator[tuple[Connection, int]]:
-        """One transaction of this leader, and the version of what changes in it."""
-        with writing(self._engine) as connection:
-            leases.fence(connection, lease)
-            yield connection, sensors.next_version(connection)
+    def _write(
+        self, lease: Lease, steps: Iterable[_Step], record: Callable[[Connection], None]
+    ) -> None:
+        """All in one transaction, or in several where that would be long.
+
+        What is on record as judged and read is then decided, too: `record` is in the last one.
+        """
+        waiting = deque(steps)
+        ended = False
+        while not ended:
+            with writing(self._engine) as connection:
+                leases.fence(connection, lease)
+                version = sensors.next_version(connection) if waiting else 0
+                rows = 0
+                while waiting and (not rows or rows + waiting[0].rows <= _TOGETHER):
+                    step = waiting.popleft()
+                    step.write(connection, version)
+                    rows += step.rows
+                ended = not waiting
+                if ended:
+                    record(connection)
 
     def _record(
         self, connection: Connection, reach: Advance, sources: dict[str, Source], now: int
@@ -336,9 +361,17 @@ class Sweep:
         horizon_rows.forget_blind_windows(connection, now - self._options.retention)
 
 
-def _chunks(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
+def _steps(
+    rows: Sequence[Row], write: Callable[[Sequence[Row], Connection, int], None]
+) -> Iterator[_Step]:
     for start in range(0, len(rows), _TOGETHER):
-        yield rows[start : start + _TOGETHER]
+        some = rows[start : start + _TOGETHER]
+        yield _Step(len(some), partial(write, some))
+
+
+def _move(connection: Connection, moved: Sequence[tuple[int, int]], version: int) -> None:
+    changes = {number: {"last_seen": seen, "version": version} for number, seen in moved}
+    incident_rows.change(connection, changes)
 
 
 def _vouched(until: int, progress: Progress, now: int) -> int:
