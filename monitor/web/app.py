@@ -11,7 +11,7 @@ from flask import Blueprint, Flask, Response, request
 from flask_compress import Compress
 from sqlalchemy import Engine
 from werkzeug.exceptions import NotFound
-from werkzeug.routing import IntegerConverter, Map
+from werkzeug.routing import IntegerConverter, Map, UnicodeConverter
 
 from monitor.analysis.history import History
 from monitor.store.interface import StoreError
@@ -72,7 +72,7 @@ def create_app(
     )
     app.jinja_options = {"trim_blocks": True, "lstrip_blocks": True}
     Compress(app)
-    app.url_map.converters["int"] = _RowNumber
+    app.url_map.converters |= {"int": _RowNumber, "default": _Text, "string": _Text}
     errors.handle_errors(app)
     moments.add_to(app, zone)
     offer(app)
@@ -133,6 +133,14 @@ class _App(Flask):
     def log_exception(self, exc_info: Any) -> None:
         """Name the rule, not the path: that may hold what lets its bearer in."""
         self.logger.error("%s %s failed", request.method, request.url_rule, exc_info=exc_info)
+
+
+class _Text(UnicodeConverter):
+    """`<…>` in a path: without U+0000, which PostgreSQL takes in no text."""
+
+    def __init__(self, url_map: Map) -> None:
+        super().__init__(url_map)
+        self.regex = "[^/\\0]+"
 
 
 class _RowNumber(IntegerConverter):
