@@ -34,8 +34,10 @@ _MOST_SECONDS = 999_999_999
 _HEADERS = {"User-Agent": "heartbeat-monitor", "Accept-Encoding": "identity"}
 _AGAIN = frozenset({408, 425, 429})
 
-# Its debug lines name the URL, and so does its warning of an answer with malformed headers.
-logging.getLogger("urllib3").setLevel(logging.ERROR)
+# Their debug lines name the URL, and so does the warning of an answer with malformed headers. Each
+# by its own name: other libraries set the level of "urllib3" back.
+for _name in ("urllib3.connection", "urllib3.connectionpool", "urllib3.util.retry"):
+    logging.getLogger(_name).setLevel(logging.ERROR)
 
 
 class Answer(NamedTuple):

@@ -278,6 +278,7 @@ def test_the_secret_in_a_url_is_in_no_error_and_no_log(
     hook: Receiver, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.DEBUG, "urllib3")  # as other libraries do
     secret = "T0P-S3CRET"
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))

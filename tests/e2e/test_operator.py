@@ -11,12 +11,12 @@ from playwright.sync_api import BrowserContext, Page, expect
 
 from tests.service import Service
 from tests.waiting import eventually
-from tests.web.browser import chromium, complaints_of
+from tests.web.browser import STOPPED, chromium, complaints_of
 
 PASSWORD = "correct horse battery"
 MAC = "02:00:00:00:00:0a"
 NAME = "<script>alert(1)</script>"
-_GONE = ("ERR_CONNECTION_REFUSED", "ERR_CONNECTION_RESET", "ERR_EMPTY_RESPONSE", "503 ")
+_GONE = (*STOPPED, "503 ")
 """What the browser says of a service that was stopped, or that starts."""
 
 

@@ -8,6 +8,15 @@ from contextlib import contextmanager
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
+STOPPED = (
+    "ERR_CONNECTION_REFUSED",
+    "ERR_CONNECTION_RESET",
+    "ERR_CONNECTION_CLOSED",
+    "ERR_EMPTY_RESPONSE",
+    "ERR_SOCKET_NOT_CONNECTED",
+)
+"""What Chromium reports when the server stops, by the moment at which the request meets it."""
+
 _ARGUMENTS = [
     "--no-sandbox",
     "--disable-gpu",

@@ -4,16 +4,11 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.web.browser import chromium, complaints_of
+from tests.web.browser import STOPPED, chromium, complaints_of
 from tests.web.fleet_rig import Rig, Server, serving
 
 # What tests do on purpose: a server that is stopped, or wants a login.
-_WANTED = (
-    "ERR_CONNECTION_REFUSED",
-    "ERR_CONNECTION_RESET",
-    "ERR_EMPTY_RESPONSE",
-    "401 (Unauthorized)",
-)
+_WANTED = (*STOPPED, "401 (Unauthorized)")
 
 
 @pytest.fixture
