@@ -76,7 +76,7 @@ def unsent(engine: Engine) -> bool:
 
 
 def unstored(
-    accepted: Mapping[int, Sequence[Accepted]], tried: Collection[Beat], stored: set[Beat]
+    accepted: Mapping[int, Sequence[Accepted]], stored: set[Beat], tried: Collection[Beat]
 ) -> Iterator[str]:
     """A heartbeat that got a 2xx and is not stored, or one stored that was never sent."""
     acknowledged = {(mac, beat.time) for mac, beats in accepted.items() for beat in beats}

@@ -25,7 +25,7 @@ class Accepted(NamedTuple):
 
 
 class Fleet:
-    """All sensors of a plan, from `start` on."""
+    """All sensors of a plan, from `start` to `stop`."""
 
     def __init__(self, plan: Plan, urls: Sequence[str], seed: int) -> None:
         self.accepted: dict[int, list[Accepted]] = defaultdict(list)
@@ -35,21 +35,18 @@ class Fleet:
         self._plan, self._urls, self._chance = plan, urls, random.Random(f"{seed} phases")
         self._thread = threading.Thread(target=lambda: asyncio.run(self._run()))
         self._failure: BaseException | None = None
+        self._stopped = False
 
     def start(self) -> None:
         """The first heartbeats go out."""
         self._thread.start()
 
-    def join(self) -> None:
-        """Wait until the last one is answered. Raises what ended it early."""
+    def stop(self) -> None:
+        """No more heartbeats. Raises what ended them early."""
+        self._stopped = True
         self._thread.join()
         if self._failure:
             raise self._failure
-
-    @property
-    def reporting(self) -> bool:
-        """The load goes on."""
-        return self._thread.is_alive()
 
     async def _run(self) -> None:
         try:
@@ -64,7 +61,7 @@ class Fleet:
     async def _live(self, mac: int, hosts: Sequence[Host], outage: Outage | None) -> None:
         clock = asyncio.get_running_loop().time
         began, due = clock(), self._chance.uniform(0, INTERVAL)
-        while due < self._plan.seconds:
+        while not self._stopped:
             await asyncio.sleep(began + due - clock())
             if outage is None or not outage.start <= clock() - began < outage.stop:
                 await self._beat(mac, hosts)
