@@ -1,4 +1,5 @@
-"""A sweep, notifiers and people at once on PostgreSQL: whatever they do, what holds must hold."""
+"""A sweep, notifiers, pages and commands at once on PostgreSQL: whatever they do, what holds must
+hold."""
 
 import random
 from collections import Counter
@@ -10,15 +11,13 @@ from threading import Event
 import pytest
 from sqlalchemy import Engine, select
 
-from monitor.incidents.acknowledge import acknowledge
-from monitor.incidents.planning import silence_sensors
 from monitor.model import HOUR, MINUTE
-from monitor.state import claims, incidents, sensors, silences, tokens
-from monitor.state.database import StateUnavailable, reading, writing
+from monitor.state import claims
+from monitor.state.database import StateUnavailable, reading
 from monitor.state.freezing import Terms
 from monitor.state.tables import incident, notification, notification_incident
-from monitor.state.tokens import NameTaken
 from tests.concurrency.conftest import Sides
+from tests.concurrency.people import Operator, command, settings_of
 from tests.concurrency.test_held_commits import Night, misplaced
 from tests.staleness.test_sweep import ALERTING
 
@@ -26,32 +25,19 @@ SENSORS = (1, 2, 3, 8, 9)
 TERMS = Terms(lambda *_: {})
 
 
-def send_what_is_due(engine: Engine, holder: str, now: int) -> int:
-    sent = 0
+def send_what_is_due(engine: Engine, holder: str, now: int, failing: random.Random | None) -> int:
+    """How many were tried; with `failing` one in five is refused for now."""
+    tried = 0
     for channel in ALERTING.channels:
         while found := claims.claim(
             engine, channel, holder, now, MINUTE, lambda o: {"kind": o.kind}, TERMS
         ):
-            claims.record_sent(engine, found, now, remind_after=HOUR)
-            sent += 1
-    return sent
-
-
-def change_something(engine: Engine, chance: random.Random, now: int) -> None:
-    with writing(engine) as connection:
-        match chance.randrange(4):
-            case 0:
-                ids = [row.id for row in incidents.open_incidents(connection).values()]
-                acknowledge(connection, chance.sample(ids, min(1, len(ids))), "someone", now)
-            case 1:
-                version = sensors.next_version(connection)
-                paused = chance.random() < 0.3
-                sensors.configure(connection, chance.choice(SENSORS), version, paused=paused)
-            case 2:
-                number = silence_sensors(connection, ["site=North"], now, now + HOUR, "x", "y", now)
-                silences.end_silence(connection, number, now)
-            case _:
-                tokens.create(connection, f"token {chance.randrange(20)}", now)
+            if failing is not None and failing.random() < 0.2:
+                claims.record_retry(engine, found, "not now", now + MINUTE, now)
+            else:
+                claims.record_sent(engine, found, now, remind_after=HOUR)
+            tried += 1
+    return tried
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
@@ -59,23 +45,32 @@ def test_nothing_is_lost_or_sent_twice_when_all_write_at_once(
     tmp_path: Path, sides: Sides, seed: int
 ) -> None:
     night, over = Night(tmp_path, sides), Event()
+    operators = [Operator(f"operator {n}", tmp_path, sides.first) for n in range(2)]
 
     def notify(holder: str) -> None:
+        failing = random.Random(f"{seed} {holder}")
         while not over.is_set():
             with suppress(StateUnavailable):
-                send_what_is_due(sides.first, holder, night.now)
+                send_what_is_due(sides.first, holder, night.now, failing)
 
-    def operate(number: int) -> None:
-        chance = random.Random(f"{seed} {number}")
+    def operate(number: int) -> Counter[int]:
+        chance, answers = random.Random(f"{seed} {number}"), Counter[int]()
         while not over.wait(0.01):
-            with suppress(StateUnavailable, NameTaken):
-                change_something(sides.first, chance, night.now)
+            answers[operators[number].act(chance, SENSORS).status_code] += 1
+        return answers
+
+    def command_line() -> list[str]:
+        chance, variables, wrote = random.Random(seed), settings_of(tmp_path, sides.first), []
+        while not over.is_set():
+            wrote.append(command(variables, chance, SENSORS))
+        return wrote
 
     chance = random.Random(seed)
     night.hear(*SENSORS)
-    with ThreadPoolExecutor(4) as pool:
-        others = [pool.submit(notify, f"notifier {n}") for n in range(2)]
-        others += [pool.submit(operate, n) for n in range(2)]
+    with ThreadPoolExecutor(5) as pool:
+        notifiers = [pool.submit(notify, f"notifier {n}") for n in range(2)]
+        people = [pool.submit(operate, n) for n in range(2)]
+        commands = pool.submit(command_line)
         try:
             for _ in range(40):
                 beating = chance.sample(SENSORS, chance.randint(1, 5))
@@ -83,9 +78,13 @@ def test_nothing_is_lost_or_sent_twice_when_all_write_at_once(
                 assert misplaced(night.engine) == []
         finally:
             over.set()
-        for each in others:
+        for each in notifiers:
             each.result()
-    while send_what_is_due(sides.first, "last", night.now + 10 * MINUTE):
+        answers = sum((each.result() for each in people), Counter[int]())
+    assert answers.keys() & {200, 201, 204, 303}
+    assert not [status for status in answers if status >= 500 and status != 503]
+    assert not [text for text in commands.result() if "Traceback" in text]
+    while send_what_is_due(sides.first, "last", night.now + 10 * MINUTE, None):
         pass
     with reading(night.engine) as connection:
         rows = connection.execute(select(notification)).all()
