@@ -66,12 +66,24 @@ class Leadership:
         self._duration = max(_SHORTEST_LEASE, 3 * interval)
         self._lease: Lease | None = None
         self._trouble = ""
-        self.hangs = False
-        """No tick will ever end again."""
+        self._ticking_since: float | None = None
+
+    @property
+    def hangs(self) -> bool:
+        """The tick at work has taken so long that it will never end, whatever it waits for."""
+        since = self._ticking_since
+        return since is not None and time.monotonic() - since > _LONGEST_SWEEP / SECOND
 
     def tick(self) -> None:
         """Hold or take the lease, then sweep or watch. Trouble is logged, recorded in the state
         for people to read, and tried again; whoever has it lets another process lead."""
+        self._ticking_since = time.monotonic()
+        try:
+            self._tick()
+        finally:
+            self._ticking_since = None
+
+    def _tick(self) -> None:
         hindrance = ""
         try:
             self._judge()
@@ -131,11 +143,8 @@ class Leadership:
             keeper.join()
 
     def _keep(self, lease: Lease, done: threading.Event) -> None:
-        hangs_at = time.monotonic() + _LONGEST_SWEEP / SECOND
         while not done.wait(self._duration / 3 / SECOND):
-            if time.monotonic() > hangs_at:
-                logger.error("the sweep hangs; its lease is not renewed any more")
-                self.hangs = True
+            if self.hangs:
                 return
             try:
                 if not leases.renew(self._engine, lease, self._duration):
@@ -236,6 +245,7 @@ def run(leadership: Leadership, interval: int) -> None:
     while not stopped:
         time.sleep(0.2)
         if leadership.hangs:
+            logger.error("the sweep hangs; this process ends, and its lease runs out")
             os._exit(1)  # the thread that hangs would keep any other exit waiting
         steps = clock.steps
         clock.now()

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, select, update
 
 from monitor import scheduler
 from monitor.model import DAY, HOUR, MINUTE, SECOND
 from monitor.staleness.watch import Watch
 from monitor.state import horizon, leases
-from monitor.state.database import database_now, reading
+from monitor.state.database import database_now, reading, writing
 from monitor.state.tables import lease
 from tests.delivering import delivery, watch
 from tests.states import state, state_url
@@ -189,13 +189,54 @@ def test_a_sweep_that_hangs_loses_its_lease_and_writes_nothing(
 ) -> None:
     monkeypatch.setattr(scheduler, "_LONGEST_SWEEP", 0)
     slower_than_the_lease(rig, monkeypatch, 1)
+    slow, hung = rig.store.coverage, []
+
+    def answer(*arguments: Any) -> Any:
+        found = slow(*arguments)
+        hung.append(rig.leadership.hangs)
+        return found
+
+    monkeypatch.setattr(rig.store, "coverage", answer)
     with reading(rig.engine) as connection:
         before = horizon.progress(connection).swept_at
     rig.ticks(5 * SECOND)
     with reading(rig.engine) as connection:
         assert horizon.progress(connection).swept_at == before
     assert leases.acquire(rig.engine, "scheduler", "other", MINUTE) is not None
-    assert rig.leadership.hangs
+    assert hung == [True]
+
+
+@pytest.mark.parametrize("hanging", ["the clock", "a stand-by", "a leader that lost its lease"])
+def test_a_scheduler_is_known_to_hang_wherever_it_hangs(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, hanging: str
+) -> None:
+    monkeypatch.setattr(scheduler, "_LONGEST_SWEEP", 3 * SECOND)
+    monkeypatch.setattr(rig.leadership, "_duration", 3 * SECOND)
+    asked, go = threading.Event(), threading.Event()
+    name = {"the clock": "ping", "a stand-by": "arrivals"}.get(hanging, "coverage")
+    answer = getattr(rig.store, name)
+
+    def hang(*arguments: Any) -> Any:
+        asked.set()
+        go.wait(60)
+        return answer(*arguments)
+
+    if hanging == "a stand-by":
+        rig.leadership.step_down()
+        assert leases.acquire(rig.engine, "scheduler", "other", MINUTE) is not None
+    monkeypatch.setattr(rig.store, name, hang)
+    tick = threading.Thread(target=rig.leadership.tick)
+    tick.start()
+    try:
+        assert asked.wait(30)
+        if hanging == "a leader that lost its lease":
+            with writing(rig.engine) as connection:
+                connection.execute(update(lease).values(expires_at=0))
+        eventually(lambda: rig.leadership.hangs)
+    finally:
+        go.set()
+        tick.join()
+    assert not rig.leadership.hangs
 
 
 _HANGS = """
