@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import requests
+from sqlalchemy import event
 from werkzeug.test import Client
 
 from monitor.state import sensors
@@ -18,6 +19,7 @@ from monitor.state.database import migrate, open_state, writing
 from monitor.web.turnstile import Turnstile
 from tests.service import Service
 from tests.waiting import eventually
+from tests.web.whole import Whole
 
 MAC = "02:00:00:00:00:01"
 PAGES = 40
@@ -64,6 +66,11 @@ def test_pages_that_wait_for_a_store_that_hangs_do_not_hold_up_heartbeats(tmp_pa
             assert "Traceback" not in service.tail()
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Whole:
+    return Whole(tmp_path_factory.mktemp("whole"), "http://localhost")
+
+
 def alive(service: Service) -> bool:
     try:
         return requests.get(f"{service.url}/healthz", timeout=5).status_code == 200
@@ -102,6 +109,7 @@ def test_so_many_pages_at_once_and_a_few_that_wait_for_them() -> None:
         for each in refused:
             assert each.result().status_code == 503
         assert ask(accept="*/*").content_type == "application/problem+json"
+        assert ask("/healthz-and-more").status_code == 503
         quick = people.submit(ask, "/static/x/app.css")
         eventually(lambda: room.inside == 4)
         room.go.set()
@@ -118,3 +126,24 @@ def test_a_page_that_fails_makes_way_for_the_next() -> None:
     for _ in range(3):
         with pytest.raises(LookupError):
             client.get("/")
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/healthz"),
+        ("POST", "/healthz"),
+        ("GET", "/static/nothing"),
+        ("GET", "/static/x/nothing.css"),
+        ("POST", "/static/x/grid.js"),
+    ],
+)
+def test_what_passes_without_a_place_asks_nothing_of_the_state(
+    whole: Whole, method: str, path: str
+) -> None:
+    begun = []
+    event.listen(whole.engine, "begin", begun.append)
+    headers = {"Accept": "text/html", "Authorization": "Bearer of-no-one"}
+    answer = whole.app.test_client().open(path, method=method, headers=headers)
+    assert answer.status_code in (200, 404, 405)
+    assert begun == []

@@ -14,7 +14,8 @@ RETRY_AFTER = 2
 """Seconds after which it is worth trying again."""
 
 _FOR_PROGRAMS = ("/sensors", "/healthz", "/readyz", "/metrics")
-_FOR_PROGRAMS_BELOW = ("/heartbeat", "/api/")
+_FOR_PROGRAMS_BELOW = ("/heartbeat", "/api/", "/static/")
+"""An error page asks the state who looks at it."""
 
 
 class Problem(msgspec.Struct):

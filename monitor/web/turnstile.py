@@ -22,8 +22,8 @@ _WAITING = 1
 _PATIENCE = 1.0
 """Seconds that they wait: a browser asks for several things at once, most of them short."""
 
-_ALWAYS_QUICK = ("/static/", "/healthz")
-"""What asks neither the store nor the state."""
+_STATIC, _ALIVE = "/static/", "/healthz"
+"""What asks neither the store nor the state, its errors included."""
 
 _BUSY = "The server is busy with other pages. Try again in a moment."
 
@@ -40,7 +40,8 @@ class Turnstile:
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         """PEP 3333."""
-        if environ["PATH_INFO"].startswith(_ALWAYS_QUICK):
+        path = environ["PATH_INFO"]
+        if path == _ALIVE or path.startswith(_STATIC):
             return self._pages(environ, start_response)
         if not self._enter():
             return _refuse(environ, start_response)
