@@ -8,7 +8,7 @@ sweep that fails anywhere is simply done again.
 import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import astuple, dataclass, field
+from dataclasses import astuple, dataclass, field, replace
 from functools import partial
 from typing import NamedTuple, TypeVar
 
@@ -36,7 +36,7 @@ from monitor.staleness.registry import Registry
 from monitor.staleness.watch import Watch
 from monitor.state import horizon as horizon_rows
 from monitor.state import incidents as incident_rows
-from monitor.state import leases, sensors
+from monitor.state import leases, notifications, sensors
 from monitor.state.database import reading, writing
 from monitor.state.horizon import Progress
 from monitor.state.leases import Lease
@@ -53,6 +53,9 @@ _BLINDNESS_KEPT = 30 * DAY
 
 _TOGETHER = 5_000
 """Rows in one transaction: about a second of PostgreSQL's time, so that others get their turn."""
+
+_HELD_BACK = 1 * MINUTE
+"""More than all transactions of one sweep take: so much later messages are due until the last."""
 
 _AHEAD = 2 * SECOND
 """So far two hosts' clocks may differ."""
@@ -295,6 +298,11 @@ class Sweep:
             for mac, heard in self._heard.items()
             if self._registry.is_news(mac, *heard)
         ]
+        rows = len(new) + len(placed) + len(moved) + len(closings) + len(openings)
+        spread = rows > _TOGETHER
+        if spread:
+            # No message is frozen between two transactions: it would report a part only.
+            alerting = replace(alerting, group_wait=alerting.group_wait + _HELD_BACK)
         steps = [
             *_steps(new, lambda some, c, v: sensors.register(c, some, v, site_of)),
             *_steps(placed, lambda some, c, v: sensors.place(c, dict(some), v)),
@@ -309,6 +317,9 @@ class Sweep:
         def record(connection: Connection) -> None:
             self._record(connection, reach, sources, now)
             self._watch.tell(connection, reach, windows, now)
+            if spread:
+                until = now + alerting.group_wait
+                notifications.bring_forward(connection, now, until, _HELD_BACK)
 
         self._write(lease, steps, record)
         self._heard.clear()

@@ -87,6 +87,19 @@ def add(
     )
 
 
+def bring_forward(connection: Connection, created_at: int, due_until: int, by: int) -> None:
+    """Let messages that gather members since `created_at` be due `by` ms earlier, unless they are
+    due after `due_until`."""
+    gathering = and_(
+        notification.c.created_at == created_at,
+        notification.c.state == "pending",
+        notification.c.frozen_at.is_(None),
+        notification.c.next_attempt_at <= due_until,
+    )
+    due = notification.c.next_attempt_at - by
+    connection.execute(update(notification).where(gathering).values(next_attempt_at=due))
+
+
 def change(connection: Connection, number: int, **values: object) -> None:
     """Set columns of one row."""
     connection.execute(update(notification).where(notification.c.id == number).values(**values))

@@ -1,17 +1,21 @@
 """An outage of thousands of sensors: written in several transactions, told in one message."""
 
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, select
+from sqlalchemy import Connection, Engine, select
 
 from monitor.incidents import service
-from monitor.model import MINUTE
-from monitor.staleness import beginnings
-from monitor.state import horizon, sensors
+from monitor.model import MINUTE, Occasion
+from monitor.staleness import beginnings, sweep
+from monitor.state import claims, horizon, sensors
 from monitor.state.database import StateUnavailable, reading, writing
+from monitor.state.freezing import Terms
+from monitor.state.notifications import Body
 from monitor.state.tables import alert_group, notification
 from tests.staleness.test_sweep import ALERTING, START, World
 
@@ -52,6 +56,40 @@ def test_large_outage_and_its_end_are_written_in_bounded_transactions(world: Wor
     world.pass_time(MINUTE, *range(SENSORS))
     assert {row.closed_reason for row in world.incidents()} == {"recovered"}
     assert together(world) == [SENSORS - MOST_ROWS, MOST_ROWS]
+
+
+def test_no_message_is_frozen_between_two_transactions_of_one_outage(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frozen: list[int] = []
+
+    @contextmanager
+    def writing_and_claiming(engine: Engine) -> Iterator[Connection]:
+        with writing(engine) as connection:
+            yield connection
+        # As a notifier does that comes by when the sweep has taken as long as the group's wait.
+        frozen.extend(members_of_the_next_message(world, world.now + ALERTING.group_wait))
+
+    monkeypatch.setattr(sweep, "writing", writing_and_claiming)
+    world.pass_time(11 * MINUTE)
+    assert frozen == [SENSORS]
+    world.pass_time(MINUTE, *range(SENSORS))
+    assert frozen == [SENSORS, SENSORS]
+
+
+def members_of_the_next_message(world: World, now: int) -> list[int]:
+    """How many sensors the message is about that is due by email, if one is; it is then sent."""
+    members: list[int] = []
+
+    def compose(occasion: Occasion) -> Body:
+        members.append(len(occasion.members))
+        return {"kind": occasion.kind}
+
+    terms = Terms(lambda *_: {})
+    found = claims.claim(world.engine, "email", "n", now, MINUTE, compose, terms)
+    if found is not None:
+        claims.record_sent(world.engine, found, now)
+    return members
 
 
 def test_sweep_that_fails_between_two_transactions_is_resumed(
