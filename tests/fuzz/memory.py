@@ -17,8 +17,7 @@ _EVERY = 1.0
 class Trend(NamedTuple):
     """A process's own memory (MB) on the straight line that fits all samples best.
 
-    What a sample shows is tossed about by the requests that it falls between: by 20 % in a web
-    worker, while nothing grows at all.
+    A single sample of a web worker is a tenth higher while large requests are being answered.
     """
 
     process: str

@@ -105,7 +105,7 @@ class Fuzz:
                 self._refused[str(entry)] = (
                     f"{answer.status} {answer.trouble} {answer.body[:300]!r}"
                 )
-            trouble = _trouble(answer, valid)
+            trouble = _trouble(request, answer, valid)
             if trouble:
                 self._fail(number, entry, request, trouble)
             self._read_log(number, entry, request)
@@ -138,9 +138,10 @@ class Fuzz:
         ]
 
 
-def _trouble(answer: Answer, valid: bool) -> str:
+def _trouble(request: Request, answer: Answer, valid: bool) -> str:
     if answer.status == 503:
-        complete = answer.headers.get("retry-after") and len(answer.body) > 10
+        sentence = len(answer.body) > 10 or request.method == b"HEAD"
+        complete = answer.headers.get("retry-after") and sentence
         return "" if complete else f"503 without Retry-After or a sentence: {answer.body[:200]!r}"
     for status in (answer.status, *answer.others):
         if status >= 500 and status != 503:
