@@ -11,7 +11,7 @@ from flask import Blueprint, Flask, Response, request
 from flask_compress import Compress
 from sqlalchemy import Engine
 from werkzeug.exceptions import NotFound
-from werkzeug.routing import IntegerConverter, Map, UnicodeConverter
+from werkzeug.routing import IntegerConverter, Map
 
 from monitor.analysis.history import History
 from monitor.store.interface import StoreError
@@ -72,7 +72,8 @@ def create_app(
     )
     app.jinja_options = {"trim_blocks": True, "lstrip_blocks": True}
     Compress(app)
-    app.url_map.converters |= {"int": _RowNumber, "default": _Text, "string": _Text}
+    app.url_map.converters["int"] = _RowNumber
+    app.url_value_preprocessor(_without_nul)
     errors.handle_errors(app)
     moments.add_to(app, zone)
     offer(app)
@@ -135,12 +136,10 @@ class _App(Flask):
         self.logger.error("%s %s failed", request.method, request.url_rule, exc_info=exc_info)
 
 
-class _Text(UnicodeConverter):
-    """`<…>` in a path: without U+0000, which PostgreSQL takes in no text."""
-
-    def __init__(self, url_map: Map) -> None:
-        super().__init__(url_map)
-        self.regex = "[^/\\0]+"
+def _without_nul(_endpoint: str | None, values: dict[str, Any] | None) -> None:
+    """PostgreSQL takes U+0000 in no text, so nothing has such a name. Raises NotFound."""
+    if values and "\0" in values.get("name", ""):
+        raise NotFound
 
 
 class _RowNumber(IntegerConverter):
