@@ -23,7 +23,7 @@ lint: $(BIN)/.installed-test ## Check style, types and the borders of the rooms
 bench: $(BIN)/.installed-test ## Measure the budget, as ratios
 	$(BIN)/python -m tests.bench
 
-fuzz: $(BIN)/.installed-test ## Send 50,000 requests that are nearly right
+fuzz: $(BIN)/.installed-test ## Send 50,000 requests that are almost valid
 	$(BIN)/python -m tests.fuzz
 
 soak: $(BIN)/.installed-test ## Kill processes under load for 20 minutes, and check what was promised
