@@ -12,6 +12,7 @@ from playwright.sync_api import BrowserContext, Page, expect
 from tests.service import Service
 from tests.waiting import eventually
 from tests.web.browser import STOPPED, chromium, complaints_of
+from tests.web.notices import RECORD, shown
 
 PASSWORD = "correct horse battery"
 MAC = "02:00:00:00:00:0a"
@@ -58,17 +59,9 @@ def log_in(page: Page, name: str) -> None:
     page.get_by_role("button", name="Log in").click()
 
 
-def notices(page: Page) -> list[str]:
-    """The titles of those that the browser shows."""
-    found: list[str] = page.evaluate(
-        "navigator.serviceWorker.ready.then((it) => it.getNotifications())"
-        ".then((all) => all.map((one) => one.title))"
-    )
-    return found
-
-
 @pytest.mark.timeout(240)
 def test_from_the_first_login_to_the_morning(service: Service, context: BrowserContext) -> None:
+    context.add_init_script(RECORD)
     people(service, "createsuperuser", "--name", "Anna", "--email", "")
     page, other = context.new_page(), context.new_page()
     complaints = [complaints_of(page), complaints_of(other)]
@@ -91,7 +84,7 @@ def test_from_the_first_login_to_the_morning(service: Service, context: BrowserC
         expect(tab.locator("#grid .cell.down .name")).to_have_text(MAC)
         expect(tab).to_have_title("1 down · heartbeat-monitor")
         assert tab.evaluate("window.notReloaded")
-    eventually(lambda: notices(page) == [f"{MAC} is down"])
+    eventually(lambda: shown(page, other) == [f"{MAC} is down"])
 
     page.locator("#grid .cell a").click()
     page.get_by_role("link", name="Edit").click()
