@@ -19,12 +19,12 @@ from monitor.channels.webpush import contact
 from monitor.clock import Clock
 from monitor.incidents.sites import Sites
 from monitor.ingest import status
+from monitor.ingest.app import IngestApp, IngestLimits
 from monitor.ingest.counts import SharedCounts
 from monitor.ingest.fields import DETAILS
-from monitor.ingest.http import Door, Limits
 from monitor.ingest.registry import Registry, from_state, noting_metrics
 from monitor.ingest.shipper import Shipper
-from monitor.ingest.spool import Spool
+from monitor.ingest.wal.writer import Spool
 from monitor.model import DAY, SECOND
 from monitor.outbox import delivery
 from monitor.parts import milliseconds, open_store, open_vault
@@ -32,10 +32,9 @@ from monitor.settings import Settings, SettingsError
 from monitor.staleness.sweep import Options, Sweep
 from monitor.state import database, tokens
 from monitor.state.database import open_state, reading
-from monitor.state.retention import Kept
+from monitor.state.retention import RetentionConfig
 from monitor.watchdog import Watchdog
-from monitor.web import acknowledge, metrics, turnstile
-from monitor.web import incidents as incident_pages
+from monitor.web import metrics, turnstile
 from monitor.web.admin import pages as admin
 from monitor.web.api import (
     channels,
@@ -50,8 +49,10 @@ from monitor.web.api import (
 from monitor.web.app import create_app
 from monitor.web.auth.people import People
 from monitor.web.auth.provider import Provider
-from monitor.web.channels import Keeping
-from monitor.web.fleet import Fleet
+from monitor.web.channels import ChannelService
+from monitor.web.grid.fleet import Fleet
+from monitor.web.incidents import acknowledge
+from monitor.web.incidents import pages as incident_pages
 from monitor.web.judging import Judging
 from monitor.web.readiness import Readiness
 
@@ -116,7 +117,7 @@ def run_scheduler(settings: Settings) -> None:
         open_store(settings), engine, options, parts.alerting(settings), parts.watch(settings)
     )
     holder = f"{socket.gethostname()[:40]}:{os.getpid()}:{secrets.token_hex(4)}"
-    kept = Kept(
+    kept = RetentionConfig(
         # The page of a sensor shows incidents for as long as heartbeats are kept.
         max(settings.retention.incidents_days, settings.store.retention_days) * DAY,
         settings.retention.audit_days * DAY,
@@ -186,7 +187,7 @@ def _web_process(settings: Settings, ignored_fields: SharedCounts) -> wsgi.WebPr
     # garbage as often as usual takes more time than making them.
     gc.freeze()
     gc.set_threshold(100_000, 20, 50)
-    limits = Limits(retention, ingest.body_limit, ingest.batch_rows, ingest.rate_per_sensor)
+    limits = IngestLimits(retention, ingest.body_limit, ingest.batch_rows, ingest.rate_per_sensor)
 
     def close() -> None:
         spool.close()
@@ -194,7 +195,7 @@ def _web_process(settings: Settings, ignored_fields: SharedCounts) -> wsgi.WebPr
         registry.close()
 
     through = turnstile.Turnstile(pages, max(settings.server.threads - turnstile.KEPT_FREE, 1))
-    door = Door(spool, registry, limits, clock, hosts, through, ignored_fields)
+    door = IngestApp(spool, registry, limits, clock, hosts, through, ignored_fields)
     return wsgi.WebProcess(door, close)
 
 
@@ -253,7 +254,7 @@ def _people(settings: Settings, engine: Engine, clock: Clock) -> People:
 def _blueprints(settings: Settings, engine: Engine, clock: Clock, past: History) -> list[Blueprint]:
     vault, own = open_vault(settings), {each.name: each for each in parts.own_channels(settings)}
     frame = parts.frame(settings)
-    keeping = Keeping(engine, vault, clock, own, frame, settings.alerts.allow_internal)
+    keeping = ChannelService(engine, vault, clock, own, frame, settings.alerts.allow_internal)
     return [
         acknowledge.blueprint(engine, clock, vault),
         incident_pages.blueprint(engine, clock, frame.zone),

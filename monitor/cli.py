@@ -24,7 +24,7 @@ from monitor.keyfile import make_private, private_files
 from monitor.settings import Settings, SettingsError
 from monitor.simulator import command as simulator
 from monitor.state.database import StateUnavailable
-from monitor.state.tokens import NameTaken
+from monitor.state.tokens import TokenNameTaken
 from monitor.store.interface import StoreError
 
 
@@ -83,7 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for problem in error.problems:
             print(f"  {problem}", file=sys.stderr)
         return 1
-    except (CommandFailed, NameTaken, StateUnavailable, StoreError) as error:
+    except (CommandFailed, TokenNameTaken, StateUnavailable, StoreError) as error:
         print(f"monitor {options.command}: {error}", file=sys.stderr)
         return 1
     return 0

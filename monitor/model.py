@@ -74,7 +74,7 @@ class Member(NamedTuple):
     """While it falls silent again and again: when the first incident of those opened."""
 
 
-class Occasion(NamedTuple):
+class MessageContext(NamedTuple):
     """What a message is about when it is frozen."""
 
     notification: int

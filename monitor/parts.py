@@ -12,23 +12,23 @@ from monitor.channels import kinds
 from monitor.channels.email import Email
 from monitor.channels.interface import Channel
 from monitor.channels.webhook import Webhook
-from monitor.incidents.flapping import Rule
-from monitor.incidents.holding import holding
+from monitor.incidents.flapping import FlappingRule
+from monitor.incidents.hold_policy import holding
+from monitor.incidents.self_notices import SelfNotices
 from monitor.incidents.service import Alerting
-from monitor.incidents.telling import Telling
 from monitor.model import DAY, SECOND
-from monitor.outbox.delivery import Manner
+from monitor.outbox.channel_source import StoredChannels
+from monitor.outbox.delivery import DeliveryConfig
 from monitor.outbox.message import Frame
-from monitor.outbox.supply import StoredChannels
 from monitor.settings import Settings
-from monitor.staleness.notices import Manners
-from monitor.staleness.watch import Watch
+from monitor.staleness.notices import NoticeConfig
+from monitor.staleness.self_monitoring import SelfMonitoring
 from monitor.state import routing
 from monitor.store.influxdb import InfluxStore
 from monitor.store.interface import Store
 from monitor.store.sqlite import SqliteStore
 from monitor.vault import Vault
-from monitor.web.acknowledge import links
+from monitor.web.incidents.acknowledge import links
 
 
 def milliseconds(seconds: float) -> int:
@@ -89,24 +89,24 @@ def alerting(settings: Settings) -> Alerting:
     )
 
 
-def watch(settings: Settings) -> Watch:
+def watch(settings: Settings) -> SelfMonitoring:
     """What tells people that monitoring itself was blind, or that judging is behind."""
     channels = tuple(channel.name for channel in own_channels(settings))
-    return Watch(Telling(channels, frame(settings)), manners(settings))
+    return SelfMonitoring(SelfNotices(channels, frame(settings)), manners(settings))
 
 
-def manners(settings: Settings) -> Manners:
+def manners(settings: Settings) -> NoticeConfig:
     """When people are told of that."""
-    return Manners(
+    return NoticeConfig(
         milliseconds(settings.alerts.blind_notice_after),
         milliseconds(settings.alerts.repeat_interval),
         milliseconds(settings.staleness.sweep_interval),
     )
 
 
-def _flapping(settings: Settings) -> Rule:
+def _flapping(settings: Settings) -> FlappingRule:
     window = milliseconds(settings.alerts.flapping_window)
-    return Rule(settings.alerts.flapping_outages, window)
+    return FlappingRule(settings.alerts.flapping_outages, window)
 
 
 def email_channel(settings: Settings) -> list[Channel]:
@@ -144,14 +144,14 @@ def supply(settings: Settings, engine: Engine, vault: Vault) -> StoredChannels:
     return StoredChannels(engine, vault, own, settings.alerts.allow_internal)
 
 
-def manner(settings: Settings, vault: Vault) -> Manner:
+def manner(settings: Settings, vault: Vault) -> DeliveryConfig:
     """How the notifier writes and holds messages."""
     own = tuple(channel.name for channel in own_channels(settings))
 
     def recipients(connection: Connection) -> Collection[str]:
         return routing.default_channels(connection, own)
 
-    return Manner(
+    return DeliveryConfig(
         frame=frame(settings),
         hold=holding(_flapping(settings)),
         remind_after=milliseconds(settings.alerts.repeat_interval),

@@ -19,7 +19,7 @@ from monitor.staleness.sweep import Sweep
 from monitor.state import leases, retention
 from monitor.state.database import StateUnavailable
 from monitor.state.leases import Lease, LeaseLost
-from monitor.state.retention import Kept
+from monitor.state.retention import RetentionConfig
 from monitor.store.interface import StoreUnavailable
 from monitor.watchdog import Watchdog
 
@@ -56,7 +56,7 @@ class Leadership:
         holder: str,
         interval: int,
         watchdog: Watchdog | None = None,
-        kept: Kept | None = None,
+        kept: RetentionConfig | None = None,
     ) -> None:
         """`interval`: ms between ticks; `holder` names this process in the lease; without `kept`
         nothing is ever deleted."""

@@ -40,7 +40,7 @@ class SettingsError(Exception):
 
 
 @dataclass(frozen=True)
-class Server:
+class ServerSettings:
     """Where the web process listens and how it is reached."""
 
     host: str = "127.0.0.1"
@@ -70,21 +70,21 @@ class Server:
 
 
 @dataclass(frozen=True)
-class Data:
+class DataSettings:
     """The data directory: spool, dead letters, embedded store and state."""
 
     directory: str = "data"
 
 
 @dataclass(frozen=True)
-class State:
+class StateSettings:
     """The state database; empty means a SQLite file in the data directory."""
 
     url: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True)
-class Store:
+class StoreSettings:
     """The heartbeat store. InfluxDB is chosen by its own INFLUXDB_V2_ variables."""
 
     heartbeats_bucket: str = "heartbeats"
@@ -93,7 +93,7 @@ class Store:
 
 
 @dataclass(frozen=True)
-class Retention:
+class RetentionSettings:
     """For how many days the state keeps what has ended; heartbeats are the store's matter."""
 
     incidents_days: DaysShown = 400
@@ -101,7 +101,7 @@ class Retention:
 
 
 @dataclass(frozen=True)
-class Ingest:
+class IngestSettings:
     """What the door accepts."""
 
     token: str = field(default="", repr=False)
@@ -114,7 +114,7 @@ class Ingest:
 
 
 @dataclass(frozen=True)
-class Staleness:
+class StalenessSettings:
     """When silence counts. Seconds."""
 
     threshold: Seconds = 600
@@ -123,7 +123,7 @@ class Staleness:
 
 
 @dataclass(frozen=True)
-class Alerts:
+class AlertsSettings:
     """How incidents gather into messages. Seconds."""
 
     group_wait: Annotated[float, Meta(ge=0, le=86_400)] = 30
@@ -138,7 +138,7 @@ class Alerts:
 
 
 @dataclass(frozen=True)
-class Email:
+class EmailSettings:
     """The email channel; off while `server` is empty."""
 
     server: str = ""
@@ -151,7 +151,7 @@ class Email:
 
 
 @dataclass(frozen=True)
-class Webhook:
+class WebhookSettings:
     """The webhook channel; off while `url` is empty."""
 
     url: str = field(default="", repr=False)
@@ -160,7 +160,7 @@ class Webhook:
 
 
 @dataclass(frozen=True)
-class Watchdog:
+class WatchdogSettings:
     """A URL that is asked for while all goes well; off while `url` is empty."""
 
     url: str = field(default="", repr=False)
@@ -168,7 +168,7 @@ class Watchdog:
 
 
 @dataclass(frozen=True)
-class Oidc:
+class OidcSettings:
     """The OpenID Connect provider that vouches for people; off while `issuer` is empty."""
 
     issuer: str = ""
@@ -182,7 +182,7 @@ class Oidc:
 
 
 @dataclass(frozen=True)
-class InfluxDB:
+class InfluxDBSettings:
     """The InfluxDB to use, from the variables that its own client reads."""
 
     url: str
@@ -194,19 +194,19 @@ class InfluxDB:
 class Settings:
     """All sections; each is also a table of the TOML file."""
 
-    server: Server = Server()
-    data: Data = Data()
-    state: State = State()
-    store: Store = Store()
-    retention: Retention = Retention()
-    ingest: Ingest = Ingest()
-    staleness: Staleness = Staleness()
-    alerts: Alerts = Alerts()
-    email: Email = Email()
-    webhook: Webhook = Webhook()
-    watchdog: Watchdog = Watchdog()
-    oidc: Oidc = Oidc()
-    influxdb: InfluxDB | None = None
+    server: ServerSettings = ServerSettings()
+    data: DataSettings = DataSettings()
+    state: StateSettings = StateSettings()
+    store: StoreSettings = StoreSettings()
+    retention: RetentionSettings = RetentionSettings()
+    ingest: IngestSettings = IngestSettings()
+    staleness: StalenessSettings = StalenessSettings()
+    alerts: AlertsSettings = AlertsSettings()
+    email: EmailSettings = EmailSettings()
+    webhook: WebhookSettings = WebhookSettings()
+    watchdog: WatchdogSettings = WatchdogSettings()
+    oidc: OidcSettings = OidcSettings()
+    influxdb: InfluxDBSettings | None = None
     """Not a section: chosen by INFLUXDB_V2_URL, _ORG and _TOKEN."""
 
     @property
@@ -253,7 +253,7 @@ def load(path: Path | None, environment: Mapping[str, str]) -> Settings:
     influxdb = _influxdb(environment, problems)
     if problems:
         raise SettingsError(sorted(problems))
-    server: Server = sections["server"]
+    server: ServerSettings = sections["server"]
     if not server.base_url:
         sections["server"] = replace(server, base_url=server.address)
     settings = Settings(**sections, influxdb=influxdb)
@@ -312,7 +312,7 @@ def _from_text(text: str, hint: Any) -> Any:
     return msgspec.convert(value, hint, strict=False)
 
 
-def _influxdb(environment: Mapping[str, str], problems: list[str]) -> InfluxDB | None:
+def _influxdb(environment: Mapping[str, str], problems: list[str]) -> InfluxDBSettings | None:
     url, org, token = (environment.get(name, "") for name in INFLUXDB_VARIABLES)
     if not url:
         return None
@@ -321,7 +321,7 @@ def _influxdb(environment: Mapping[str, str], problems: list[str]) -> InfluxDB |
     for name, value in zip(INFLUXDB_VARIABLES[1:], (org, token), strict=True):
         if not value:
             problems.append(f"{name}: must be set when INFLUXDB_V2_URL is")
-    return InfluxDB(url.rstrip("/"), org, token)
+    return InfluxDBSettings(url.rstrip("/"), org, token)
 
 
 def _is_web_address(text: str) -> bool:

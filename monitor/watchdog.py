@@ -9,7 +9,7 @@ from sqlalchemy import Engine
 from monitor.channels import http
 from monitor.channels.interface import SendFailed
 from monitor.model import MINUTE, SECOND
-from monitor.state import claims
+from monitor.outbox import claims
 from monitor.state.database import reading
 
 EVERY = MINUTE

@@ -8,23 +8,23 @@ from sqlalchemy import Engine
 
 from monitor.channels.interface import Channel
 from monitor.clock import Clock
-from monitor.incidents.telling import Telling
+from monitor.incidents.self_notices import SelfNotices
 from monitor.model import HOUR, SECOND
-from monitor.outbox.delivery import Delivery, Manner
+from monitor.outbox.channel_workers import Served
+from monitor.outbox.delivery import Delivery, DeliveryConfig
 from monitor.outbox.message import Frame
-from monitor.outbox.outlets import Served
-from monitor.staleness.notices import Manners
-from monitor.staleness.watch import Watch
+from monitor.staleness.notices import NoticeConfig
+from monitor.staleness.self_monitoring import SelfMonitoring
 
 FRAME = Frame("https://monitor.example.org", UTC)
 
 
-def watch(*channels: str) -> Watch:
+def watch(*channels: str) -> SelfMonitoring:
     """The sweep's watch over monitoring itself, as it is by default."""
-    return Watch(Telling(channels, FRAME), Manners(15 * SECOND, 4 * HOUR))
+    return SelfMonitoring(SelfNotices(channels, FRAME), NoticeConfig(15 * SECOND, 4 * HOUR))
 
 
 def delivery(engine: Engine, channels: Sequence[Channel | Served], **manner: Any) -> Delivery:
     """Delivers over these channels; further arguments are those of Manner."""
     served = [each if isinstance(each, Served) else Served(each) for each in channels]
-    return Delivery(engine, lambda: served, Clock(), Manner(FRAME, **manner))
+    return Delivery(engine, lambda: served, Clock(), DeliveryConfig(FRAME, **manner))

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, insert, select, update
 
 from monitor.model import MINUTE, SECOND
-from monitor.state import notifications
+from monitor.outbox import notifications
 from monitor.state.database import reading, writing
 from monitor.state.tables import (
     alert_group,

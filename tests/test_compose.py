@@ -96,7 +96,7 @@ def test_the_store_that_is_set_up_is_the_one_that_is_used() -> None:
     used = environment_of(SERVICES["web"], FILLED)
     assert made["DOCKER_INFLUXDB_INIT_ORG"] == used["INFLUXDB_V2_ORG"]
     assert made["DOCKER_INFLUXDB_INIT_ADMIN_TOKEN"] == used["INFLUXDB_V2_TOKEN"]
-    assert made["DOCKER_INFLUXDB_INIT_BUCKET"] == settings.Store().heartbeats_bucket
+    assert made["DOCKER_INFLUXDB_INIT_BUCKET"] == settings.StoreSettings().heartbeats_bucket
     database = environment_of(SERVICES["db"], FILLED)
     user, password, name = (database[f"POSTGRES_{part}"] for part in ("USER", "PASSWORD", "DB"))
     assert used["MONITOR_STATE_URL"] == f"postgresql+psycopg://{user}:{password}@db/{name}"

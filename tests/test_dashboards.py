@@ -14,7 +14,7 @@ import yaml
 
 from monitor.model import MINUTE, Heartbeat
 from monitor.store.influxdb import InfluxStore
-from monitor.store.interface import Pulse
+from monitor.store.interface import CoverageSpan
 from tests.conftest import RETENTION
 from tests.influxd.server import Access
 
@@ -42,7 +42,7 @@ def store(influxdb: Access) -> Iterator[InfluxStore]:
             for ago in range(1, 60)
         ]
     )
-    store.pulse(Pulse("here", now - 60 * MINUTE, now, False))
+    store.pulse(CoverageSpan("here", now - 60 * MINUTE, now, False))
     yield store
     store.close()
 

@@ -12,7 +12,7 @@ from sqlalchemy import Engine, select, update
 
 from monitor import scheduler
 from monitor.model import DAY, HOUR, MINUTE, SECOND
-from monitor.staleness.watch import Watch
+from monitor.staleness.self_monitoring import SelfMonitoring
 from monitor.state import horizon, leases
 from monitor.state.database import database_now, reading, writing
 from monitor.state.tables import lease
@@ -99,7 +99,7 @@ def test_who_cannot_judge_lets_another_scheduler_lead(
     other.store.close()
 
 
-def lookouts(rig: Rig, *lookouts: Watch, duration: int, of: int = 10 * SECOND) -> None:
+def lookouts(rig: Rig, *lookouts: SelfMonitoring, duration: int, of: int = 10 * SECOND) -> None:
     """The looks of other processes while time passes, and no scheduler is at work."""
     for _ in range(duration // of):
         rig.clock.ahead += of
@@ -124,7 +124,7 @@ def test_notifiers_at_the_same_time_and_a_scheduler_make_one_notice(rig: Rig) ->
     now = rig.clock.now()
     together = threading.Barrier(len(many))
 
-    def look(each: Watch) -> None:
+    def look(each: SelfMonitoring) -> None:
         together.wait()
         each.look_out(rig.engine, now)
 

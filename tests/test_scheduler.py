@@ -13,9 +13,9 @@ from monitor.scheduler import Leadership
 from monitor.staleness.sweep import Options, Sweep
 from monitor.state import leases
 from monitor.state.database import migrate, open_state, reading, writing
-from monitor.state.retention import Kept
+from monitor.state.retention import RetentionConfig
 from monitor.state.tables import incident, notification
-from monitor.store.interface import Pulse
+from monitor.store.interface import CoverageSpan
 from tests.cases import Cases
 from tests.delivering import watch
 from tests.staleness.test_sweep import FailingStore
@@ -44,7 +44,7 @@ class Rig:
         options = Options(10 * MINUTE, 15 * MINUTE, 30 * DAY)
         alerting = Alerting(("email",), 30 * SECOND, 5 * MINUTE)
         self.sweep = Sweep(self.store, self.engine, options, alerting, watch("email"))
-        kept = Kept(400 * DAY, 400 * DAY)
+        kept = RetentionConfig(400 * DAY, 400 * DAY)
         self.leadership = Leadership(
             self.engine, self.sweep, self.clock, name, 5 * SECOND, kept=kept
         )
@@ -52,7 +52,7 @@ class Rig:
 
     def pulse(self) -> None:
         """Sensors have been listened to until now."""
-        self.store.pulse(Pulse("here", self.begun, self.clock.now(), False))
+        self.store.pulse(CoverageSpan("here", self.begun, self.clock.now(), False))
 
     def ticks(self, duration: int) -> None:
         """Let time pass with a tick each 5 s."""

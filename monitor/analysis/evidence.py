@@ -6,8 +6,8 @@ from sqlalchemy import Connection, Engine
 
 from monitor.analysis.gaps import Evidence
 from monitor.clock import Clock
-from monitor.incidents import maintenance, matching, quiet
-from monitor.staleness.blindness import Window
+from monitor.incidents import maintenance, matching, muting
+from monitor.staleness.blindness import BlindWindow
 from monitor.state import horizon, pauses, sensors, silences
 from monitor.state.database import reading
 from monitor.state.sensors import Sensor
@@ -54,9 +54,11 @@ class Archive:
             # What was heard before is kept no longer, and its absence means nothing.
             first_seen=None if first_seen is None else max(first_seen, oldest),
             last_seen=self._last_seen(mac, gaps, span[1]),
-            blind=[*(Window(*row) for row in blind), Window(judged, now)],
+            blind=[*(BlindWindow(*row) for row in blind), BlindWindow(judged, now)],
             maintenance=_maintenance(planned, sensor, reached, span[1]),
-            paused=[Window(begun, span[1] if over is None else over) for begun, over in paused],
+            paused=[
+                BlindWindow(begun, span[1] if over is None else over) for begun, over in paused
+            ],
         )
 
     def sensor(self, mac: int) -> Sensor:
@@ -80,12 +82,12 @@ class Archive:
 
 def _maintenance(
     planned: Iterable[MaintenanceRow], sensor: Sensor, since: int, until: int
-) -> list[Window]:
+) -> list[BlindWindow]:
     """Those that end after `since`; the sensor is meant by what it is called now."""
     known = matching.attributes(sensor.mac, sensor.name, sensor.site, sensor.labels)
     return [
-        Window(*times)
-        for each in map(quiet.read_maintenance, planned)
+        BlindWindow(*times)
+        for each in map(muting.read_maintenance, planned)
         if each is not None and each.matchers.match(known)
         for times in maintenance.occurrences(each.window, since, until)
     ]

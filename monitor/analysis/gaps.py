@@ -19,11 +19,11 @@ from enum import StrEnum
 from functools import cached_property
 from typing import NamedTuple
 
-from monitor.staleness.blindness import Listening, Window, merge, subtract
+from monitor.staleness.blindness import BlindWindow, ObservedTime, merge, subtract
 from monitor.staleness.rules import PRESUMED_AFTER
 
 
-class Verdict(StrEnum):
+class GapVerdict(StrEnum):
     """What a silence was."""
 
     PROVEN = "proven"
@@ -31,19 +31,19 @@ class Verdict(StrEnum):
     UNKNOWN = "unknown"
 
 
-class Silence(NamedTuple):
+class Gap(NamedTuple):
     """Nothing was heard after `start`, a heartbeat, and before `stop`."""
 
     start: int
     stop: int
     over: bool
     """A heartbeat ended it at `stop`; otherwise nothing is known beyond."""
-    verdict: Verdict
+    verdict: GapVerdict
 
     @property
     def outage(self) -> bool:
         """The sensor was down."""
-        return self.verdict is not Verdict.UNKNOWN
+        return self.verdict is not GapVerdict.UNKNOWN
 
 
 @dataclass(frozen=True)
@@ -64,9 +64,9 @@ class Evidence:
     last_seen: int | None = None
     """When the last heartbeat before `stop` was received: it proves life then, though its own time
     may be earlier, by a clock that is behind."""
-    blind: Sequence[Window] = ()
-    maintenance: Sequence[Window] = ()
-    paused: Sequence[Window] = ()
+    blind: Sequence[BlindWindow] = ()
+    maintenance: Sequence[BlindWindow] = ()
+    paused: Sequence[BlindWindow] = ()
 
     @property
     def begin(self) -> int:
@@ -77,29 +77,29 @@ class Evidence:
         return min(max(self.start, min(known, default=self.stop)), self.stop)
 
     @cached_property
-    def unpaused(self) -> Listening:
+    def unpaused(self) -> ObservedTime:
         """Time outside pauses."""
-        return Listening(self.paused)
+        return ObservedTime(self.paused)
 
     @cached_property
-    def watched(self) -> Listening:
+    def watched(self) -> ObservedTime:
         """Time outside pauses and maintenance."""
-        return Listening([*self.paused, *self.maintenance])
+        return ObservedTime([*self.paused, *self.maintenance])
 
     @cached_property
-    def listened(self) -> Listening:
+    def listened(self) -> ObservedTime:
         """Time outside pauses, maintenance and blind windows."""
-        return Listening(self._excuses)
+        return ObservedTime(self._excuses)
 
     @cached_property
-    def _excuses(self) -> list[Window]:
+    def _excuses(self) -> list[BlindWindow]:
         return merge([*self.paused, *self.maintenance, *self.blind])
 
     @cached_property
-    def silences(self) -> list[Silence]:
+    def silences(self) -> list[Gap]:
         """In order; the first may begin before `start`, none ends after `stop`."""
         return [
-            Silence(start, stop, over, self._judge(start, stop))
+            Gap(start, stop, over, self._judge(start, stop))
             for start, stop, over in self._bounded()
             if stop - start > self.threshold
         ]
@@ -115,23 +115,23 @@ class Evidence:
             else:
                 yield start, after, True
 
-    def _judge(self, start: int, stop: int) -> Verdict:
+    def _judge(self, start: int, stop: int) -> GapVerdict:
         if _longest(self._runs(start, stop)) > self.threshold:
-            return Verdict.PROVEN
+            return GapVerdict.PROVEN
         if self.listened.between(start, stop) > PRESUMED_AFTER * self.threshold:
-            return Verdict.PRESUMED
-        return Verdict.UNKNOWN
+            return GapVerdict.PRESUMED
+        return GapVerdict.UNKNOWN
 
-    def _runs(self, start: int, stop: int) -> list[Window]:
+    def _runs(self, start: int, stop: int) -> list[BlindWindow]:
         first = bisect_right(self._excuses, start, key=lambda window: window.stop)
         last = bisect_left(self._excuses, stop, key=lambda window: window.start)
-        return subtract(Window(start, stop), self._excuses[first:last])
+        return subtract(BlindWindow(start, stop), self._excuses[first:last])
 
 
-def outages(silences: Iterable[Silence]) -> list[Silence]:
+def outages(silences: Iterable[Gap]) -> list[Gap]:
     """Those silences in which the sensor was down."""
     return [silence for silence in silences if silence.outage]
 
 
-def _longest(windows: Iterable[Window]) -> int:
+def _longest(windows: Iterable[BlindWindow]) -> int:
     return max((window.stop - window.start for window in windows), default=0)

@@ -6,15 +6,15 @@ from typing import NamedTuple
 from sqlalchemy import Engine
 
 from monitor.analysis.evidence import Archive
-from monitor.analysis.gaps import Silence
+from monitor.analysis.gaps import Gap
 from monitor.analysis.memory import Memory
 from monitor.analysis.uptime import Uptime, uptime
 from monitor.clock import Clock
 from monitor.model import DAY, HOUR, MINUTE, SECOND, Heartbeat
-from monitor.staleness.blindness import Window, merge
+from monitor.staleness.blindness import BlindWindow, merge
 from monitor.state import ledger
 from monitor.state.database import reading
-from monitor.state.ledger import Case
+from monitor.state.ledger import IncidentView
 from monitor.store.interface import Bucket, Store, StoreUnavailable
 
 SPARKS = 48
@@ -46,7 +46,7 @@ class Sparklines(NamedTuple):
     beats: Mapping[int, Sequence[int]]
 
 
-class Span(NamedTuple):
+class UptimeSpan(NamedTuple):
     """Uptime over [start, stop), the last `days` of it or what is kept of them."""
 
     days: int
@@ -66,12 +66,12 @@ class Chart(NamedTuple):
     """The first may begin before `start`."""
     metrics: Mapping[str, list[Bucket]]
     """The same buckets with the figures of a metric."""
-    silences: list[Silence]
-    cases: list[Case]
+    silences: list[Gap]
+    cases: list[IncidentView]
     """Incidents, the newest first."""
-    blind: list[Window]
-    maintenance: list[Window]
-    paused: list[Window]
+    blind: list[BlindWindow]
+    maintenance: list[BlindWindow]
+    paused: list[BlindWindow]
 
 
 class History:
@@ -85,7 +85,7 @@ class History:
         self._archive = Archive(store, engine, clock, threshold, retention)
         self._store, self._engine, self._clock = store, engine, clock
         self._sparks = Memory[tuple[int, int, int], list[int]](clock, _SPARK_LIFETIME, _SPARKS_KEPT)
-        self._uptimes = Memory[int, list[Span]](clock, _UPTIME_LIFETIME, _UPTIMES_KEPT)
+        self._uptimes = Memory[int, list[UptimeSpan]](clock, _UPTIME_LIFETIME, _UPTIMES_KEPT)
 
     def sparklines(self, macs: Collection[int], length: int) -> Sparklines:
         """The last `length` ms, a multiple of SPARKS, in one question to the store.
@@ -107,20 +107,20 @@ class History:
                 self._sparks.put((mac, start, every), found[mac])
         return Sparklines(start, every, found)
 
-    def uptimes(self, mac: int) -> list[Span]:
+    def uptimes(self, mac: int) -> list[UptimeSpan]:
         """For each of DAYS; up to a minute old, as `stop` says."""
         try:
             return self._uptimes.shared(mac, lambda: self._spans(mac), _PATIENCE)
         except TimeoutError as error:
             raise StoreUnavailable("the store answers too slowly") from error
 
-    def _spans(self, mac: int) -> list[Span]:
+    def _spans(self, mac: int) -> list[UptimeSpan]:
         now = self._clock.now()
         known = self._archive.evidence(mac, now - DAYS[-1] * DAY, now)
         spans = []
         for days in DAYS:
             start = max(known.start, known.stop - days * DAY)
-            spans.append(Span(days, start, known.stop, uptime(known, start)))
+            spans.append(UptimeSpan(days, start, known.stop, uptime(known, start)))
         return spans
 
     def uptime(self, mac: int, start: int, stop: int) -> Uptime:
@@ -181,5 +181,5 @@ def step(length: int, points: int) -> int:
     return -(-length // (points * DAY)) * DAY
 
 
-def _within(windows: Collection[Window], start: int, stop: int) -> list[Window]:
-    return merge(Window(max(w.start, start), min(w.stop, stop)) for w in windows)
+def _within(windows: Collection[BlindWindow], start: int, stop: int) -> list[BlindWindow]:
+    return merge(BlindWindow(max(w.start, start), min(w.stop, stop)) for w in windows)

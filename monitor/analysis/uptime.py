@@ -13,7 +13,7 @@ now.
 
 from typing import NamedTuple
 
-from monitor.analysis.gaps import Evidence, Silence
+from monitor.analysis.gaps import Evidence, Gap
 
 
 class Uptime(NamedTuple):
@@ -43,7 +43,7 @@ def uptime(evidence: Evidence, since: int | None = None) -> Uptime:
     return tally
 
 
-def _less(tally: Uptime, evidence: Evidence, silence: Silence, start: int) -> Uptime:
+def _less(tally: Uptime, evidence: Evidence, silence: Gap, start: int) -> Uptime:
     """The tally without the silence's time, from `start` on, among what is up."""
     length = silence.stop - start
     unpaused = evidence.unpaused.between(start, silence.stop)

@@ -10,12 +10,12 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from monitor import parts
-from monitor.channels import catalogue, kinds
+from monitor.channels import kinds
 from monitor.channels.interface import Channel, SendFailed
 from monitor.clock import Clock
 from monitor.commands import CommandFailed
 from monitor.commands.incidents import plain
-from monitor.outbox import delivery
+from monitor.outbox import catalogue, delivery
 from monitor.outbox.wording import long
 from monitor.settings import Settings
 from monitor.state import audit, channels

@@ -9,14 +9,14 @@ from zoneinfo import ZoneInfo
 from monitor.clock import Clock
 from monitor.commands import CommandFailed
 from monitor.incidents import machine
-from monitor.incidents.account import answered_by
 from monitor.incidents.acknowledge import acknowledge
+from monitor.incidents.timeline import answered_by
 from monitor.model import format_mac
 from monitor.outbox.wording import long
 from monitor.settings import Settings
 from monitor.state import audit, ledger
 from monitor.state.database import open_state, reading, writing
-from monitor.state.ledger import Case
+from monitor.state.ledger import IncidentView
 from monitor.state.users import COMMAND_LINE
 from monitor.web.api.body import GREATEST_ID
 
@@ -40,14 +40,14 @@ def number(text: str) -> int:
     return value
 
 
-def describe(case: Case) -> str:
+def describe(case: IncidentView) -> str:
     """Boiler (02:00:00:00:00:0a) at Harbour."""
     mac = format_mac(case.mac)
     called = f"{case.name} ({mac})" if case.name else mac
     return plain(called + (f" at {case.site}" if case.site else ""))
 
 
-def stand(case: Case, zone: tzinfo) -> str:
+def stand(case: IncidentView, zone: tzinfo) -> str:
     """Where it stands, with its moments by the clocks of `zone`."""
     state = machine.state_of(case.acknowledged_at, case.closed_at)
     if case.closed_at is not None:

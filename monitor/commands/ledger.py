@@ -10,7 +10,7 @@ import msgspec
 from monitor.clock import Clock
 from monitor.commands import CommandFailed, option
 from monitor.commands.incidents import describe, number, plain, stand
-from monitor.incidents.account import tell
+from monitor.incidents.timeline import tell
 from monitor.model import parse_mac, parse_time
 from monitor.outbox.wording import long
 from monitor.settings import Settings

@@ -7,7 +7,7 @@ from functools import partial
 from sqlalchemy import Connection
 
 from monitor.commands import CommandFailed, option
-from monitor.incidents import particulars
+from monitor.incidents import sensor_fields
 from monitor.model import format_mac, parse_mac
 from monitor.settings import Settings
 from monitor.state import audit, sensors
@@ -24,7 +24,7 @@ def add(command: Callable[..., argparse.ArgumentParser]) -> None:
     sensor.add_argument(
         "--label",
         action="append",
-        type=option(particulars.label),
+        type=option(sensor_fields.label),
         metavar="NAME=VALUE",
         help="for routes and silences; severity is critical, warning or info; NAME= removes it",
     )
@@ -35,12 +35,12 @@ def add(command: Callable[..., argparse.ArgumentParser]) -> None:
 
 
 def _words(field: str, text: str) -> str:
-    return particulars.words(field, text) or ""
+    return sensor_fields.words(field, text) or ""
 
 
 def _threshold(text: str) -> int:
     """In ms; 0: the default."""
-    return 0 if text.strip() == "0" else particulars.threshold(text) or 0
+    return 0 if text.strip() == "0" else sensor_fields.threshold(text) or 0
 
 
 def _sensor(given: Settings, options: argparse.Namespace) -> None:
@@ -67,4 +67,4 @@ def _sensor(given: Settings, options: argparse.Namespace) -> None:
 
 def _labels(connection: Connection, mac: int, changed: dict[str, str]) -> dict[str, str]:
     known = sensors.find(connection, mac)
-    return particulars.merged(known.labels if known else {}, changed)
+    return sensor_fields.merged(known.labels if known else {}, changed)

@@ -13,7 +13,7 @@ from monitor.model import format_time
 from monitor.settings import Settings
 from monitor.state import audit, users
 from monitor.state.database import open_state, reading, writing
-from monitor.state.users import COMMAND_LINE, LastAdministrator, Unacceptable, User
+from monitor.state.users import COMMAND_LINE, InvalidUser, LastAdministrator, User
 from monitor.web.auth import passwords
 
 _ADMINISTRATOR = users.ROLES[-1]
@@ -54,7 +54,7 @@ def _create(given: Settings, options: argparse.Namespace) -> None:
                 connection, name, _ADMINISTRATOR, Clock().now(), email=email, password=password
             )
             audit.record(connection, COMMAND_LINE, "user added", name, {"role": _ADMINISTRATOR})
-    except Unacceptable as error:
+    except InvalidUser as error:
         raise CommandFailed(f"{error.field}: {error}") from error
     print(f"{name} is an administrator")
 

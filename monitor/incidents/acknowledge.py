@@ -6,7 +6,7 @@ from typing import NamedTuple
 from sqlalchemy import Connection, select
 
 from monitor.incidents import machine
-from monitor.incidents.machine import Event, IllegalMove, State
+from monitor.incidents.machine import Event, IllegalMove, IncidentState
 from monitor.state import incidents, sensors
 from monitor.state.database import in_chunks
 from monitor.state.tables import incident
@@ -38,7 +38,7 @@ def acknowledge(connection: Connection, ids: Collection[int], by: str, now: int)
         try:
             machine.move(state, Event.ACKNOWLEDGE)
         except IllegalMove:
-            unchanged = outcome.closed if state is State.CLOSED else outcome.earlier
+            unchanged = outcome.closed if state is IncidentState.CLOSED else outcome.earlier
             unchanged.append(number)
         else:
             outcome.done.append(number)
@@ -47,7 +47,7 @@ def acknowledge(connection: Connection, ids: Collection[int], by: str, now: int)
     return outcome
 
 
-def _found(connection: Connection, ids: list[int]) -> dict[int, tuple[int, State]]:
+def _found(connection: Connection, ids: list[int]) -> dict[int, tuple[int, IncidentState]]:
     """id -> (group, state)."""
     columns = (
         incident.c.id,
@@ -55,7 +55,7 @@ def _found(connection: Connection, ids: list[int]) -> dict[int, tuple[int, State
         incident.c.acknowledged_at,
         incident.c.closed_at,
     )
-    found: dict[int, tuple[int, State]] = {}
+    found: dict[int, tuple[int, IncidentState]] = {}
     for chunk in in_chunks(ids):
         query = select(*columns).where(incident.c.id.in_(chunk))
         for number, group_id, acknowledged_at, closed_at in connection.execute(query):

@@ -9,7 +9,7 @@ _THRESHOLDS = 6
 """The window is at least so many thresholds: outages shorter than one can't be seen at all."""
 
 
-class Rule(NamedTuple):
+class FlappingRule(NamedTuple):
     """`outages` of one sensor, two at least, within `window` ms make it flapping."""
 
     outages: int
@@ -20,11 +20,11 @@ class Rule(NamedTuple):
         return max(self.window, _THRESHOLDS * threshold)
 
 
-USUAL = Rule(3, HOUR)
+USUAL = FlappingRule(3, HOUR)
 
 
 def flapping_since(
-    earlier: Sequence[tuple[int, int | None]], threshold: int, now: int, rule: Rule
+    earlier: Sequence[tuple[int, int | None]], threshold: int, now: int, rule: FlappingRule
 ) -> int | None:
     """When the episode began that an incident opening `now` belongs to; None: it is no episode.
 
@@ -37,7 +37,7 @@ def flapping_since(
     return recent[-1][1] or now
 
 
-def held(members: Mapping[int, Member], rule: Rule, now: int) -> dict[int, Held]:
+def held(members: Mapping[int, Member], rule: FlappingRule, now: int) -> dict[int, Held]:
     """Incident id -> until when a down message leaves it out: a flapping sensor is told of again
     only once it stays silent for as long as the window."""
     ends = {

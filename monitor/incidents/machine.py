@@ -3,7 +3,7 @@
 from enum import StrEnum
 
 
-class State(StrEnum):
+class IncidentState(StrEnum):
     """Where an incident stands."""
 
     OPEN = "open"
@@ -27,24 +27,24 @@ class IllegalMove(Exception):
 
 CLOSING = frozenset({Event.RECOVER, Event.CHANGE_THRESHOLD, Event.PAUSE, Event.FORGET})
 
-TRANSITIONS: dict[tuple[State, Event], State] = {
-    (State.OPEN, Event.ACKNOWLEDGE): State.ACKNOWLEDGED,
+TRANSITIONS: dict[tuple[IncidentState, Event], IncidentState] = {
+    (IncidentState.OPEN, Event.ACKNOWLEDGE): IncidentState.ACKNOWLEDGED,
     **{
-        (state, event): State.CLOSED
-        for state in (State.OPEN, State.ACKNOWLEDGED)
+        (state, event): IncidentState.CLOSED
+        for state in (IncidentState.OPEN, IncidentState.ACKNOWLEDGED)
         for event in CLOSING
     },
 }
 
 
-def state_of(acknowledged_at: int | None, closed_at: int | None) -> State:
+def state_of(acknowledged_at: int | None, closed_at: int | None) -> IncidentState:
     """The state that a stored incident's moments stand for."""
     if closed_at is not None:
-        return State.CLOSED
-    return State.OPEN if acknowledged_at is None else State.ACKNOWLEDGED
+        return IncidentState.CLOSED
+    return IncidentState.OPEN if acknowledged_at is None else IncidentState.ACKNOWLEDGED
 
 
-def move(state: State, event: Event) -> State:
+def move(state: IncidentState, event: Event) -> IncidentState:
     """The state after `event`. Raises IllegalMove."""
     try:
         return TRANSITIONS[state, event]

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from monitor.incidents import recurrence
 from monitor.incidents.matching import Matchers
 from monitor.incidents.recurrence import Recurrence
-from monitor.incidents.silence import Span, Unusable, reason
+from monitor.incidents.silence import MuteSpan, Unusable, reason
 from monitor.model import DAY
 
 LONGEST = timedelta(days=366)
@@ -28,7 +28,7 @@ _AHEAD = (35 * DAY, 400 * DAY, 8 * 366 * DAY)
 
 
 @dataclass(frozen=True)
-class Window:
+class MaintenanceWindow:
     """When maintenance is done: start and stop of the first time, by the zone's clocks."""
 
     zone: ZoneInfo
@@ -46,22 +46,22 @@ class Maintenance:
     id: int
     name: str
     matchers: Matchers
-    window: Window
+    window: MaintenanceWindow
 
-    def spans(self, since: int, until: int) -> list[Span]:
+    def spans(self, since: int, until: int) -> list[MuteSpan]:
         """Its windows that lie in, or overlap, the time from `since` to `until` (ms)."""
         why = reason("maintenance", self.id, self.name)
-        return [Span(*times, why) for times in occurrences(self.window, since, until)]
+        return [MuteSpan(*times, why) for times in occurrences(self.window, since, until)]
 
 
-def extended(windows: Iterable[Span], opened_at: int, threshold: int) -> list[Span]:
+def extended(windows: Iterable[MuteSpan], opened_at: int, threshold: int) -> list[MuteSpan]:
     """What windows hold of the messages about an incident, other than that of its end.
 
     One that was open before is held until the stop. The silence of any other may be the
     maintenance's own doing, so its sensor has the whole threshold from the stop to be heard, and
     has it anew when the next window begins within.
     """
-    spans: list[Span] = []
+    spans: list[MuteSpan] = []
     excused_until: int | None = None
     for span in sorted(windows):
         first = span.start <= opened_at < span.stop + threshold
@@ -74,7 +74,7 @@ def extended(windows: Iterable[Span], opened_at: int, threshold: int) -> list[Sp
     return spans
 
 
-def occurrences(window: Window, since: int, until: int) -> list[tuple[int, int]]:
+def occurrences(window: MaintenanceWindow, since: int, until: int) -> list[tuple[int, int]]:
     """(start, stop) of each time the window overlaps the time from `since` up to `until`, in ms
     and in order; the end of the window for good cuts it short."""
     if window.ended_at is not None:
@@ -92,7 +92,7 @@ def occurrences(window: Window, since: int, until: int) -> list[tuple[int, int]]
     return found
 
 
-def upcoming(window: Window, now: int, most: int) -> list[tuple[int, int]]:
+def upcoming(window: MaintenanceWindow, now: int, most: int) -> list[tuple[int, int]]:
     """The first occurrences that end after `now`; looks ahead for eight years at the most."""
     found: list[tuple[int, int]] = []
     for ahead in _AHEAD:
@@ -104,7 +104,7 @@ def upcoming(window: Window, now: int, most: int) -> list[tuple[int, int]]:
 
 def parse(
     zone: str, start: str, stop: str, rule: str | None, ended_at: int | None = None
-) -> Window:
+) -> MaintenanceWindow:
     """A window from its texts: start and stop like 2026-03-29T01:30, the rule as RFC 5545 has it.
 
     Raises Unusable with the field at fault: zone, start, stop or recurrence.
@@ -116,14 +116,14 @@ def parse(
     if last - first > LONGEST:
         raise Unusable("stop", "a window lasts a year at most")
     if rule is None:
-        return Window(clocks, first, last, None, ended_at)
+        return MaintenanceWindow(clocks, first, last, None, ended_at)
     if len(rule) > LONGEST_RECURRENCE:
         raise Unusable("recurrence", f"is longer than {LONGEST_RECURRENCE} characters")
     try:
         repeated = recurrence.parse(rule, first, clocks)
     except ValueError as error:
         raise Unusable("recurrence", str(error)) from error
-    return Window(clocks, first, last, repeated, ended_at)
+    return MaintenanceWindow(clocks, first, last, repeated, ended_at)
 
 
 def moment(field: str, written: str, zone: tzinfo) -> int:
@@ -147,7 +147,7 @@ def text(moment: datetime) -> str:
     return moment.isoformat(timespec="minutes")
 
 
-def _starts(window: Window, first: datetime, last: datetime) -> Iterable[datetime]:
+def _starts(window: MaintenanceWindow, first: datetime, last: datetime) -> Iterable[datetime]:
     if window.recurrence is not None:
         return window.recurrence.between(first, last)
     return (window.start,) if first <= window.start <= last else ()

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Engine
 from monitor.incidents import maintenance, matching, silence
 from monitor.incidents.coverage import Coverage
 from monitor.incidents.matching import Matchers
-from monitor.incidents.quiet import read_maintenance, read_silence
+from monitor.incidents.muting import read_maintenance, read_silence
 from monitor.incidents.silence import Unusable
 from monitor.model import format_mac, format_time
 from monitor.state import sensor_list, sensors, silences

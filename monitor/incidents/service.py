@@ -8,13 +8,14 @@ from typing import NamedTuple
 from sqlalchemy import Connection
 
 from monitor.incidents import flapping, grouping, machine, routing
-from monitor.incidents.flapping import USUAL, Rule
+from monitor.incidents.flapping import USUAL, FlappingRule
 from monitor.incidents.machine import Event
 from monitor.incidents.matching import attributes
-from monitor.state import incidents, notifications, suppressions, tally
-from monitor.state.incidents import Group, Incident
+from monitor.outbox import notifications
+from monitor.outbox.served_channels import SWITCHED_OFF
+from monitor.state import incidents, suppressions, tally
+from monitor.state.incidents import AlertGroup, Incident
 from monitor.state.sensors import Sensor
-from monitor.state.serving import SWITCHED_OFF
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +26,7 @@ class Alerting:
     """Those that the settings switch on."""
     group_wait: int
     group_interval: int
-    flapping: Rule = USUAL
+    flapping: FlappingRule = USUAL
     tracking_kinds: frozenset[str] = field(default_factory=frozenset)
     """Kinds of channels that are told of every closing, not of recoveries alone."""
 
@@ -185,7 +186,7 @@ def _note_switched_off(
 
 
 def _untold(
-    connection: Connection, earlier: Mapping[int, Incident], groups: Mapping[int, Group]
+    connection: Connection, earlier: Mapping[int, Incident], groups: Mapping[int, AlertGroup]
 ) -> tuple[set[int], int]:
     """Earlier incidents that may still join others: those nobody was told of; and how many
     without a site can't, or have joined others already."""
@@ -203,7 +204,7 @@ def _untold(
 
 
 def _flapping(
-    connection: Connection, new: Mapping[int, Opening], rule: Rule, now: int
+    connection: Connection, new: Mapping[int, Opening], rule: FlappingRule, now: int
 ) -> dict[int, int | None]:
     longest = max(rule.window_of(opening.threshold) for opening in new.values())
     earlier = incidents.history(connection, new, now - longest)

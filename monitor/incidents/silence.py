@@ -21,7 +21,7 @@ class Unusable(ValueError):
         self.field = field
 
 
-class Span(NamedTuple):
+class MuteSpan(NamedTuple):
     """Messages about an incident are held from `start` up to, not including, `stop`."""
 
     start: int
@@ -41,11 +41,11 @@ class Silence:
     created_by: str
     created_at: int
 
-    def spans(self, since: int, until: int) -> list[Span]:
+    def spans(self, since: int, until: int) -> list[MuteSpan]:
         """The time it lasts, where that overlaps the time from `since` to `until`."""
         if self.starts_at >= until or self.ends_at <= since:
             return []
-        return [Span(self.starts_at, self.ends_at, reason("silence", self.id, self.comment))]
+        return [MuteSpan(self.starts_at, self.ends_at, reason("silence", self.id, self.comment))]
 
 
 def reason(what: str, number: int, words: str) -> str:
@@ -54,12 +54,12 @@ def reason(what: str, number: int, words: str) -> str:
     return told if len(told) <= _LONGEST_REASON else told[: _LONGEST_REASON - 1] + "…"
 
 
-def held(spans: Iterable[Span], now: int) -> Held | None:
+def held(spans: Iterable[MuteSpan], now: int) -> Held | None:
     """Until when an incident is held at `now`, by the latest end of what overlaps or follows on.
 
     None: it is not. The reason is that of the span which covers `now` the longest.
     """
-    covering: Span | None = None
+    covering: MuteSpan | None = None
     until = now
     for span in sorted(spans):
         if span.start > until:

@@ -48,14 +48,14 @@ class Sent(NamedTuple):
     ignored: Sequence[Ignored]
 
 
-class Span(NamedTuple):
+class AcceptedTimes(NamedTuple):
     """The times that a sensor may claim, in ms, both ends included."""
 
     earliest: int
     latest: int
 
 
-class Unusable(ValueError):
+class UnusableReport(ValueError):
     """A report that can't be used; `field` is None when all of it is at fault."""
 
     def __init__(self, field: str | None, detail: str) -> None:
@@ -88,7 +88,7 @@ class Batch(NamedTuple):
 
 def single(body: bytes, query: str = "") -> Sent:
     """The report of a JSON body, completed by the fields of a query string; its time is to be
-    checked. Raises Unusable."""
+    checked. Raises UnusableReport."""
     fields = _document(body)
     if not query or type(fields) is not dict:
         return _sent(fields, live=True)
@@ -100,12 +100,12 @@ def posted_form(body: bytes, query: str = "") -> Sent:
     try:
         text = body.removeprefix(_BYTE_ORDER_MARK).decode().strip()
     except UnicodeDecodeError as error:
-        raise Unusable(None, f"is not UTF-8: {error}") from error
+        raise UnusableReport(None, f"is not UTF-8: {error}") from error
     return _together(query, *_form(text))
 
 
 def query(text: str) -> Sent:
-    """The same from `GET /heartbeat?…`, where numbers are text. Raises Unusable."""
+    """The same from `GET /heartbeat?…`, where numbers are text. Raises UnusableReport."""
     fields, ignored = _form(text)
     return _sent(fields, live=True, ignored=ignored)
 
@@ -120,21 +120,21 @@ def _form(text: str) -> tuple[dict[str, Any], list[Ignored]]:
     try:
         return form(text)
     except ValueError as error:
-        raise Unusable(None, f"the form or query can't be read: {error}") from error
+        raise UnusableReport(None, f"the form or query can't be read: {error}") from error
 
 
-def check_time(report: Report, span: Span) -> None:
-    """Raises Unusable when the sensor's own stamp, if there is one, lies outside of `span`."""
+def check_time(report: Report, span: AcceptedTimes) -> None:
+    """Raises UnusableReport when the sensor's own time, if any, lies outside `span`."""
     if report.time is None:
         return
     if report.time > span.latest:
-        raise Unusable("time", "lies in the future; is the sensor's clock right?")
+        raise UnusableReport("time", "lies in the future; is the sensor's clock right?")
     if report.time < span.earliest:
-        raise Unusable("time", "is older than anything that is kept")
+        raise UnusableReport("time", "is older than anything that is kept")
 
 
-def array(body: bytes, span: Span, most: int) -> Batch:
-    """The rows of a JSON array. Raises Unusable when it is none, TooManyRows."""
+def array(body: bytes, span: AcceptedTimes, most: int) -> Batch:
+    """The rows of a JSON array. Raises UnusableReport when it is none, TooManyRows."""
     body = body.removeprefix(_BYTE_ORDER_MARK)
     read: Callable[[Any], Any] = _as_it_is
     try:
@@ -142,7 +142,9 @@ def array(body: bytes, span: Span, most: int) -> Batch:
     except _UNREADABLE:
         documents, read = _rows(body), _document
     if not isinstance(documents, list):
-        raise Unusable(None, "must be a JSON array of heartbeats; a single one goes to /heartbeat")
+        raise UnusableReport(
+            None, "must be a JSON array of heartbeats; a single one goes to /heartbeat"
+        )
     if len(documents) > most:
         raise TooManyRows(len(documents))
     return _batch(documents, read, span)
@@ -151,14 +153,14 @@ def array(body: bytes, span: Span, most: int) -> Batch:
 def _rows(body: bytes) -> list[bytes]:
     """The rows of an array that can't be read as a whole, so that the good ones can be kept."""
     if not body:
-        raise Unusable(None, "the body is empty")
+        raise UnusableReport(None, "the body is empty")
     try:
         return [bytes(row) for row in _raw_rows.decode(_with_plain_numbers(body))]
     except _UNREADABLE as error:
-        raise Unusable(None, f"is not JSON: {error}") from error
+        raise UnusableReport(None, f"is not JSON: {error}") from error
 
 
-def lines(body: bytes, span: Span, most: int) -> Batch:
+def lines(body: bytes, span: AcceptedTimes, most: int) -> Batch:
     """The rows of NDJSON, one object a line; empty lines don't count. Raises TooManyRows."""
     body = body.removeprefix(_BYTE_ORDER_MARK)
     try:
@@ -177,13 +179,13 @@ def _as_it_is(document: Any) -> Any:
     return document
 
 
-def _batch(documents: Iterable[Any], read: Callable[[Any], Any], span: Span) -> Batch:
+def _batch(documents: Iterable[Any], read: Callable[[Any], Any], span: AcceptedTimes) -> Batch:
     batch = Batch([], [], [], [])
     for number, document in enumerate(documents):
         try:
             report, ignored = _sent(read(document), live=False)
             check_time(report, span)
-        except Unusable as error:
+        except UnusableReport as error:
             batch.unusable.append(UnusableRow(number, error.field, error.detail))
             continue
         batch.reports.append(report)
@@ -195,13 +197,13 @@ def _batch(documents: Iterable[Any], read: Callable[[Any], Any], span: Span) -> 
 
 def _document(body: bytes) -> Any:
     if not body:
-        raise Unusable(None, "the body is empty")
+        raise UnusableReport(None, "the body is empty")
     try:
         return _json.decode(body.removeprefix(_BYTE_ORDER_MARK))
     except UnicodeDecodeError as error:
-        raise Unusable(None, f"is not UTF-8: {error}") from error
+        raise UnusableReport(None, f"is not UTF-8: {error}") from error
     except _UNREADABLE as error:
-        refusal = Unusable(None, f"is not JSON: {error}")
+        refusal = UnusableReport(None, f"is not JSON: {error}")
     # A number that is none costs its field, not the heartbeat.
     try:
         return json.loads(_with_plain_numbers(body), parse_int=float)
@@ -217,15 +219,15 @@ def _with_plain_numbers(body: bytes) -> bytes:
 def _sent(fields: Any, live: bool, ignored: Sequence[Ignored] = ()) -> Sent:
     """`live`: a report that carries its own time is nevertheless the sensor speaking now."""
     if type(fields) is not dict:
-        raise Unusable(None, 'must be an object like {"mac_address": "02:00:00:00:00:00"}')
+        raise UnusableReport(None, 'must be an object like {"mac_address": "02:00:00:00:00:00"}')
     text = fields.get("mac_address")
     if type(text) is not str:
         missing = text is None
-        raise Unusable("mac_address", "is missing" if missing else "must be a string")
+        raise UnusableReport("mac_address", "is missing" if missing else "must be a string")
     try:
         mac = parse_mac(text)
     except ValueError as error:
-        raise Unusable("mac_address", str(error)) from error
+        raise UnusableReport("mac_address", str(error)) from error
     if len(fields) == 1:
         return Sent(Report(mac, None, True, None), ignored)
     stamp = fields.get("time")
@@ -237,10 +239,10 @@ def _sent(fields: Any, live: bool, ignored: Sequence[Ignored] = ()) -> Sent:
 
 def _time(value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, str | int | float):
-        raise Unusable("time", "must be RFC 3339 text or Unix seconds")
+        raise UnusableReport("time", "must be RFC 3339 text or Unix seconds")
     try:
         if isinstance(value, str):
             return parse_time(value)
         return round(value if value > _MILLISECONDS_FROM else value * SECOND)
     except (ValueError, OverflowError) as error:
-        raise Unusable("time", f"is not a time like 2026-11-23T03:42:00Z: {error}") from error
+        raise UnusableReport("time", f"is not a time like 2026-11-23T03:42:00Z: {error}") from error

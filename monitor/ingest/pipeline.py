@@ -5,13 +5,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from monitor.clock import Clock
-from monitor.ingest.backlog import Backlog, SegmentReader
+from monitor.ingest.coverage import CoverageTracker
 from monitor.ingest.deadletters import DeadLetters
-from monitor.ingest.listening import Listening
 from monitor.ingest.status import ShipperStats
+from monitor.ingest.wal.reader import Backlog, SegmentReader
 from monitor.model import DAY, MINUTE, SECOND, Heartbeat, Seen
 from monitor.state.database import StateUnavailable
-from monitor.store.interface import Pulse, Store, StoreRejected
+from monitor.store.interface import CoverageSpan, Store, StoreRejected
 
 CHUNK = 20_000
 """Heartbeats after which a chunk is shipped."""
@@ -47,7 +47,7 @@ class Pipeline:
         self._note_metrics = note_metrics
         self._backlog = Backlog(directory / "spool")
         self._dead_letters = DeadLetters(directory / "dead-letters.ndjson")
-        self._listening = Listening()
+        self._listening = CoverageTracker()
         self._steps = clock.steps
         self._settled = 0
         self._pulsed_at = self._checked_at = self._expired_at = 0
@@ -147,7 +147,7 @@ class Pipeline:
         stored = self.stored_up_to()
         spans = self._listening.spans(stored)
         for span in spans:
-            self._store.pulse(Pulse(self._source, span.start, span.until, closing=False))
+            self._store.pulse(CoverageSpan(self._source, span.start, span.until, closing=False))
         self._listening.told(spans, stored)
         self.stats.watermark = stored
         self.stats.pulsed |= bool(spans)
@@ -162,7 +162,7 @@ class Pipeline:
         now = self._clock.now()
         last = self._listening.last_told
         if last is not None:
-            goodbye = Pulse(self._source, last.start, last.until, closing=True)
+            goodbye = CoverageSpan(self._source, last.start, last.until, closing=True)
         else:
             # This shipper came only to close up after another one.
             mine = [p for p in self._store.coverage(now - MINUTE, now) if p.source == self._source]

@@ -20,7 +20,7 @@ _REFRESH = 2.0
 log = logging.getLogger(__name__)
 
 
-class Changes(NamedTuple):
+class RegistryChanges(NamedTuple):
     """What the state says, as far as it is newer than a version."""
 
     version: int
@@ -34,7 +34,7 @@ class Changes(NamedTuple):
     """name -> the sensor that sent it first, as far as that is known"""
 
 
-Load = Callable[[int], Changes]
+Load = Callable[[int], RegistryChanges]
 """Reads what is newer than a version (0: everything). Raises StateUnavailable."""
 
 
@@ -42,7 +42,7 @@ def from_state(engine: Engine, retention: int) -> Load:
     """Read from the state database; names of metrics that were not sent for `retention` (ms) are
     free again."""
 
-    def load(version: int) -> Changes:
+    def load(version: int) -> RegistryChanges:
         with reading(engine) as connection:
             current = sensors.current_version(connection)
             required, digests = tokens.active(connection)
@@ -50,7 +50,7 @@ def from_state(engine: Engine, retention: int) -> Load:
         # A state put back from a backup is older than the copy.
         since = version if version <= current else 0
         changed = sensors.newer(engine, since)
-        return Changes(
+        return RegistryChanges(
             version=current,
             complete=since == 0,
             sensors=[(s.mac, s.threshold, s.forgotten_at is not None) for s in changed],

@@ -12,9 +12,9 @@ from pathlib import Path
 
 from monitor.clock import Clock
 from monitor.ingest import status
-from monitor.ingest.backlog import someone_listens
 from monitor.ingest.pipeline import NoteMetrics, Pipeline
 from monitor.ingest.status import ShipperStats
+from monitor.ingest.wal.reader import someone_listens
 from monitor.model import SECOND
 from monitor.store.interface import Store, StoreError
 from monitor.store.line_protocol import is_source
@@ -126,7 +126,7 @@ class Shipper:
         try:
             status.write(
                 self._directory / status.FILE,
-                status.Status(not trouble, trouble, now, stats, offset),
+                status.IngestStatus(not trouble, trouble, now, stats, offset),
             )
         except OSError as error:
             log.warning("the status can't be written: %s", error)

@@ -35,7 +35,7 @@ class ShipperStats:
 
 
 @dataclass(frozen=True)
-class Status:
+class IngestStatus:
     """Whether a 2xx leads to a stored heartbeat in time, and if not, why."""
 
     ready: bool
@@ -47,16 +47,16 @@ class Status:
     """The store's time less ours (ms)."""
 
 
-def write(path: Path, status: Status) -> None:
+def write(path: Path, status: IngestStatus) -> None:
     """Replace the file as a whole. Raises OSError."""
     new = path.with_suffix(".new")
     new.write_bytes(msgspec.json.encode(status))
     new.replace(path)
 
 
-def read(path: Path) -> Status:
+def read(path: Path) -> IngestStatus:
     """What was written last. Raises OSError, msgspec.DecodeError."""
-    return from_json(path.read_bytes(), Status)
+    return from_json(path.read_bytes(), IngestStatus)
 
 
 class ClockCheck:

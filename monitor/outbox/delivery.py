@@ -13,17 +13,17 @@ from sqlalchemy import Connection, Engine
 
 from monitor.channels.interface import Channel, SendFailed
 from monitor.clock import Clock
-from monitor.model import MINUTE, SECOND, Occasion, parse_time
-from monitor.outbox import message, policy, trouble
+from monitor.model import MINUTE, SECOND, MessageContext, parse_time
+from monitor.outbox import claims, message, notifications, policy, served_channels, trouble
+from monitor.outbox.channel_workers import Outlet, Outlets, Served, Supply, message_of
+from monitor.outbox.claims import Claim
 from monitor.outbox.message import Frame
-from monitor.outbox.outlets import Outlet, Outlets, Served, Supply, message_of
-from monitor.outbox.renewal import renew
+from monitor.outbox.notifications import Body
+from monitor.outbox.recipients import Hold, RecipientConfig
+from monitor.outbox.resending import renew
 from monitor.outbox.workers import Workers
-from monitor.state import channels, claims, notifications, serving
-from monitor.state.claims import Claim
+from monitor.state import channels
 from monitor.state.database import StateUnavailable, writing
-from monitor.state.freezing import Hold, Terms
-from monitor.state.notifications import Body
 
 CLAIM = 60 * SECOND
 """How long a claim holds; after it another notifier sends the message again."""
@@ -39,7 +39,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Manner:
+class DeliveryConfig:
     """How messages are written, and to whom trouble with a channel is told."""
 
     frame: Frame
@@ -59,7 +59,9 @@ class Manner:
 class Delivery:
     """Delivers over several channels at a time, so that none holds up another."""
 
-    def __init__(self, engine: Engine, supply: Supply, clock: Clock, manner: Manner) -> None:
+    def __init__(
+        self, engine: Engine, supply: Supply, clock: Clock, manner: DeliveryConfig
+    ) -> None:
         self._engine, self._clock, self._manner = engine, clock, manner
         self._outlets = Outlets(supply)
         host = socket.gethostname()[:40]
@@ -110,9 +112,9 @@ class Delivery:
         self._manner.look_out(self._engine, now)
         self._follow_channels(now)
         trouble.report(self._engine, self._manner.recipients, self._manner.frame, now)
-        serving.cancel_switched_off(self._engine, now)
+        served_channels.cancel_switched_off(self._engine, now)
         if now - self._began >= policy.UNSERVED_AFTER:  # others may just be starting, too
-            serving.give_up_unserved(self._engine, now - policy.UNSERVED_AFTER, now)
+            served_channels.give_up_unserved(self._engine, now - policy.UNSERVED_AFTER, now)
 
     def _follow_channels(self, now: int) -> None:
         self._outlets.refresh()
@@ -120,7 +122,7 @@ class Delivery:
             name: tuple(each.served.recipients) for name, each in self._outlets.by_name.items()
         }
         if served != self._marked or not 0 <= now - self._marked_at < _MARK_AFTER:
-            serving.mark(self._engine, served, now)
+            served_channels.mark(self._engine, served, now)
             self._marked, self._marked_at = served, now
 
     def _due(self) -> list[Outlet]:
@@ -168,7 +170,7 @@ class Delivery:
         """Try the next message due on a channel; False when there is none."""
         if outlet.busy:
             return False
-        terms = Terms(
+        terms = RecipientConfig(
             self._manner.hold,
             outlet.served.tracks,
             outlet.served.budget,
@@ -187,7 +189,7 @@ class Delivery:
             self._record_sent(outlet, claim, clock())
         return True
 
-    def _compose(self, occasion: Occasion) -> Body:
+    def _compose(self, occasion: MessageContext) -> Body:
         link = None
         if self._manner.acknowledge_link and occasion.kind in ("down", "reminder"):
             link = self._manner.acknowledge_link(

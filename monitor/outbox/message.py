@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import tzinfo
 from typing import Any, NamedTuple
 
-from monitor.model import SECOND, Member, Occasion, format_mac, format_time
+from monitor.model import SECOND, Member, MessageContext, format_mac, format_time
 from monitor.outbox import wording
 from monitor.outbox.wording import at, duration, label, long, name, number, short
 
@@ -27,7 +27,9 @@ class Frame(NamedTuple):
     """The time zone in which moments are written."""
 
 
-def compose(occasion: Occasion, frame: Frame, acknowledge: str | None = None) -> dict[str, Any]:
+def compose(
+    occasion: MessageContext, frame: Frame, acknowledge: str | None = None
+) -> dict[str, Any]:
     """The frozen body: what every channel sends, as JSON.
 
     `acknowledge`: the link by which the recipient can answer for it without a login.
@@ -118,7 +120,7 @@ def compose_test(time: int, frame: Frame) -> dict[str, Any]:
 _ACKNOWLEDGE = "Acknowledge, or silence for 4 h"
 
 
-def _down(occasion: Occasion, frame: Frame) -> tuple[str, str]:
+def _down(occasion: MessageContext, frame: Frame) -> tuple[str, str]:
     members = occasion.members
     state = "silent" if any(member.proven for member in members) else "presumed silent"
     since = short(min(member.last_seen for member in members), occasion.time, frame.zone)
@@ -133,14 +135,14 @@ def _down(occasion: Occasion, frame: Frame) -> tuple[str, str]:
     return f"{prefix}{who} {state} since {since}{in_all}", ""
 
 
-def _reminder(occasion: Occasion, frame: Frame) -> tuple[str, str]:
+def _reminder(occasion: MessageContext, frame: Frame) -> tuple[str, str]:
     since = short(min(member.last_seen for member in occasion.members), occasion.time, frame.zone)
     prefix = "Fleet-wide: " if occasion.fleet_wide else ""
     subject = f"Reminder: {prefix}{_who(occasion)} still silent since {since}"
     return subject, "It comes again until somebody acknowledges it."
 
 
-def _flapping(occasion: Occasion, _frame: Frame) -> tuple[str, str]:
+def _flapping(occasion: MessageContext, _frame: Frame) -> tuple[str, str]:
     one = len(occasion.members) == 1
     subject = f"{_who(occasion)} {'keeps' if one else 'keep'} falling silent and returning"
     return subject, (
@@ -149,7 +151,7 @@ def _flapping(occasion: Occasion, _frame: Frame) -> tuple[str, str]:
     )
 
 
-def _recovered(occasion: Occasion, _frame: Frame) -> tuple[str, str]:
+def _recovered(occasion: MessageContext, _frame: Frame) -> tuple[str, str]:
     members, silent = occasion.members, occasion.silent
     longest = duration(max(_silence(member) for member in members))
     still = f"; {number(silent)} still silent" if silent else ""
@@ -162,7 +164,7 @@ def _recovered(occasion: Occasion, _frame: Frame) -> tuple[str, str]:
 _SAID = {"down": _down, "reminder": _reminder, "flapping": _flapping, "recovered": _recovered}
 
 
-def _where(occasion: Occasion) -> str:
+def _where(occasion: MessageContext) -> str:
     """` at Site X`, ` at 12 sites`, or nothing."""
     if occasion.fleet_wide:
         return ""
@@ -170,7 +172,7 @@ def _where(occasion: Occasion) -> str:
     return f" at {number(len(sites))} sites" if len(sites) > 1 else at(occasion.site)
 
 
-def _who(occasion: Occasion) -> str:
+def _who(occasion: MessageContext) -> str:
     """`Boiler at Site X`, or `212 of 230 sensors at Site X`."""
     count, neighbours = len(occasion.members), occasion.neighbours
     where = _where(occasion)
@@ -182,7 +184,7 @@ def _who(occasion: Occasion) -> str:
     return f"{number(count)}{of_all} sensors{where}"
 
 
-def _silent_line(member: Member, occasion: Occasion, frame: Frame) -> str:
+def _silent_line(member: Member, occasion: MessageContext, frame: Frame) -> str:
     silence = occasion.time - member.last_seen
     parts = [
         f"last seen {long(member.last_seen, frame.zone)}, {duration(silence)} before this "
@@ -197,7 +199,7 @@ def _silent_line(member: Member, occasion: Occasion, frame: Frame) -> str:
     return f"- {label(member, occasion.site)}: {'; '.join(parts)}"
 
 
-def _back_line(member: Member, occasion: Occasion, frame: Frame) -> str:
+def _back_line(member: Member, occasion: MessageContext, frame: Frame) -> str:
     silence = _silence(member)
     return (
         f"- {label(member, occasion.site)}: silent for {duration(silence)}, from "
@@ -205,7 +207,7 @@ def _back_line(member: Member, occasion: Occasion, frame: Frame) -> str:
     )
 
 
-def _around(occasion: Occasion) -> str:
+def _around(occasion: MessageContext) -> str:
     """What of the neighbours: whether a sensor is dead or its site."""
     if occasion.neighbours is None or occasion.neighbours < 2:
         return ""

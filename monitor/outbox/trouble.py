@@ -5,9 +5,9 @@ from collections.abc import Callable, Collection
 from sqlalchemy import Connection, Engine
 
 from monitor.model import DAY, MINUTE
-from monitor.outbox import wording
+from monitor.outbox import claims, notifications, wording
 from monitor.outbox.message import Frame, compose_notice
-from monitor.state import claims, health, horizon, notifications
+from monitor.state import health, horizon
 from monitor.state.database import reading, writing
 
 TOLERATED = 5 * MINUTE

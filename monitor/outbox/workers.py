@@ -4,7 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 
-from monitor.outbox.outlets import Outlet
+from monitor.outbox.channel_workers import Outlet
 from monitor.state.channels import is_browser
 
 MOST = 6

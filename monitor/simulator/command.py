@@ -16,7 +16,7 @@ from rich.console import Console
 
 from monitor.model import format_mac, parse_mac
 from monitor.simulator import trace
-from monitor.simulator.plan import Fleet, Report, plan
+from monitor.simulator.plan import PlannedHeartbeat, SimulatedFleet, plan
 from monitor.simulator.progress import shown
 from monitor.simulator.record import Record
 from monitor.simulator.sender import Sender, Target
@@ -64,16 +64,16 @@ def _add_fleet(group: "argparse._ArgumentGroup") -> None:
             option, type=kind, default=argparse.SUPPRESS, metavar=_METAVARS[kind], help=text
         )
 
-    add("--sensors", _count, f"how many (default: {Fleet.sensors})")
-    add("--first-mac", _mac, f"of the sensors (default: {format_mac(Fleet.first_mac)})")
-    add("--interval", _seconds, f"between reports (default: {Fleet.interval // 1000})")
-    add("--jitter", _share, f"of the interval, each way (default: {Fleet.jitter})")
+    add("--sensors", _count, f"how many (default: {SimulatedFleet.sensors})")
+    add("--first-mac", _mac, f"of the sensors (default: {format_mac(SimulatedFleet.first_mac)})")
+    add("--interval", _seconds, f"between reports (default: {SimulatedFleet.interval // 1000})")
+    add("--jitter", _share, f"of the interval, each way (default: {SimulatedFleet.jitter})")
     add("--die", _share, "share of the sensors that fall silent (default: 0)")
-    add("--die-after", _seconds, f"when they do (default: {Fleet.die_after // 1000})")
+    add("--die-after", _seconds, f"when they do (default: {SimulatedFleet.die_after // 1000})")
     add("--return-after", _seconds, "how long after it they come back (default: never)")
     add("--flap", _share, "share that is silent for a while, back for a while (default: 0)")
-    add("--flap-silence", _seconds, f"that while (default: {Fleet.flap_silence // 1000})")
-    add("--seed", int, f"of everything random (default: {Fleet.seed})")
+    add("--flap-silence", _seconds, f"that while (default: {SimulatedFleet.flap_silence // 1000})")
+    add("--seed", int, f"of everything random (default: {SimulatedFleet.seed})")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -91,13 +91,13 @@ def run(arguments: argparse.Namespace) -> int:
         return 2
 
 
-def _reports(arguments: argparse.Namespace) -> tuple[Iterator[Report], int | None]:
+def _reports(arguments: argparse.Namespace) -> tuple[Iterator[PlannedHeartbeat], int | None]:
     """The reports and, where it is known, how many milliseconds they take."""
-    names = [field.name for field in fields(Fleet)]
+    names = [field.name for field in fields(SimulatedFleet)]
     given = {name: getattr(arguments, name) for name in names if hasattr(arguments, name)}
     length: int | None = arguments.duration
     if arguments.trace is None:
-        reports = plan(Fleet(**given))
+        reports = plan(SimulatedFleet(**given))
     elif given:
         option = min(given).replace("_", "-")
         raise ValueError(f"--trace replays a recorded fleet; --{option} is for a made-up one")
@@ -112,7 +112,7 @@ def _reports(arguments: argparse.Namespace) -> tuple[Iterator[Report], int | Non
 
 def _drive(
     arguments: argparse.Namespace,
-    reports: Iterator[Report],
+    reports: Iterator[PlannedHeartbeat],
     length: int | None,
     record: Record,
     errors: Console,

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from monitor.model import DAY, MINUTE
 
 
-class Report(NamedTuple):
+class PlannedHeartbeat(NamedTuple):
     """One heartbeat to send."""
 
     moment: int
@@ -19,7 +19,7 @@ class Report(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Fleet:
+class SimulatedFleet:
     """A made-up fleet; shares are 0 to 1, durations milliseconds. ValueError if impossible."""
 
     sensors: int = 100
@@ -61,7 +61,7 @@ class Fleet:
         return Random(f"{self.seed} roles").sample(macs, self._deaths + flaps)  # noqa: S311
 
 
-def plan(fleet: Fleet) -> Iterator[Report]:
+def plan(fleet: SimulatedFleet) -> Iterator[PlannedHeartbeat]:
     """All reports in the order of their moments; ends only if every sensor is dead for good."""
     random = Random(f"{fleet.seed} reports")  # noqa: S311 a game, not a secret
     dying = fleet.dying()
@@ -81,7 +81,7 @@ def plan(fleet: Fleet) -> Iterator[Report]:
             dead = moment < fleet.die_after + fleet.return_after
         away = mac in phases and (moment + phases[mac]) // fleet.flap_silence % 2 == 1
         if not dead and not away:
-            yield Report(moment, mac, _metrics(moment, random))
+            yield PlannedHeartbeat(moment, mac, _metrics(moment, random))
         gap = fleet.interval * (1 + fleet.jitter * random.uniform(-1, 1))
         heapq.heapreplace(due, (moment + max(1, round(gap)), mac))
 

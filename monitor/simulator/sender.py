@@ -11,7 +11,7 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from monitor.model import format_mac
-from monitor.simulator.plan import Report
+from monitor.simulator.plan import PlannedHeartbeat
 from monitor.simulator.record import Record
 from monitor.simulator.tally import Tally
 
@@ -37,7 +37,7 @@ class Sender:
     def __init__(self, target: Target, connections: int, tally: Tally, record: Record) -> None:
         self._target, self._connections = target, connections
         self._tally, self._record = tally, record
-        self._queue: SimpleQueue[tuple[float, Report] | None] = SimpleQueue()
+        self._queue: SimpleQueue[tuple[float, PlannedHeartbeat] | None] = SimpleQueue()
         # Not an Event: its lock may be held by the thread that a signal handler interrupts.
         self._stopping = False
 
@@ -45,7 +45,7 @@ class Sender:
         """Ends `run` soon: what is under way is finished, what waits is not sent."""
         self._stopping = True
 
-    def run(self, reports: Iterable[Report]) -> None:
+    def run(self, reports: Iterable[PlannedHeartbeat]) -> None:
         """Blocks until all reports have been sent and answered, or `stop` was called.
 
         Raises OSError when the record can't be written, and whatever `reports` raises.
@@ -60,7 +60,7 @@ class Sender:
         for worker in workers:
             worker.result()
 
-    def _follow(self, reports: Iterable[Report]) -> None:
+    def _follow(self, reports: Iterable[PlannedHeartbeat]) -> None:
         beginning = time.monotonic()
         for report in reports:
             due = beginning + report.moment / 1000
@@ -86,7 +86,7 @@ class Sender:
         finally:
             connection.close()
 
-    def _send(self, connection: "_Connection", due: float, report: Report) -> None:
+    def _send(self, connection: "_Connection", due: float, report: PlannedHeartbeat) -> None:
         mac = format_mac(report.mac)
         body = json.dumps({"mac_address": mac, **report.metrics}).encode()
         self._record.attempted(mac)

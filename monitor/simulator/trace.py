@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple, TextIO, TypeVar
 
 from monitor.model import parse_mac, parse_time
-from monitor.simulator.plan import Report
+from monitor.simulator.plan import PlannedHeartbeat
 
 T = TypeVar("T")
 
@@ -36,7 +36,7 @@ def measure(path: Path) -> Extent:
     return Extent(reports, length)
 
 
-def replay(path: Path, speed: float = 1.0) -> Iterator[Report]:
+def replay(path: Path, speed: float = 1.0) -> Iterator[PlannedHeartbeat]:
     """The reports in the file's order, their moments counted from the first and divided by `speed`.
 
     An empty cell is a metric that was not reported. Raises TraceError.
@@ -48,7 +48,7 @@ def replay(path: Path, speed: float = 1.0) -> Iterator[Report]:
         raise TraceError(f"{path}: {error}") from error
 
 
-def _rows(path: Path, file: TextIO, speed: float) -> Iterator[Report]:
+def _rows(path: Path, file: TextIO, speed: float) -> Iterator[PlannedHeartbeat]:
     lines = csv.reader(file, strict=True)
     first = latest = None
     try:
@@ -66,7 +66,7 @@ def _rows(path: Path, file: TextIO, speed: float) -> Iterator[Report]:
             if latest is not None and time < latest:
                 raise ValueError("column time: is earlier than in the line before; sort the file")
             latest = time
-            yield Report(round((time - first) / speed), mac, metrics)
+            yield PlannedHeartbeat(round((time - first) / speed), mac, metrics)
     except (ValueError, csv.Error) as error:
         raise TraceError(f"{path}, line {max(1, lines.line_num)}: {error}") from error
 

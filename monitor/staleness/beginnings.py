@@ -4,12 +4,12 @@ from collections.abc import Iterable, Mapping
 
 from monitor.incidents import grouping
 from monitor.incidents.service import Opening
-from monitor.staleness.blindness import Listening
+from monitor.staleness.blindness import ObservedTime
 from monitor.staleness.deadlines import Deadlines
 from monitor.staleness.evidence import usual_intervals
 from monitor.staleness.last_seen import LastSeen
-from monitor.staleness.registry import Registry
 from monitor.staleness.rules import Verdict, judge
+from monitor.staleness.sensor_cache import SensorCache
 from monitor.store.interface import Store
 
 MOST = 50_000
@@ -19,10 +19,10 @@ MOST = 50_000
 def openings(
     store: Store,
     view: LastSeen,
-    registry: Registry,
+    registry: SensorCache,
     deadlines: Deadlines,
     horizon: int,
-    listening: Listening,
+    listening: ObservedTime,
     now: int,
 ) -> list[Opening]:
     """Judge those whose deadline passed; who seems down is looked up in the store itself.
@@ -53,7 +53,7 @@ def openings(
     ]
 
 
-def is_fleet_wide(registry: Registry, times: Mapping[int, int], horizon: int) -> bool:
+def is_fleet_wide(registry: SensorCache, times: Mapping[int, int], horizon: int) -> bool:
     """Whether next to nobody was heard lately, at more than one site. `times`: mac -> last seen."""
     overdue = watched = 0
     sites = set()
@@ -69,10 +69,10 @@ def is_fleet_wide(registry: Registry, times: Mapping[int, int], horizon: int) ->
 def _down(
     macs: Iterable[int],
     view: LastSeen,
-    registry: Registry,
+    registry: SensorCache,
     deadlines: Deadlines,
     horizon: int,
-    listening: Listening,
+    listening: ObservedTime,
 ) -> dict[int, Verdict]:
     down = {}
     for mac in macs:

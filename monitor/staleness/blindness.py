@@ -21,14 +21,14 @@ _LONGEST_STEP = 15 * SECOND
 """The most that one observation adds to a standstill: longer pauses are the observer's own."""
 
 
-class Window(NamedTuple):
+class BlindWindow(NamedTuple):
     """The blind span (start, stop]; moments in ms."""
 
     start: int
     stop: int
 
 
-class Span(NamedTuple):
+class SourceSpan(NamedTuple):
     """`source` listened over [start, until]; `closing` when it then said farewell."""
 
     source: str
@@ -53,16 +53,16 @@ class Advance:
 
     horizon: int
     sources: Mapping[str, Source]
-    blind: list[Window]
+    blind: list[BlindWindow]
     """New blind windows; one may lie before the old horizon, when a source came back."""
     lost: list[str]
     """Sources written off now."""
 
 
-class Listening:
+class ObservedTime:
     """Listened time on top of a list of blind windows."""
 
-    def __init__(self, windows: Iterable[Window]) -> None:
+    def __init__(self, windows: Iterable[BlindWindow]) -> None:
         self._windows = merge(windows)
         self._starts = [window.start for window in self._windows]
         lengths = (window.stop - window.start for window in self._windows)
@@ -89,35 +89,35 @@ class Listening:
         return sum(1 for window in self._windows if window.start < stop and window.stop > start)
 
 
-def merge(windows: Iterable[Window]) -> list[Window]:
+def merge(windows: Iterable[BlindWindow]) -> list[BlindWindow]:
     """The same moments as disjoint windows in order; empty ones are dropped."""
-    merged: list[Window] = []
+    merged: list[BlindWindow] = []
     for window in sorted(window for window in windows if window.stop > window.start):
         if merged and window.start <= merged[-1].stop:
-            merged[-1] = Window(merged[-1].start, max(merged[-1].stop, window.stop))
+            merged[-1] = BlindWindow(merged[-1].start, max(merged[-1].stop, window.stop))
         else:
             merged.append(window)
     return merged
 
 
-def subtract(window: Window, covered: Iterable[Window]) -> list[Window]:
+def subtract(window: BlindWindow, covered: Iterable[BlindWindow]) -> list[BlindWindow]:
     """What of `window` no member of `covered` holds."""
     left, position = [], window.start
     for piece in merge(covered):
         if piece.start >= window.stop:
             break
         if piece.start > position:
-            left.append(Window(position, piece.start))
+            left.append(BlindWindow(position, piece.start))
         position = max(position, piece.stop)
     if position < window.stop:
-        left.append(Window(position, window.stop))
+        left.append(BlindWindow(position, window.stop))
     return left
 
 
 def advance(
     horizon: int,
     sources: Mapping[str, Source],
-    spans: Iterable[Span],
+    spans: Iterable[SourceSpan],
     elapsed: int,
     lost_after: int,
     now: int,
@@ -128,14 +128,14 @@ def advance(
     ms since the previous observation. `lost_after`: ms of standing still after which a source is
     written off. `horizon` is 0 before the first pulse: nothing before it counts as listened.
     """
-    heard: dict[str, list[Span]] = {}
+    heard: dict[str, list[SourceSpan]] = {}
     for span in spans:
         heard.setdefault(span.source, []).append(span)
     after = dict(sources)
     required_from: dict[str, int] = {
         name: horizon for name, source in sources.items() if source.open
     }
-    blind: list[Window] = []
+    blind: list[BlindWindow] = []
     for name, pieces in heard.items():
         newest = max(pieces, key=lambda span: span.until)
         known = sources.get(name)
@@ -147,14 +147,14 @@ def advance(
             after[name] = Source(open=True, until=newest.until, farewell=newest.closing)
             required_from[name] = start
             if known is not None and start - known.until <= lost_after:
-                blind.append(Window(known.until, start))
+                blind.append(BlindWindow(known.until, start))
     lost: list[str] = []
     for name, source in sources.items():
         if source.open:
             after[name] = _observed(source, heard.get(name, []), elapsed)
             if after[name].stalled_for >= lost_after:
                 after[name] = replace(after[name], open=False)
-                blind.append(Window(source.until, max(source.until, now)))
+                blind.append(BlindWindow(source.until, max(source.until, now)))
                 lost.append(name)
             elif after[name].farewell and after[name].stalled_for >= FAREWELL_GRACE:
                 after[name] = replace(after[name], open=False)
@@ -162,11 +162,13 @@ def advance(
     if not open_now:
         return Advance(horizon, after, merge(blind), lost)
     reached = max(horizon, min(after[name].until for name in open_now))
-    passed = Window(horizon, reached)
-    covered = {name: [Window(s.start, s.until) for s in heard.get(name, [])] for name in open_now}
+    passed = BlindWindow(horizon, reached)
+    covered = {
+        name: [BlindWindow(s.start, s.until) for s in heard.get(name, [])] for name in open_now
+    }
     blind += subtract(passed, [piece for pieces in covered.values() for piece in pieces])
     for name in open_now:
-        required = Window(max(horizon, required_from[name]), reached)
+        required = BlindWindow(max(horizon, required_from[name]), reached)
         blind += subtract(required, covered[name])
     return Advance(reached, after, merge(blind), lost)
 
@@ -178,7 +180,7 @@ def stored_later(judged: int, sources: Mapping[str, Source], now: int) -> int:
     return min([judged, *late])
 
 
-def _observed(source: Source, pieces: list[Span], elapsed: int) -> Source:
+def _observed(source: Source, pieces: list[SourceSpan], elapsed: int) -> Source:
     newest = max(pieces, key=lambda span: span.until, default=None)
     if newest is None or newest.until <= source.until:
         farewell = source.farewell or (newest is not None and newest.closing)

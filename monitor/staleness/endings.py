@@ -4,12 +4,12 @@ from collections.abc import Sequence
 
 from monitor.incidents.machine import Event
 from monitor.incidents.service import Closing
-from monitor.staleness.blindness import Listening
-from monitor.staleness.registry import Registry
+from monitor.staleness.blindness import ObservedTime
+from monitor.staleness.sensor_cache import SensorCache
 
 
 def closings(
-    registry: Registry, times: dict[int, int], horizon: int, listening: Listening
+    registry: SensorCache, times: dict[int, int], horizon: int, listening: ObservedTime
 ) -> list[Closing]:
     """The incidents that end at the horizon. `times`: mac -> last seen (ms); sensors of which the
     store knows nothing any more are added."""
@@ -31,7 +31,9 @@ def closings(
     return found
 
 
-def moved(registry: Registry, times: dict[int, int], closings: Sequence[Closing]) -> dict[int, int]:
+def moved(
+    registry: SensorCache, times: dict[int, int], closings: Sequence[Closing]
+) -> dict[int, int]:
     """Incident id -> newer proof of life that is itself stale by now."""
     closing = {each.incident.id for each in closings}
     return {

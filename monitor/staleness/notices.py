@@ -5,7 +5,7 @@ from datetime import tzinfo
 from typing import NamedTuple
 
 from monitor.outbox.wording import duration, local, short
-from monitor.staleness.blindness import Window, merge
+from monitor.staleness.blindness import BlindWindow, merge
 
 _BEHIND = 4
 """Times the shortest blindness worth a notice: a longer standstill of judging is worth one, too."""
@@ -26,7 +26,7 @@ class Told(NamedTuple):
     """When that was."""
 
 
-class Manners(NamedTuple):
+class NoticeConfig(NamedTuple):
     """Durations in ms."""
 
     shortest: int
@@ -56,7 +56,7 @@ class Notices(NamedTuple):
     told: Told
     behind: bool
     """Judging is behind, since `told.behind_since`, and no notice has been enqueued."""
-    blind: list[Window]
+    blind: list[BlindWindow]
     """Blindness that is over and nobody knows of; empty: nothing to tell."""
     heard: bool = False
     """Sensors were heard in all of `blind`: judging was behind."""
@@ -79,7 +79,7 @@ def behind(
     return Behind(reached or unmoved_since, hindrance or NO_SWEEP)
 
 
-def is_due(told: Told, now: int, manners: Manners) -> bool:
+def is_due(told: Told, now: int, manners: NoticeConfig) -> bool:
     """Whether a notice that judging is behind may be enqueued."""
     return not told.behind_since and now - told.blind_at >= manners.interval // _REST
 
@@ -87,10 +87,10 @@ def is_due(told: Told, now: int, manners: Manners) -> bool:
 def decide(
     told: Told,
     horizon: int,
-    windows: Iterable[Window],
+    windows: Iterable[BlindWindow],
     now: int,
     watched_since: int,
-    manners: Manners,
+    manners: NoticeConfig,
 ) -> Notices:
     """Whether to tell now.
 
@@ -104,7 +104,7 @@ def decide(
         told = told._replace(behind_since=horizon)
     caught_up = not horizon or now - horizon <= manners.behind_after
     was_behind = bool(told.behind_since) and caught_up
-    late = [Window(told.behind_since, horizon)] if was_behind else []
+    late = [BlindWindow(told.behind_since, horizon)] if was_behind else []
     blind = _untold(windows, told, horizon)
     untold = merge([*blind, *_untold(late, told, horizon)])
     long = sum(window.stop - window.start for window in untold) >= manners.shortest
@@ -114,10 +114,10 @@ def decide(
     return Notices(Told(0, untold[-1].stop, now), is_news, untold, heard=not blind)
 
 
-def _untold(windows: Iterable[Window], told: Told, horizon: int) -> list[Window]:
+def _untold(windows: Iterable[BlindWindow], told: Told, horizon: int) -> list[BlindWindow]:
     """What of these is over and in no notice yet."""
     return merge(
-        Window(max(start, told.blind_until), stop)
+        BlindWindow(max(start, told.blind_until), stop)
         for start, stop in windows
         if start > 0 and stop <= horizon  # what was before the first pulse is nobody's news
     )

@@ -3,7 +3,7 @@
 from enum import StrEnum
 from typing import NamedTuple
 
-from monitor.staleness.blindness import Listening
+from monitor.staleness.blindness import ObservedTime
 
 PRESUMED_AFTER = 5
 """Thresholds of listened silence after which a sensor is presumed down even though monitoring
@@ -18,7 +18,7 @@ class Verdict(NamedTuple):
     deadline: int
 
 
-def judge(seen: int, threshold: int, horizon: int, listening: Listening) -> Verdict:
+def judge(seen: int, threshold: int, horizon: int, listening: ObservedTime) -> Verdict:
     """Judge a sensor last seen at `seen` by what was listened to up to `horizon`.
 
     First clause, proof: more than `threshold` listened since the later of its last heartbeat and
@@ -34,7 +34,7 @@ def judge(seen: int, threshold: int, horizon: int, listening: Listening) -> Verd
     return Verdict(False, False, min(deadline, presumed))
 
 
-class Status(StrEnum):
+class SensorStatus(StrEnum):
     """What a page says of a sensor."""
 
     WAITING = "waiting"
@@ -46,12 +46,12 @@ class Status(StrEnum):
 
 def status(
     seen: int | None, threshold: int, now: int, paused: bool = False, incident_open: bool = False
-) -> Status:
+) -> SensorStatus:
     """Down exactly while an incident is open; silence without one is not known to be an outage."""
     if paused:
-        return Status.PAUSED
+        return SensorStatus.PAUSED
     if incident_open:
-        return Status.DOWN
+        return SensorStatus.DOWN
     if seen is None:
-        return Status.WAITING
-    return Status.UNKNOWN if now - seen > threshold else Status.UP
+        return SensorStatus.WAITING
+    return SensorStatus.UNKNOWN if now - seen > threshold else SensorStatus.UP

@@ -20,23 +20,24 @@ from monitor.incidents.machine import Event
 from monitor.incidents.service import Alerting
 from monitor.incidents.sites import Sites
 from monitor.model import DAY, MINUTE, SECOND
+from monitor.outbox import notifications
 from monitor.staleness import beginnings, endings
 from monitor.staleness.blindness import (
     Advance,
-    Listening,
+    BlindWindow,
+    ObservedTime,
     Source,
-    Span,
-    Window,
+    SourceSpan,
     advance,
     stored_later,
 )
 from monitor.staleness.deadlines import Deadlines
 from monitor.staleness.last_seen import LastSeen
-from monitor.staleness.registry import Registry
-from monitor.staleness.watch import Watch
+from monitor.staleness.self_monitoring import SelfMonitoring
+from monitor.staleness.sensor_cache import SensorCache
 from monitor.state import horizon as horizon_rows
 from monitor.state import incidents as incident_rows
-from monitor.state import leases, notifications, sensors
+from monitor.state import leases, sensors
 from monitor.state.database import reading, writing
 from monitor.state.horizon import Progress
 from monitor.state.leases import Lease
@@ -98,12 +99,12 @@ class Sweep:
         engine: Engine,
         options: Options,
         alerting: Alerting,
-        watch: Watch,
+        watch: SelfMonitoring,
     ) -> None:
         self._store, self._engine = store, engine
         self._options, self._alerting, self._watch = options, alerting, watch
         self._view = LastSeen(store)
-        self._registry = Registry(options.threshold)
+        self._registry = SensorCache(options.threshold)
         self._heard: dict[int, tuple[int, bool]] = {}
         self._unseen: set[int] = set()
         self._deadlines: Deadlines | None = None
@@ -137,7 +138,9 @@ class Sweep:
             self._led = lease
         # Pulses first: what they vouch for is then surely among the arrivals read after them.
         spans = [
-            Span(pulse.source, pulse.start, _vouched(pulse.until, progress, now), pulse.closing)
+            SourceSpan(
+                pulse.source, pulse.start, _vouched(pulse.until, progress, now), pulse.closing
+            )
             for pulse in self._store.coverage(progress.horizon, now + DAY)
             if pulse.start <= now
         ]
@@ -211,12 +214,12 @@ class Sweep:
         """Where the last committed sweep ended in the arrival log; None if that is long ago."""
         return progress.arrival_position if now - progress.swept_at < _READ_ON_WITHIN else None
 
-    def _read_state(self, now: int) -> tuple[Progress, dict[str, Source], list[Window]]:
+    def _read_state(self, now: int) -> tuple[Progress, dict[str, Source], list[BlindWindow]]:
         with reading(self._engine) as connection:
             progress = horizon_rows.progress(connection)
             rows = horizon_rows.sources(connection)
             since = now - _BLINDNESS_KEPT
-            windows = [Window(*row) for row in horizon_rows.blind_windows(connection, since)]
+            windows = [BlindWindow(*row) for row in horizon_rows.blind_windows(connection, since)]
         self._view.set_back(progress.reset_at, progress.reset_from, now)
         known = self._registry.version
         new, rewatch = self._registry.merge(
@@ -275,9 +278,9 @@ class Sweep:
         now: int,
         reach: Advance,
         sources: dict[str, Source],
-        windows: list[Window],
+        windows: list[BlindWindow],
     ) -> Outcome:
-        listening = Listening(windows)
+        listening = ObservedTime(windows)
         if self._deadlines is None:
             self._deadlines = Deadlines(self._deadlines_of(self._registry.sensors))
         deadlines = self._deadlines

@@ -9,7 +9,7 @@ from monitor.state.access_tables import audit
 from monitor.state.database import database_now
 
 
-class Entry(NamedTuple):
+class AuditEntry(NamedTuple):
     """One change."""
 
     id: int
@@ -57,9 +57,9 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any
     return {name: {"from": old.get(name), "to": new.get(name)} for name in names}
 
 
-def listed(connection: Connection, limit: int, before: int | None = None) -> list[Entry]:
+def listed(connection: Connection, limit: int, before: int | None = None) -> list[AuditEntry]:
     """The newest first; `before`: only entries with a lower number."""
-    query = select(*(audit.c[name] for name in Entry._fields)).order_by(audit.c.id.desc())
+    query = select(*(audit.c[name] for name in AuditEntry._fields)).order_by(audit.c.id.desc())
     if before is not None:
         query = query.where(audit.c.id < before)
-    return [Entry(*row) for row in connection.execute(query.limit(limit))]
+    return [AuditEntry(*row) for row in connection.execute(query.limit(limit))]

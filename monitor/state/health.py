@@ -11,7 +11,7 @@ from sqlalchemy import Connection, exists, func, or_, select, update
 from monitor.state.tables import channel, channel_health, notification
 
 
-class Health(NamedTuple):
+class RecipientHealth(NamedTuple):
     """What is known of one channel's recipient; moments in ms."""
 
     name: str
@@ -24,12 +24,12 @@ class Health(NamedTuple):
     error_at: int | None
 
 
-_COLUMNS = tuple(channel_health.c[name] for name in Health._fields)
+_COLUMNS = tuple(channel_health.c[name] for name in RecipientHealth._fields)
 
 
-def of_all(connection: Connection) -> dict[str, Health]:
+def of_all(connection: Connection) -> dict[str, RecipientHealth]:
     """name -> health, of all channels that are or were served: of the recipient longest failing."""
-    found = [Health(*row) for row in connection.execute(select(*_COLUMNS))]
+    found = [RecipientHealth(*row) for row in connection.execute(select(*_COLUMNS))]
     found.sort(key=lambda row: (row.failing_since is not None, -(row.failing_since or 0)))
     return {row.name: row for row in found}
 
@@ -58,7 +58,9 @@ def switched_off(connection: Connection, name: str) -> None:
     )
 
 
-def unreported(connection: Connection, before: int, to_change: bool = False) -> list[Health]:
+def unreported(
+    connection: Connection, before: int, to_change: bool = False
+) -> list[RecipientHealth]:
     """Channels not yet reported that failed a message for good, or have been failing since
     `before`; in order of their name. `to_change`: no other transaction changes them before this
     one ends."""
@@ -74,7 +76,7 @@ def unreported(connection: Connection, before: int, to_change: bool = False) -> 
     )
     query = query.order_by(channel_health.c.name, channel_health.c.recipient)
     rows = connection.execute(query.with_for_update() if to_change else query)
-    return [Health(*row) for row in rows]
+    return [RecipientHealth(*row) for row in rows]
 
 
 def mark_reported(connection: Connection, name: str, recipient: str, now: int) -> None:

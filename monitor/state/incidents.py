@@ -29,7 +29,7 @@ class Incident(NamedTuple):
     version: int
 
 
-class Group(NamedTuple):
+class AlertGroup(NamedTuple):
     """One matter that messages are about."""
 
     id: int
@@ -75,23 +75,23 @@ def history(
     return found
 
 
-def lock_groups(connection: Connection, ids: Iterable[int]) -> dict[int, Group]:
+def lock_groups(connection: Connection, ids: Iterable[int]) -> dict[int, AlertGroup]:
     """id -> group; no other transaction freezes their messages until this one ends."""
     locked = {}
     for chunk in in_chunks(sorted(ids)):
         query = select(*_GROUP).where(alert_group.c.id.in_(chunk))
         for row in connection.execute(query.order_by(alert_group.c.id).with_for_update()):
-            locked[row.id] = Group(*row)
+            locked[row.id] = AlertGroup(*row)
     return locked
 
 
-def lock_open_groups(connection: Connection) -> dict[int, Group]:
+def lock_open_groups(connection: Connection) -> dict[int, AlertGroup]:
     """id -> group, of all that are open; they stay so until this transaction ends.
 
     One that another transaction is closing is waited for and left out.
     """
     query = select(*_GROUP).where(alert_group.c.closed_at.is_(None)).order_by(alert_group.c.id)
-    return {row.id: Group(*row) for row in connection.execute(query.with_for_update())}
+    return {row.id: AlertGroup(*row) for row in connection.execute(query.with_for_update())}
 
 
 def untold(connection: Connection, ids: Iterable[int]) -> set[int]:

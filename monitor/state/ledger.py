@@ -18,7 +18,7 @@ from monitor.state.tables import (
 )
 
 
-class Case(NamedTuple):
+class IncidentView(NamedTuple):
     """An incident with its sensor; moments and durations in ms."""
 
     id: int
@@ -80,12 +80,12 @@ class Suppression(NamedTuple):
 class Facts(NamedTuple):
     """All there is on one incident, each list in the order it happened."""
 
-    case: Case
+    case: IncidentView
     sendings: list[Sending]
     suppressions: list[Suppression]
 
 
-class Message(NamedTuple):
+class SentMessage(NamedTuple):
     """A frozen message and whom it told of, the longest silent first."""
 
     id: int
@@ -94,7 +94,7 @@ class Message(NamedTuple):
     kind: str
     frozen_at: int
     subject: str
-    cases: list[Case]
+    cases: list[IncidentView]
 
 
 _FEW = 500
@@ -105,20 +105,20 @@ _CASE = (
     incident.c.mac,
     sensor.c.name,
     sensor.c.site,
-    *(incident.c[name] for name in Case._fields[4:]),
+    *(incident.c[name] for name in IncidentView._fields[4:]),
 )
 
 
-def find(connection: Connection, number: int) -> Case | None:
+def find(connection: Connection, number: int) -> IncidentView | None:
     """One incident."""
     row = connection.execute(_cases().where(incident.c.id == number)).one_or_none()
-    return Case(*row) if row else None
+    return IncidentView(*row) if row else None
 
 
-def named(connection: Connection, numbers: Collection[int]) -> list[Case]:
+def named(connection: Connection, numbers: Collection[int]) -> list[IncidentView]:
     """Those of these incidents that there are."""
     return [
-        Case(*row)
+        IncidentView(*row)
         for some in in_chunks(numbers)
         for row in connection.execute(_cases().where(incident.c.id.in_(some)))
     ]
@@ -135,7 +135,7 @@ def cases(
     before: int | None = None,
     acknowledged: bool | None = None,
     text: str = "",
-) -> list[Case]:
+) -> list[IncidentView]:
     """The newest incidents first, at most `limit`, with numbers below `before`.
 
     `since`: open at that moment (ms) or later; `text`: each of its words is in the sensor's name,
@@ -159,7 +159,7 @@ def cases(
         query = query.where(or_(incident.c.closed_at.is_(None), incident.c.closed_at >= since))
     if before is not None:
         query = query.where(incident.c.id < before)
-    return [Case(*row) for row in connection.execute(query)]
+    return [IncidentView(*row) for row in connection.execute(query)]
 
 
 def _of_sensors(
@@ -178,17 +178,17 @@ def open_ones(connection: Connection) -> tuple[int, int]:
     return int(row[0]), int(row[1])
 
 
-def neighbours(connection: Connection, number: int, most: int) -> tuple[int, list[Case]]:
+def neighbours(connection: Connection, number: int, most: int) -> tuple[int, list[IncidentView]]:
     """How many other incidents belong to the same outage, and the longest silent of them."""
     group = select(incident.c.group_id).where(incident.c.id == number).scalar_subquery()
     others = (incident.c.group_id == group, incident.c.id != number)
     count = select(func.count()).select_from(incident).where(*others)
     query = _cases().where(*others).order_by(incident.c.last_seen, incident.c.id).limit(most)
-    found = [Case(*row) for row in connection.execute(query)]
+    found = [IncidentView(*row) for row in connection.execute(query)]
     return int(connection.execute(count).scalar_one()), found
 
 
-def message(connection: Connection, number: int) -> Message | None:
+def message(connection: Connection, number: int) -> SentMessage | None:
     """What was sent, or is being sent, under this number."""
     columns = (
         notification.c.id,
@@ -208,10 +208,10 @@ def message(connection: Connection, number: int) -> Message | None:
     )
     query = _cases().where(incident.c.id.in_(members))
     told = connection.execute(query.order_by(incident.c.last_seen, incident.c.id))
-    return Message(*row, [Case(*one) for one in told])
+    return SentMessage(*row, [IncidentView(*one) for one in told])
 
 
-def facts(connection: Connection, found: Collection[Case]) -> list[Facts]:
+def facts(connection: Connection, found: Collection[IncidentView]) -> list[Facts]:
     """What is known of these incidents, in the order given."""
     sendings: dict[int, list[Sending]] = defaultdict(list)
     suppressions: dict[int, list[Suppression]] = defaultdict(list)

@@ -13,7 +13,7 @@ from monitor.state.tables import sensor
 LONGEST_TITLE = 100
 
 
-class Unacceptable(ValueError):
+class InvalidPublicPage(ValueError):
     """It can't be a page's title or its sites; the text is a sentence."""
 
 
@@ -58,7 +58,7 @@ def find(pages: Iterable[PublicPage], key: str) -> PublicPage | None:
 def add(
     connection: Connection, title: str, sites: Collection[str] | None, names: bool, now: int
 ) -> int:
-    """The new page's number. Raises Unacceptable."""
+    """The new page's number. Raises InvalidPublicPage."""
     added = insert(public_page).values(
         **_checked(title, sites), names=names, key=_new_key(), created_at=now
     )
@@ -68,7 +68,7 @@ def add(
 def change(
     connection: Connection, number: int, title: str, sites: Collection[str] | None, names: bool
 ) -> None:
-    """The link stays. Raises Unacceptable."""
+    """The link stays. Raises InvalidPublicPage."""
     changed = update(public_page).where(public_page.c.id == number)
     connection.execute(changed.values(**_checked(title, sites), names=names))
 
@@ -96,7 +96,7 @@ def _new_key() -> str:
 def _checked(title: str, sites: Collection[str] | None) -> dict[str, object]:
     title = title.strip()
     if not (0 < len(title) <= LONGEST_TITLE and title.isprintable()):
-        raise Unacceptable(f"The title must be 1 to {LONGEST_TITLE} printable characters.")
+        raise InvalidPublicPage(f"The title must be 1 to {LONGEST_TITLE} printable characters.")
     if sites is not None and not sites:
-        raise Unacceptable("Choose at least one site, or all sensors.")
+        raise InvalidPublicPage("Choose at least one site, or all sensors.")
     return {"title": title, "sites": None if sites is None else sorted(sites)}

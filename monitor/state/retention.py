@@ -48,7 +48,7 @@ _ZONES = 2 * DAY
 """More than the clocks of any zone are away from UTC."""
 
 
-class Kept(NamedTuple):
+class RetentionConfig(NamedTuple):
     """For how long (ms) something is kept after its end."""
 
     incidents: int
@@ -63,7 +63,9 @@ class Step(NamedTuple):
     remove: Callable[[Connection, Collection[Any]], None]
 
 
-def prune(engine: Engine, lease: Lease, kept: Kept, now: int, go_on: Callable[[], bool]) -> int:
+def prune(
+    engine: Engine, lease: Lease, kept: RetentionConfig, now: int, go_on: Callable[[], bool]
+) -> int:
     """Delete what is older than `kept` and merge the counts, while the lease is held and `go_on`
     says so; how many rows were found.
 
@@ -92,7 +94,7 @@ def _keys(engine: Engine, step: Step) -> list[Any]:
         return list(connection.scalars(step.find.limit(_ROWS)))
 
 
-def _steps(kept: Kept, now: int) -> Iterator[Step]:
+def _steps(kept: RetentionConfig, now: int) -> Iterator[Step]:
     """In the order that foreign keys ask for."""
     before = now - kept.incidents
     yield Step(

@@ -17,7 +17,7 @@ ROLES = (INGEST, "viewer", "operator", "administrator")
 """From `viewer` on, each may do what the one before it may."""
 
 
-class NameTaken(Exception):
+class TokenNameTaken(Exception):
     """A token of this name exists or existed: names stay unique so that the log stays clear."""
 
 
@@ -42,7 +42,7 @@ def digest(secret: str) -> bytes:
 
 
 def create(connection: Connection, name: str, now: int, role: str = INGEST) -> str:
-    """The new secret, which can't be read again later. Raises NameTaken."""
+    """The new secret, which can't be read again later. Raises TokenNameTaken."""
     secret = "hbm_" + secrets.token_urlsafe(32)
     made = connection.execute(
         insert_unless_there(connection, token)
@@ -51,7 +51,7 @@ def create(connection: Connection, name: str, now: int, role: str = INGEST) -> s
         .returning(token.c.id)
     )
     if made.first() is None:
-        raise NameTaken(f"there is, or was, a token named {name!r}; choose another name")
+        raise TokenNameTaken(f"there is, or was, a token named {name!r}; choose another name")
     return secret
 
 

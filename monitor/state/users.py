@@ -23,7 +23,7 @@ _EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]{1,189}")
 _TAKEN = re.compile(r"(?:uq_user_|user\.)(email|subject)")
 
 
-class Unacceptable(ValueError):
+class InvalidUser(ValueError):
     """It can't be a person's name, email or role; `field` says which."""
 
     def __init__(self, field: str, detail: str) -> None:
@@ -66,7 +66,7 @@ def exist(connection: Connection) -> bool:
 def add(connection: Connection, name: str, role: str, now: int, **values: Any) -> int:
     """The new person's number; `values`: email, password (its hash), subject.
 
-    Raises Unacceptable, also for a name or email that is taken; then the transaction can only be
+    Raises InvalidUser, also for a name or email that is taken; then the transaction can only be
     rolled back.
     """
     given = {"name": name, "role": role, **values}
@@ -144,36 +144,36 @@ def key_of(text: str) -> str:
 
 
 def _checked(values: dict[str, Any]) -> dict[str, Any]:
-    """The columns of these values. Raises Unacceptable."""
+    """The columns of these values. Raises InvalidUser."""
     columns = dict(values)
     if "name" in values:
         columns["key"] = _checked_name(values["name"])
     if values.get("email"):
         columns["email"] = key_of(values["email"])
         if not (values["email"].isprintable() and _EMAIL.fullmatch(columns["email"])):
-            raise Unacceptable("email", "must look like name@example.org")
+            raise InvalidUser("email", "must look like name@example.org")
     elif "email" in values:
         columns["email"] = None
     if "role" in values and values["role"] not in ROLES:
-        raise Unacceptable("role", f"must be one of {', '.join(ROLES)}")
+        raise InvalidUser("role", f"must be one of {', '.join(ROLES)}")
     return columns
 
 
 def _checked_name(name: str) -> str:
     fits = 0 < len(name) <= 80 and name == name.strip() and name.isprintable() and "@" not in name
     if not fits:
-        raise Unacceptable("name", "must be 1 to 80 printable characters without @")
+        raise InvalidUser("name", "must be 1 to 80 printable characters without @")
     key = key_of(name)
     if key == COMMAND_LINE:
-        raise Unacceptable("name", f"{name!r} has a meaning of its own; choose another name")
+        raise InvalidUser("name", f"{name!r} has a meaning of its own; choose another name")
     return key[:240]
 
 
 def _written(connection: Connection, statement: Any) -> int:
-    """The row's number. Raises Unacceptable for what somebody else has already."""
+    """The row's number. Raises InvalidUser for what somebody else has already."""
     try:
         return int(connection.execute(statement).scalar_one())
     except IntegrityError as error:
         found = _TAKEN.search(str(error.orig))
         taken = found[1] if found else "name"
-        raise Unacceptable(taken, f"somebody has this {taken} already") from error
+        raise InvalidUser(taken, f"somebody has this {taken} already") from error

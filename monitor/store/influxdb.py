@@ -22,10 +22,10 @@ from monitor.store.influxql import Influxql, Series, Value, chunks, integer, wit
 from monitor.store.interface import (
     Arrivals,
     Bucket,
+    CoverageSpan,
     Cursor,
     Gap,
     LogPoint,
-    Pulse,
     StoreRejected,
     StoreUnavailable,
 )
@@ -184,12 +184,12 @@ class InfluxStore:
             for time, value in series.values:
                 yield (series.tags["source"], series.tags["part"], integer(time)), value
 
-    def pulse(self, pulse: Pulse) -> None:
+    def pulse(self, pulse: CoverageSpan) -> None:
         """One point an hour, overwritten each time."""
         with _translated():
             self._write(self._heartbeats, [pulse_line(pulse)], WritePrecision.MS)
 
-    def coverage(self, start: int, stop: int) -> list[Pulse]:
+    def coverage(self, start: int, stop: int) -> list[CoverageSpan]:
         """A pulse is kept less than an hour before its end, which may lie any time after `stop`:
         what covers an outage of the store is first said when that is over."""
         query = (
@@ -197,7 +197,7 @@ class InfluxStore:
             "GROUP BY source"
         )
         pulses = (
-            Pulse(series.tags["source"], integer(begin), integer(until), bool(closing))
+            CoverageSpan(series.tags["source"], integer(begin), integer(until), bool(closing))
             for series in self._queries.ask(self._heartbeats, query)
             for _, begin, until, closing in series.values
             # A point that is being written may show some of its fields only: not there yet.

@@ -22,7 +22,7 @@ class StoreRejected(StoreError):
         self.refused = refused
 
 
-class Pulse(NamedTuple):
+class CoverageSpan(NamedTuple):
     """`source` listened without a break over [start, until], and all it received then is stored."""
 
     source: str
@@ -91,10 +91,10 @@ class Store(Protocol):
         """All announced since `after`, some of it perhaps again; None: nothing, only the cursor
         of now. The log holds one day."""
 
-    def pulse(self, pulse: Pulse) -> None:
+    def pulse(self, pulse: CoverageSpan) -> None:
         """Record listening. A pulse with the same source and start replaces the earlier one."""
 
-    def coverage(self, start: int, stop: int) -> list[Pulse]:
+    def coverage(self, start: int, stop: int) -> list[CoverageSpan]:
         """Pulses that touch [start, stop], ordered by source and start; neighbouring ones may
         be pieces of one unbroken pulse (then the next one's start <= this one's until)."""
 

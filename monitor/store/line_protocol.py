@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from monitor.model import Heartbeat
-from monitor.store.interface import Pulse
+from monitor.store.interface import CoverageSpan
 from monitor.store.slots import slot
 
 _SOURCE = re.compile(r"[A-Za-z0-9_.-]+", re.ASCII)
@@ -41,7 +41,7 @@ def heartbeat_lines(beats: Iterable[Heartbeat]) -> Iterator[str]:
             yield f"stamped,mac={address} stamp={time}i {received}"
 
 
-def pulse_line(pulse: Pulse) -> str:
+def pulse_line(pulse: CoverageSpan) -> str:
     """One point an hour, overwritten each time."""
     return (
         f"pulse,source={_tag(pulse.source)} from={pulse.start}i,until={pulse.until}i,"

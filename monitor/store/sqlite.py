@@ -17,9 +17,9 @@ from monitor.store import packing, sql
 from monitor.store.interface import (
     Arrivals,
     Bucket,
+    CoverageSpan,
     Cursor,
     Gap,
-    Pulse,
     StoreRejected,
     StoreUnavailable,
 )
@@ -182,7 +182,7 @@ class SqliteStore:
             watermarks[source] = max(until, watermarks.get(source, 0))
         return Arrivals(seen, watermarks, Cursor(rows[-1][0]) if rows else after)
 
-    def pulse(self, pulse: Pulse) -> None:
+    def pulse(self, pulse: CoverageSpan) -> None:
         """Replaces the row of the same source, start and hour."""
         with self._writing() as connection:
             connection.execute(
@@ -191,7 +191,7 @@ class SqliteStore:
                 (pulse.source, slot(pulse), pulse.start, pulse.until, pulse.closing),
             )
 
-    def coverage(self, start: int, stop: int) -> list[Pulse]:
+    def coverage(self, start: int, stop: int) -> list[CoverageSpan]:
         """Pulses that touch [start, stop]."""
         with self._reading() as connection:
             rows = connection.execute(
@@ -199,7 +199,7 @@ class SqliteStore:
                 "WHERE start <= ? AND until >= ? ORDER BY source, start, until",
                 (stop, start),
             )
-            return [Pulse(source, begin, end, bool(bye)) for source, begin, end, bye in rows]
+            return [CoverageSpan(source, begin, end, bool(bye)) for source, begin, end, bye in rows]
 
     def last_seen(
         self, since: int, macs: Collection[int] | None = None, live: bool = False

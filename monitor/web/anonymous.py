@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 from monitor.analysis.memory import Memory
 from monitor.clock import Clock
 from monitor.model import SECOND
-from monitor.web.errors import RETRY_AFTER, Refused
+from monitor.web.errors import RETRY_AFTER, RequestRefused
 
 AT_ONCE = 2
 """Answers that one worker works out at a time."""
@@ -29,7 +29,7 @@ Key = TypeVar("Key", bound=Hashable)
 Value = TypeVar("Value")
 
 
-class Busy(Refused):
+class Busy(RequestRefused):
     """No room for this request at the moment."""
 
     def __init__(self) -> None:

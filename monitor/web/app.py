@@ -15,15 +15,18 @@ from werkzeug.routing import IntegerConverter, Map
 
 from monitor.analysis.history import History
 from monitor.store.interface import StoreError
-from monitor.web import badges, errors, grid, moments, sensor, wire
-from monitor.web import public as public_pages
+from monitor.web import errors, time_filter
 from monitor.web.anonymous import Gate
 from monitor.web.api import access, body
 from monitor.web.auth import pages as auth
 from monitor.web.auth.access import guard, offer, public
 from monitor.web.auth.people import People
-from monitor.web.fleet import Fleet, FleetUnavailable
-from monitor.web.public import Glance
+from monitor.web.grid import sensors_json, views
+from monitor.web.grid.fleet import Fleet, FleetUnavailable
+from monitor.web.public import badges
+from monitor.web.public import pages as public_pages
+from monitor.web.public.pages import Glance
+from monitor.web.sensors import page
 
 _STATIC = Path(__file__).parent / "static"
 _KINDS = {
@@ -75,18 +78,18 @@ def create_app(
     app.url_map.converters["int"] = _RowNumber
     app.url_value_preprocessor(_without_nul)
     errors.handle_errors(app)
-    moments.add_to(app, zone)
+    time_filter.add_to(app, zone)
     offer(app)
     if people is not None:
         guard(app, people)
         auth.add_to(app, people)
     _serve_static(app)
     fleet = _Once(open_fleet)
-    app.register_blueprint(grid.blueprint(fleet, base_url))
+    app.register_blueprint(views.blueprint(fleet, base_url))
     if engine is not None:
         access.check_tokens_in(app, engine)
     if engine is not None and past is not None:
-        app.register_blueprint(sensor.blueprint(engine, fleet, past, zone))
+        app.register_blueprint(page.blueprint(engine, fleet, past, zone))
     if people is not None and past is not None:
         glance, gate = Glance(fleet, people.clock), Gate()
         app.register_blueprint(public_pages.blueprint(people.engine, glance, gate, people.clock))
@@ -110,7 +113,9 @@ def create_app(
 
     @app.get("/sensors")
     def sensors() -> Response:
-        return _fresh(wire.encode(fleet().changes(request.args.get("since"))), "application/json")
+        return _fresh(
+            sensors_json.encode(fleet().changes(request.args.get("since"))), "application/json"
+        )
 
     @app.get("/healthz")
     @public

@@ -7,21 +7,21 @@ from typing import Any
 from flask import g
 from sqlalchemy import Connection, Engine
 
-from monitor.channels.catalogue import Misfit, check_new, described, made, patched, save
-from monitor.channels.catalogue import remove as remove_channel
 from monitor.channels.interface import Channel, SendFailed
 from monitor.clock import Clock
 from monitor.outbox import delivery
+from monitor.outbox.catalogue import Misfit, check_new, described, made, patched, save
+from monitor.outbox.catalogue import remove as remove_channel
 from monitor.outbox.message import Frame
 from monitor.state import audit, channels
 from monitor.state.channels import Stored
 from monitor.state.database import reading
 from monitor.vault import Vault
-from monitor.web.errors import Refused
+from monitor.web.errors import RequestRefused
 
 
 @dataclass(frozen=True)
-class Keeping:
+class ChannelService:
     """What is done to channels, each time with its line in the audit trail."""
 
     engine: Engine
@@ -35,12 +35,12 @@ class Keeping:
     """Whether a test may go to addresses that are not public."""
 
     def found(self, connection: Connection, name: str, to_change: bool = False) -> Stored:
-        """One that is kept in the state. Raises Refused."""
+        """One that is kept in the state. Raises RequestRefused."""
         stored = channels.find(connection, self.vault, name, to_change)
         if stored is None:
             if name in self.of_settings:
-                raise Refused(409, f"{name} is switched on by the settings; change it there")
-            raise Refused(404, f"there is no channel {name!r}")
+                raise RequestRefused(409, f"{name} is switched on by the settings; change it there")
+            raise RequestRefused(404, f"there is no channel {name!r}")
         return stored
 
     def add(self, connection: Connection, new: Stored) -> None:
@@ -57,7 +57,7 @@ class Keeping:
         secrets: Mapping[str, Any],
         **values: Any,
     ) -> Stored:
-        """As `catalogue.patched`; what became of it. Raises Misfit, Refused."""
+        """As `catalogue.patched`; what became of it. Raises Misfit, RequestRefused."""
         old = self.found(connection, name, to_change=True)
         new = patched(old, settings, secrets, **values)
         save(connection, self.vault, old, new, self.clock.now())
@@ -68,13 +68,13 @@ class Keeping:
         return new
 
     def remove(self, connection: Connection, name: str) -> None:
-        """Raises InUse, Refused."""
+        """Raises InUse, RequestRefused."""
         self.found(connection, name, to_change=True)
         remove_channel(connection, name, self.clock.now())
         audit.record(connection, g.principal, "channel removed", name)
 
     def test(self, name: str) -> str | None:
-        """Send a test message; why it did not arrive, or None. Raises Refused."""
+        """Send a test message; why it did not arrive, or None. Raises RequestRefused."""
         try:
             delivery.send_test(self._opened(name), self.clock.now(), self.frame)
         except Misfit as error:

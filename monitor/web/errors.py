@@ -18,7 +18,7 @@ _FOR_PROGRAMS_BELOW = ("/heartbeat", "/api/", "/static/")
 """An error page asks the state who looks at it."""
 
 
-class Problem(msgspec.Struct):
+class ProblemDetails(msgspec.Struct):
     """RFC 9457."""
 
     title: str
@@ -29,7 +29,7 @@ class Problem(msgspec.Struct):
     reasons: list[str] | msgspec.UnsetType = msgspec.UNSET
 
 
-class Refused(HTTPException):
+class RequestRefused(HTTPException):
     """A request that can't be granted: raised by whoever finds out, told by `handle_errors`."""
 
     def __init__(
@@ -55,7 +55,7 @@ def problem(
 ) -> Response:
     """A problem+json response."""
     body = msgspec.json.encode(
-        Problem(
+        ProblemDetails(
             HTTPStatus(status).phrase,
             status,
             detail,

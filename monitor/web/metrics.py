@@ -20,13 +20,13 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 from sqlalchemy import Engine
 
+from monitor.analysis import figures
+from monitor.analysis.figures import Figures, Latency
 from monitor.clock import Clock
 from monitor.ingest import status
 from monitor.ingest.counts import SharedCounts
 from monitor.model import SECOND
-from monitor.state import figures
 from monitor.state.database import StateUnavailable, reading
-from monitor.state.figures import Figures, Latency
 from monitor.state.tally import BOUNDS
 from monitor.web.auth.access import public_on_loopback
 from monitor.web.judging import Judging

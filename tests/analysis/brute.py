@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from itertools import groupby, pairwise
 
 from monitor.analysis.uptime import Uptime
-from monitor.staleness.blindness import Window
+from monitor.staleness.blindness import BlindWindow
 
-Windows = Sequence[Window]
+Windows = Sequence[BlindWindow]
 
 
 def gaps(

@@ -6,11 +6,11 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine
 
 from monitor.analysis.evidence import UnknownSensor
-from monitor.analysis.gaps import Verdict
+from monitor.analysis.gaps import GapVerdict
 from monitor.analysis.history import DAYS, step
 from monitor.analysis.uptime import Uptime
 from monitor.model import DAY, HOUR, MINUTE, SECOND, Heartbeat
-from monitor.staleness.blindness import Window
+from monitor.staleness.blindness import BlindWindow
 from monitor.store.interface import Store
 from tests.analysis import brute
 from tests.analysis.past import MAC, NOW, Past, T
@@ -163,9 +163,9 @@ def test_uptime_is_that_of_the_raw_heartbeats_and_windows(
         start,
         0,
         threshold,
-        [Window(*window) for window in [*blind, (horizon, 0)]],
-        [Window(*window) for window in maintained],
-        [Window(*window) for window in paused],
+        [BlindWindow(*window) for window in [*blind, (horizon, 0)]],
+        [BlindWindow(*window) for window in maintained],
+        [BlindWindow(*window) for window in paused],
         first_seen,
     )
     chart = past.history().uptime(MAC, moment(start), NOW)
@@ -186,7 +186,7 @@ def test_a_chart_has_buckets_silences_and_windows(past: Past, state: Engine) -> 
     assert (chart.start, chart.stop, chart.every) == (NOW - 5 * HOUR, NOW, 30 * MINUTE)
     assert [bucket.beats for bucket in chart.buckets] == [30] * 4 + [1, 0, 0, 0] + [30] * 2
     (silence,) = chart.silences
-    assert silence == (NOW - 3 * HOUR, NOW - HOUR, True, Verdict.PROVEN)
+    assert silence == (NOW - 3 * HOUR, NOW - HOUR, True, GapVerdict.PROVEN)
     assert chart.blind == [(NOW - 5 * HOUR, NOW - 270 * MINUTE)]
     assert chart.maintenance == [(NOW - 2 * HOUR, NOW - 90 * MINUTE)]
     assert chart.paused == [(NOW - MINUTE, NOW)]

@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from monitor.analysis.gaps import Evidence, Verdict, outages
+from monitor.analysis.gaps import Evidence, GapVerdict, outages
 from monitor.analysis.uptime import Uptime, uptime
 from monitor.model import DAY, HOUR, MINUTE
-from monitor.staleness.blindness import Listening, Window
+from monitor.staleness.blindness import BlindWindow, ObservedTime
 from monitor.staleness.rules import judge
 from tests.analysis import brute
 
@@ -44,7 +44,7 @@ def test_an_outage_began_at_the_last_heartbeat_and_ended_at_the_next() -> None:
     beats = [*every_minute(0, HOUR), *every_minute(2 * HOUR, 3 * HOUR)]
     known = evidence(*beats, stop=3 * HOUR)
     (outage,) = outages(known.silences)
-    assert outage == (59 * MINUTE, 2 * HOUR, True, Verdict.PROVEN)
+    assert outage == (59 * MINUTE, 2 * HOUR, True, GapVerdict.PROVEN)
     told = uptime(known)
     assert told == Uptime(up=119 * MINUTE, down=61 * MINUTE)
     assert told.share == pytest.approx(119 / 180)
@@ -64,7 +64,7 @@ def test_an_outage_that_began_before_the_span_counts_from_its_beginning_on() -> 
 
 
 def test_blind_time_is_unknown_and_left_out_of_the_share() -> None:
-    blind = [Window(30 * MINUTE, 60 * MINUTE)]
+    blind = [BlindWindow(30 * MINUTE, 60 * MINUTE)]
     known = evidence(0, *every_minute(2 * HOUR, 3 * HOUR), stop=3 * HOUR, blind=blind)
     told = uptime(known)
     assert told == Uptime(up=HOUR, down=90 * MINUTE, unknown=30 * MINUTE)
@@ -72,27 +72,27 @@ def test_blind_time_is_unknown_and_left_out_of_the_share() -> None:
 
 
 def test_a_silence_in_which_too_little_was_listened_is_unknown() -> None:
-    blind = [Window(5 * MINUTE, 55 * MINUTE)]
+    blind = [BlindWindow(5 * MINUTE, 55 * MINUTE)]
     known = evidence(*every_minute(0, 60 * MINUTE)[::60], 60 * MINUTE, stop=HOUR + 1, blind=blind)
     assert outages(known.silences) == []
     assert uptime(known) == Uptime(up=1, unknown=HOUR)
 
 
 def test_heartbeats_prove_life_also_while_monitoring_is_blind() -> None:
-    blind = [Window(0, HOUR)]
+    blind = [BlindWindow(0, HOUR)]
     assert uptime(evidence(*every_minute(0, HOUR), stop=HOUR, blind=blind)) == Uptime(up=HOUR)
 
 
 def test_a_dead_sensor_under_ever_new_blindness_is_presumed_down() -> None:
-    blind = [Window(n * 9 * MINUTE, n * 9 * MINUTE + 20_000) for n in range(1, 30)]
+    blind = [BlindWindow(n * 9 * MINUTE, n * 9 * MINUTE + 20_000) for n in range(1, 30)]
     known = evidence(0, stop=2 * HOUR, blind=blind)
-    assert [silence.verdict for silence in known.silences] == [Verdict.PRESUMED]
+    assert [silence.verdict for silence in known.silences] == [GapVerdict.PRESUMED]
     assert uptime(known) == Uptime(down=2 * HOUR - 13 * 20_000, unknown=13 * 20_000)
-    assert evidence(0, stop=50 * MINUTE, blind=blind).silences[0].verdict is Verdict.UNKNOWN
+    assert evidence(0, stop=50 * MINUTE, blind=blind).silences[0].verdict is GapVerdict.UNKNOWN
 
 
 def test_maintenance_explains_a_silence_but_takes_nothing_from_what_is_up() -> None:
-    works = [Window(HOUR, 2 * HOUR)]
+    works = [BlindWindow(HOUR, 2 * HOUR)]
     up = evidence(*every_minute(0, 3 * HOUR), stop=3 * HOUR, maintenance=works)
     assert uptime(up) == Uptime(up=3 * HOUR)
     beats = [*every_minute(0, HOUR + 1), *every_minute(2 * HOUR + 3 * MINUTE, 3 * HOUR)]
@@ -102,7 +102,7 @@ def test_maintenance_explains_a_silence_but_takes_nothing_from_what_is_up() -> N
 
 
 def test_an_outage_that_outlasts_maintenance_is_down_outside_of_it() -> None:
-    works = [Window(HOUR, 2 * HOUR)]
+    works = [BlindWindow(HOUR, 2 * HOUR)]
     told = uptime(evidence(*every_minute(0, HOUR + 1), stop=3 * HOUR, maintenance=works))
     assert told == Uptime(up=HOUR, down=HOUR, maintenance=HOUR)
 
@@ -111,9 +111,9 @@ def test_a_pause_goes_before_maintenance_and_that_before_blindness() -> None:
     known = evidence(
         0,
         stop=8 * HOUR,
-        paused=[Window(HOUR, 3 * HOUR)],
-        maintenance=[Window(2 * HOUR, 5 * HOUR)],
-        blind=[Window(4 * HOUR, 6 * HOUR)],
+        paused=[BlindWindow(HOUR, 3 * HOUR)],
+        maintenance=[BlindWindow(2 * HOUR, 5 * HOUR)],
+        blind=[BlindWindow(4 * HOUR, 6 * HOUR)],
     )
     assert uptime(known) == Uptime(
         down=3 * HOUR, unknown=HOUR, maintenance=2 * HOUR, paused=2 * HOUR
@@ -128,7 +128,7 @@ def test_a_clock_that_is_behind_makes_no_outage_of_the_present() -> None:
 
 
 moments = st.integers(100, 200)
-windows = st.lists(st.builds(Window, moments, moments), max_size=5)
+windows = st.lists(st.builds(BlindWindow, moments, moments), max_size=5)
 maybe = st.none() | moments
 
 
@@ -150,9 +150,9 @@ def test_the_figures_are_those_of_a_count_moment_by_moment(
     start: int,
     length: int,
     threshold: int,
-    blind: list[Window],
-    maintenance: list[Window],
-    paused: list[Window],
+    blind: list[BlindWindow],
+    maintenance: list[BlindWindow],
+    paused: list[BlindWindow],
     first_seen: int | None,
     last_seen: int | None,
     later: int,
@@ -178,20 +178,20 @@ def test_the_figures_are_those_of_a_count_moment_by_moment(
 @settings(max_examples=500, deadline=None)
 @given(seen=moments, length=st.integers(1, 80), threshold=st.integers(1, 15), blind=windows)
 def test_a_silence_is_an_outage_when_an_incident_would_have_opened_in_it(
-    seen: int, length: int, threshold: int, blind: list[Window]
+    seen: int, length: int, threshold: int, blind: list[BlindWindow]
 ) -> None:
     stop = seen + length
     known = Evidence(seen, stop, threshold, [(seen, None)], blind=blind)
-    listening = Listening(blind)
+    listening = ObservedTime(blind)
     verdicts = [judge(seen, threshold, at, listening) for at in range(seen + 1, stop + 1)]
     expected = (
-        Verdict.PROVEN
+        GapVerdict.PROVEN
         if any(verdict.proven for verdict in verdicts)
-        else Verdict.PRESUMED
+        else GapVerdict.PRESUMED
         if any(verdict.down for verdict in verdicts)
-        else Verdict.UNKNOWN
+        else GapVerdict.UNKNOWN
     )
     told = [silence.verdict for silence in known.silences]
     assert told == ([expected] if length > threshold else [])
     if length <= threshold:
-        assert expected is Verdict.UNKNOWN
+        assert expected is GapVerdict.UNKNOWN

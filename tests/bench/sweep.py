@@ -14,7 +14,7 @@ from monitor.staleness.sweep import Options, Sweep
 from monitor.state import leases
 from monitor.state.database import migrate, open_state, reading
 from monitor.state.tables import incident
-from monitor.store.interface import Pulse, Store
+from monitor.store.interface import CoverageSpan, Store
 from tests import postgres
 from tests.bench.table import RUNS, Row
 from tests.delivering import delivery, watch
@@ -76,7 +76,7 @@ class Fleet:
 
     def pulse(self) -> None:
         """All heard so far is stored."""
-        self._store.pulse(Pulse("bench", self._begin, _now(), False))
+        self._store.pulse(CoverageSpan("bench", self._begin, _now(), False))
 
     def beat(self, count: int) -> None:
         """The next `count` sensors report."""

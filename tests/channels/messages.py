@@ -3,9 +3,9 @@
 from datetime import UTC
 
 from monitor.channels.interface import Message
-from monitor.model import MINUTE, SECOND, Member, Occasion, parse_time
+from monitor.model import MINUTE, SECOND, Member, MessageContext, parse_time
+from monitor.outbox.channel_workers import message_of
 from monitor.outbox.message import Frame, compose
-from monitor.outbox.outlets import message_of
 
 NOW = parse_time("2026-11-23T14:14:00Z")
 FRAME = Frame("https://monitor.example.org", UTC)
@@ -28,7 +28,7 @@ def sensor(mac: int, site: str | None = "Harbour", **values: object) -> Member:
 
 def told(kind: str, *members: Member, time: int = NOW, acknowledge: str | None = None) -> Message:
     """The message of this kind about these sensors."""
-    occasion = Occasion(
+    occasion = MessageContext(
         notification=1,
         channel="test",
         kind=kind,

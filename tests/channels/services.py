@@ -8,8 +8,8 @@ from urllib.parse import parse_qsl
 
 import pytest
 
-from monitor.channels.catalogue import made
 from monitor.channels.interface import Channel, Message, SendFailed
+from monitor.outbox.catalogue import made
 from monitor.state.channels import Stored
 from tests.channels.messages import sensor, told
 from tests.receiver import Receiver, receiver

@@ -16,7 +16,7 @@ from monitor.channels.alertmanager import Alertmanager, Secrets, Settings, make
 from monitor.channels.interface import SendFailed
 from monitor.clock import Clock
 from monitor.model import HOUR, MINUTE, SECOND
-from monitor.outbox.outlets import Served
+from monitor.outbox.channel_workers import Served
 from tests import alertmanager as real
 from tests.channels.messages import sensor, told
 from tests.delivering import delivery

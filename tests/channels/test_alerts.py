@@ -6,8 +6,8 @@ import re
 from monitor.channels.alerts import Alert, alerts
 from monitor.channels.interface import Message
 from monitor.model import DAY, HOUR, MINUTE, SECOND, format_time
+from monitor.outbox.channel_workers import message_of
 from monitor.outbox.message import compose_notice, compose_test
-from monitor.outbox.outlets import message_of
 from tests.channels.messages import FRAME, NOW, sensor, told
 
 LINK = "https://monitor.example.org/sensors/02:00:00:00:00:0a"

@@ -12,7 +12,7 @@ from typing import cast
 
 import pytest
 
-from monitor.channels.catalogue import Misfit, made
+from monitor.outbox.catalogue import Misfit, made
 from monitor.state.channels import Stored
 from tests.channels.services import (
     AWS,

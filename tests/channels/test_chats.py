@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from monitor.channels.catalogue import made
 from monitor.channels.slack import _escaped, _section
+from monitor.outbox.catalogue import made
 from monitor.state.channels import Stored
 from tests.channels.messages import sensor, told
 from tests.channels.services import (

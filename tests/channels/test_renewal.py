@@ -13,12 +13,12 @@ from monitor.channels.alertmanager import Alertmanager
 from monitor.channels.interface import Message, SendFailed
 from monitor.clock import Clock
 from monitor.model import HOUR, MINUTE, SECOND
+from monitor.outbox.channel_workers import Served
 from monitor.outbox.delivery import Delivery
 from monitor.outbox.message import compose_notice
-from monitor.outbox.outlets import Served
+from monitor.outbox.notifications import notify
 from monitor.state import health
 from monitor.state.database import reading, writing
-from monitor.state.notifications import notify
 from tests import alertmanager as real
 from tests.delivering import FRAME, delivery
 from tests.outages import WAIT, Outages, rows

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from monitor.channels.catalogue import Misfit, made
 from monitor.channels.interface import SendFailed
 from monitor.channels.kinds import KINDS
+from monitor.outbox.catalogue import Misfit, made
 from monitor.state.channels import Stored
 from tests.channels.messages import sensor, told
 from tests.channels.services import (

@@ -75,7 +75,7 @@ def test_ndjson_can_be_reported_again(capsys: pytest.CaptureFixture[str]) -> Non
         "battery": 3.5,
         "load": 0.1,
     }
-    batch = parse.lines("\n".join(lines).encode(), parse.Span(0, NOW + DAY), 10)
+    batch = parse.lines("\n".join(lines).encode(), parse.AcceptedTimes(0, NOW + DAY), 10)
     assert batch.unusable == []
     assert [(report.mac, report.time) for report in batch.reports] == [
         (1, NOW),

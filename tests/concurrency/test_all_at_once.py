@@ -12,9 +12,9 @@ import pytest
 from sqlalchemy import Engine, select
 
 from monitor.model import HOUR, MINUTE
-from monitor.state import claims
+from monitor.outbox import claims
+from monitor.outbox.recipients import RecipientConfig
 from monitor.state.database import StateUnavailable, reading
-from monitor.state.freezing import Terms
 from monitor.state.tables import incident, notification, notification_incident
 from tests.concurrency.conftest import Sides
 from tests.concurrency.people import Operator, command, settings_of
@@ -22,7 +22,7 @@ from tests.concurrency.test_held_commits import Night, misplaced
 from tests.staleness.test_sweep import ALERTING
 
 SENSORS = (1, 2, 3, 8, 9)
-TERMS = Terms(lambda *_: {})
+TERMS = RecipientConfig(lambda *_: {})
 
 
 def send_what_is_due(engine: Engine, holder: str, now: int, failing: random.Random | None) -> int:

@@ -10,32 +10,20 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, Engine, select, text
 
-from monitor.channels import catalogue
 from monitor.incidents import routes as checked_routes
 from monitor.incidents import service
 from monitor.incidents.machine import Event
 from monitor.incidents.silence import Unusable
 from monitor.model import MINUTE
-from monitor.outbox import trouble
-from monitor.state import (
-    channels,
-    claims,
-    health,
-    metric_names,
-    migrations,
-    notifications,
-    routes,
-    sensors,
-    serving,
-    tokens,
-)
+from monitor.outbox import catalogue, claims, notifications, served_channels, trouble
+from monitor.outbox.claims import Claim
+from monitor.outbox.recipients import RecipientConfig
+from monitor.state import channels, health, metric_names, migrations, routes, sensors, tokens
 from monitor.state.channels import Stored
-from monitor.state.claims import Claim
 from monitor.state.database import StateUnavailable, migrate, open_state, reading, writing
-from monitor.state.freezing import Terms
 from monitor.state.routing import RouteRow
 from monitor.state.tables import alert_group, incident, notification
-from monitor.state.tokens import NameTaken
+from monitor.state.tokens import TokenNameTaken
 from monitor.vault import Vault
 from tests import postgres
 from tests.concurrency.conftest import Sides, Work, overlap
@@ -89,7 +77,7 @@ class Night(World):
             self.now,
             MINUTE,
             lambda occasion: {"kind": occasion.kind},
-            Terms(lambda *_: {}),
+            RecipientConfig(lambda *_: {}),
         )
         assert found is not None
         return found
@@ -151,7 +139,7 @@ def test_two_who_make_a_token_of_one_name_get_one(sides: Sides) -> None:
 
     one, two = overlap(sides, written(sides.first, make), written(sides.second, make))
     one.result()
-    assert isinstance(two.exception(), NameTaken)
+    assert isinstance(two.exception(), TokenNameTaken)
 
 
 def test_routes_added_at_the_same_moment_have_an_order(sides: Sides) -> None:
@@ -196,7 +184,7 @@ def test_two_notifiers_share_one_daily_limit(sides: Sides) -> None:
         mac = 1 if site == "site:A" else 2
         outages.sensors(mac)
         outages.down(mac)
-    terms = Terms(lambda *_: {}, budget=1)
+    terms = RecipientConfig(lambda *_: {}, budget=1)
 
     def claiming(engine: Engine) -> Work:
         return lambda: claims.claim(
@@ -255,7 +243,7 @@ def test_incident_closed_meanwhile_is_not_closed_twice(tmp_path: Path, sides: Si
 
 
 def test_channel_that_recovers_meanwhile_is_reported_when_it_fails_again(sides: Sides) -> None:
-    serving.mark(sides.first, {"email": ()}, 1)
+    served_channels.mark(sides.first, {"email": ()}, 1)
     now = 20 * MINUTE
     written(sides.first, lambda c: health.record_failure(c, "email", "refused", 1))()
     for done in overlap(

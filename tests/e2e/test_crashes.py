@@ -15,7 +15,7 @@ import pytest
 from sqlalchemy import select
 
 from monitor.model import DAY, parse_mac, parse_time
-from monitor.settings import Store as StoreSettings
+from monitor.settings import StoreSettings
 from monitor.state.database import open_state, reading
 from monitor.state.tables import incident
 from monitor.store.influxdb import InfluxStore

@@ -9,18 +9,18 @@ from sqlalchemy import Engine, insert, select, update
 
 from monitor.clock import Clock
 from monitor.incidents.acknowledge import acknowledge
-from monitor.incidents.flapping import Rule
-from monitor.incidents.holding import holding
+from monitor.incidents.flapping import FlappingRule
+from monitor.incidents.hold_policy import holding
 from monitor.incidents.service import Alerting
 from monitor.model import DAY, HOUR, MINUTE, SECOND, Heartbeat, Seen, format_mac
-from monitor.outbox.delivery import Delivery, Manner
+from monitor.outbox.channel_workers import Served
+from monitor.outbox.delivery import Delivery, DeliveryConfig
 from monitor.outbox.message import Frame
-from monitor.outbox.outlets import Served
 from monitor.staleness.sweep import Options, Sweep
 from monitor.state import leases, sensors, silences
 from monitor.state.database import writing
 from monitor.state.tables import channel, incident, lease, notification, route
-from monitor.store.interface import Pulse
+from monitor.store.interface import CoverageSpan
 from monitor.store.sqlite import SqliteStore
 from tests.delivering import watch
 from tests.faults.fuse import Fuse, Recipient
@@ -34,12 +34,12 @@ DELIVERED_AT = START + 70 * MINUTE
 
 CHANNELS = ("email", "pager")
 RETENTION = 30 * DAY
-_RULE = Rule(3, HOUR)
+_RULE = FlappingRule(3, HOUR)
 _OPTIONS = Options(threshold=2 * MINUTE, source_lost_after=40 * MINUTE, retention=RETENTION)
 _ALERTING = Alerting(
     CHANNELS[:1], group_wait=30 * SECOND, group_interval=5 * MINUTE, flapping=_RULE
 )
-_MANNER = Manner(
+_MANNER = DeliveryConfig(
     Frame("https://monitor.example.org", UTC),
     hold=holding(_RULE),
     remind_after=30 * MINUTE,
@@ -88,8 +88,8 @@ def prepare(engine: Engine, store: SqliteStore) -> None:
         Heartbeat(6, START + 10 * MINUTE, last, live=False),
         Heartbeat(31, last - MINUTE, last, live=False),
     )
-    store.pulse(Pulse("here", START, SWEPT_AT, False))
-    store.pulse(Pulse("there", START + _BACK * MINUTE, SWEPT_AT, False))
+    store.pulse(CoverageSpan("here", START, SWEPT_AT, False))
+    store.pulse(CoverageSpan("there", START + _BACK * MINUTE, SWEPT_AT, False))
     with writing(engine) as connection:
         known = select(incident.c.id).where(incident.c.mac == 6)
         acknowledge(connection, list(connection.scalars(known)), "somebody", last)
@@ -143,9 +143,9 @@ def _hear(store: SqliteStore, *beats: Heartbeat) -> None:
 
 def _pulse(store: SqliteStore, minute: int) -> None:
     now = START + minute * MINUTE + 30 * SECOND
-    store.pulse(Pulse("here", START, now, False))
+    store.pulse(CoverageSpan("here", START, now, False))
     if minute <= _FAREWELL:
-        store.pulse(Pulse("there", START, now, minute == _FAREWELL))
+        store.pulse(CoverageSpan("there", START, now, minute == _FAREWELL))
 
 
 def _configure(engine: Engine) -> None:

@@ -26,10 +26,10 @@ from monitor.state.tables import (
     sensor,
     silence,
 )
-from monitor.web import acknowledge
 from monitor.web.auth import passwords
 from monitor.web.auth.login import password_link
 from monitor.web.auth.people import PEOPLE
+from monitor.web.incidents import acknowledge
 from tests.cases import Cases
 from tests.push import Browser
 from tests.receiver import Receiver

@@ -3,7 +3,7 @@
 import pytest
 from sqlalchemy import Engine
 
-from monitor.incidents.account import Entry, tell
+from monitor.incidents.timeline import TimelineEntry, tell
 from monitor.model import HOUR, MINUTE, SECOND
 from monitor.state import ledger
 from monitor.state.database import reading
@@ -18,7 +18,7 @@ def cases(state: Engine) -> Cases:
     return Cases(state)
 
 
-def account(state: Engine, number: int, now: int = LATER) -> list[Entry]:
+def account(state: Engine, number: int, now: int = LATER) -> list[TimelineEntry]:
     with reading(state) as connection:
         case = ledger.find(connection, number)
         assert case is not None
@@ -165,7 +165,7 @@ def test_what_is_still_to_come_stands_at_the_end(state: Engine, cases: Cases) ->
     cases.message(group, [number], channel="chat", state="claimed")
     entries = account(state, number, NOW + SECOND)
     assert told(state, number, now=NOW + SECOND) == ["the alert waits"]
-    assert entries[-1] == Entry(
+    assert entries[-1] == TimelineEntry(
         LATER + MINUTE, "sms", "down", "waiting", "the alert will be tried", LATER + MINUTE
     )
     assert told(state, number, "chat")[-1] == "the alert is being sent"

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from monitor.incidents.maintenance import Window, extended, occurrences, parse, upcoming
-from monitor.incidents.silence import Span, Unusable
+from monitor.incidents.maintenance import MaintenanceWindow, extended, occurrences, parse, upcoming
+from monitor.incidents.silence import MuteSpan, Unusable
 from monitor.model import DAY, HOUR, MINUTE, format_time, parse_time
 
 local = datetime.fromisoformat
@@ -67,7 +67,7 @@ def test_a_window_lasts_as_the_clocks_of_the_zone_show_it(
     zone, day = change
     start = day + begin * A_MINUTE
     stop = start + length * A_MINUTE
-    window = Window(ZoneInfo(zone), start, stop)
+    window = MaintenanceWindow(ZoneInfo(zone), start, stop)
     minutes = clock(zone, day)
     expected = brute_force(minutes, start, stop)
     assert occurrences(window, minutes[0][0], minutes[-1][0]) == expected
@@ -142,7 +142,7 @@ def test_only_what_overlaps_the_time_asked_for_is_given() -> None:
 def test_a_window_ended_for_good_is_cut_short_and_does_not_recur() -> None:
     start, midnight = parse_time("2026-01-05T22:00:00Z"), parse_time("2026-01-06T00:00:00Z")
     window = parse("UTC", "2026-01-05T22:00", "2026-01-06T06:00", "FREQ=DAILY")
-    ended = Window(window.zone, window.start, window.stop, window.recurrence, midnight)
+    ended = MaintenanceWindow(window.zone, window.start, window.stop, window.recurrence, midnight)
     assert occurrences(ended, start - DAY, start + 9 * DAY) == [(start, midnight)]
     assert upcoming(ended, midnight, 3) == []
     assert len(upcoming(window, midnight, 3)) == 3
@@ -183,7 +183,7 @@ def test_what_is_no_window_is_refused_with_the_field_at_fault(
     assert refused.value.field == field
 
 
-NIGHT = Span(100 * HOUR, 108 * HOUR, "night")
+NIGHT = MuteSpan(100 * HOUR, 108 * HOUR, "night")
 
 
 @pytest.mark.parametrize(
@@ -206,6 +206,6 @@ def test_who_fell_silent_in_a_window_has_the_whole_threshold_from_its_end(
 def test_who_fell_silent_in_one_window_is_waited_for_in_the_next_that_follows_on(
     pause: int, longer: bool
 ) -> None:
-    extension = Span(NIGHT.stop + pause, NIGHT.stop + pause + HOUR, "extension")
+    extension = MuteSpan(NIGHT.stop + pause, NIGHT.stop + pause + HOUR, "extension")
     spans = extended([extension, NIGHT], NIGHT.start + HOUR, 10 * MINUTE)
     assert spans[1].stop == extension.stop + 10 * MINUTE * longer

@@ -4,29 +4,29 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.incidents import particulars
-from monitor.incidents.particulars import LONGEST_THRESHOLD
+from monitor.incidents import sensor_fields
+from monitor.incidents.sensor_fields import LONGEST_THRESHOLD
 from monitor.model import SECOND
 
 
 @given(st.integers(100, LONGEST_THRESHOLD * SECOND) | st.none())
 def test_each_threshold_is_read_back_as_it_was_written(threshold: int | None) -> None:
-    assert particulars.threshold(particulars.written(threshold)) == threshold
+    assert sensor_fields.threshold(sensor_fields.written(threshold)) == threshold
 
 
 @given(st.text())
 def test_words_that_are_taken_are_taken_again_as_they_are(text: str) -> None:
     try:
-        taken = particulars.words("name", text)
+        taken = sensor_fields.words("name", text)
     except ValueError:
         return
-    assert particulars.words("name", taken or "") == taken
+    assert sensor_fields.words("name", taken or "") == taken
 
 
 @pytest.mark.parametrize("text", ["x" * 201, "a\nb", "a\0b", "a\u2028b", "\ud800"])
 def test_a_name_is_one_line_of_a_moderate_length(text: str) -> None:
     with pytest.raises(ValueError, match="The name m"):
-        particulars.words("name", text)
+        sensor_fields.words("name", text)
 
 
 @pytest.mark.parametrize(
@@ -34,11 +34,11 @@ def test_a_name_is_one_line_of_a_moderate_length(text: str) -> None:
 )
 def test_what_is_no_label_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="label"):
-        particulars.label(text)
+        sensor_fields.label(text)
 
 
 def test_space_around_a_label_does_not_count_and_an_empty_one_is_none() -> None:
-    assert particulars.labels([" floor = 3 ", "", "room=a=b", "crew="]) == {
+    assert sensor_fields.labels([" floor = 3 ", "", "room=a=b", "crew="]) == {
         "floor": "3",
         "room": "a=b",
     }

@@ -6,7 +6,7 @@ import time
 import pytest
 from sqlalchemy import Engine, update
 
-from monitor.incidents import quiet
+from monitor.incidents import muting
 from monitor.model import DAY, HOUR, MINUTE, Held, Member, format_mac
 from monitor.state import silences
 from monitor.state.database import reading, writing
@@ -40,7 +40,7 @@ def maintain(state: Engine, start: str, stop: str, rule: str | None = None) -> i
 
 def held(state: Engine, *members: Member, kind: str = "down", now: int = NOW) -> dict[int, Held]:
     with writing(state) as connection:
-        return quiet.held(connection, dict(enumerate(members)), kind, now)
+        return muting.held(connection, dict(enumerate(members)), kind, now)
 
 
 def until(state: Engine, who: Member, kind: str = "down", now: int = NOW) -> int | None:
@@ -158,10 +158,10 @@ def test_pages_learn_what_covers_a_sensor_now(state: Engine) -> None:
     with reading(state) as connection:
         rules = silences.in_force(connection, NOW, NOW)
         later = silences.in_force(connection, STOP, STOP)
-    found = quiet.covering(rules, [member(1), member(2, "Yard"), member(16, "Yard")], NOW)
+    found = muting.covering(rules, [member(1), member(2, "Yard"), member(16, "Yard")], NOW)
     why = f"silence {number} (why)"
     assert found == {1: Held(NOW + DAY, why), 2: Held(NOW + DAY, why)}
-    assert quiet.covering(later, [member(16)], STOP) == {}
+    assert muting.covering(later, [member(16)], STOP) == {}
 
 
 def test_ten_thousand_members_are_decided_quickly(state: Engine) -> None:
@@ -188,7 +188,7 @@ def test_who_ends_a_silence_waits_for_a_decision_under_way(state: Engine) -> Non
         ended.set()
 
     with writing(state) as connection:
-        assert quiet.held(connection, {1: member()}, "down", NOW)
+        assert muting.held(connection, {1: member()}, "down", NOW)
         ending = threading.Thread(target=end)
         ending.start()
         assert not ended.wait(0.3)

@@ -2,14 +2,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.incidents.silence import LONGEST, Silence, Span, Unusable, check, held, meant
+from monitor.incidents.silence import LONGEST, MuteSpan, Silence, Unusable, check, held, meant
 from monitor.model import HOUR, Held
 
 NOW = 1_795_395_720_000
 
 spans = st.lists(
     st.tuples(st.integers(0, 60), st.integers(0, 20)).map(
-        lambda drawn: Span(drawn[0], drawn[0] + drawn[1], f"from {drawn[0]}")
+        lambda drawn: MuteSpan(drawn[0], drawn[0] + drawn[1], f"from {drawn[0]}")
     ),
     max_size=8,
 )
@@ -17,7 +17,7 @@ spans = st.lists(
 
 @given(spans, st.integers(0, 60))
 def test_an_incident_is_held_for_as_long_as_spans_cover_each_moment(
-    given: list[Span], now: int
+    given: list[MuteSpan], now: int
 ) -> None:
     def covered(moment: int) -> bool:
         return any(span.start <= moment < span.stop for span in given)

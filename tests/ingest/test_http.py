@@ -13,18 +13,18 @@ from hypothesis import strategies as st
 from werkzeug.test import Client, TestResponse
 
 from monitor.clock import Clock
-from monitor.ingest.backlog import Backlog
+from monitor.ingest.app import IngestApp, IngestLimits
 from monitor.ingest.counts import SharedCounts
 from monitor.ingest.fields import DETAILS, NOT_A_NUMBER
-from monitor.ingest.http import Door, Limits
-from monitor.ingest.registry import Changes, Registry
-from monitor.ingest.spool import Spool
+from monitor.ingest.registry import Registry, RegistryChanges
+from monitor.ingest.wal.reader import Backlog
+from monitor.ingest.wal.writer import Spool
 from monitor.model import DAY, MINUTE, format_time, parse_time
 from monitor.state.database import StateUnavailable
 from monitor.state.tokens import digest
 
 MAC = "02:00:00:00:00:0a"
-LIMITS = Limits(retention=90 * DAY, body=100_000, batch_rows=12_000, rate_per_sensor=2)
+LIMITS = IngestLimits(retention=90 * DAY, body=100_000, batch_rows=12_000, rate_per_sensor=2)
 
 
 def pages(_environ: dict[str, Any], start_response: Any) -> list[bytes]:
@@ -42,13 +42,15 @@ class Front:
         self.registry = Registry(self._load, 10 * MINUTE, "", max_sensors)
         self.refresh()
         self.ignored = SharedCounts(list(DETAILS))
-        door = Door(self.spool, self.registry, LIMITS, Clock(), ["localhost"], pages, self.ignored)
+        door = IngestApp(
+            self.spool, self.registry, LIMITS, Clock(), ["localhost"], pages, self.ignored
+        )
         self.client = Client(door)
 
-    def _load(self, version: int) -> Changes:
+    def _load(self, version: int) -> RegistryChanges:
         if self.tokens is None:
             raise StateUnavailable("as told")
-        return Changes(version + 1, True, self.known, bool(self.tokens), self.tokens, {})
+        return RegistryChanges(version + 1, True, self.known, bool(self.tokens), self.tokens, {})
 
     def refresh(self) -> None:
         """As the thread does every other second."""
@@ -267,7 +269,7 @@ def test_a_token_is_required_once_one_was_made(front: Front) -> None:
 
 def test_nothing_is_taken_while_nobody_knows_the_tokens(tmp_path: Path) -> None:
     class Unknowing(Front):
-        def _load(self, version: int) -> Changes:
+        def _load(self, version: int) -> RegistryChanges:
             raise StateUnavailable("as told")
 
     front = Unknowing(tmp_path)

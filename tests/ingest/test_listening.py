@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.ingest.listening import LONGEST_PAUSE, Listening, Refusal, Span
+from monitor.ingest.coverage import LONGEST_PAUSE, CoverageTracker, CoveredTime, Refusal
 from monitor.model import HOUR, SECOND
 
 ROUND = 250
@@ -16,7 +16,7 @@ class Observer:
     """Looks once a round, as the shipper does."""
 
     def __init__(self) -> None:
-        self.listening = Listening()
+        self.listening = CoverageTracker()
         self.now = T0
 
     def look(
@@ -29,7 +29,7 @@ class Observer:
         self.now += later
         self.listening.observe(self.now, self.now - MARGIN, alive, broken, refusals)
 
-    def spans(self) -> list[Span]:
+    def spans(self) -> list[CoveredTime]:
         return self.listening.spans(self.now)
 
 
@@ -43,25 +43,28 @@ def observer() -> Observer:
 def test_listening_begins_with_the_first_look_and_goes_on(observer: Observer) -> None:
     for _ in range(10):
         observer.look()
-    assert observer.spans() == [Span(T0, T0 + 10 * ROUND - MARGIN)]
+    assert observer.spans() == [CoveredTime(T0, T0 + 10 * ROUND - MARGIN)]
 
 
 def test_nothing_is_said_beyond_what_is_stored(observer: Observer) -> None:
     observer.look(1000)
-    assert observer.listening.spans(T0 + 400) == [Span(T0, T0 + 400)]
+    assert observer.listening.spans(T0 + 400) == [CoveredTime(T0, T0 + 400)]
     assert observer.listening.spans(T0 - 1) == []
 
 
 def test_a_refusal_that_is_over_cuts_itself_out(observer: Observer) -> None:
     observer.look(1000, refusals=[Refusal(T0 + 300, T0 + 500)])
-    assert observer.spans() == [Span(T0, T0 + 299), Span(T0 + 500, T0 + 1000 - MARGIN)]
+    assert observer.spans() == [
+        CoveredTime(T0, T0 + 299),
+        CoveredTime(T0 + 500, T0 + 1000 - MARGIN),
+    ]
 
 
 def test_while_refusing_the_pulse_stands_still(observer: Observer) -> None:
     refusing = [Refusal(T0 + 200, None)]
     for _ in range(8):
         observer.look(refusals=refusing)
-    assert observer.spans() == [Span(T0, T0 + 199)]
+    assert observer.spans() == [CoveredTime(T0, T0 + 199)]
     observer.listening.told(observer.spans(), observer.now)
     assert observer.spans() == []
     observer.look(refusals=[Refusal(T0 + 200, observer.now + 100)])
@@ -71,7 +74,7 @@ def test_while_refusing_the_pulse_stands_still(observer: Observer) -> None:
 def test_a_refusal_seen_early_claims_nothing_beyond_the_look(observer: Observer) -> None:
     observer.look(refusals=[Refusal(T0 + ROUND + 3, None)])
     observer.look(broken=True, refusals=[Refusal(T0 + ROUND + 3, None)])
-    assert observer.spans() == [Span(T0, T0 + ROUND - MARGIN)]
+    assert observer.spans() == [CoveredTime(T0, T0 + ROUND - MARGIN)]
 
 
 def test_of_two_workers_refusals_the_whole_is_left_out(observer: Observer) -> None:
@@ -82,9 +85,9 @@ def test_of_two_workers_refusals_the_whole_is_left_out(observer: Observer) -> No
     ]
     observer.look(1000, refusals=refusals)
     assert observer.spans() == [
-        Span(T0, T0 + 299),
-        Span(T0 + 600, T0 + 799),
-        Span(T0 + 850, T0 + 1000 - MARGIN),
+        CoveredTime(T0, T0 + 299),
+        CoveredTime(T0 + 600, T0 + 799),
+        CoveredTime(T0 + 850, T0 + 1000 - MARGIN),
     ]
 
 
@@ -99,8 +102,8 @@ def test_a_death_and_a_long_pause_end_at_the_last_look(
     begun = observer.now
     observer.look()
     assert observer.spans() == [
-        Span(T0, T0 + ROUND - MARGIN),
-        Span(begun, observer.now - MARGIN),
+        CoveredTime(T0, T0 + ROUND - MARGIN),
+        CoveredTime(begun, observer.now - MARGIN),
     ]
 
 
@@ -111,7 +114,7 @@ def test_without_a_worker_nobody_listens(observer: Observer) -> None:
     observer.look()
     begun = observer.now
     observer.look()
-    assert observer.spans()[1:] == [Span(begun, observer.now - MARGIN)]
+    assert observer.spans()[1:] == [CoveredTime(begun, observer.now - MARGIN)]
 
 
 def test_after_a_clock_went_back_nothing_is_said_about_the_future(observer: Observer) -> None:
@@ -119,7 +122,7 @@ def test_after_a_clock_went_back_nothing_is_said_about_the_future(observer: Obse
     observer.look(-HOUR)
     begun = observer.now
     observer.look()
-    assert observer.spans() == [Span(begun, observer.now - MARGIN)]
+    assert observer.spans() == [CoveredTime(begun, observer.now - MARGIN)]
 
 
 def test_what_was_told_and_is_over_is_not_told_again(observer: Observer) -> None:
@@ -150,7 +153,7 @@ def test_no_moment_of_refusing_breaking_or_absence_is_ever_claimed(
     observer.look(0)
     since: dict[int, int | None] = {0: None, 1: None}
     bad: list[tuple[int, int]] = []
-    claimed: set[Span] = set()
+    claimed: set[CoveredTime] = set()
     for *refuses, event, tell in rounds:
         begin = observer.now
         refusals = []

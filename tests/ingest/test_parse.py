@@ -16,11 +16,11 @@ from monitor.ingest.fields import (
     TOO_MANY,
     UNUSABLE_NAME,
 )
-from monitor.ingest.parse import Report, Sent, Span, TooManyRows, Unusable
+from monitor.ingest.parse import AcceptedTimes, Report, Sent, TooManyRows, UnusableReport
 from monitor.model import DAY, MINUTE, format_mac, format_time, parse_mac
 
 NOW = 1_795_395_720_000
-SPAN = Span(NOW - 90 * DAY, NOW + MINUTE)
+SPAN = AcceptedTimes(NOW - 90 * DAY, NOW + MINUTE)
 MAC = 0x02000000000A
 
 
@@ -60,7 +60,7 @@ def test_what_is_no_address_is_refused_by_its_name(text: str) -> None:
     try:
         mac = parse_mac(text)
     except ValueError:
-        with pytest.raises(Unusable) as caught:
+        with pytest.raises(UnusableReport) as caught:
             single(body(mac_address=text))
         assert caught.value.field == "mac_address"
     else:
@@ -88,7 +88,7 @@ def test_no_bytes_make_anything_but_a_report_or_a_named_fault(data: bytes) -> No
         lambda: parse.posted_form(data, data.decode("latin-1")),
         lambda: parse.single(data, data.decode("latin-1")),
     ):
-        with contextlib.suppress(Unusable, TooManyRows):
+        with contextlib.suppress(UnusableReport, TooManyRows):
             read()
 
 
@@ -111,7 +111,7 @@ def test_any_json_is_taken_or_refused_and_what_is_taken_is_sound(document: Any) 
     try:
         report, ignored = parse.single(json.dumps(document).encode())
         parse.check_time(report, SPAN)
-    except Unusable:
+    except UnusableReport:
         return
     msgspec.json.encode(ignored)
     present = {name for name, value in document.items() if value is not None}
@@ -152,7 +152,7 @@ def test_a_time_is_rfc_3339_or_unix_seconds_or_unix_milliseconds(
     ],
 )
 def test_what_is_wrong_is_named_by_its_field(fields: dict[str, Any], named: str | None) -> None:
-    with pytest.raises(Unusable) as caught:
+    with pytest.raises(UnusableReport) as caught:
         single(body(**fields))
     assert caught.value.field == named
 
@@ -228,9 +228,9 @@ def test_a_query_adds_to_a_body_and_does_not_override_it() -> None:
 
 
 def test_bytes_that_are_not_utf_8_are_refused_in_a_single_heartbeat() -> None:
-    with pytest.raises(Unusable, match="UTF-8"):
+    with pytest.raises(UnusableReport, match="UTF-8"):
         parse.single(b'{"mac_address":"02:00:00:00:00:0a","name":"K\xfcche"}')
-    with pytest.raises(Unusable, match="UTF-8"):
+    with pytest.raises(UnusableReport, match="UTF-8"):
         parse.posted_form(b"mac_address=02:00:00:00:00:0a&name=K\xfcche")
 
 

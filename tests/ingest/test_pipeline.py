@@ -9,10 +9,10 @@ import pytest
 from monitor.clock import Clock
 from monitor.ingest.parse import Report
 from monitor.ingest.pipeline import Pipeline
-from monitor.ingest.segments import HEADER_SIZE, SUFFIX
-from monitor.ingest.spool import Spool, SpoolUnavailable
+from monitor.ingest.wal.format import HEADER_SIZE, SUFFIX
+from monitor.ingest.wal.writer import Spool, SpoolUnavailable
 from monitor.model import DAY, MINUTE, SECOND, Heartbeat
-from monitor.store.interface import Pulse, StoreRejected, StoreUnavailable
+from monitor.store.interface import CoverageSpan, StoreRejected, StoreUnavailable
 from monitor.store.sqlite import SqliteStore
 from tests.test_scheduler import Hand
 from tests.waiting import eventually
@@ -42,7 +42,7 @@ class TestedStore(SqliteStore):
         self._here("announce")
         super().announce(*arguments)
 
-    def pulse(self, pulse: Pulse) -> None:
+    def pulse(self, pulse: CoverageSpan) -> None:
         """As told, and as it is."""
         self._here("pulse")
         super().pulse(pulse)
@@ -90,7 +90,7 @@ class Line:
     def stored(self) -> list[Heartbeat]:
         return list(self.store.heartbeats(range(100), 0, 1 << 50))
 
-    def covered(self) -> list[Pulse]:
+    def covered(self) -> list[CoverageSpan]:
         return self.store.coverage(0, 1 << 50)
 
 

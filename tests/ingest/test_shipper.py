@@ -16,11 +16,11 @@ import pytest
 from monitor.clock import Clock
 from monitor.ingest import status
 from monitor.ingest.parse import Report
-from monitor.ingest.segments import REFUSING_SUFFIX, SUFFIX
 from monitor.ingest.shipper import Shipper, source_id
-from monitor.ingest.spool import Spool, SpoolUnavailable
+from monitor.ingest.wal.format import REFUSING_SUFFIX, SUFFIX
+from monitor.ingest.wal.writer import Spool, SpoolUnavailable
 from monitor.model import DAY
-from monitor.store.interface import Pulse, StoreUnavailable
+from monitor.store.interface import CoverageSpan, StoreUnavailable
 from monitor.store.sqlite import SqliteStore
 from tests.waiting import eventually
 
@@ -30,7 +30,7 @@ from pathlib import Path
 from monitor.clock import Clock
 from monitor.ingest.parse import Report
 from monitor.ingest.shipper import Shipper
-from monitor.ingest.spool import Spool
+from monitor.ingest.wal.writer import Spool
 from monitor.model import DAY
 from monitor.store.sqlite import SqliteStore
 
@@ -96,7 +96,7 @@ class Site:
         macs = [mac for _, mac in self.said]
         return Counter((b.received, b.mac) for b in self.store.heartbeats(macs, 0, 1 << 50))
 
-    def pulses(self) -> list[Pulse]:
+    def pulses(self) -> list[CoverageSpan]:
         return sorted(self.store.coverage(0, 1 << 50), key=lambda pulse: pulse.start)
 
     def segments(self) -> list[Path]:

@@ -11,10 +11,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from monitor.clock import Clock
-from monitor.ingest.backlog import Backlog, SegmentReader
 from monitor.ingest.parse import Report
-from monitor.ingest.segments import HEADER_SIZE, SUFFIX
-from monitor.ingest.spool import Spool
+from monitor.ingest.wal.format import HEADER_SIZE, SUFFIX
+from monitor.ingest.wal.reader import Backlog, SegmentReader
+from monitor.ingest.wal.writer import Spool
 
 
 def report(mac: int, **metrics: float) -> Report:
@@ -71,7 +71,7 @@ import sys
 from pathlib import Path
 from monitor.clock import Clock
 from monitor.ingest.parse import Report
-from monitor.ingest.spool import Spool
+from monitor.ingest.wal.writer import Spool
 spool = Spool(Path(sys.argv[1]), Clock(), 10**9, always_sync=False)
 mac = 0
 while True:
@@ -159,7 +159,7 @@ import resource, signal, sys
 from pathlib import Path
 from monitor.clock import Clock
 from monitor.ingest.parse import Report
-from monitor.ingest.spool import Spool, SpoolUnavailable
+from monitor.ingest.wal.writer import Spool, SpoolUnavailable
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 spool = Spool(Path(sys.argv[1]), Clock(), 10**9, always_sync=False)
 resource.setrlimit(resource.RLIMIT_FSIZE, (8192, resource.RLIM_INFINITY))

@@ -6,10 +6,10 @@ import pytest
 
 from monitor.clock import Clock
 from monitor.ingest import status
-from monitor.ingest.backlog import Backlog
 from monitor.ingest.parse import Report
-from monitor.ingest.spool import Spool, SpoolUnavailable
-from monitor.ingest.status import ClockCheck, Status
+from monitor.ingest.status import ClockCheck, IngestStatus
+from monitor.ingest.wal.reader import Backlog
+from monitor.ingest.wal.writer import Spool, SpoolUnavailable
 from monitor.model import MINUTE, SECOND
 from tests.waiting import eventually
 
@@ -17,7 +17,7 @@ REPORT = Report(1, None, True, None)
 
 
 def tell(path: Path, offset: int, ago: int = 0) -> None:
-    status.write(path, Status(True, "", Clock().now() - ago, clock_offset=offset))
+    status.write(path, IngestStatus(True, "", Clock().now() - ago, clock_offset=offset))
 
 
 def test_only_a_clock_far_off_and_told_lately_is_trouble(tmp_path: Path) -> None:

@@ -12,9 +12,9 @@ from monitor.channels.email import Email
 from monitor.channels.interface import Message, SendFailed
 from monitor.channels.webhook import Webhook
 from monitor.model import DAY, HOUR, MINUTE, SECOND
+from monitor.outbox import claims
 from monitor.outbox.delivery import Delivery, send_test
 from monitor.outbox.policy import GIVE_UP_AFTER
-from monitor.state import claims
 from monitor.state.database import StateUnavailable, migrate, open_state
 from tests.delivering import FRAME, delivery
 from tests.outages import INTERVAL, NOW, WAIT, Outages, rows
@@ -150,7 +150,7 @@ def test_a_fault_in_a_channel_is_a_passing_failure_and_tells_no_secret(
 def test_a_channel_that_hangs_is_given_up_on_and_left_alone_until_it_is_free(
     state: Engine, outages: Outages, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("monitor.outbox.outlets.SEND_LIMIT", 0.05)
+    monkeypatch.setattr("monitor.outbox.channel_workers.SEND_LIMIT", 0.05)
     free = threading.Event()
     channel = Script(lambda: free.wait(20))
     notifier = delivery(state, [channel])

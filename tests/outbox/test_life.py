@@ -8,13 +8,13 @@ from sqlalchemy import Engine, insert, select, update
 
 from monitor.channels.interface import Message, SendFailed
 from monitor.incidents import service
-from monitor.incidents.flapping import Rule
-from monitor.incidents.holding import holding
+from monitor.incidents.flapping import FlappingRule
+from monitor.incidents.hold_policy import holding
 from monitor.incidents.machine import Event
 from monitor.incidents.service import Alerting, Closing, Opening
 from monitor.model import DAY, HOUR, MINUTE, SECOND, Held, Member
+from monitor.outbox.channel_workers import Served
 from monitor.outbox.delivery import Delivery
-from monitor.outbox.outlets import Served
 from monitor.state import incidents, sensors
 from monitor.state.database import reading, writing
 from monitor.state.tables import channel, incident, notification, route, sensor, suppression
@@ -23,7 +23,7 @@ from tests.delivering import delivery
 from tests.outages import INTERVAL, NOW, WAIT, rows
 
 REPEAT = 4 * HOUR
-RULE = Rule(3, HOUR)
+RULE = FlappingRule(3, HOUR)
 
 
 @pytest.fixture(autouse=True)

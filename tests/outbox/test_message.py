@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.model import DAY, HOUR, MINUTE, SECOND, Member, Occasion, parse_time
+from monitor.model import DAY, HOUR, MINUTE, SECOND, Member, MessageContext, parse_time
 from monitor.outbox.message import LISTED_IN_DATA, Frame, compose, compose_test
 
 TIME = parse_time("2026-11-23T14:13:20Z")
@@ -43,7 +43,7 @@ def _composed(kind: str, members: Any, changes: dict[str, Any]) -> dict[str, Any
     return compose(_occasion(kind, members, changes), Frame(URL, UTC), acknowledge)
 
 
-def _occasion(kind: str, members: Any, changes: dict[str, Any]) -> Occasion:
+def _occasion(kind: str, members: Any, changes: dict[str, Any]) -> MessageContext:
     options = {
         "silent": len(members),
         "site": "Site X",
@@ -52,7 +52,7 @@ def _occasion(kind: str, members: Any, changes: dict[str, Any]) -> Occasion:
         "escalated": False,
         "fleet_wide": False,
     }
-    return Occasion(
+    return MessageContext(
         notification=7,
         channel="email",
         kind=kind,
@@ -218,7 +218,7 @@ members = st.builds(
 
 
 occasions = st.builds(
-    Occasion,
+    MessageContext,
     notification=st.just(7),
     channel=st.just("email"),
     kind=st.sampled_from(["down", "recovered", "reminder", "flapping"]),
@@ -236,7 +236,7 @@ occasions = st.builds(
 
 @given(occasions, st.sampled_from(["UTC", "Europe/Berlin", "America/St_Johns"]))
 def test_whatever_names_and_times_there_are_it_is_one_line_and_json(
-    occasion: Occasion, zone: str
+    occasion: MessageContext, zone: str
 ) -> None:
     frame = Frame(URL, ZoneInfo(zone))
     body = compose(occasion, frame)

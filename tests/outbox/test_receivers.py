@@ -11,7 +11,7 @@ from sqlalchemy import Engine, select
 from monitor.channels.email import Email
 from monitor.channels.interface import Channel
 from monitor.channels.webhook import Webhook
-from monitor.incidents.account import tell
+from monitor.incidents.timeline import tell
 from monitor.model import DAY, MINUTE, SECOND
 from monitor.state import ledger
 from monitor.state.database import reading
@@ -71,7 +71,7 @@ def next_due(state: Engine, after: int) -> int | None:
 def test_each_receiver_ends_as_it_should_and_the_ledger_shows_it(
     state: Engine, recipients: Recipients, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("monitor.outbox.outlets.SEND_LIMIT", 0.5)
+    monkeypatch.setattr("monitor.outbox.channel_workers.SEND_LIMIT", 0.5)
     outages = Outages(state, NAMES)
     outages.sensors(1)
     outages.down(1)

@@ -7,8 +7,8 @@ from sqlalchemy import Engine, select, update
 
 from monitor.channels.email import Email
 from monitor.model import HOUR, MINUTE
+from monitor.outbox.channel_workers import Served
 from monitor.outbox.delivery import Delivery
-from monitor.outbox.outlets import Served
 from monitor.state import health
 from monitor.state.database import reading, writing
 from monitor.state.tables import notification

@@ -5,7 +5,7 @@ from sqlalchemy import Engine
 
 from monitor.channels.interface import SendFailed
 from monitor.model import HOUR, MINUTE, SECOND, Held
-from monitor.state import freezing
+from monitor.outbox import recipients
 from tests.outages import NOW, WAIT
 from tests.outbox.test_life import REPEAT, Service
 
@@ -34,7 +34,7 @@ def test_the_end_of_a_silence_reminds_nobody_who_was_reminded_meanwhile(world: S
 def test_a_mass_of_members_is_reminded_of_in_parts_and_each_of_them_once(
     world: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(freezing, "LIMIT_OF_TRACKING", 2)
+    monkeypatch.setattr(recipients, "LIMIT_OF_TRACKING", 2)
     world.add_channel("pager", "pager", is_default=True)
     world.silent(1, 2, 3, now=NOW)
     world.deliver(NOW + WAIT)

@@ -9,13 +9,13 @@ from sqlalchemy import Engine
 from monitor.channels.interface import Message
 from monitor.incidents import planning
 from monitor.incidents.flapping import USUAL
-from monitor.incidents.holding import holding
+from monitor.incidents.hold_policy import holding
 from monitor.incidents.service import Alerting
 from monitor.model import DAY, HOUR, MINUTE, SECOND, Heartbeat, Seen
 from monitor.staleness.sweep import Options, Sweep
 from monitor.state import leases, sensors, silences
 from monitor.state.database import writing
-from monitor.store.interface import Pulse
+from monitor.store.interface import CoverageSpan
 from monitor.store.sqlite import SqliteStore
 from tests.delivering import delivery, watch
 from tests.outages import rows
@@ -64,7 +64,7 @@ class World:
             self.now += MINUTE
             self.store.append([Heartbeat(mac, self.now, self.now) for mac in beating])
             self.store.announce("here", self.now, [Seen(mac, self.now, True) for mac in beating])
-            self.store.pulse(Pulse("here", START, self.now, False))
+            self.store.pulse(CoverageSpan("here", START, self.now, False))
             self.sweep.run(self.lease, self.now)
             self.notifier.deliver_once(self.now)
 

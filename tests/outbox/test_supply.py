@@ -7,7 +7,7 @@ from sqlalchemy import Engine
 
 from monitor.channels.interface import SendFailed
 from monitor.channels.webhook import Webhook
-from monitor.outbox.supply import StoredChannels
+from monitor.outbox.channel_source import StoredChannels
 from monitor.state import channels
 from monitor.state.channels import Stored
 from monitor.state.database import writing

@@ -5,13 +5,14 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import Engine, select, update
 
-from monitor.channels import catalogue
+from monitor.analysis import figures
 from monitor.channels.interface import Message, SendFailed
 from monitor.clock import Clock
 from monitor.model import DAY, HOUR, MINUTE
-from monitor.outbox.delivery import Delivery, Manner
-from monitor.outbox.supply import StoredChannels
-from monitor.state import channels, claims, figures
+from monitor.outbox import catalogue, claims
+from monitor.outbox.channel_source import StoredChannels
+from monitor.outbox.delivery import Delivery, DeliveryConfig
+from monitor.state import channels
 from monitor.state.channels import Stored
 from monitor.state.database import reading, writing
 from monitor.state.tables import channel, suppression
@@ -64,7 +65,7 @@ def test_nothing_is_due_on_a_channel_that_was_switched_off(state: Engine) -> Non
     outage(state)
     with writing(state) as connection:
         channels.save(connection, VAULT, replace(PAGER, enabled=False))
-    off = Delivery(state, StoredChannels(state, VAULT, [], False), Clock(), Manner(FRAME))
+    off = Delivery(state, StoredChannels(state, VAULT, [], False), Clock(), DeliveryConfig(FRAME))
     for after in (MINUTE, HOUR, DAY):
         off.deliver_once(NOW + after)
         with reading(state) as connection:

@@ -4,8 +4,8 @@ import pytest
 from sqlalchemy import Engine
 
 from monitor.channels.interface import SendFailed
-from monitor.incidents.account import tell
 from monitor.incidents.machine import Event
+from monitor.incidents.timeline import tell
 from monitor.model import HOUR, MINUTE, SECOND, Held
 from monitor.state import ledger
 from monitor.state.database import reading

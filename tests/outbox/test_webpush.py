@@ -3,8 +3,8 @@
 import pytest
 from sqlalchemy import Engine
 
-from monitor.channels.catalogue import made
 from monitor.channels.webpush import Identity, own_key
+from monitor.outbox.catalogue import made
 from monitor.outbox.delivery import Delivery
 from monitor.state import channels
 from monitor.state.channels import BROWSER, Stored

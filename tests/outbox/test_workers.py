@@ -8,7 +8,7 @@ from sqlalchemy import Engine
 
 from monitor.channels.interface import Message, SendFailed
 from monitor.model import DAY
-from monitor.outbox.outlets import Outlet, Served
+from monitor.outbox.channel_workers import Outlet, Served
 from monitor.outbox.workers import MOST, MOST_SLOW, Workers
 from tests.delivering import delivery
 from tests.outages import NOW, Outages, rows
@@ -93,7 +93,7 @@ def test_channels_that_hang_leave_room_for_one_that_answers(
     workers.offer([*hanging, *blocked.outlets("pager")])
     workers.start()
     assert "pager" not in blocked.sent
-    monkeypatch.setattr("monitor.outbox.outlets._SLOW", 0.05)
+    monkeypatch.setattr("monitor.outbox.channel_workers._SLOW", 0.05)
 
     def pager_sent() -> bool:
         workers.start()
@@ -106,8 +106,8 @@ def test_channels_that_hang_leave_room_for_one_that_answers(
 def test_channels_that_hung_the_last_time_share_a_few_threads(
     blocked: Blocked, workers: Workers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("monitor.outbox.outlets.SEND_LIMIT", 0.2)
-    monkeypatch.setattr("monitor.outbox.outlets._SLOW", 0.1)
+    monkeypatch.setattr("monitor.outbox.channel_workers.SEND_LIMIT", 0.2)
+    monkeypatch.setattr("monitor.outbox.channel_workers._SLOW", 0.1)
     hanging = blocked.outlets(*(f"hanging-{number}" for number in range(MOST + 2)))
     for outlet in hanging:
         with pytest.raises(SendFailed):
@@ -115,7 +115,7 @@ def test_channels_that_hung_the_last_time_share_a_few_threads(
     blocked.free.set()
     eventually(lambda: not any(outlet.busy for outlet in hanging))
     blocked.free.clear()
-    monkeypatch.setattr("monitor.outbox.outlets.SEND_LIMIT", 30)
+    monkeypatch.setattr("monitor.outbox.channel_workers.SEND_LIMIT", 30)
     workers.offer([*hanging, *blocked.outlets("pager")])
     workers.start()
     eventually(lambda: "pager" in blocked.sent)

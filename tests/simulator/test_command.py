@@ -14,7 +14,7 @@ from rich.console import Console
 
 from monitor.model import SECOND, format_mac
 from monitor.simulator import command, progress
-from monitor.simulator.plan import Fleet, Report, plan
+from monitor.simulator.plan import PlannedHeartbeat, SimulatedFleet, plan
 from monitor.simulator.tally import Tally
 from tests.ports import free_port
 from tests.simulator.conftest import Receiver
@@ -53,7 +53,7 @@ def test_a_server_receives_what_was_planned(
     receiver: Receiver, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert simulate("--url", receiver.url, *FLEET) == 0
-    fleet = Fleet(sensors=20, interval=200)
+    fleet = SimulatedFleet(sensors=20, interval=200)
     planned = list(takewhile(lambda report: report.moment < SECOND, plan(fleet)))
     expected = [{"mac_address": format_mac(r.mac), **r.metrics} for r in planned]
     received = [sent.body for sent in receiver.received]
@@ -73,8 +73,8 @@ def test_no_report_is_sent_before_its_moment(receiver: Receiver) -> None:
     assert all(real >= due for due, real in zip(planned, arrived, strict=True))
 
 
-def plan_of_a_second() -> list[Report]:
-    fleet = Fleet(sensors=20, interval=200)
+def plan_of_a_second() -> list[PlannedHeartbeat]:
+    fleet = SimulatedFleet(sensors=20, interval=200)
     return list(takewhile(lambda report: report.moment < SECOND, plan(fleet)))
 
 

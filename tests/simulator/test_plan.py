@@ -5,10 +5,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monitor.model import SECOND
-from monitor.simulator.plan import Fleet, Report, plan
+from monitor.simulator.plan import PlannedHeartbeat, SimulatedFleet, plan
 
 fleets = st.builds(
-    Fleet,
+    SimulatedFleet,
     sensors=st.integers(1, 30),
     interval=st.integers(100, 5 * SECOND),
     jitter=st.floats(0, 1),
@@ -21,17 +21,17 @@ fleets = st.builds(
 )
 
 
-def reports(fleet: Fleet, until: int = 30 * SECOND) -> list[Report]:
+def reports(fleet: SimulatedFleet, until: int = 30 * SECOND) -> list[PlannedHeartbeat]:
     return list(takewhile(lambda report: report.moment < until, plan(fleet)))
 
 
-def moments(fleet: Fleet, mac: int, until: int = 30 * SECOND) -> list[int]:
+def moments(fleet: SimulatedFleet, mac: int, until: int = 30 * SECOND) -> list[int]:
     return [report.moment for report in reports(fleet, until) if report.mac == mac]
 
 
 @settings(deadline=None, max_examples=50)
 @given(fleets)
-def test_the_same_seed_makes_the_same_plan_in_the_order_of_time(fleet: Fleet) -> None:
+def test_the_same_seed_makes_the_same_plan_in_the_order_of_time(fleet: SimulatedFleet) -> None:
     planned = reports(fleet)
     assert planned == reports(fleet)
     assert all(before.moment <= after.moment for before, after in pairwise(planned))
@@ -39,14 +39,14 @@ def test_the_same_seed_makes_the_same_plan_in_the_order_of_time(fleet: Fleet) ->
 
 @settings(deadline=None, max_examples=50)
 @given(fleets)
-def test_another_seed_makes_another_plan(fleet: Fleet) -> None:
-    other = Fleet(sensors=30, interval=SECOND, seed=fleet.seed + 1)
-    assert reports(Fleet(sensors=30, interval=SECOND, seed=fleet.seed)) != reports(other)
+def test_another_seed_makes_another_plan(fleet: SimulatedFleet) -> None:
+    other = SimulatedFleet(sensors=30, interval=SECOND, seed=fleet.seed + 1)
+    assert reports(SimulatedFleet(sensors=30, interval=SECOND, seed=fleet.seed)) != reports(other)
 
 
 @settings(deadline=None, max_examples=50)
 @given(fleets)
-def test_exactly_the_shares_die_and_flap_and_nobody_does_both(fleet: Fleet) -> None:
+def test_exactly_the_shares_die_and_flap_and_nobody_does_both(fleet: SimulatedFleet) -> None:
     assert len(fleet.dying()) == round(fleet.die * fleet.sensors)
     assert len(fleet.flapping()) in (
         round(fleet.flap * fleet.sensors),
@@ -59,7 +59,7 @@ def test_exactly_the_shares_die_and_flap_and_nobody_does_both(fleet: Fleet) -> N
 
 @settings(deadline=None, max_examples=50)
 @given(fleets)
-def test_the_dead_are_silent_until_they_return(fleet: Fleet) -> None:
+def test_the_dead_are_silent_until_they_return(fleet: SimulatedFleet) -> None:
     returning = fleet.return_after is not None
     back = fleet.die_after + fleet.return_after if fleet.return_after is not None else 0
     for report in reports(fleet):
@@ -68,7 +68,7 @@ def test_the_dead_are_silent_until_they_return(fleet: Fleet) -> None:
 
 
 def test_the_dead_come_back_within_one_gap() -> None:
-    fleet = Fleet(
+    fleet = SimulatedFleet(
         sensors=20,
         interval=SECOND,
         jitter=0.5,
@@ -82,7 +82,7 @@ def test_the_dead_come_back_within_one_gap() -> None:
 
 @settings(deadline=None, max_examples=50)
 @given(fleets)
-def test_the_living_report_at_their_interval_within_the_jitter(fleet: Fleet) -> None:
+def test_the_living_report_at_their_interval_within_the_jitter(fleet: SimulatedFleet) -> None:
     troubled = fleet.dying() | fleet.flapping()
     heard_of: dict[int, list[int]] = {
         mac: []
@@ -99,7 +99,9 @@ def test_the_living_report_at_their_interval_within_the_jitter(fleet: Fleet) -> 
 
 
 def test_those_that_flap_alternate_between_silence_and_life() -> None:
-    fleet = Fleet(sensors=10, interval=SECOND, jitter=0.1, flap=1, flap_silence=10 * SECOND)
+    fleet = SimulatedFleet(
+        sensors=10, interval=SECOND, jitter=0.1, flap=1, flap_silence=10 * SECOND
+    )
     for mac in fleet.flapping():
         gaps = [b - a for a, b in pairwise(moments(fleet, mac, until=100 * SECOND))]
         silences = [gap for gap in gaps if gap > 1_100]
@@ -108,11 +110,11 @@ def test_those_that_flap_alternate_between_silence_and_life() -> None:
 
 
 def test_a_plan_ends_when_all_are_dead_for_good() -> None:
-    assert len(list(plan(Fleet(sensors=5, interval=SECOND, die=1, die_after=SECOND)))) == 5
+    assert len(list(plan(SimulatedFleet(sensors=5, interval=SECOND, die=1, die_after=SECOND)))) == 5
 
 
 def test_impossible_fleets_are_refused() -> None:
     with pytest.raises(ValueError, match="more than the whole fleet"):
-        Fleet(die=0.6, flap=0.6)
+        SimulatedFleet(die=0.6, flap=0.6)
     with pytest.raises(ValueError, match="no 2 addresses"):
-        Fleet(sensors=2, first_mac=0xFFFFFFFFFFFF)
+        SimulatedFleet(sensors=2, first_mac=0xFFFFFFFFFFFF)

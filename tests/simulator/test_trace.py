@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from monitor.simulator.plan import Report
+from monitor.simulator.plan import PlannedHeartbeat
 from monitor.simulator.trace import TraceError, measure, replay
 
 GOOD = """\
@@ -22,9 +22,9 @@ def written(directory: Path, text: str | bytes) -> Path:
 
 def test_reports_are_replayed_by_their_distance_from_the_first(tmp_path: Path) -> None:
     assert list(replay(written(tmp_path, GOOD))) == [
-        Report(0, 0x02000000139E, {"speed": 10.7}),
-        Report(500, 0x020000001389, {"speed": 0.0, "battery": 99.0}),
-        Report(8_000, 0x02000000139E, {}),
+        PlannedHeartbeat(0, 0x02000000139E, {"speed": 10.7}),
+        PlannedHeartbeat(500, 0x020000001389, {"speed": 0.0, "battery": 99.0}),
+        PlannedHeartbeat(8_000, 0x02000000139E, {}),
     ]
 
 
@@ -42,7 +42,7 @@ def test_a_spreadsheet_with_a_byte_order_mark_and_other_columns_first_is_read(
     path = written(
         tmp_path, "\ufeffmac_address,time\r\n020000000000,2017-03-21T05:00:02Z\r\n".encode()
     )
-    assert list(replay(path)) == [Report(0, 0x020000000000, {})]
+    assert list(replay(path)) == [PlannedHeartbeat(0, 0x020000000000, {})]
 
 
 HEAD = "time,mac_address,speed\n"

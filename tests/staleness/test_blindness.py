@@ -7,9 +7,9 @@ from monitor.model import MINUTE, SECOND
 from monitor.staleness.blindness import (
     FAREWELL_GRACE,
     Advance,
+    BlindWindow,
     Source,
-    Span,
-    Window,
+    SourceSpan,
     advance,
     merge,
     subtract,
@@ -18,7 +18,9 @@ from monitor.staleness.blindness import (
 LOST_AFTER = 15 * MINUTE
 
 
-def observe(before: Advance, spans: list[Span], now: int, elapsed: int = 5 * SECOND) -> Advance:
+def observe(
+    before: Advance, spans: list[SourceSpan], now: int, elapsed: int = 5 * SECOND
+) -> Advance:
     return advance(before.horizon, before.sources, spans, elapsed, LOST_AFTER, now)
 
 
@@ -26,59 +28,61 @@ NEW = Advance(0, {}, [], [])
 
 
 def test_nothing_before_the_first_pulse_was_listened_to() -> None:
-    first = observe(NEW, [Span("a", 1_000, 2_000, False)], 2_000)
-    assert (first.horizon, first.blind) == (2_000, [Window(0, 1_000)])
+    first = observe(NEW, [SourceSpan("a", 1_000, 2_000, False)], 2_000)
+    assert (first.horizon, first.blind) == (2_000, [BlindWindow(0, 1_000)])
 
 
 def test_the_horizon_is_the_slowest_open_source() -> None:
-    both = observe(NEW, [Span("a", 0, 5_000, False), Span("b", 0, 3_000, False)], 5_000)
+    both = observe(NEW, [SourceSpan("a", 0, 5_000, False), SourceSpan("b", 0, 3_000, False)], 5_000)
     assert both.horizon == 3_000
     assert both.blind == []
 
 
 def test_a_gap_between_two_pulses_is_blind() -> None:
-    first = observe(NEW, [Span("a", 0, 5_000, False)], 5_000)
-    spans = [Span("a", 0, 6_000, False), Span("a", 9_000, 10_000, False)]
-    assert observe(first, spans, 10_000).blind == [Window(6_000, 9_000)]
+    first = observe(NEW, [SourceSpan("a", 0, 5_000, False)], 5_000)
+    spans = [SourceSpan("a", 0, 6_000, False), SourceSpan("a", 9_000, 10_000, False)]
+    assert observe(first, spans, 10_000).blind == [BlindWindow(6_000, 9_000)]
 
 
 def test_pieces_of_one_pulse_leave_no_gap() -> None:
-    first = observe(NEW, [Span("a", 0, 5_000, False)], 5_000)
-    spans = [Span("a", 0, 6_000, False), Span("a", 0, 10_000, False)]
+    first = observe(NEW, [SourceSpan("a", 0, 5_000, False)], 5_000)
+    spans = [SourceSpan("a", 0, 6_000, False), SourceSpan("a", 0, 10_000, False)]
     assert observe(first, spans, 10_000).blind == []
 
 
 def test_one_deaf_source_makes_time_blind_though_another_listens() -> None:
-    first = observe(NEW, [Span("a", 0, 5_000, False), Span("b", 0, 5_000, False)], 5_000)
+    first = observe(
+        NEW, [SourceSpan("a", 0, 5_000, False), SourceSpan("b", 0, 5_000, False)], 5_000
+    )
     spans = [
-        Span("a", 0, 10_000, False),
-        Span("b", 0, 6_000, False),
-        Span("b", 8_000, 10_000, False),
+        SourceSpan("a", 0, 10_000, False),
+        SourceSpan("b", 0, 6_000, False),
+        SourceSpan("b", 8_000, 10_000, False),
     ]
     after = observe(first, spans, 10_000)
-    assert (after.horizon, after.blind) == (10_000, [Window(6_000, 8_000)])
+    assert (after.horizon, after.blind) == (10_000, [BlindWindow(6_000, 8_000)])
 
 
 def test_a_source_that_joins_is_required_only_from_its_start() -> None:
-    first = observe(NEW, [Span("a", 0, 5_000, False)], 5_000)
-    spans = [Span("a", 0, 10_000, False), Span("b", 8_000, 10_000, False)]
+    first = observe(NEW, [SourceSpan("a", 0, 5_000, False)], 5_000)
+    spans = [SourceSpan("a", 0, 10_000, False), SourceSpan("b", 8_000, 10_000, False)]
     after = observe(first, spans, 10_000)
     assert (after.horizon, after.blind) == (10_000, [])
 
 
 def test_no_open_source_is_blind_and_the_horizon_stays() -> None:
-    first = observe(NEW, [Span("a", 0, 5_000, True)], 5_000)
+    first = observe(NEW, [SourceSpan("a", 0, 5_000, True)], 5_000)
     waiting = first
     for now in range(10_000, 10_000 + FAREWELL_GRACE + 1, 5 * SECOND):
-        waiting = observe(waiting, [Span("a", 0, 5_000, True)], now)
+        waiting = observe(waiting, [SourceSpan("a", 0, 5_000, True)], now)
     assert not waiting.sources["a"].open
-    back = observe(waiting, [Span("a", 900_000, 901_000, False)], 901_000)
-    assert (back.horizon, back.blind) == (901_000, [Window(5_000, 900_000)])
+    back = observe(waiting, [SourceSpan("a", 900_000, 901_000, False)], 901_000)
+    assert (back.horizon, back.blind) == (901_000, [BlindWindow(5_000, 900_000)])
 
 
 def test_a_farewell_is_waited_for_and_then_gone_on_without() -> None:
-    living = lambda until: Span("a", 0, until, False)  # noqa: E731
-    leaving = Span("b", 0, 5_000, True)
+    living = lambda until: SourceSpan("a", 0, until, False)  # noqa: E731
+    leaving = SourceSpan("b", 0, 5_000, True)
     state = observe(NEW, [living(5_000), leaving], 5_000)
     now = 5_000
     while now < FAREWELL_GRACE:
@@ -93,49 +97,51 @@ def test_a_farewell_is_waited_for_and_then_gone_on_without() -> None:
 def test_a_source_back_soon_after_its_farewell_was_blind_meanwhile() -> None:
     sources = {"a": Source(True, 500_000), "b": Source(False, 5_000)}
     before = Advance(500_000, sources, [], [])
-    spans = [Span("a", 0, 510_000, False), Span("b", 300_000, 510_000, False)]
+    spans = [SourceSpan("a", 0, 510_000, False), SourceSpan("b", 300_000, 510_000, False)]
     after = observe(before, spans, 510_000)
     assert after.sources["b"].open
-    assert after.blind == [Window(5_000, 300_000)]
+    assert after.blind == [BlindWindow(5_000, 300_000)]
 
 
 def test_a_source_that_stands_still_is_written_off_and_the_span_is_blind() -> None:
-    stuck, now = Span("b", 0, 5_000, False), 5_000
-    state = observe(NEW, [Span("a", 0, 5_000, False), stuck], now)
+    stuck, now = SourceSpan("b", 0, 5_000, False), 5_000
+    state = observe(NEW, [SourceSpan("a", 0, 5_000, False), stuck], now)
     lost: list[str] = []
     while not lost:
         now += 5 * SECOND
-        state = observe(state, [Span("a", 0, now, False), stuck], now)
+        state = observe(state, [SourceSpan("a", 0, now, False), stuck], now)
         lost = state.lost
     assert lost == ["b"]
     assert now - 5_000 == LOST_AFTER
     assert state.horizon == now
-    assert state.blind == [Window(5_000, now)]
+    assert state.blind == [BlindWindow(5_000, now)]
 
 
 def test_standing_still_counts_only_while_the_store_can_be_read() -> None:
-    stuck = Span("b", 0, 5_000, False)
-    state = observe(NEW, [Span("a", 0, 5_000, False), stuck], 5_000)
-    state = observe(state, [Span("a", 0, 9_000_000, False), stuck], 9_000_000, elapsed=8_995_000)
+    stuck = SourceSpan("b", 0, 5_000, False)
+    state = observe(NEW, [SourceSpan("a", 0, 5_000, False), stuck], 5_000)
+    state = observe(
+        state, [SourceSpan("a", 0, 9_000_000, False), stuck], 9_000_000, elapsed=8_995_000
+    )
     assert state.lost == []
 
 
 def test_a_source_that_is_still_replaying_does_not_pull_the_horizon_back() -> None:
     sources = {"a": Source(True, 500_000), "b": Source(False, 5_000)}
     before = Advance(500_000, sources, [], [])
-    spans = [Span("a", 0, 505_000, False), Span("b", 0, 100_000, False)]
+    spans = [SourceSpan("a", 0, 505_000, False), SourceSpan("b", 0, 100_000, False)]
     after = observe(before, spans, 505_000)
     assert (after.horizon, after.sources["b"].open) == (505_000, False)
 
 
 pieces = st.lists(
-    st.tuples(st.integers(0, 60), st.integers(0, 20)).map(lambda w: Window(w[0], w[0] + w[1])),
+    st.tuples(st.integers(0, 60), st.integers(0, 20)).map(lambda w: BlindWindow(w[0], w[0] + w[1])),
     max_size=8,
 )
 
 
 @given(pieces)
-def test_merging_keeps_each_moment_and_makes_windows_disjoint(windows: list[Window]) -> None:
+def test_merging_keeps_each_moment_and_makes_windows_disjoint(windows: list[BlindWindow]) -> None:
     merged = merge(windows)
     moments = {t for w in windows for t in range(w.start, w.stop)}
     assert {t for w in merged for t in range(w.start, w.stop)} == moments
@@ -144,9 +150,9 @@ def test_merging_keeps_each_moment_and_makes_windows_disjoint(windows: list[Wind
 
 @given(st.integers(0, 60), st.integers(0, 40), pieces)
 def test_subtracting_leaves_what_is_not_covered(
-    start: int, length: int, covered: list[Window]
+    start: int, length: int, covered: list[BlindWindow]
 ) -> None:
-    left = subtract(Window(start, start + length), covered)
+    left = subtract(BlindWindow(start, start + length), covered)
     expected = set(range(start, start + length)) - {
         t for w in covered for t in range(w.start, w.stop)
     }
@@ -167,23 +173,23 @@ steps = st.lists(
 def test_the_horizon_never_goes_back_and_covered_time_is_vouched_for_by_all_open_sources(
     plan: list[tuple[str, str, int]],
 ) -> None:
-    spans: dict[str, list[Span]] = {}
+    spans: dict[str, list[SourceSpan]] = {}
     state, now = NEW, 1_000_000
-    blind: list[Window] = []
+    blind: list[BlindWindow] = []
     for source, what, duration in plan:
         now += duration
         mine = spans.setdefault(source, [])
         if what == "gap" or (not mine and what != "hold") or (mine and mine[-1].closing):
-            mine.append(Span(source, now - duration // 2, now, False))
+            mine.append(SourceSpan(source, now - duration // 2, now, False))
         elif what != "hold" and mine:
             mine[-1] = mine[-1]._replace(until=now, closing=what == "bye")
         heard = [s for all_of in spans.values() for s in all_of if s.until >= state.horizon]
         after = observe(state, heard, now, elapsed=duration)
         assert after.horizon >= state.horizon
         blind = merge([*blind, *after.blind])
-        for left in subtract(Window(state.horizon, after.horizon), blind):
+        for left in subtract(BlindWindow(state.horizon, after.horizon), blind):
             assert any(
-                not subtract(left, [Window(s.start, s.until) for s in all_of])
+                not subtract(left, [BlindWindow(s.start, s.until) for s in all_of])
                 for all_of in spans.values()
             )
         state = after

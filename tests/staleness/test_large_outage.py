@@ -10,12 +10,13 @@ import pytest
 from sqlalchemy import Connection, Engine, select
 
 from monitor.incidents import service
-from monitor.model import MINUTE, Occasion
+from monitor.model import MINUTE, MessageContext
+from monitor.outbox import claims
+from monitor.outbox.notifications import Body
+from monitor.outbox.recipients import RecipientConfig
 from monitor.staleness import beginnings, sweep
-from monitor.state import claims, horizon, sensors
+from monitor.state import horizon, sensors
 from monitor.state.database import StateUnavailable, reading, writing
-from monitor.state.freezing import Terms
-from monitor.state.notifications import Body
 from monitor.state.tables import alert_group, notification
 from tests.staleness.test_sweep import ALERTING, START, World
 
@@ -81,11 +82,11 @@ def members_of_the_next_message(world: World, now: int) -> list[int]:
     """How many sensors the message is about that is due by email, if one is; it is then sent."""
     members: list[int] = []
 
-    def compose(occasion: Occasion) -> Body:
+    def compose(occasion: MessageContext) -> Body:
         members.append(len(occasion.members))
         return {"kind": occasion.kind}
 
-    terms = Terms(lambda *_: {})
+    terms = RecipientConfig(lambda *_: {})
     found = claims.claim(world.engine, "email", "n", now, MINUTE, compose, terms)
     if found is not None:
         claims.record_sent(world.engine, found, now)

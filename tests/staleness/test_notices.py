@@ -6,10 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.model import HOUR, MINUTE, SECOND, parse_time
-from monitor.staleness.blindness import Window
+from monitor.staleness.blindness import BlindWindow
 from monitor.staleness.notices import (
     Behind,
-    Manners,
+    NoticeConfig,
     Notices,
     Told,
     behind,
@@ -19,17 +19,19 @@ from monitor.staleness.notices import (
 )
 
 NOW = parse_time("2026-11-23T14:10:00Z")
-MANNERS = Manners(15 * SECOND, 4 * HOUR)
+MANNERS = NoticeConfig(15 * SECOND, 4 * HOUR)
 NEVER = Told()
 FAR = MANNERS.behind_after
 
 
-def decided(*windows: Window, told: Told = NEVER, horizon: int = NOW, now: int = NOW) -> Notices:
+def decided(
+    *windows: BlindWindow, told: Told = NEVER, horizon: int = NOW, now: int = NOW
+) -> Notices:
     return decide(told, horizon, windows, now, 0, MANNERS)
 
 
 def test_blindness_is_told_when_it_is_over() -> None:
-    window = Window(NOW - 8 * MINUTE, NOW - MINUTE)
+    window = BlindWindow(NOW - 8 * MINUTE, NOW - MINUTE)
     found = decided(window)
     assert found.blind == [window]
     assert found.told == Told(0, window.stop, NOW)
@@ -37,19 +39,19 @@ def test_blindness_is_told_when_it_is_over() -> None:
 
 
 def test_blindness_that_goes_on_is_not_told_yet() -> None:
-    assert decided(Window(NOW - 8 * MINUTE, NOW)).blind == []
+    assert decided(BlindWindow(NOW - 8 * MINUTE, NOW)).blind == []
 
 
 def test_a_moment_of_blindness_is_nobodys_news() -> None:
-    assert decided(Window(NOW - MINUTE, NOW - MINUTE + 14 * SECOND)).blind == []
+    assert decided(BlindWindow(NOW - MINUTE, NOW - MINUTE + 14 * SECOND)).blind == []
 
 
 def test_many_moments_add_up_to_one_notice_now_and_then() -> None:
     told, notices = Told(), 0
-    windows: list[Window] = []
+    windows: list[BlindWindow] = []
     for round_number in range(60):
         now = NOW + round_number * 9 * MINUTE
-        windows.append(Window(now - 30 * SECOND, now - 10 * SECOND))
+        windows.append(BlindWindow(now - 30 * SECOND, now - 10 * SECOND))
         found = decided(*windows, told=told, horizon=now, now=now)
         told, notices = found.told, notices + bool(found.blind)
     assert notices == 3  # in nine hours
@@ -57,7 +59,7 @@ def test_many_moments_add_up_to_one_notice_now_and_then() -> None:
 
 
 def test_what_was_before_the_first_pulse_is_nobodys_news() -> None:
-    assert decided(Window(0, NOW - MINUTE)).blind == []
+    assert decided(BlindWindow(0, NOW - MINUTE)).blind == []
 
 
 def test_a_standstill_is_told_while_it_lasts_and_once_it_is_over() -> None:
@@ -66,16 +68,16 @@ def test_a_standstill_is_told_while_it_lasts_and_once_it_is_over() -> None:
     assert (found.behind, found.told.behind_since) == (True, horizon)
     assert not decided(told=found.told, horizon=horizon, now=NOW + MINUTE).behind
     over = decided(told=found.told, horizon=NOW + MINUTE, now=NOW + MINUTE + SECOND)
-    assert over.blind == [Window(horizon, NOW + MINUTE)]
+    assert over.blind == [BlindWindow(horizon, NOW + MINUTE)]
     assert over.told == Told(0, NOW + MINUTE, NOW + MINUTE + SECOND)
     assert over.heard
 
 
 def test_the_end_of_a_standstill_is_blindness_when_some_of_it_was_not_listened_to() -> None:
     told, horizon = Told(NOW - HOUR), NOW - SECOND
-    assert not decided(Window(NOW - MINUTE, NOW - SECOND), told=told, horizon=horizon).heard
+    assert not decided(BlindWindow(NOW - MINUTE, NOW - SECOND), told=told, horizon=horizon).heard
     earlier = Told(NOW - HOUR, blind_until=NOW - HOUR)
-    assert decided(Window(NOW - 2 * HOUR, NOW - HOUR), told=earlier, horizon=horizon).heard
+    assert decided(BlindWindow(NOW - 2 * HOUR, NOW - HOUR), told=earlier, horizon=horizon).heard
 
 
 def test_a_standstill_of_which_blindness_was_already_told_ends_without_a_second_notice() -> None:
@@ -87,7 +89,7 @@ def test_judging_is_behind_since_it_reached_its_last_moment_or_since_it_was_watc
     assert behind(NOW - HOUR, "", NOW - FAR, NOW, FAR) is None
     found = behind(NOW - HOUR, "The store is away.", NOW - FAR - 1, NOW, FAR)
     assert found == Behind(NOW - HOUR, "The store is away.")
-    assert Manners(15 * SECOND, 4 * HOUR, MINUTE).behind_after == 3 * MINUTE
+    assert NoticeConfig(15 * SECOND, 4 * HOUR, MINUTE).behind_after == 3 * MINUTE
     never = behind(0, "", NOW - FAR - 1, NOW, FAR)
     assert never == Behind(NOW - FAR - 1, "No scheduler has completed a sweep since then.")
 
@@ -97,10 +99,13 @@ def test_a_standstill_of_our_own_process_is_not_told_of_others() -> None:
 
 
 def test_the_notice_says_when_for_how_long_and_how_often() -> None:
-    one = [Window(NOW - 8 * MINUTE, NOW - MINUTE)]
+    one = [BlindWindow(NOW - 8 * MINUTE, NOW - MINUTE)]
     subject, _ = over_text(Notices(NEVER, False, one), UTC, NOW)
     assert subject == "Monitoring was blind between 14:02 and 14:09 UTC"
-    windows = [Window(NOW - 8 * MINUTE, NOW - 7 * MINUTE), Window(NOW - 2 * MINUTE, NOW - MINUTE)]
+    windows = [
+        BlindWindow(NOW - 8 * MINUTE, NOW - 7 * MINUTE),
+        BlindWindow(NOW - 2 * MINUTE, NOW - MINUTE),
+    ]
     subject, sentences = over_text(Notices(NEVER, False, windows), UTC, NOW)
     assert subject == "Monitoring was blind 2 times between 14:02 and 14:09 UTC, 2 min in all"
     assert "raised no alarm" in sentences[0]
@@ -114,14 +119,14 @@ def test_the_notice_says_when_for_how_long_and_how_often() -> None:
 
 @given(st.lists(st.tuples(st.integers(1, 300), st.integers(0, 120)), max_size=20))
 def test_every_second_of_blindness_is_told_once_if_any_is(steps: list[tuple[int, int]]) -> None:
-    manners = Manners(1, 10)
+    manners = NoticeConfig(1, 10)
     told, now, windows = Told(), 1_000, []
-    seen: list[Window] = []
+    seen: list[BlindWindow] = []
     for apart, blind in steps:
         start = now + apart
         now = start + blind + 1
         if blind:
-            windows.append(Window(start, start + blind))
+            windows.append(BlindWindow(start, start + blind))
         found = decide(told, now, windows, now, 0, manners)
         told, seen = found.told, [*seen, *found.blind]
     last = decide(told, now + 100, windows, now + 100, 0, manners)

@@ -13,7 +13,7 @@ from monitor.state.database import migrate, open_state, reading, writing
 from monitor.state.incidents import Incident
 from monitor.state.leases import Lease, LeaseLost
 from monitor.state.tables import alert_group, blind_window, notification, sensor
-from monitor.store.interface import Pulse, StoreUnavailable
+from monitor.store.interface import CoverageSpan, StoreUnavailable
 from monitor.store.sqlite import SqliteStore
 from tests.delivering import watch
 
@@ -66,7 +66,7 @@ class World:
         self.store.announce("here", self.now, [Seen(b.mac, b.seen, b.live) for b in beats])
 
     def pulse(self) -> None:
-        self.store.pulse(Pulse("here", self.listening_since, self.now, False))
+        self.store.pulse(CoverageSpan("here", self.listening_since, self.now, False))
 
     def pass_time(self, duration: int, *beating: int, every: int = MINUTE) -> list[Outcome]:
         """Let time pass with a pulse, these heartbeats and a sweep each `every` ms."""
@@ -370,7 +370,7 @@ def test_a_host_whose_clock_is_ahead_does_not_move_the_horizon_into_the_future(
     world: World,
 ) -> None:
     world.hear(1)
-    world.store.pulse(Pulse("ahead", START, START + DAY, False))
+    world.store.pulse(CoverageSpan("ahead", START, START + DAY, False))
     (outcome,) = world.pass_time(MINUTE)
     assert outcome.horizon == world.now
 

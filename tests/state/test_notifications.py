@@ -7,20 +7,21 @@ from threading import Barrier
 import pytest
 from sqlalchemy import Engine
 
-from monitor.model import HOUR, MINUTE, SECOND, Occasion
-from monitor.state import claims, incidents, notifications
-from monitor.state.claims import Claim
+from monitor.model import HOUR, MINUTE, SECOND, MessageContext
+from monitor.outbox import claims, notifications
+from monitor.outbox.claims import Claim
+from monitor.outbox.notifications import Body
+from monitor.outbox.recipients import RecipientConfig
+from monitor.state import incidents
 from monitor.state.database import StateUnavailable, open_state, reading, writing
-from monitor.state.freezing import Terms
-from monitor.state.notifications import Body
 from tests.outages import INTERVAL, NOW, WAIT, Outages, let_claims_run_out, rows
 
 DUE = NOW + WAIT
 CLAIM = MINUTE
-TERMS = Terms(hold=lambda _connection, _members, _kind, _now: {})
+TERMS = RecipientConfig(hold=lambda _connection, _members, _kind, _now: {})
 
 
-def compose(occasion: Occasion) -> Body:
+def compose(occasion: MessageContext) -> Body:
     return {
         "kind": occasion.kind,
         "macs": [member.mac for member in occasion.members],
@@ -249,7 +250,7 @@ def test_what_is_claimed_is_nobody_elses_until_the_claim_runs_out(
     assert claims.record_sent(state, second, DUE)
 
 
-def _must_not_compose(_: Occasion) -> Body:
+def _must_not_compose(_: MessageContext) -> Body:
     raise AssertionError("it was frozen before")
 
 

@@ -7,7 +7,7 @@ from sqlalchemy import Engine
 
 from monitor.state import public_pages, sensors
 from monitor.state.database import reading, writing
-from monitor.state.public_pages import PublicPage, Unacceptable
+from monitor.state.public_pages import InvalidPublicPage, PublicPage
 
 
 def add(state: Engine, title: str = "Plants", sites: list[str] | None = None) -> PublicPage:
@@ -81,9 +81,9 @@ def test_what_can_be_no_page_is_refused(
 ) -> None:
     page = add(state)
     with writing(state) as connection:
-        with pytest.raises(Unacceptable, match=told):
+        with pytest.raises(InvalidPublicPage, match=told):
             public_pages.add(connection, title, sites, True, 0)
-        with pytest.raises(Unacceptable, match=told):
+        with pytest.raises(InvalidPublicPage, match=told):
             public_pages.change(connection, page.id, title, sites, True)
         assert public_pages.listed(connection) == [page]
 

@@ -12,7 +12,7 @@ from monitor.state import leases, logins, retention, silences, tally
 from monitor.state.access_tables import audit, login
 from monitor.state.database import reading, writing
 from monitor.state.leases import Lease, LeaseLost
-from monitor.state.retention import Kept
+from monitor.state.retention import RetentionConfig
 from monitor.state.tables import (
     alert_group,
     attempt,
@@ -28,7 +28,7 @@ from tests.cases import NOW, Cases
 from tests.counting import counted, recount
 from tests.web.visitors import add_user
 
-KEPT = Kept(incidents=400 * DAY, audit=100 * DAY)
+KEPT = RetentionConfig(incidents=400 * DAY, audit=100 * DAY)
 LATER = NOW + 410 * DAY
 OVER = {"closed_at": NOW, "closed_reason": "recovered", "recovered_at": NOW}
 SENT = {"state": "sent", "finished_at": NOW}

@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import Engine
 
-from monitor.channels import catalogue
 from monitor.model import MINUTE
-from monitor.state import channels, health, serving
+from monitor.outbox import catalogue, served_channels
+from monitor.state import channels, health
 from monitor.state.channels import Stored
 from monitor.state.database import reading, writing
 from monitor.vault import Vault
@@ -35,7 +35,7 @@ def remove(state: Engine) -> None:
 
 
 def test_switching_a_channel_off_cancels_what_it_is_owed(state: Engine, outages: Outages) -> None:
-    serving.mark(state, {"pager": ()}, NOW)
+    served_channels.mark(state, {"pager": ()}, NOW)
     with writing(state) as connection:
         health.record_failure(connection, "pager", "no connection", NOW)
         catalogue.save(connection, VAULT, PAGER, replace(PAGER, enabled=False), NOW)
@@ -46,21 +46,23 @@ def test_switching_a_channel_off_cancels_what_it_is_owed(state: Engine, outages:
 def test_what_was_enqueued_while_a_channel_was_switched_off_is_cancelled(
     state: Engine, outages: Outages
 ) -> None:
-    assert serving.cancel_switched_off(state, NOW) == 0
+    assert served_channels.cancel_switched_off(state, NOW) == 0
     with writing(state) as connection:
         channels.save(connection, VAULT, replace(PAGER, enabled=False))
-    assert serving.cancel_switched_off(state, NOW) == 1
+    assert served_channels.cancel_switched_off(state, NOW) == 1
     assert outages.ledger() == [("down", "cancelled", "the channel is switched off")]
 
 
 def test_messages_fail_when_no_notifier_serves_their_channel(
     state: Engine, outages: Outages
 ) -> None:
-    assert serving.give_up_unserved(state, LATER, LATER) == 0  # it is kept in the state
+    assert served_channels.give_up_unserved(state, LATER, LATER) == 0  # it is kept in the state
     remove(state)
-    serving.mark(state, {"pager": ()}, NOW + 1)
-    assert serving.give_up_unserved(state, NOW, NOW + 5 * MINUTE) == 0  # enqueued too lately
-    assert serving.give_up_unserved(state, NOW + 1, LATER) == 1
+    served_channels.mark(state, {"pager": ()}, NOW + 1)
+    assert (
+        served_channels.give_up_unserved(state, NOW, NOW + 5 * MINUTE) == 0
+    )  # enqueued too lately
+    assert served_channels.give_up_unserved(state, NOW + 1, LATER) == 1
     assert outages.ledger() == [("down", "failed", "no notifier serves this channel")]
     with reading(state) as connection:
         assert health.of_all(connection) == {}
@@ -70,15 +72,15 @@ def test_messages_stay_while_any_notifier_serves_their_channel(
     state: Engine, outages: Outages
 ) -> None:
     remove(state)
-    serving.mark(state, {"pager": ()}, NOW + 2 * MINUTE)
-    assert serving.give_up_unserved(state, NOW + MINUTE, LATER) == 0
+    served_channels.mark(state, {"pager": ()}, NOW + 2 * MINUTE)
+    assert served_channels.give_up_unserved(state, NOW + MINUTE, LATER) == 0
     assert outages.ledger() == [("down", "pending", None)]
 
 
 def test_a_send_that_ends_after_its_channel_was_removed_leaves_no_health(
     state: Engine, outages: Outages
 ) -> None:
-    serving.mark(state, {"pager": ()}, NOW)
+    served_channels.mark(state, {"pager": ()}, NOW)
     with writing(state) as connection:
         assert catalogue.remove(connection, "pager", NOW)
         health.record_failure(connection, "pager", "no connection", NOW)
@@ -89,7 +91,7 @@ def test_a_send_that_ends_after_its_channel_was_removed_leaves_no_health(
 def test_a_send_that_fails_after_its_channel_was_switched_off_does_not_count(
     state: Engine, outages: Outages
 ) -> None:
-    serving.mark(state, {"pager": ()}, NOW)
+    served_channels.mark(state, {"pager": ()}, NOW)
     with writing(state) as connection:
         catalogue.save(connection, VAULT, PAGER, replace(PAGER, enabled=False), NOW)
         health.record_failure(connection, "pager", "no connection", NOW)

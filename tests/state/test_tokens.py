@@ -41,7 +41,7 @@ def test_a_name_is_given_once_for_ever(state: Engine) -> None:
     with writing(state) as connection:
         tokens.create(connection, "roof", 1_000)
         tokens.revoke(connection, "roof", 2_000)
-        with pytest.raises(tokens.NameTaken, match="'roof'"):
+        with pytest.raises(tokens.TokenNameTaken, match="'roof'"):
             tokens.create(connection, "roof", 3_000)
 
 

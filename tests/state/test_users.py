@@ -9,7 +9,7 @@ from monitor.model import DAY, HOUR, MINUTE, SECOND
 from monitor.state import audit, logins, throttle, users
 from monitor.state.access_tables import login, login_failure
 from monitor.state.database import reading, writing
-from monitor.state.users import LastAdministrator, Unacceptable
+from monitor.state.users import InvalidUser, LastAdministrator
 
 NOW = 1_800_000_000_000
 ANNA = throttle.at(throttle.name("anna"), throttle.address("192.0.2.7"))
@@ -56,7 +56,7 @@ def test_what_is_taken_or_cannot_be_is_refused_with_its_field(
     state: Engine, field: str, values: dict[str, str]
 ) -> None:
     added(state, "Anna", email="anna@example.org", subject="https://id.example.org 1")
-    with pytest.raises(Unacceptable) as refused:
+    with pytest.raises(InvalidUser) as refused:
         added(state, **{"name": "Bert", **values})
     assert refused.value.field == field
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from monitor.model import Heartbeat, Seen
-from monitor.store.interface import Pulse
+from monitor.store.interface import CoverageSpan
 from monitor.store.sqlite import SqliteStore
 
 
@@ -104,7 +104,7 @@ class Door:
         if self.connected and since is not None:
             self.pace = None
             self.ship(store, now)
-            store.pulse(Pulse(self.name, since, now, True))
+            store.pulse(CoverageSpan(self.name, since, now, True))
             self.gaps.append(Gap(now, True))
         self.crash()
 
@@ -128,7 +128,7 @@ class Door:
         for start, stop in [*self._over, *([(self.since, now)] if self.since is not None else [])]:
             if start <= until:
                 told = min(stop, until)
-                store.pulse(Pulse(self.name, start, told, False))
+                store.pulse(CoverageSpan(self.name, start, told, False))
                 if self.gap and told > self.gap.start:
                     self.gap.stop = start if start > self.gap.start else told
                 self.reached = max(self.reached, told)

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Engine, QueuePool, event
 
 from monitor.model import DAY, Heartbeat
 from monitor.state.database import migrate, open_state
-from monitor.store.interface import Arrivals, Cursor, Pulse, StoreUnavailable
+from monitor.store.interface import Arrivals, CoverageSpan, Cursor, StoreUnavailable
 from monitor.store.sqlite import SqliteStore
 
 START = 1_800_000_000_000
@@ -119,7 +119,7 @@ class ReadStore(SqliteStore):
         self._asked()
         return self._hand.now()
 
-    def coverage(self, start: int, stop: int) -> list[Pulse]:
+    def coverage(self, start: int, stop: int) -> list[CoverageSpan]:
         self._asked()
         return super().coverage(start, stop)
 

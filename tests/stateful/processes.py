@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from datetime import UTC
 
-from monitor.incidents.flapping import Rule
-from monitor.incidents.holding import holding
+from monitor.incidents.flapping import FlappingRule
+from monitor.incidents.hold_policy import holding
 from monitor.incidents.service import Alerting
 from monitor.model import MINUTE, SECOND
-from monitor.outbox.delivery import Delivery, Manner
+from monitor.outbox.channel_workers import Served
+from monitor.outbox.delivery import Delivery, DeliveryConfig
 from monitor.outbox.message import Frame
-from monitor.outbox.outlets import Served
 from monitor.scheduler import Leadership
 from monitor.staleness.sweep import Options, Sweep
 from tests.delivering import watch
@@ -22,10 +22,10 @@ LOST_AFTER = 200 * SECOND
 GROUP_WAIT, GROUP_INTERVAL = 30 * SECOND, MINUTE
 REMIND_AFTER = 30 * MINUTE
 
-_FLAPPING = Rule(FLAPPING_OUTAGES, 10 * MINUTE)
+_FLAPPING = FlappingRule(FLAPPING_OUTAGES, 10 * MINUTE)
 _OPTIONS = Options(threshold=3 * MINUTE, source_lost_after=LOST_AFTER, retention=RETENTION)
 _ALERTING = Alerting(CHANNELS, GROUP_WAIT, GROUP_INTERVAL, _FLAPPING)
-_MANNER = Manner(
+_MANNER = DeliveryConfig(
     Frame("https://monitor.example.org", UTC),
     hold=holding(_FLAPPING),
     remind_after=REMIND_AFTER,

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from monitor.model import DAY, HOUR, MINUTE, SECOND, Heartbeat, Seen
-from monitor.store.interface import Bucket, Cursor, Pulse, Store, StoreRejected
+from monitor.store.interface import Bucket, CoverageSpan, Cursor, Store, StoreRejected
 from tests.store.beats import NOW, history, live, stored
 from tests.waiting import eventually
 
@@ -217,7 +217,7 @@ def test_nothing_announced_is_nothing_read(store: Store) -> None:
 def test_a_pulse_that_goes_on_covers_all_its_time_over_hours(store: Store) -> None:
     begin = NOW - 5 * HOUR
     for until in range(begin, NOW + 1, 20 * MINUTE):
-        store.pulse(Pulse("a", begin, until, False))
+        store.pulse(CoverageSpan("a", begin, until, False))
     covered = store.coverage(begin, NOW)
     assert {pulse.start for pulse in covered} == {begin}
     assert covered[-1].until == NOW
@@ -226,17 +226,17 @@ def test_a_pulse_that_goes_on_covers_all_its_time_over_hours(store: Store) -> No
 
 def test_a_pulse_said_only_after_a_long_outage_covers_all_of_it(store: Store) -> None:
     begin = NOW - 10 * HOUR
-    store.pulse(Pulse("a", begin, begin + MINUTE, False))
-    store.pulse(Pulse("a", begin, NOW, False))
+    store.pulse(CoverageSpan("a", begin, begin + MINUTE, False))
+    store.pulse(CoverageSpan("a", begin, NOW, False))
     (covered,) = store.coverage(begin + 3 * HOUR, begin + 4 * HOUR)
-    assert covered == Pulse("a", begin, NOW, False)
+    assert covered == CoverageSpan("a", begin, NOW, False)
 
 
 def test_coverage_tells_gaps_sources_and_farewells(store: Store) -> None:
     pulses = [
-        Pulse("a", NOW, NOW + MINUTE, False),
-        Pulse("a", NOW + 2 * MINUTE, NOW + 3 * MINUTE, True),
-        Pulse("b", NOW - HOUR, NOW - 30 * MINUTE, False),
+        CoverageSpan("a", NOW, NOW + MINUTE, False),
+        CoverageSpan("a", NOW + 2 * MINUTE, NOW + 3 * MINUTE, True),
+        CoverageSpan("b", NOW - HOUR, NOW - 30 * MINUTE, False),
     ]
     for pulse in pulses:
         store.pulse(pulse)

@@ -15,7 +15,7 @@ from monitor.model import DAY, HOUR, MINUTE, SECOND, Heartbeat, Seen, format_mac
 from monitor.store import influx_last_seen, packing
 from monitor.store.influxdb import InfluxStore
 from monitor.store.influxql import Influxql, Series
-from monitor.store.interface import Cursor, Pulse, Store, StoreRejected, StoreUnavailable
+from monitor.store.interface import CoverageSpan, Cursor, Store, StoreRejected, StoreUnavailable
 from tests.conftest import RETENTION, influx_store
 from tests.influxd.server import Access, InfluxdServer
 from tests.store.beats import NOW, history, live, stored
@@ -33,7 +33,7 @@ QUESTIONS: dict[str, Callable[[Store], object]] = {
 STATEMENTS: dict[str, Callable[[Store], None]] = {
     "append": lambda store: store.append([live(1, NOW + 50)]),
     "announce": lambda store: store.announce("a", NOW, [Seen(1, NOW, True)]),
-    "pulse": lambda store: store.pulse(Pulse("a", NOW, NOW, False)),
+    "pulse": lambda store: store.pulse(CoverageSpan("a", NOW, NOW, False)),
 }
 CHORES: dict[str, Callable[[Store], object]] = {
     "forget": lambda store: store.forget(1),
@@ -234,17 +234,19 @@ def test_half_written_arrival_is_not_there_yet(here: Fixture) -> None:
 
 
 def test_half_written_pulse_is_not_there_yet(here: Fixture) -> None:
-    here.store.pulse(Pulse("whole", NOW, NOW + SECOND, False))
+    here.store.pulse(CoverageSpan("whole", NOW, NOW + SECOND, False))
     here.write(here.beats, f"pulse,source=half from={NOW}i,closing=false {NOW}")
-    assert here.store.coverage(NOW, NOW + MINUTE) == [Pulse("whole", NOW, NOW + SECOND, False)]
+    assert here.store.coverage(NOW, NOW + MINUTE) == [
+        CoverageSpan("whole", NOW, NOW + SECOND, False)
+    ]
     here.write(here.beats, f"pulse,source=half until={NOW + 1}i {NOW}")
-    assert here.store.coverage(NOW, NOW + MINUTE)[0] == Pulse("half", NOW, NOW + 1, False)
+    assert here.store.coverage(NOW, NOW + MINUTE)[0] == CoverageSpan("half", NOW, NOW + 1, False)
 
 
 def test_the_schema_can_be_read_as_documented(here: Fixture) -> None:
     stamped = Heartbeat(2, NOW - HOUR, NOW, True, None)
     here.store.append([live(1, NOW, battery=3.0), history(1, NOW - MINUTE, NOW), stamped])
-    here.store.pulse(Pulse("a", NOW - MINUTE, NOW + MINUTE, False))
+    here.store.pulse(CoverageSpan("a", NOW - MINUTE, NOW + MINUTE, False))
     rows = here.flux(
         "range(start: 0) |> filter(fn: (r) => r._measurement == "
         '"heartbeat" or r._measurement == "stamped" or r._measurement == "pulse")'

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from monitor.model import DAY, HOUR, MINUTE, SECOND, Seen
-from monitor.store.interface import Cursor, Pulse, StoreUnavailable
+from monitor.store.interface import CoverageSpan, Cursor, StoreUnavailable
 from monitor.store.sqlite import SqliteStore
 from tests.conftest import RETENTION
 from tests.store.beats import NOW, history, live, stored
@@ -203,8 +203,8 @@ def test_what_is_older_than_the_retention_goes_in_small_transactions(
     monkeypatch.setattr("monitor.store.sqlite._ROWS_A_TRANSACTION", 7)
     writer.append([live(mac, NOW + n * MINUTE) for mac in range(1, 6) for n in range(10)])
     writer.append([history(9, NOW - 2 * HOUR)])
-    writer.pulse(Pulse("a", NOW - HOUR, NOW - MINUTE, True))
-    writer.pulse(Pulse("b", NOW - HOUR, NOW, False))
+    writer.pulse(CoverageSpan("a", NOW - HOUR, NOW - MINUTE, True))
+    writer.pulse(CoverageSpan("b", NOW - HOUR, NOW, False))
     writer.expire(NOW + 4 * MINUTE + RETENTION)
     kept = [NOW + n * MINUTE for n in range(4, 10)]
     for mac in range(1, 6):

@@ -21,7 +21,7 @@ from monitor.vault import Vault
 from monitor.web.api import history
 from monitor.web.app import create_app
 from monitor.web.auth.people import People
-from monitor.web.fleet import Fleet
+from monitor.web.grid.fleet import Fleet
 
 THRESHOLD = 10 * MINUTE
 

@@ -15,9 +15,9 @@ from monitor.model import HOUR, MINUTE
 from monitor.state.database import open_state, reading
 from monitor.state.tables import incident, metadata, silence
 from monitor.vault import Vault
-from monitor.web import acknowledge
 from monitor.web.app import create_app
-from monitor.web.fleet import Fleet
+from monitor.web.grid.fleet import Fleet
+from monitor.web.incidents import acknowledge
 from tests.cases import NOW, Cases
 from tests.states import state, state_url
 

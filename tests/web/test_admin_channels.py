@@ -15,7 +15,7 @@ from monitor.state.routes import add as add_route
 from monitor.state.routing import RouteRow
 from monitor.vault import Vault
 from monitor.web.admin import channels as pages
-from monitor.web.channels import Keeping
+from monitor.web.channels import ChannelService
 from tests.delivering import FRAME
 from tests.receiver import Receiver, receiver
 from tests.web.administering import administered, administrator_of, refuses
@@ -40,7 +40,7 @@ class Own:
 
 @pytest.fixture
 def app(rig: Rig) -> Flask:
-    keeping = Keeping(rig.engine, VAULT, rig.clock, {"email": Own()}, FRAME, True)
+    keeping = ChannelService(rig.engine, VAULT, rig.clock, {"email": Own()}, FRAME, True)
     return administered(rig, pages.blueprint(keeping))
 
 

@@ -10,7 +10,7 @@ from monitor.incidents.planning import Covered, Phase, listed_maintenance
 from monitor.model import HOUR, parse_time
 from monitor.outbox.wording import local
 from monitor.state.silences import MaintenanceRow
-from monitor.web.admin import maintenance, occasions
+from monitor.web.admin import maintenance, recurrence_text
 from tests.web.fleet_rig import Rig
 from tests.web.operating import NASTY, operated, operator_of, refuses, trail
 from tests.web.visitors import Visitor, logged_in
@@ -93,13 +93,13 @@ def test_a_window_that_lasts_is_current(rig: Rig, operator: Visitor) -> None:
 def test_windows_are_told_with_what_the_clocks_do_in_between() -> None:
     zone = ZoneInfo("Europe/Berlin")
     change = 1_774_746_000_000  # 2026-03-29T01:00Z, 02:00 CET
-    assert occasions.told(change - HOUR, change + HOUR, zone) == (
+    assert recurrence_text.told(change - HOUR, change + HOUR, zone) == (
         "Sunday 29 March 2026, 01:00 CET to 04:00 CEST"
     )
-    assert occasions.told(change - 4 * HOUR, change - HOUR, zone) == (
+    assert recurrence_text.told(change - 4 * HOUR, change - HOUR, zone) == (
         "Saturday 28 March 2026, 22:00 to Sunday 29 March, 01:00 CET"
     )
-    assert occasions.often("FREQ=WEEKLY;BYDAY=MO,WE,SU", "2026-03-29T01:30") == (
+    assert recurrence_text.often("FREQ=WEEKLY;BYDAY=MO,WE,SU", "2026-03-29T01:30") == (
         "every Monday, Wednesday and Sunday"
     )
 

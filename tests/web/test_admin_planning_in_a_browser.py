@@ -13,8 +13,8 @@ from monitor.state import sensor_list, sensors, silences
 from monitor.state.database import writing
 from monitor.vault import Vault
 from monitor.web.admin import maintenance
-from monitor.web.admin import sensors as sensor_pages
 from monitor.web.admin import silences as silence_pages
+from monitor.web.sensors import table as sensor_pages
 from tests.web.fleet_rig import Rig, Server
 from tests.web.looking import log_in, looks_right, serving_people
 from tests.web.operating import NASTY

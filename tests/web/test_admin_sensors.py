@@ -13,7 +13,7 @@ from monitor.model import SECOND, format_mac
 from monitor.state import sensor_list, sensors
 from monitor.state.database import writing
 from monitor.state.sensors import Sensor
-from monitor.web.admin import sensors as pages
+from monitor.web.sensors import table as pages
 from tests.web.fleet_rig import Rig
 from tests.web.operating import BOILER, NASTY, PUMP, STRANGE, operated, operator_of, refuses, trail
 from tests.web.visitors import BASE, BROWSER, Visitor, logged_in

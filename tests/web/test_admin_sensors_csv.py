@@ -8,27 +8,27 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from monitor.incidents import particulars
+from monitor.incidents import sensor_fields
 from monitor.model import format_mac
 from monitor.state.sensors import Sensor
-from monitor.web.admin import sensors_csv
-from monitor.web.admin.sensors_csv import Plan, Problem
+from monitor.web.sensors import csv_format
+from monitor.web.sensors.csv_format import LineProblem, Plan
 
 PLAIN = Sensor(0x0200_0000_000A, None, None, {}, None, True, False, None, 1)
 
 
 def planned(text: str, *known: Sensor) -> Plan:
-    return sensors_csv.plan(*sensors_csv.read(text), {row.mac: row for row in known})
+    return csv_format.plan(*csv_format.read(text), {row.mac: row for row in known})
 
 
 def exported(*rows: Sensor) -> str:
-    return "".join(sensors_csv.write(rows))
+    return "".join(csv_format.write(rows))
 
 
 def said(text: str) -> str | None:
     """As the rules take it; None where they do not."""
     try:
-        return particulars.words("name", text)
+        return sensor_fields.words("name", text)
     except ValueError:
         return None
 
@@ -37,7 +37,7 @@ def labelled(labels: dict[str, str]) -> dict[str, str]:
     taken: dict[str, str] = {}
     for name, value in labels.items():
         try:
-            taken |= particulars.labels([f"{name}={value}"])
+            taken |= sensor_fields.labels([f"{name}={value}"])
         except ValueError:
             continue
     return taken
@@ -168,6 +168,6 @@ def test_columns_that_nobody_knows_are_named(text: str, told: str) -> None:
 
 def test_problems_and_lines_are_told_apart() -> None:
     assert planned("mac_address\n02\n") == Plan(
-        {}, [Problem(2, "mac_address", "'02' is not a MAC address like 02:00:00:00:00:00")], 0
+        {}, [LineProblem(2, "mac_address", "'02' is not a MAC address like 02:00:00:00:00:00")], 0
     )
     assert format_mac(PLAIN.mac) in exported(PLAIN)

@@ -16,7 +16,7 @@ from monitor.vault import Vault
 from monitor.web.admin import channels as channel_pages
 from monitor.web.admin import routes as route_pages
 from monitor.web.admin import tokens as token_pages
-from monitor.web.channels import Keeping
+from monitor.web.channels import ChannelService
 from tests.delivering import FRAME
 from tests.receiver import Receiver, receiver
 from tests.web.browser import complaints_of
@@ -50,7 +50,7 @@ def served(rig: Rig) -> Iterator[Server]:
         add_route(connection, RouteRow("all", [], ["former"], [], None))
         tokens.create(connection, f"{NASTY} {'o' * 50}", rig.clock.now())
     add_user(rig.engine, "Ada", "administrator")
-    keeping = Keeping(rig.engine, VAULT, rig.clock, {}, FRAME, True)
+    keeping = ChannelService(rig.engine, VAULT, rig.clock, {}, FRAME, True)
     blueprints: list[Blueprint] = [
         channel_pages.blueprint(keeping),
         route_pages.blueprint(rig.engine, []),

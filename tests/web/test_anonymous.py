@@ -18,7 +18,7 @@ from monitor.vault import Vault
 from monitor.web import anonymous
 from monitor.web.anonymous import AT_ONCE, PLACES
 from monitor.web.auth.people import People
-from monitor.web.fleet import Fleet
+from monitor.web.grid.fleet import Fleet
 from tests.waiting import eventually
 from tests.web.fleet_rig import Rig
 from tests.web.visitors import BASE, add_user, logged_in

@@ -10,7 +10,7 @@ from monitor.model import MINUTE
 from monitor.state.database import reading
 from monitor.state.tables import incident, silence
 from monitor.vault import Vault
-from monitor.web import acknowledge
+from monitor.web.incidents import acknowledge
 from tests.cases import Cases
 from tests.web.browser import complaints_of
 from tests.web.fleet_rig import Rig, serving

@@ -13,7 +13,7 @@ from monitor.state import tokens
 from monitor.state.database import open_state, writing
 from monitor.web.api import access, body
 from monitor.web.app import create_app
-from monitor.web.fleet import Fleet
+from monitor.web.grid.fleet import Fleet
 from tests.states import state, state_url
 
 __all__ = ["state", "state_url"]

@@ -13,9 +13,9 @@ from monitor.state import horizon
 from monitor.state.database import writing
 from monitor.store.interface import StoreUnavailable
 from monitor.store.sqlite import SqliteStore
-from monitor.web import pages
 from monitor.web.app import create_app
-from monitor.web.fleet import Fleet
+from monitor.web.grid import cells as pages
+from monitor.web.grid.fleet import Fleet
 from monitor.web.judging import Judging
 from monitor.web.readiness import Readiness
 from tests.web.fleet_rig import THRESHOLD, Rig

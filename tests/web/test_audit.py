@@ -9,12 +9,12 @@ from sqlalchemy import Engine
 from monitor import cli
 from monitor.clock import Clock
 from monitor.state import audit
-from monitor.state.audit import Entry
+from monitor.state.audit import AuditEntry
 from monitor.state.database import migrate, open_state, reading
 from monitor.vault import Vault
 from monitor.web.api import channels, incidents, maintenance, routes, silences
 from monitor.web.auth.administration import words
-from monitor.web.channels import Keeping
+from monitor.web.channels import ChannelService
 from tests.cases import Cases
 from tests.delivering import FRAME
 from tests.states import state, state_url
@@ -43,7 +43,7 @@ def api(state: Engine) -> Api:
     clock = Clock()
     vault = Vault("a key of at least thirty-two characters")
     made = [
-        channels.blueprint(Keeping(state, vault, clock, {}, FRAME, True)),
+        channels.blueprint(ChannelService(state, vault, clock, {}, FRAME, True)),
         routes.blueprint(state, ["email"]),
         silences.blueprint(state, clock),
         maintenance.blueprint(state, clock),
@@ -52,7 +52,7 @@ def api(state: Engine) -> Api:
     return apis(state, made)["administrator"]
 
 
-def trail(state: Engine) -> list[Entry]:
+def trail(state: Engine) -> list[AuditEntry]:
     """The oldest first."""
     with reading(state) as connection:
         entries = audit.listed(connection, 100)[::-1]

@@ -12,9 +12,9 @@ from werkzeug.test import TestResponse
 from monitor.model import MINUTE
 from monitor.state.database import StateUnavailable
 from monitor.vault import Vault
-from monitor.web import shares
 from monitor.web.auth.people import People
-from monitor.web.badges import Subject
+from monitor.web.public.badges import BadgeSubject
+from monitor.web.sensors import uptime_bars
 from tests.web.fleet_rig import Rig
 from tests.web.visitors import BASE, add_user, logged_in
 
@@ -112,7 +112,7 @@ def test_uptime_is_that_of_the_sensors_page(rig: Rig, badge: Badge, show: str) -
     for ago in (*range(0, 61, 5), *range(180, 300, 5)):
         rig.beat(MAC, ago=ago * MINUTE)
     rig.judge()
-    line = shares.lines(rig.history().uptimes(MAC))[0]
+    line = uptime_bars.lines(rig.history().uptimes(MAC))[0]
     assert said(badge(sensor=ADDRESS, show=show)) == f"Boiler {show}: {line.percent}"
     assert line.percent not in (None, "100 %")
 
@@ -155,7 +155,7 @@ def test_while_the_state_is_away_badges_are_unknown(
     def away(*_: object) -> Any:
         raise StateUnavailable("away")
 
-    for room in ("web.fleet", "analysis.evidence"):
+    for room in ("web.grid.fleet", "analysis.evidence"):
         monkeypatch.setattr(f"monitor.{room}.reading", away)
     rig.clock.ahead += MINUTE
     for show in ("status", "24h"):
@@ -232,7 +232,9 @@ def test_the_markdown_to_copy_leads_to_the_image(app: Flask) -> None:
         offer = make("Hall [A] *1*", sensor=ADDRESS, show="7d")
     assert offer.markdown == rf"![Hall \[A\] \*1\*]({BASE}{offer.path})"
     signed = offer.path.removeprefix("/badge/").removesuffix(".svg")
-    assert Subject(**(VAULT.verify("badge", signed) or {})) == Subject(ADDRESS, None, "7d")
+    assert BadgeSubject(**(VAULT.verify("badge", signed) or {})) == BadgeSubject(
+        ADDRESS, None, "7d"
+    )
     assert app.test_client().get(offer.path).status_code == 200
 
 

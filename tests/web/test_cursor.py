@@ -1,7 +1,7 @@
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from monitor.web.cursor import Cursor, Turns
+from monitor.web.grid.cursor import GridCursor, Turns
 
 
 class Worker:
@@ -20,7 +20,7 @@ class Worker:
         turn = self.turns.add(self.position, 0)
         self.turn_of.update(dict.fromkeys(new, turn))
 
-    def answer(self, cursor: Cursor | None) -> tuple[set[int], Cursor]:
+    def answer(self, cursor: GridCursor | None) -> tuple[set[int], GridCursor]:
         turn = None
         if cursor is not None and not cursor.is_ahead_of(self.turns.latest()):
             turn = self.turns.unknown_from(cursor)
@@ -96,4 +96,4 @@ def test_very_old_turns_are_let_go_and_their_cursors_start_anew() -> None:
     assert turns.unknown_from(old) is None
     assert turns.unknown_from(recent) == recent.turn + 1
     assert turns.unknown_from(recent._replace(worker="11111111")) == recent.turn
-    assert turns.unknown_from(Cursor(3, 0, "11111111", 3)) is None
+    assert turns.unknown_from(GridCursor(3, 0, "11111111", 3)) is None

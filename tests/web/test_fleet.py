@@ -7,16 +7,16 @@ from monitor.model import DAY, MINUTE, SECOND
 from monitor.state.database import StateUnavailable
 from monitor.store.interface import Arrivals, Cursor, StoreUnavailable
 from monitor.store.sqlite import SqliteStore
-from monitor.web.fleet import Changes, Fleet, FleetUnavailable
+from monitor.web.grid.fleet import Fleet, FleetChanges, FleetUnavailable
 from tests.waiting import eventually
 from tests.web.fleet_rig import THRESHOLD, Rig
 
 
-def statuses(changes: Changes) -> dict[int, str]:
+def statuses(changes: FleetChanges) -> dict[int, str]:
     return {entry.mac: entry.status.value for entry in changes.entries}
 
 
-def later(rig: Rig, fleet: Fleet, cursor: object, pause: int = 2 * SECOND) -> Changes:
+def later(rig: Rig, fleet: Fleet, cursor: object, pause: int = 2 * SECOND) -> FleetChanges:
     """The changes once the view may be refreshed again."""
     rig.clock.ahead += pause
     return fleet.changes(str(cursor))
@@ -204,7 +204,7 @@ def test_while_the_state_is_away_the_last_view_is_served_and_arrivals_go_on(
         raise StateUnavailable("away")
 
     with monkeypatch.context() as patch:
-        patch.setattr("monitor.web.fleet.reading", away)
+        patch.setattr("monitor.web.grid.fleet.reading", away)
         rig.beat(2)
         second = later(rig, fleet, first.cursor)
         assert set(statuses(second)) == {2}
@@ -253,7 +253,7 @@ def test_a_slow_store_holds_no_request_for_long(rig: Rig, monkeypatch: pytest.Mo
     rig.register(1)
     fleet = rig.fleet()
     first = fleet.changes(None)
-    monkeypatch.setattr("monitor.web.fleet._PATIENCE", 0.05)
+    monkeypatch.setattr("monitor.web.grid.fleet._PATIENCE", 0.05)
     lock = sqlite3.connect(rig.directory / "state.sqlite", isolation_level=None)
     lock.execute("BEGIN EXCLUSIVE")
     try:

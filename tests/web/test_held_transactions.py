@@ -19,7 +19,7 @@ from sqlalchemy import Connection, event
 
 from monitor.clock import Clock
 from monitor.model import DAY, HOUR, MINUTE, format_mac
-from monitor.web.fleet import Changes, Fleet, FleetUnavailable
+from monitor.web.grid.fleet import Fleet, FleetChanges, FleetUnavailable
 from tests.web.visitors import BASE, Visitor, logged_in
 from tests.web.whole import Whole, path_of
 
@@ -164,7 +164,7 @@ def fill_incidents(raw: sqlite3.Connection, now: int, version: int) -> None:
     )
 
 
-def filled(fleet: Fleet) -> Changes:
+def filled(fleet: Fleet) -> FleetChanges:
     """What it shows once it has read all."""
     deadline = time.monotonic() + 60
     while True:

@@ -11,8 +11,8 @@ from monitor.incidents.planning import listed_silences
 from monitor.model import DAY, HOUR, MINUTE
 from monitor.state import ledger
 from monitor.state.database import reading
-from monitor.state.ledger import Case
-from monitor.web import incidents
+from monitor.state.ledger import IncidentView
+from monitor.web.incidents import pages
 from tests.cases import Cases
 from tests.web.fleet_rig import Rig
 from tests.web.operating import BOILER, NASTY, PUMP, STRANGE, operated, operator_of, refuses, trail
@@ -24,7 +24,7 @@ SILENCE = {"lasts": str(4 * HOUR), "comment": "on the way"}
 
 @pytest.fixture
 def app(rig: Rig) -> Flask:
-    return operated(rig, incidents.blueprint(rig.engine, rig.clock, ZoneInfo("Europe/Berlin")))
+    return operated(rig, pages.blueprint(rig.engine, rig.clock, ZoneInfo("Europe/Berlin")))
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def two_and_an_old_one(cases: Cases) -> tuple[int, int, int]:
     return old, boiler, strange
 
 
-def case(rig: Rig, number: int) -> Case:
+def case(rig: Rig, number: int) -> IncidentView:
     with reading(rig.engine) as connection:
         found = ledger.find(connection, number)
     assert found
@@ -111,7 +111,7 @@ def test_filters_are_in_the_address(
 
 def test_a_long_list_comes_by_the_page(operator: Visitor, cases: Cases) -> None:
     group = cases.group()
-    numbers = [cases.incident(mac, group) for mac in range(incidents.PAGE + 1)]
+    numbers = [cases.incident(mac, group) for mac in range(pages.PAGE + 1)]
     assert listed(operator) == numbers[:0:-1]
     last = numbers[1]
     assert f"/incidents?before={last}" in operator.get(PATH).text

@@ -17,7 +17,8 @@ from monitor.ingest import status
 from monitor.ingest.counts import SharedCounts
 from monitor.ingest.fields import DETAILS, NOT_A_NUMBER
 from monitor.model import MINUTE, SECOND
-from monitor.state import health, horizon, serving
+from monitor.outbox import served_channels
+from monitor.state import health, horizon
 from monitor.state.database import open_state, writing
 from monitor.state.tables import incident, notification, service, source
 from monitor.web import metrics
@@ -195,7 +196,7 @@ def test_messages_and_attempts_are_counted_by_channel(
     cases.message(group, kind="recovered", next_attempt_at=NOW)
     cases.message(group, channel="sms", state="cancelled", finished_at=NOW)
     cases.suppress(number, "silenced", channel="sms")
-    serving.mark(state, {"email": (), "sms": ()}, NOW)
+    served_channels.mark(state, {"email": (), "sms": ()}, NOW)
     with writing(state) as connection:
         health.record_failure(connection, "email", "451 with a secret", NOW)
         health.record_success(connection, "sms", NOW)
@@ -290,7 +291,7 @@ def test_figures_are_read_again_only_after_some_seconds(
 
 
 def test_without_the_state_the_rest_is_told(clock: Still, tmp_path: Path) -> None:
-    shipper = status.Status(True, "", clock.time - SECOND, status.ShipperStats(shipped=7))
+    shipper = status.IngestStatus(True, "", clock.time - SECOND, status.ShipperStats(shipped=7))
     status.write(tmp_path / status.FILE, shipper)
     client = client_of(open_state(f"sqlite:///{tmp_path}/never-migrated.db"), clock, tmp_path)
     found = samples(client)
@@ -303,7 +304,7 @@ def test_the_shipper_of_this_host_is_told(told: Told, clock: Still, tmp_path: Pa
     stats = status.ShipperStats(
         shipped=9, dead_letters=2, damaged=1, backlog_bytes=4_096, watermark=NOW
     )
-    status.write(tmp_path / status.FILE, status.Status(False, "secret place", NOW, stats))
+    status.write(tmp_path / status.FILE, status.IngestStatus(False, "secret place", NOW, stats))
     assert told("shipper_ready") == 0
     assert told("shipped_heartbeats_total") == 9
     assert told("dead_letters_total") == 2
@@ -322,7 +323,7 @@ def test_only_names_of_channels_are_told_never_errors_sensors_or_secrets(
     number = cases.incident(1, group, acknowledged_by="the person", acknowledged_at=NOW)
     nasty = 'quo"te\nline{}\\'
     cases.message(group, [number], [(NOW, "retry", "the secret")], channel=nasty)
-    serving.mark(state, {nasty: ()}, NOW)
+    served_channels.mark(state, {nasty: ()}, NOW)
     with writing(state) as connection:
         health.record_failure(connection, nasty, "the secret", NOW)
     text = client.get("/metrics").text

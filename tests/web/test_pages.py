@@ -1,7 +1,7 @@
 import pytest
 
 from monitor.model import DAY, HOUR, MINUTE, SECOND
-from monitor.web.pages import ago
+from monitor.web.grid.cells import ago
 
 
 @pytest.mark.parametrize(

@@ -128,7 +128,7 @@ def test_while_the_state_is_away_it_says_so_and_never_that_the_link_is_wrong(
     def away(*_: object) -> None:
         raise StateUnavailable("away")
 
-    monkeypatch.setattr("monitor.web.public.reading", away)
+    monkeypatch.setattr("monitor.web.public.pages.reading", away)
     answer = Visitor(app).get(f"/public/{page.key}")
     assert answer.status_code == 503
     assert "state database can&#39;t be used" in answer.text

@@ -12,7 +12,7 @@ from monitor.state import audit, public_pages
 from monitor.state.database import reading
 from monitor.state.public_pages import PublicPage
 from monitor.vault import Vault
-from monitor.web.admin import public
+from monitor.web.admin import public_pages as public
 from monitor.web.auth.people import People
 from tests.web.fleet_rig import Rig
 from tests.web.visitors import BASE, BROWSER, Visitor, add_user, logged_in

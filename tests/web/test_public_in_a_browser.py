@@ -9,7 +9,7 @@ from monitor.model import MINUTE
 from monitor.state import public_pages
 from monitor.state.database import reading, writing
 from monitor.vault import Vault
-from monitor.web.admin import public
+from monitor.web.admin import public_pages as public
 from monitor.web.auth.people import People
 from tests.service import free_port
 from tests.web.fleet_rig import Rig, Server

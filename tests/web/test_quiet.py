@@ -3,7 +3,7 @@
 from monitor.model import HOUR, MINUTE, SECOND
 from monitor.state import silences
 from monitor.state.database import writing
-from monitor.web.fleet import Changes
+from monitor.web.grid.fleet import FleetChanges
 from tests.web.fleet_rig import Rig
 
 
@@ -16,7 +16,7 @@ def silence(rig: Rig, *matchers: str, after: int = 0) -> int:
         )
 
 
-def silenced(changes: Changes) -> dict[int, bool]:
+def silenced(changes: FleetChanges) -> dict[int, bool]:
     return {entry.mac: entry.held is not None for entry in changes.entries}
 
 

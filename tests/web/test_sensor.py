@@ -5,11 +5,11 @@ import re
 import pytest
 from flask.testing import FlaskClient
 
-from monitor.analysis.history import Span
+from monitor.analysis.history import UptimeSpan
 from monitor.analysis.uptime import Uptime
 from monitor.model import DAY, MINUTE, SECOND
-from monitor.web import shares
-from monitor.web.fleet import Fleet
+from monitor.web.grid.fleet import Fleet
+from monitor.web.sensors import uptime_bars
 from tests.cases import Cases
 from tests.web.fleet_rig import Rig
 
@@ -168,7 +168,9 @@ def test_of_a_sensor_that_is_registered_but_silent_nothing_is_known(
 
 
 def test_short_outages_are_seen_in_a_bar_and_its_parts_fill_it() -> None:
-    found = shares.lines([Span(90, 0, 90 * DAY, Uptime(up=90 * DAY - MINUTE, down=MINUTE))])
+    found = uptime_bars.lines(
+        [UptimeSpan(90, 0, 90 * DAY, Uptime(up=90 * DAY - MINUTE, down=MINUTE))]
+    )
     (line,) = found
     assert line.percent == "99.999 %"
     assert line.known == ""

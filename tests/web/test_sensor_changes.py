@@ -9,7 +9,7 @@ from monitor.state.database import reading
 from monitor.state.sensors import Sensor
 from monitor.vault import Vault
 from monitor.web.auth.people import People
-from monitor.web.sensor_changes import read
+from monitor.web.sensors.changes import read
 from tests.web.fleet_rig import Rig
 from tests.web.visitors import BASE, Visitor, add_user, logged_in
 

@@ -16,7 +16,7 @@ from monitor.web.app import create_app
 from monitor.web.auth import passwords
 from monitor.web.auth.access import requires
 from monitor.web.auth.people import People
-from monitor.web.fleet import Fleet
+from monitor.web.grid.fleet import Fleet
 
 BASE = "http://localhost"
 PASSWORD = "correct horse battery"

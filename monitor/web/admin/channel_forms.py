@@ -4,8 +4,9 @@ from typing import Any, NamedTuple
 
 from flask import request
 
-from monitor.channels import catalogue, kinds
-from monitor.channels.catalogue import Field, Misfit
+from monitor.channels import kinds
+from monitor.outbox import catalogue
+from monitor.outbox.catalogue import Field, Misfit
 from monitor.state.channels import BROWSER, Stored
 from monitor.web import forms
 

@@ -7,7 +7,7 @@ from flask import Blueprint, flash, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
 from monitor.channels import kinds
-from monitor.channels.catalogue import InUse, Misfit
+from monitor.outbox.catalogue import InUse, Misfit
 from monitor.state import channels, routes
 from monitor.state.channels import BROWSER, NameTaken, Stored
 from monitor.state.database import reading, writing
@@ -15,10 +15,10 @@ from monitor.web import forms
 from monitor.web.admin import channel_forms
 from monitor.web.auth.access import requires
 from monitor.web.auth.login import html
-from monitor.web.channels import Keeping
+from monitor.web.channels import ChannelService
 
 
-def blueprint(keeping: Keeping) -> Blueprint:
+def blueprint(keeping: ChannelService) -> Blueprint:
     """`/admin/channels`."""
     administration = Blueprint("admin_channels", __name__)
     engine = keeping.engine

@@ -19,10 +19,10 @@ from monitor.state import audit, silences
 from monitor.state.database import writing
 from monitor.state.silences import MaintenanceRow
 from monitor.web import forms
-from monitor.web.admin import occasions, phases
+from monitor.web.admin import phases, recurrence_text
 from monitor.web.auth.access import requires
 from monitor.web.auth.login import html
-from monitor.web.errors import Refused
+from monitor.web.errors import RequestRefused
 
 REPEATS = {
     "once": "once",
@@ -44,7 +44,7 @@ _TITLES = {
 }
 
 
-class Given(NamedTuple):
+class MaintenanceForm(NamedTuple):
     """What the form holds, as it was typed."""
 
     zone: str
@@ -63,7 +63,8 @@ class Given(NamedTuple):
         """As it was sent."""
         texts = {name: forms.typed(name) for name in cls._fields if name != "days"}
         return cls(
-            **texts, days=[day for day in occasions.DAYS if day in request.form.getlist("day")]
+            **texts,
+            days=[day for day in recurrence_text.DAYS if day in request.form.getlist("day")],
         )
 
     def recurrence(self) -> str | None:
@@ -91,7 +92,7 @@ def blueprint(engine: Engine, clock: Clock, zone: tzinfo, covered: Covered) -> B
     """`/admin/maintenance`; moments by the clocks of `zone`."""
     administration = Blueprint("admin_maintenance", __name__)
 
-    def page(status: int = 200, given: Given | None = None, **told: str) -> Response:
+    def page(status: int = 200, given: MaintenanceForm | None = None, **told: str) -> Response:
         phase, now = phases.asked(), clock.now()
         rows = planning.listed_maintenance(engine, phase, now)
         text = render_template(
@@ -101,11 +102,11 @@ def blueprint(engine: Engine, clock: Clock, zone: tzinfo, covered: Covered) -> B
             plans=[_shown(row, now) for row in rows],
             covered={} if phase == "past" else covered(rows),
             repeats=REPEATS,
-            days=occasions.DAYS,
+            days=recurrence_text.DAYS,
             zones=_zones(),
             longest=LONGEST_NAME,
             longest_rule=LONGEST_RECURRENCE,
-            given=given or Given(phases.clocks(zone)),
+            given=given or MaintenanceForm(phases.clocks(zone)),
             **told,
         )
         return html(text, status)
@@ -118,7 +119,7 @@ def blueprint(engine: Engine, clock: Clock, zone: tzinfo, covered: Covered) -> B
     @administration.post("/admin/maintenance")
     @requires("operator")
     def plan() -> Response:
-        given, now = Given.read(), clock.now()
+        given, now = MaintenanceForm.read(), clock.now()
         try:
             with writing(engine) as connection:
                 made = planning.plan_maintenance(
@@ -160,8 +161,8 @@ def blueprint(engine: Engine, clock: Clock, zone: tzinfo, covered: Covered) -> B
 
 def _shown(row: MaintenanceRow, now: int) -> Shown:
     windows = planning.next_windows(row, now, _NEXT)
-    words = [(occasions.told(*times, ZoneInfo(row.zone)), *times) for times in windows]
-    return Shown(row, occasions.often(row.recurrence, row.start), words)
+    words = [(recurrence_text.told(*times, ZoneInfo(row.zone)), *times) for times in windows]
+    return Shown(row, recurrence_text.often(row.recurrence, row.start), words)
 
 
 @cache
@@ -173,5 +174,5 @@ def _zones() -> list[str]:
 def _found(connection: Connection, made: int) -> MaintenanceRow:
     row = silences.find_maintenance(connection, made)
     if row is None:
-        raise Refused(404, f"There is no maintenance {made}.")
+        raise RequestRefused(404, f"There is no maintenance {made}.")
     return row

@@ -3,28 +3,21 @@
 from flask import Blueprint
 
 from monitor.incidents.planning import Covered
-from monitor.web.admin import (
-    channels,
-    maintenance,
-    public,
-    routes,
-    sensors,
-    silences,
-    tokens,
-)
-from monitor.web.channels import Keeping
+from monitor.web.admin import channels, maintenance, public_pages, routes, silences, tokens
+from monitor.web.channels import ChannelService
+from monitor.web.sensors import table
 
 
-def blueprints(keeping: Keeping) -> list[Blueprint]:
+def blueprints(keeping: ChannelService) -> list[Blueprint]:
     """`keeping`: what they are about; its frame's zone is that of moments within texts."""
     engine, clock, frame = keeping.engine, keeping.clock, keeping.frame
     covered = Covered(engine)
     return [
         channels.blueprint(keeping),
         maintenance.blueprint(engine, clock, frame.zone, covered),
-        public.blueprint(engine, clock, frame.base_url),
+        public_pages.blueprint(engine, clock, frame.base_url),
         routes.blueprint(engine, keeping.of_settings.keys()),
-        sensors.blueprint(engine),
+        table.blueprint(engine),
         silences.blueprint(engine, clock, frame.zone, covered),
         tokens.blueprint(engine, clock),
     ]

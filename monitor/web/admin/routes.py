@@ -20,7 +20,7 @@ from monitor.state.routing import RouteRow
 from monitor.web import forms
 from monitor.web.auth.access import requires
 from monitor.web.auth.login import html
-from monitor.web.errors import Refused
+from monitor.web.errors import RequestRefused
 
 _TITLES = {
     "name": "Name",
@@ -31,7 +31,7 @@ _TITLES = {
 }
 
 
-class Given(NamedTuple):
+class RouteForm(NamedTuple):
     """What a form holds, as it was typed."""
 
     name: str = ""
@@ -79,7 +79,7 @@ def blueprint(engine: Engine, own: Collection[str]) -> Blueprint:
         status: int = 200,
         problem: str = "",
         wrong: str = "",
-        given: Given | None = None,
+        given: RouteForm | None = None,
         field: str = "",
     ) -> Response:
         """With a problem: what was `given`, for the route `wrong` or for a new one, and the field
@@ -90,14 +90,14 @@ def blueprint(engine: Engine, own: Collection[str]) -> Blueprint:
             there = channels.added(connection)
             default = routing.default_channels(connection, tuple(own))
             tried = _tried(connection, asked, own) if asked else None
-        forms = {row.name: Given.of(row) for row in rows}
+        forms = {row.name: RouteForm.of(row) for row in rows}
         if given is not None and wrong:
             forms[wrong] = given
         text = render_template(
             "admin/routes.html",
             rows=rows,
             forms=forms,
-            new=given if given is not None and not wrong else Given(),
+            new=given if given is not None and not wrong else RouteForm(),
             channels=[*own, *there, BROWSERS],
             disabled={name for name, enabled in there.items() if not enabled},
             default=default,
@@ -110,7 +110,7 @@ def blueprint(engine: Engine, own: Collection[str]) -> Blueprint:
         )
         return html(text, status)
 
-    def refused(error: Unusable | NameTaken, given: Given, name: str = "") -> Response:
+    def refused(error: Unusable | NameTaken, given: RouteForm, name: str = "") -> Response:
         field = error.field if isinstance(error, Unusable) else "name"
         return page(400, f"{_TITLES[field]}: {error}.", name, given, field)
 
@@ -122,7 +122,7 @@ def blueprint(engine: Engine, own: Collection[str]) -> Blueprint:
     @administration.post("/admin/routes")
     @requires("administrator")
     def add() -> Response:
-        given = Given.read()
+        given = RouteForm.read()
         try:
             with writing(engine) as connection:
                 row = given.row(given.name)
@@ -136,7 +136,7 @@ def blueprint(engine: Engine, own: Collection[str]) -> Blueprint:
     @administration.post("/admin/routes/<name>")
     @requires("administrator")
     def change(name: str) -> Response:
-        given = Given.read()
+        given = RouteForm.read()
         try:
             with writing(engine) as connection:
                 row = given.row(name)
@@ -207,5 +207,5 @@ def _done(said: str) -> Response:
     return redirect(url_for("admin_routes.listed"), 303)
 
 
-def _unknown(name: str) -> Refused:
-    return Refused(404, f"There is no route {name!r}.")
+def _unknown(name: str) -> RequestRefused:
+    return RequestRefused(404, f"There is no route {name!r}.")

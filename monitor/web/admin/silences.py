@@ -20,14 +20,14 @@ from monitor.web import forms
 from monitor.web.admin import phases
 from monitor.web.auth.access import requires
 from monitor.web.auth.login import html
-from monitor.web.errors import Refused
+from monitor.web.errors import RequestRefused
 
 DURATIONS = (30 * MINUTE, HOUR, 2 * HOUR, 4 * HOUR, 8 * HOUR, DAY, 3 * DAY, 7 * DAY)
 UNTIL = "until"
 _TITLES = {"matchers": "Sensors", "starts_at": "From", "ends_at": "Lasts", "comment": "Why"}
 
 
-class Given(NamedTuple):
+class SilenceForm(NamedTuple):
     """What the form holds, as it was typed."""
 
     matchers: str = ""
@@ -57,7 +57,7 @@ def blueprint(engine: Engine, clock: Clock, zone: tzinfo, covered: Covered) -> B
     """`/admin/silences`; moments by the clocks of `zone`."""
     administration = Blueprint("admin_silences", __name__)
 
-    def page(status: int = 200, given: Given | None = None, **told: str) -> Response:
+    def page(status: int = 200, given: SilenceForm | None = None, **told: str) -> Response:
         phase, now = phases.asked(), clock.now()
         rows = planning.listed_silences(engine, phase, now)
         text = render_template(
@@ -69,7 +69,7 @@ def blueprint(engine: Engine, clock: Clock, zone: tzinfo, covered: Covered) -> B
             durations={str(each): duration(each) for each in DURATIONS},
             longest=LONGEST_COMMENT,
             clocks=phases.clocks(zone),
-            given=given or Given(),
+            given=given or SilenceForm(),
             **told,
         )
         return html(text, status)
@@ -82,7 +82,7 @@ def blueprint(engine: Engine, clock: Clock, zone: tzinfo, covered: Covered) -> B
     @administration.post("/admin/silences")
     @requires("operator")
     def begin() -> Response:
-        given, now = Given.read(), clock.now()
+        given, now = SilenceForm.read(), clock.now()
         try:
             with writing(engine) as connection:
                 made = planning.silence_sensors(
@@ -121,5 +121,5 @@ def blueprint(engine: Engine, clock: Clock, zone: tzinfo, covered: Covered) -> B
 def _found(connection: Connection, made: int) -> SilenceRow:
     row = silences.find_silence(connection, made)
     if row is None:
-        raise Refused(404, f"There is no silence {made}.")
+        raise RequestRefused(404, f"There is no silence {made}.")
     return row

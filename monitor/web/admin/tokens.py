@@ -7,11 +7,11 @@ from werkzeug.wrappers import Response
 from monitor.clock import Clock
 from monitor.state import audit, tokens
 from monitor.state.database import reading, writing
-from monitor.state.tokens import NameTaken
+from monitor.state.tokens import TokenNameTaken
 from monitor.web import forms
 from monitor.web.auth.access import requires
 from monitor.web.auth.login import html
-from monitor.web.errors import Refused
+from monitor.web.errors import RequestRefused
 
 
 def blueprint(engine: Engine, clock: Clock) -> Blueprint:
@@ -47,7 +47,7 @@ def blueprint(engine: Engine, clock: Clock) -> Blueprint:
             with writing(engine) as connection:
                 secret = tokens.create(connection, name, clock.now(), role)
                 audit.record(connection, g.principal, "token made", name, {"role": role})
-        except (ValueError, NameTaken) as error:
+        except (ValueError, TokenNameTaken) as error:
             return page(400, problem=f"Name: {error}.", wrong="name")
         return page(secret=secret, made=name)
 
@@ -59,7 +59,7 @@ def blueprint(engine: Engine, clock: Clock) -> Blueprint:
             return page(400, problem="It is revoked only when you say that you are sure.")
         with writing(engine) as connection:
             if not tokens.revoke(connection, name, clock.now()):
-                raise Refused(404, f"There is no token {name!r} in force.")
+                raise RequestRefused(404, f"There is no token {name!r} in force.")
             audit.record(connection, g.principal, "token revoked", name)
         flash(f"{name} is revoked.")
         return redirect(url_for("admin_tokens.listed"), 303)

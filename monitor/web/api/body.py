@@ -8,7 +8,7 @@ from flask import Response, request
 from msgspec import Meta
 
 from monitor.decoding import from_json
-from monitor.web.errors import Refused
+from monitor.web.errors import RequestRefused
 
 Shape = TypeVar("Shape", bound=msgspec.Struct)
 
@@ -26,32 +26,34 @@ def read(shape: type[Shape]) -> Shape:
     """The request's JSON body in this shape, a msgspec.Struct (`forbid_unknown_fields=True`
     refuses misspelt names).
 
-    Raises Refused: 415 for another type, 400 for what does not fit, with the field's name.
+    Raises RequestRefused: 415 for another type, 400 for what does not fit, with the field's name.
     A body too large is a 413 of Flask's own.
     """
     if request.mimetype != _JSON:
-        raise Refused(415, f"Content-Type must be {_JSON}", "Content-Type", {"Accept-Post": _JSON})
+        raise RequestRefused(
+            415, f"Content-Type must be {_JSON}", "Content-Type", {"Accept-Post": _JSON}
+        )
     content = request.get_data()
     if b"\\u0000" in content:  # PostgreSQL keeps no such text
-        raise Refused(400, "a text must not hold the character U+0000")
+        raise RequestRefused(400, "a text must not hold the character U+0000")
     try:
         return from_json(content, shape)
     except msgspec.ValidationError as error:
         raise _misfit(error) from error
     except msgspec.DecodeError as error:
-        raise Refused(400, f"the body is not JSON: {error}") from error
+        raise RequestRefused(400, f"the body is not JSON: {error}") from error
 
 
 def query(shape: type[Shape]) -> Shape:
     """The query's parameters in this shape, numbers and booleans read from their text.
 
-    Raises Refused: 400 with the parameter's name.
+    Raises RequestRefused: 400 with the parameter's name.
     """
     for name, values in request.args.lists():
         if len(values) > 1:
-            raise Refused(400, "can be given only once", name)
+            raise RequestRefused(400, "can be given only once", name)
         if "\0" in values[0]:
-            raise Refused(400, "a text must not hold the character U+0000", name)
+            raise RequestRefused(400, "a text must not hold the character U+0000", name)
     try:
         return msgspec.convert(request.args.to_dict(), shape, strict=False)
     except msgspec.ValidationError as error:
@@ -65,7 +67,7 @@ def reply(content: Any, status: int = 200) -> Response:
     return response
 
 
-def _misfit(error: msgspec.ValidationError) -> Refused:
+def _misfit(error: msgspec.ValidationError) -> RequestRefused:
     """msgspec's words, taken apart: where it was and what was wrong there."""
     told = _WHERE.fullmatch(str(error))
     what, path = (told["what"], told["path"] or "") if told else (str(error), "")
@@ -73,4 +75,4 @@ def _misfit(error: msgspec.ValidationError) -> Refused:
     named = _NAMED.fullmatch(what)
     if named:
         path = f"{path}.{named['name']}" if path else named["name"]
-    return Refused(400, what, path or None)
+    return RequestRefused(400, what, path or None)

@@ -6,20 +6,20 @@ import msgspec
 from flask import Blueprint, Response
 from msgspec import UNSET, Meta, UnsetType
 
-from monitor.channels.catalogue import default_budget, shown_secrets
 from monitor.model import format_time
+from monitor.outbox.catalogue import default_budget, shown_secrets
 from monitor.state import channels
 from monitor.state.channels import Health, Stored
 from monitor.state.database import reading, writing
 from monitor.web.api import body
 from monitor.web.api.access import requires
 from monitor.web.api.refusing import refusing
-from monitor.web.channels import Keeping
+from monitor.web.channels import ChannelService
 
 Budget = Annotated[int, Meta(ge=1, le=1_000_000)]
 
 
-class Wanted(msgspec.Struct, forbid_unknown_fields=True):
+class NewChannel(msgspec.Struct, forbid_unknown_fields=True):
     """A new channel; settings and secrets are those of its kind."""
 
     name: str
@@ -31,7 +31,7 @@ class Wanted(msgspec.Struct, forbid_unknown_fields=True):
     budget: Budget | UnsetType | None = UNSET
 
 
-class Changed(msgspec.Struct, forbid_unknown_fields=True):
+class ChannelChanges(msgspec.Struct, forbid_unknown_fields=True):
     """What is to change, as a JSON merge patch (RFC 7396): null takes a setting or secret away,
     what is not named stays."""
 
@@ -70,7 +70,7 @@ class ChannelShape(msgspec.Struct):
     health: HealthShape | None
 
 
-def blueprint(keeping: Keeping) -> Blueprint:
+def blueprint(keeping: ChannelService) -> Blueprint:
     """Lists, adds, changes, tests and removes channels."""
     api = Blueprint("api_channels", __name__, url_prefix="/api/v1/channels")
     engine, of_settings = keeping.engine, keeping.of_settings
@@ -97,7 +97,7 @@ def blueprint(keeping: Keeping) -> Blueprint:
     @api.post("")
     @requires("administrator")
     def add() -> Response:
-        wanted = body.read(Wanted)
+        wanted = body.read(NewChannel)
         budget = default_budget(wanted.kind) if wanted.budget is UNSET else wanted.budget
         new = Stored(
             name=wanted.name,
@@ -116,7 +116,7 @@ def blueprint(keeping: Keeping) -> Blueprint:
     @api.patch("/<name>")
     @requires("administrator")
     def change(name: str) -> Response:
-        wanted = body.read(Changed)
+        wanted = body.read(ChannelChanges)
         given = {field: getattr(wanted, field) for field in ("enabled", "is_default", "budget")}
         values = {field: value for field, value in given.items() if value is not UNSET}
         with refusing(), writing(engine) as connection:

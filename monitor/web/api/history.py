@@ -8,18 +8,18 @@ from flask import Blueprint, Response
 from msgspec import Meta
 
 from monitor.analysis.evidence import UnknownSensor
-from monitor.analysis.gaps import Silence
-from monitor.analysis.history import Chart, History, Span
+from monitor.analysis.gaps import Gap
+from monitor.analysis.history import Chart, History, UptimeSpan
 from monitor.clock import Clock
 from monitor.model import DAY, HOUR, SECOND, Heartbeat, format_mac, format_time, parse_mac
-from monitor.staleness.blindness import Window
+from monitor.staleness.blindness import BlindWindow
 from monitor.store.interface import Bucket
 from monitor.web import errors
 from monitor.web.api import body
 from monitor.web.api.access import requires
 from monitor.web.api.shapes import case_shape
 from monitor.web.api.silences import moment
-from monitor.web.errors import Refused
+from monitor.web.errors import RequestRefused
 
 MOST_SPARKLINES = 200
 MOST_METRICS = 4
@@ -64,7 +64,7 @@ def blueprint(history: History, clock: Clock) -> Blueprint:
         asked = body.query(SparklineQuery)
         macs = [_mac(text, 400) for text in asked.macs.split(",") if text]
         if len(macs) > MOST_SPARKLINES:
-            raise Refused(400, f"at most {MOST_SPARKLINES} sensors at once", "macs")
+            raise RequestRefused(400, f"at most {MOST_SPARKLINES} sensors at once", "macs")
         found = history.sparklines(dict.fromkeys(macs), asked.hours * HOUR)
         return body.reply(
             {
@@ -88,14 +88,14 @@ def blueprint(history: History, clock: Clock) -> Blueprint:
         until = clock.now() if asked.until is None else moment("to", asked.until)
         since = until - DAY if asked.since is None else moment("from", asked.since)
         if not 0 < until - since <= _LONGEST:
-            raise Refused(400, "must be earlier than `to`, by a year at most", "from")
+            raise RequestRefused(400, "must be earlier than `to`, by a year at most", "from")
         names = [name for name in asked.metrics.split(",") if name]
         if len(names) > MOST_METRICS:
-            raise Refused(400, f"at most {MOST_METRICS} metrics at once", "metrics")
+            raise RequestRefused(400, f"at most {MOST_METRICS} metrics at once", "metrics")
         try:
             found = history.chart(number, since, until, asked.points, names)
         except ValueError as error:
-            raise Refused(400, str(error), "metrics") from error
+            raise RequestRefused(400, str(error), "metrics") from error
         return body.reply(
             {
                 "mac_address": format_mac(number),
@@ -131,7 +131,7 @@ def beat_shape(beat: Heartbeat) -> dict[str, Any]:
     }
 
 
-def _span_shape(span: Span) -> dict[str, Any]:
+def _span_shape(span: UptimeSpan) -> dict[str, Any]:
     kinds = span.uptime._asdict()
     return {
         "days": span.days,
@@ -171,7 +171,7 @@ def _figures(buckets: list[Bucket]) -> dict[str, list[float | None]]:
     }
 
 
-def _silence_shape(silence: Silence, chart: Chart) -> dict[str, Any]:
+def _silence_shape(silence: Gap, chart: Chart) -> dict[str, Any]:
     """With the incident that opened in it, if one did."""
     opened = (
         case.id
@@ -188,7 +188,7 @@ def _silence_shape(silence: Silence, chart: Chart) -> dict[str, Any]:
     }
 
 
-def _windows(windows: list[Window]) -> list[dict[str, str]]:
+def _windows(windows: list[BlindWindow]) -> list[dict[str, str]]:
     return [{"from": format_time(each.start), "to": format_time(each.stop)} for each in windows]
 
 
@@ -196,4 +196,4 @@ def _mac(text: str, status: int) -> int:
     try:
         return parse_mac(text)
     except ValueError as error:
-        raise Refused(status, str(error), "macs" if status == 400 else None) from error
+        raise RequestRefused(status, str(error), "macs" if status == 400 else None) from error

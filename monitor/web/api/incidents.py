@@ -15,13 +15,13 @@ from monitor.state.database import reading, writing
 from monitor.web.api import body
 from monitor.web.api.access import requires
 from monitor.web.api.shapes import case_shape, ledger_shape
-from monitor.web.errors import Refused
+from monitor.web.errors import RequestRefused
 
 MOST = 1_000
 """Incidents in one answer, or acknowledged by one request."""
 
 
-class Query(msgspec.Struct, forbid_unknown_fields=True):
+class IncidentQuery(msgspec.Struct, forbid_unknown_fields=True):
     """Which incidents; newest first."""
 
     state: Literal["open", "closed"] | None = None
@@ -44,7 +44,7 @@ def blueprint(engine: Engine, clock: Clock) -> Blueprint:
     @api.get("")
     @requires("viewer")
     def listed() -> Response:
-        asked = body.query(Query)
+        asked = body.query(IncidentQuery)
         with reading(engine) as connection:
             found = ledger.cases(
                 connection,
@@ -68,7 +68,7 @@ def blueprint(engine: Engine, clock: Clock) -> Blueprint:
             case = ledger.find(connection, number)
             found = [] if case is None else ledger.facts(connection, [case])
         if not found:
-            raise Refused(404, f"there is no incident {number}")
+            raise RequestRefused(404, f"there is no incident {number}")
         return body.reply(ledger_shape(found[0], clock.now()))
 
     @api.post("/<int:number>/acknowledge")
@@ -79,9 +79,9 @@ def blueprint(engine: Engine, clock: Clock) -> Blueprint:
             audit.acknowledged(connection, g.principal, outcome.done)
             case = ledger.find(connection, number)
         if case is None:
-            raise Refused(404, f"there is no incident {number}")
+            raise RequestRefused(404, f"there is no incident {number}")
         if outcome.closed:
-            raise Refused(409, f"incident {number} is over; there is nothing to acknowledge")
+            raise RequestRefused(409, f"incident {number} is over; there is nothing to acknowledge")
         return body.reply(case_shape(case))
 
     @api.post("/acknowledge")
@@ -104,8 +104,8 @@ def blueprint(engine: Engine, clock: Clock) -> Blueprint:
 
 
 def mac_in(field: str, text: str | None) -> int | None:
-    """The address in a parameter, in any usual spelling. Raises Refused."""
+    """The address in a parameter, in any usual spelling. Raises RequestRefused."""
     try:
         return None if text is None else parse_mac(text)
     except ValueError as error:
-        raise Refused(400, str(error), field) from error
+        raise RequestRefused(400, str(error), field) from error

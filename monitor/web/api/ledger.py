@@ -15,12 +15,12 @@ from monitor.web.api import body
 from monitor.web.api.access import requires
 from monitor.web.api.incidents import mac_in
 from monitor.web.api.shapes import ledger_shape
-from monitor.web.errors import Refused
+from monitor.web.errors import RequestRefused
 
 _MOST = 200
 
 
-class Query(msgspec.Struct, forbid_unknown_fields=True):
+class LedgerQuery(msgspec.Struct, forbid_unknown_fields=True):
     """Of which incidents; newest first. `since` is RFC 3339: open at that moment or later."""
 
     site: str | None = None
@@ -37,7 +37,7 @@ def blueprint(engine: Engine, clock: Clock) -> Blueprint:
     @api.get("")
     @requires("viewer")
     def listed() -> Response:
-        asked = body.query(Query)
+        asked = body.query(LedgerQuery)
         with reading(engine) as connection:
             found = ledger.cases(
                 connection,
@@ -63,4 +63,6 @@ def _moment(field: str, text: str | None) -> int | None:
     try:
         return None if text is None else parse_time(text)
     except ValueError as error:
-        raise Refused(400, f"must be a time like 2026-11-23T03:42:00Z: {error}", field) from error
+        raise RequestRefused(
+            400, f"must be a time like 2026-11-23T03:42:00Z: {error}", field
+        ) from error

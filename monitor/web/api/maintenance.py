@@ -16,13 +16,13 @@ from monitor.state.database import reading, writing
 from monitor.state.silences import MaintenanceRow
 from monitor.web.api import body
 from monitor.web.api.access import requires
-from monitor.web.errors import Refused
+from monitor.web.errors import RequestRefused
 
 _NEXT = 3
 """So many of the windows that follow are told."""
 
 
-class Query(msgspec.Struct, forbid_unknown_fields=True):
+class MaintenanceQuery(msgspec.Struct, forbid_unknown_fields=True):
     """Which maintenance; current and upcoming unless it says."""
 
     state: Literal["current", "upcoming", "past"] | None = None
@@ -71,7 +71,7 @@ def blueprint(engine: Engine, clock: Clock) -> Blueprint:
     @api.get("")
     @requires("viewer")
     def listed() -> Response:
-        asked, now = body.query(Query), clock.now()
+        asked, now = body.query(MaintenanceQuery), clock.now()
         rows = planning.listed_maintenance(engine, asked.state, now)
         return body.reply({"maintenance": [_shape(row, now) for row in rows]})
 
@@ -100,7 +100,7 @@ def blueprint(engine: Engine, clock: Clock) -> Blueprint:
                     now,
                 )
             except Unusable as error:
-                raise Refused(400, str(error), error.field) from error
+                raise RequestRefused(400, str(error), error.field) from error
             row = _found(connection, number)
             audit.record(connection, g.principal, "maintenance planned", row.name, described(row))
         return body.reply(_shape(row, now), 201)
@@ -116,7 +116,7 @@ def blueprint(engine: Engine, clock: Clock) -> Blueprint:
             if ended:
                 audit.record(connection, g.principal, "maintenance ended", row.name)
         if not ended:
-            raise Refused(409, f"maintenance {number} was ended before")
+            raise RequestRefused(409, f"maintenance {number} was ended before")
         return body.reply(_shape(row, now))
 
     return api
@@ -125,7 +125,7 @@ def blueprint(engine: Engine, clock: Clock) -> Blueprint:
 def _found(connection: Connection, number: int) -> MaintenanceRow:
     row = silences.find_maintenance(connection, number) if number <= body.GREATEST_ID else None
     if row is None:
-        raise Refused(404, f"there is no maintenance {number}")
+        raise RequestRefused(404, f"there is no maintenance {number}")
     return row
 
 

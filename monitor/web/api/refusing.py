@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from monitor.channels.catalogue import InUse, Misfit
 from monitor.incidents.silence import Unusable
+from monitor.outbox.catalogue import InUse, Misfit
 from monitor.state.channels import NameTaken
-from monitor.web.errors import Refused
+from monitor.web.errors import RequestRefused
 
 _FIELDS = {"escalate_after": "escalate_after_seconds"}
 
@@ -18,10 +18,10 @@ def refusing() -> Iterator[None]:
     try:
         yield
     except Unusable as error:
-        raise Refused(400, str(error), _FIELDS.get(error.field, error.field)) from error
+        raise RequestRefused(400, str(error), _FIELDS.get(error.field, error.field)) from error
     except Misfit as error:
-        raise Refused(400, str(error), error.field) from error
+        raise RequestRefused(400, str(error), error.field) from error
     except NameTaken as error:
-        raise Refused(409, str(error), "name") from error
+        raise RequestRefused(409, str(error), "name") from error
     except InUse as error:
-        raise Refused(409, str(error)) from error
+        raise RequestRefused(409, str(error)) from error

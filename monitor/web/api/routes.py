@@ -16,12 +16,12 @@ from monitor.state.routing import RouteRow
 from monitor.web.api import body
 from monitor.web.api.access import requires
 from monitor.web.api.refusing import refusing
-from monitor.web.errors import Refused
+from monitor.web.errors import RequestRefused
 
 Seconds = Annotated[float, Meta(ge=1, le=LONGEST_WAIT / SECOND)]
 
 
-class Changed(msgspec.Struct, forbid_unknown_fields=True):
+class RouteChanges(msgspec.Struct, forbid_unknown_fields=True):
     """A route but for its name and place. No matchers: it matches every sensor."""
 
     channels: list[str]
@@ -30,7 +30,7 @@ class Changed(msgspec.Struct, forbid_unknown_fields=True):
     escalate_after_seconds: Seconds | None = None
 
 
-class Wanted(Changed, forbid_unknown_fields=True, kw_only=True):
+class NewRoute(RouteChanges, forbid_unknown_fields=True, kw_only=True):
     """A new route; `position` 1 is the first, none the last."""
 
     name: str
@@ -68,7 +68,7 @@ def blueprint(engine: Engine, of_settings: Collection[str]) -> Blueprint:
     @api.post("")
     @requires("administrator")
     def add() -> Response:
-        wanted = body.read(Wanted)
+        wanted = body.read(NewRoute)
         with refusing(), writing(engine) as connection:
             row = _row(wanted.name, wanted)
             check(connection, row, of_settings)
@@ -84,7 +84,7 @@ def blueprint(engine: Engine, of_settings: Collection[str]) -> Blueprint:
             try:
                 routes.arrange(connection, wanted.order)
             except ValueError as error:
-                raise Refused(400, str(error), "order") from error
+                raise RequestRefused(400, str(error), "order") from error
             audit.record(
                 connection, g.principal, "routes arranged", "routes", {"order": wanted.order}
             )
@@ -93,7 +93,7 @@ def blueprint(engine: Engine, of_settings: Collection[str]) -> Blueprint:
     @api.put("/<name>")
     @requires("administrator")
     def change(name: str) -> Response:
-        row = _row(name, body.read(Changed))
+        row = _row(name, body.read(RouteChanges))
         with refusing(), writing(engine) as connection:
             check(connection, row, of_settings)
             if not routes.replace(connection, row):
@@ -113,7 +113,7 @@ def blueprint(engine: Engine, of_settings: Collection[str]) -> Blueprint:
     return api
 
 
-def _row(name: str, given: Changed) -> RouteRow:
+def _row(name: str, given: RouteChanges) -> RouteRow:
     after = given.escalate_after_seconds
     return RouteRow(
         name=name,
@@ -144,5 +144,5 @@ def _shape(connection: Connection, name: str) -> RouteShape:
     return next(shape for shape in _shapes(connection) if shape.name == name)
 
 
-def _unknown(name: str) -> Refused:
-    return Refused(404, f"there is no route {name!r}")
+def _unknown(name: str) -> RequestRefused:
+    return RequestRefused(404, f"there is no route {name!r}")

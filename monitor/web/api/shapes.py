@@ -5,9 +5,9 @@ from typing import Any
 import msgspec
 
 from monitor.incidents import machine
-from monitor.incidents.account import tell
+from monitor.incidents.timeline import tell
 from monitor.model import SECOND, format_mac, format_time
-from monitor.state.ledger import Case, Facts
+from monitor.state.ledger import Facts, IncidentView
 
 
 class CaseShape(msgspec.Struct):
@@ -43,7 +43,7 @@ class EntryShape(msgspec.Struct):
     until: str | None
 
 
-def case_shape(case: Case) -> CaseShape:
+def case_shape(case: IncidentView) -> CaseShape:
     """An incident as the API shows it."""
     return CaseShape(
         id=case.id,

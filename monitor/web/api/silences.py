@@ -17,16 +17,16 @@ from monitor.state.database import reading, writing
 from monitor.state.silences import SilenceRow
 from monitor.web.api import body
 from monitor.web.api.access import requires
-from monitor.web.errors import Refused
+from monitor.web.errors import RequestRefused
 
 
-class Query(msgspec.Struct, forbid_unknown_fields=True):
+class SilenceQuery(msgspec.Struct, forbid_unknown_fields=True):
     """Which silences; current and upcoming ones unless it says."""
 
     state: Literal["current", "upcoming", "past"] | None = None
 
 
-class Wanted(msgspec.Struct, forbid_unknown_fields=True):
+class NewSilence(msgspec.Struct, forbid_unknown_fields=True):
     """A silence to begin: `ends_at` or `duration_seconds`; from now on unless it says."""
 
     matchers: list[str]
@@ -56,7 +56,7 @@ def blueprint(engine: Engine, clock: Clock) -> Blueprint:
     @api.get("")
     @requires("viewer")
     def listed() -> Response:
-        asked, now = body.query(Query), clock.now()
+        asked, now = body.query(SilenceQuery), clock.now()
         rows = planning.listed_silences(engine, asked.state, now)
         return body.reply({"silences": [_shape(row, now) for row in rows]})
 
@@ -70,10 +70,10 @@ def blueprint(engine: Engine, clock: Clock) -> Blueprint:
     @api.post("")
     @requires("operator")
     def begin() -> Response:
-        wanted, now = body.read(Wanted), clock.now()
+        wanted, now = body.read(NewSilence), clock.now()
         starts_at = now if wanted.starts_at is None else moment("starts_at", wanted.starts_at)
         if (wanted.ends_at is None) == (wanted.duration_seconds is None):
-            raise Refused(400, "give this or duration_seconds", "ends_at")
+            raise RequestRefused(400, "give this or duration_seconds", "ends_at")
         if wanted.ends_at is not None:
             ends_at = moment("ends_at", wanted.ends_at)
         else:
@@ -90,7 +90,7 @@ def blueprint(engine: Engine, clock: Clock) -> Blueprint:
                     now,
                 )
             except Unusable as error:
-                raise Refused(400, str(error), error.field) from error
+                raise RequestRefused(400, str(error), error.field) from error
             row = _found(connection, number)
             audit.record(connection, g.principal, "silence begun", f"{number}", described(row))
         return body.reply(_shape(row, now), 201)
@@ -106,24 +106,24 @@ def blueprint(engine: Engine, clock: Clock) -> Blueprint:
                 audit.record(connection, g.principal, "silence ended", f"{number}")
             row = _found(connection, number)
         if not ended:
-            raise Refused(409, f"silence {number} is over already")
+            raise RequestRefused(409, f"silence {number} is over already")
         return body.reply(_shape(row, now))
 
     return api
 
 
 def moment(field: str, text: str) -> int:
-    """The moment of an RFC 3339 time. Raises Refused."""
+    """The moment of an RFC 3339 time. Raises RequestRefused."""
     try:
         return parse_time(text)
     except (ValueError, OverflowError) as error:
-        raise Refused(400, f"must be like 2026-11-23T03:42:00Z: {error}", field) from error
+        raise RequestRefused(400, f"must be like 2026-11-23T03:42:00Z: {error}", field) from error
 
 
 def _found(connection: Connection, number: int) -> SilenceRow:
     row = silences.find_silence(connection, number) if number <= body.GREATEST_ID else None
     if row is None:
-        raise Refused(404, f"there is no silence {number}")
+        raise RequestRefused(404, f"there is no silence {number}")
     return row
 
 

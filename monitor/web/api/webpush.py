@@ -11,14 +11,15 @@ from sqlalchemy import Engine
 from monitor.channels import addresses, webpush
 from monitor.channels.webpush import BadSubscription, Identity, Subscription
 from monitor.clock import Clock
-from monitor.state import audit, channels, notifications
+from monitor.outbox import notifications
+from monitor.state import audit, channels
 from monitor.state.channels import BROWSER, NameTaken, Stored
 from monitor.state.database import writing
 from monitor.vault import Unreadable, Vault
 from monitor.web.api import body
 from monitor.web.api.access import requires
 from monitor.web.api.refusing import refusing
-from monitor.web.errors import Refused
+from monitor.web.errors import RequestRefused
 
 MOST = 500
 """Browsers that may be subscribed at a time."""
@@ -34,7 +35,7 @@ class Keys(msgspec.Struct):
     auth: str
 
 
-class Wanted(msgspec.Struct):
+class NewSubscription(msgspec.Struct):
     """What `JSON.stringify(subscription)` gives in a browser; more in it is not looked at."""
 
     endpoint: str
@@ -58,7 +59,7 @@ def blueprint(
         try:
             return webpush.own_key(engine, vault)
         except Unreadable as error:
-            raise Refused(503, f"the key of Web Push can't be read: {error}") from error
+            raise RequestRefused(503, f"the key of Web Push can't be read: {error}") from error
 
     @api.get("/key")
     @requires("viewer")
@@ -68,13 +69,13 @@ def blueprint(
     @api.post("/subscriptions")
     @requires("viewer")
     def subscribe() -> Response:
-        wanted = body.read(Wanted)
+        wanted = body.read(NewSubscription)
         subscription = Subscription(wanted.endpoint, wanted.keys.p256dh, wanted.keys.auth)
         try:
             subscription.check()
         except BadSubscription as error:
             field = error.field if error.field == "endpoint" else f"keys.{error.field}"
-            raise Refused(400, str(error), field) from error
+            raise RequestRefused(400, str(error), field) from error
         _check_address(subscription.endpoint, allow_internal)
         settings = {
             "contact": contact,
@@ -109,7 +110,7 @@ def blueprint(
         name = Subscription(body.read(Unwanted).endpoint, "", "").channel
         with writing(engine) as connection:
             if not channels.remove_gone(connection, name):
-                raise Refused(404, "this browser is not subscribed", "endpoint")
+                raise RequestRefused(404, "this browser is not subscribed", "endpoint")
             notifications.drop_channel(connection, name, "the browser unsubscribed", clock.now())
             audit.record(connection, g.principal, "browser unsubscribed", name)
         return Response(status=204)
@@ -122,7 +123,7 @@ def _check_address(endpoint: str, allow_internal: bool) -> None:
     try:
         addresses.resolve(parts.hostname or "", parts.port or 443, allow_internal)
     except addresses.Internal as error:
-        raise Refused(400, "must not lead to an internal address", "endpoint") from error
+        raise RequestRefused(400, "must not lead to an internal address", "endpoint") from error
     except OSError:
         return  # the name may be known later: whoever sends looks again
 
@@ -130,11 +131,11 @@ def _check_address(endpoint: str, allow_internal: bool) -> None:
 def _check_room(subscribers: Counter[str]) -> None:
     mine = subscribers[g.principal]
     if mine >= MOST_OF_ONE:
-        raise Refused(
+        raise RequestRefused(
             409,
             f"{mine} browsers of {g.principal} are subscribed, and no more can be; "
             "turn notices off in one of them, or have an administrator remove its channel",
             "endpoint",
         )
     if subscribers.total() >= MOST:
-        raise Refused(409, f"{MOST} browsers are subscribed, and no more can be", "endpoint")
+        raise RequestRefused(409, f"{MOST} browsers are subscribed, and no more can be", "endpoint")

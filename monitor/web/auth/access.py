@@ -20,7 +20,7 @@ from monitor.web.auth.people import (
     people,
     shown,
 )
-from monitor.web.errors import Refused, for_program
+from monitor.web.errors import RequestRefused, for_program
 
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -115,7 +115,7 @@ def offer(app: Flask) -> None:
 def _refuse(asks: Principal, role: str) -> None:
     if asks.role:
         what = "user" if asks.user_id is not None else "token"
-        raise Refused(
+        raise RequestRefused(
             403,
             f"the {what} {asks.name!r} has the role {asks.role}; this needs {role}",
             headers={"WWW-Authenticate": f'{_REALM}, error="insufficient_scope", scope="{role}"'},
@@ -123,7 +123,7 @@ def _refuse(asks: Principal, role: str) -> None:
     if people() is not None and not for_program():
         back = request.full_path.rstrip("?") if request.method in SAFE else None
         abort(redirect(url_for("people.login", next=back), 303))
-    raise Refused(
+    raise RequestRefused(
         401,
         "needs a login, or a header Authorization: Bearer TOKEN; "
         f"`monitor token create NAME --role {role}` makes one",

@@ -10,7 +10,7 @@ from monitor.web.auth import passwords
 from monitor.web.auth.access import requires
 from monitor.web.auth.login import confirmed, enter, html, new_password, seconds
 from monitor.web.auth.people import People, current
-from monitor.web.errors import Refused
+from monitor.web.errors import RequestRefused
 
 
 def add_to(pages: Blueprint, people: People) -> None:
@@ -21,7 +21,7 @@ def add_to(pages: Blueprint, people: People) -> None:
         with reading(people.engine) as connection:
             person = None if number is None else users.get(connection, number)
         if person is None:
-            raise Refused(404, "A token has no account.")
+            raise RequestRefused(404, "A token has no account.")
         return person
 
     def page(problem: str = "", status: int = 200) -> AnyResponse:
@@ -44,7 +44,7 @@ def add_to(pages: Blueprint, people: People) -> None:
             return page("The present password is another one.", 403)
         try:
             hashed = passwords.hashed(new_password(person))
-        except Refused as error:
+        except RequestRefused as error:
             return page(error.description or "", 400)
         with writing(people.engine) as connection:
             users.set_password(connection, person.id, hashed)

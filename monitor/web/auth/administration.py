@@ -8,12 +8,12 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from monitor.state import audit, users
 from monitor.state.database import reading, writing
-from monitor.state.users import LastAdministrator, Unacceptable, User
+from monitor.state.users import InvalidUser, LastAdministrator, User
 from monitor.web import forms
 from monitor.web.auth.access import requires
 from monitor.web.auth.login import html, password_link
 from monitor.web.auth.people import People
-from monitor.web.errors import Refused
+from monitor.web.errors import RequestRefused
 
 PAGE = 100
 """Entries of the trail on one page."""
@@ -45,7 +45,7 @@ def add_to(pages: Blueprint, people: People) -> None:
                 person = _found(connection, number)
                 detail = {"role": person.role, "email": person.email}
                 audit.record(connection, g.principal, "user added", person.name, detail)
-        except Unacceptable as error:
+        except InvalidUser as error:
             return page(400, problem=f"{error.field.capitalize()}: {error}.")
         return page(link=password_link(people, person), person=person)
 
@@ -87,7 +87,7 @@ def add_to(pages: Blueprint, people: People) -> None:
                 detail = audit.differences(_shown(old), _shown(new))
                 what = "user changed" if new.active == old.active else _SWITCHED[new.active]
                 audit.record(connection, g.principal, what, new.name, detail)
-        except Unacceptable as error:
+        except InvalidUser as error:
             return page(400, problem=f"{error.field.capitalize()}: {error}.")
         except LastAdministrator:
             return page(409, problem=f"{old.name} is the last administrator.")
@@ -105,7 +105,7 @@ def _shown(person: User) -> dict[str, Any]:
 def _found(connection: Connection, number: int) -> User:
     person = users.get(connection, number, to_change=True)
     if person is None:
-        raise Refused(404, f"There is no user {number}.")
+        raise RequestRefused(404, f"There is no user {number}.")
     return person
 
 

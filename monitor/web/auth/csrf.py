@@ -7,31 +7,31 @@ from flask_wtf.csrf import validate_csrf
 from wtforms import ValidationError
 
 from monitor.web.auth.people import People
-from monitor.web.errors import Refused
+from monitor.web.errors import RequestRefused
 
 FIELD = "csrf_token"
 HEADER = "X-CSRF-Token"
 
 
 def check(people: People) -> None:
-    """Raises Refused unless the request comes from a page of ours, with that page's token."""
+    """Raises RequestRefused unless one of our pages sent the request, with its token."""
     check_origin(people)
     try:
         validate_csrf(request.headers.get(HEADER) or request.form.get(FIELD))
     except ValidationError as error:
-        raise Refused(
+        raise RequestRefused(
             403, "This page was open for too long. Load it again, and then repeat.", HEADER
         ) from error
 
 
 def check_origin(people: People) -> None:
-    """Raises Refused for what a browser says was sent by a page from elsewhere."""
+    """Raises RequestRefused for what a browser says was sent by a page from elsewhere."""
     if request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
-        raise Refused(403, "This was sent by a page from elsewhere.", "Sec-Fetch-Site")
+        raise RequestRefused(403, "This was sent by a page from elsewhere.", "Sec-Fetch-Site")
     origin = request.headers.get("Origin")
     ours = (_origin(people.base_url), f"{request.scheme}://{request.host}")
     if origin is not None and origin not in ours:
-        raise Refused(
+        raise RequestRefused(
             403,
             f"This was sent by a page of {origin}. If that is this service, server.base_url must "
             f"say so; it is {people.base_url}.",

@@ -14,7 +14,7 @@ from monitor.state.users import User
 from monitor.web.auth import csrf, devices, passwords
 from monitor.web.auth.access import public
 from monitor.web.auth.people import LOGIN, People, address, current
-from monitor.web.errors import Refused
+from monitor.web.errors import RequestRefused
 
 LIFETIME = 2 * DAY
 """How long a link to choose a password works (ms)."""
@@ -37,7 +37,7 @@ def add_to(pages: Blueprint, people: People) -> None:
     def answer() -> AnyResponse:
         try:
             csrf.check(people)
-        except Refused as error:
+        except RequestRefused as error:
             return asked(people, error.description or "", 403)
         name, password = request.form.get("name", ""), request.form.get("password", "")
         person, wait = tried(people, name, password)
@@ -72,7 +72,7 @@ def add_to(pages: Blueprint, people: People) -> None:
         person = _meant(people, token)
         try:
             password = new_password(person)
-        except Refused as error:
+        except RequestRefused as error:
             page = render_template("auth/choose.html", person=person, problem=error.description)
             return html(page, 400)
         hashed = passwords.hashed(password)
@@ -148,12 +148,12 @@ def enter(people: People, person: User) -> None:
 
 
 def new_password(person: User) -> str:
-    """The form's new password. Raises Refused."""
+    """The form's new password. Raises RequestRefused."""
     password = request.form.get("new", "")
     if password != request.form.get("again"):
-        raise Refused(400, "The two passwords differ.", "again")
+        raise RequestRefused(400, "The two passwords differ.", "again")
     if weak := passwords.weakness(password, person.name, person.email):
-        raise Refused(400, weak, "new")
+        raise RequestRefused(400, weak, "new")
     return password
 
 
@@ -180,8 +180,10 @@ def _mark(person: User) -> str:
     return hashlib.sha256((person.password or "").encode()).hexdigest()[:16]
 
 
-def _invalid() -> Refused:
-    return Refused(410, "This link has expired or was used. An administrator can make a new one.")
+def _invalid() -> RequestRefused:
+    return RequestRefused(
+        410, "This link has expired or was used. An administrator can make a new one."
+    )
 
 
 def asked(people: People, problem: str = "", status: int = 200) -> Response:

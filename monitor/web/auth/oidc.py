@@ -14,7 +14,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from monitor.state import audit, horizon, users
 from monitor.state.database import writing
-from monitor.state.users import LastAdministrator, Unacceptable, User
+from monitor.state.users import InvalidUser, LastAdministrator, User
 from monitor.web.auth.access import public
 from monitor.web.auth.login import asked, enter, same_site
 from monitor.web.auth.people import People
@@ -136,7 +136,7 @@ def _added(
             break
     try:
         made = users.add(connection, free, role, now, email=email, subject=subject)
-    except Unacceptable as error:
+    except InvalidUser as error:
         raise NotWelcome(f"Your {error.field} can't be used here: {error}.") from error
     audit.record(connection, subject, "user added", free, {"role": role, "email": email})
     return made

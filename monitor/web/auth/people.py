@@ -13,7 +13,7 @@ from monitor.state import logins, tokens, users
 from monitor.state.database import StateUnavailable, reading, writing
 from monitor.vault import Vault
 from monitor.web.auth.provider import Provider
-from monitor.web.errors import Refused
+from monitor.web.errors import RequestRefused
 
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 """Methods that change nothing."""
@@ -84,7 +84,7 @@ def people() -> People | None:
 
 
 def current() -> Principal:
-    """Who sends this request. Raises Refused for a token that is not in force, StateUnavailable."""
+    """Who sends this request. Raises RequestRefused for an invalid token, StateUnavailable."""
     if "principal_found" not in g:
         g.principal_found = _by_token() or _by_login() or _by_place() or NOBODY
     found: Principal = g.principal_found
@@ -95,7 +95,7 @@ def shown() -> Principal:
     """As far as that can be told: for pages that are shown in any case."""
     try:
         return current()
-    except (StateUnavailable, Refused):
+    except (StateUnavailable, RequestRefused):
         return NOBODY
 
 
@@ -117,7 +117,7 @@ def _by_token() -> Principal | None:
     with reading(current_app.extensions[STATE]) as connection:
         found = tokens.find(connection, secret.strip())
     if found is None:
-        raise Refused(
+        raise RequestRefused(
             401,
             "this token is not, or no longer, in force; "
             "`monitor token create NAME --role ROLE` makes one",

@@ -1,4 +1,4 @@
-// Puts sensors into the groups that the grid shows; the same as monitor/web/pages.py groups.
+// Puts sensors into the groups that the grid shows; the same as monitor/web/grid/cells.py groups.
 
 import { natural, passing } from "./find.js";
 import { WORST_FIRST } from "./words.js";

@@ -1,4 +1,4 @@
-// Search, filters and order of the grid; the same as monitor/web/search.py finds.
+// Search, filters and order of the grid; the same as monitor/web/grid/search.py finds.
 
 const WHOLE_ENOUGH = 6;
 

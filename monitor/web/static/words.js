@@ -1,4 +1,4 @@
-// What is said of a sensor, and in which order; the same as monitor/web/pages.py says it.
+// What is said of a sensor, and in which order; the same as monitor/web/grid/cells.py says it.
 
 export const WORST_FIRST = ["down", "unknown", "waiting", "up", "paused"];
 

@@ -1,0 +1,26 @@
+"""What the service has to say about itself, to all who are told by default."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+
+from monitor.outbox import notifications
+from monitor.outbox.message import Frame, compose_notice
+from monitor.state import routing
+
+
+@dataclass(frozen=True, slots=True)
+class SelfNotices:
+    """`channels`: those that the settings switch on."""
+
+    channels: tuple[str, ...]
+    frame: Frame
+
+    def tell(
+        self, connection: Connection, key: str, subject: str, sentences: Sequence[str], now: int
+    ) -> None:
+        """Owe everybody a notice; at most once for each `key`."""
+        body = compose_notice(subject, sentences, now, f"heartbeat-monitor-{key}", self.frame)
+        recipients = routing.default_channels(connection, self.channels)
+        notifications.notify(connection, key, recipients, body, now)

@@ -1,0 +1,171 @@
+"""The ledger of one incident in plain words: what was sent, tried and left unsaid, and why."""
+
+from collections.abc import Iterable, Iterator
+from datetime import UTC, tzinfo
+from typing import NamedTuple
+
+from monitor.outbox import wording
+from monitor.state.ledger import Facts, IncidentView, Sending
+
+_MESSAGES = {
+    "down": "the alert",
+    "recovered": "the recovery",
+    "reminder": "a reminder",
+    "flapping": "the notice of flapping",
+}
+_ENDINGS = {
+    "recovered": "it was heard again",
+    "threshold changed": "its threshold was changed",
+    "paused": "it was paused",
+    "forgotten": "it was removed",
+}
+_RESULTS = {
+    "sent": "was sent",
+    "retry": "was not sent, to be tried again",
+    "failed": "was not sent, given up",
+}
+
+
+class TimelineEntry(NamedTuple):
+    """One thing that happened, or is going to; moments in ms."""
+
+    at: int
+    channel: str | None
+    """The recipient; None: it concerns the incident itself."""
+    kind: str | None
+    """down | recovered | reminder | flapping; None as above."""
+    event: str
+    """opened | acknowledged | closed | nobody | written | sent | retry | failed | cancelled |
+    waiting | held | suppressed"""
+    text: str
+    until: int | None = None
+    recipient: str | None = None
+    """Of a channel with several."""
+
+
+def tell(facts: Facts, now: int, zone: tzinfo = UTC) -> list[TimelineEntry]:
+    """Everything on one incident in the order of time; what is still to come is at its end.
+
+    Moments within the texts are by the clocks of `zone`.
+    """
+    entries = [*_life(facts.case, zone), *_suppressed(facts, zone)]
+    held = {(row.channel, row.kind) for row in facts.suppressions if row.until is not None}
+    refused = {(row.channel, row.kind) for row in facts.suppressions if row.until is None}
+    told = {(row.channel, row.recipient, row.kind) for row in facts.sendings if row.names}
+    for sending in facts.sendings:
+        matter = (sending.channel, sending.kind)
+        still_held = sending.held_until is not None and sending.finished_at is None
+        said = matter in refused or (still_held and matter in held)
+        unsaid = (sending.channel, sending.recipient, sending.kind) not in told
+        of_it: Iterable[TimelineEntry] = ()
+        if sending.names:
+            of_it = _named(sending, now)
+        elif not said and (unsaid or sending.kind == "reminder"):
+            of_it = _left_out(facts.case, sending, now)
+        entries += (entry._replace(recipient=sending.recipient) for entry in of_it)
+    if not facts.sendings and not facts.suppressions:
+        text = "nobody was told: there was no channel to tell"
+        entries.append(TimelineEntry(facts.case.opened_at, None, None, "nobody", text))
+    return sorted(dict.fromkeys(entries), key=lambda entry: entry.at)
+
+
+def _life(case: IncidentView, zone: tzinfo) -> Iterator[TimelineEntry]:
+    why = "" if case.proven else "; presumed, for monitoring was itself interrupted"
+    text = (
+        f"silent since {wording.long(case.last_seen, zone)}, longer than its threshold of "
+        f"{wording.duration(case.threshold)}{why}"
+    )
+    yield TimelineEntry(case.opened_at, None, None, "opened", text)
+    if case.acknowledged_at is not None:
+        text = f"acknowledged by {answered_by(case)}"
+        yield TimelineEntry(case.acknowledged_at, None, None, "acknowledged", text)
+    if case.closed_at is not None:
+        text = f"over: {ending(case)}"
+        if case.recovered_at is not None:
+            text += f", first at {wording.long(case.recovered_at, zone)}"
+        yield TimelineEntry(case.closed_at, None, None, "closed", text)
+
+
+def _suppressed(facts: Facts, zone: tzinfo) -> Iterator[TimelineEntry]:
+    for row in facts.suppressions:
+        what = _MESSAGES.get(row.kind, row.kind)
+        if row.until is None:
+            text, event = f"not told ({what}): {row.reason}", "suppressed"
+        else:
+            text, event = (
+                f"{what} was held back until {wording.long(row.until, zone)}: {row.reason}",
+                "held",
+            )
+        yield TimelineEntry(row.at, row.channel, row.kind, event, text, row.until)
+
+
+def _named(row: Sending, now: int) -> Iterator[TimelineEntry]:
+    """A message that tells of the incident."""
+    what, channel, kind = _MESSAGES.get(row.kind, row.kind), row.channel, row.kind
+    if row.frozen_at is not None:
+        about = f": {row.subject}" if row.subject else ""
+        yield TimelineEntry(row.frozen_at, channel, kind, "written", f"{what} was written{about}")
+    for number, attempt in enumerate(row.attempts, start=1):
+        detail = f": {attempt.detail}" if attempt.detail else ""
+        result = _RESULTS.get(attempt.result, attempt.result)
+        text = f"{what} {result} (attempt {number}){detail}"
+        yield TimelineEntry(attempt.at, channel, kind, attempt.result, text)
+    if row.finished_at is not None:
+        last = row.attempts[-1].result if row.attempts else None
+        if row.state != last:  # ended by something else than an attempt
+            yield _ended(row, row.finished_at)
+    elif row.state == "claimed":
+        yield TimelineEntry(now, channel, kind, "waiting", f"{what} is being sent")
+    else:
+        yield _waiting(row, now, "will be tried again" if row.attempts else "will be tried")
+
+
+def _left_out(case: IncidentView, row: Sending, now: int) -> Iterator[TimelineEntry]:
+    """A message that could have told of the incident, and does not, or not yet."""
+    if row.kind == "recovered" and case.closed_reason != "recovered":
+        return
+    if row.kind == "flapping" and case.flapping_since is None:
+        return
+    if row.kind == "reminder" and case.closed_at is not None and case.acknowledged_at is None:
+        return  # nobody expects one
+    end = None if row.kind == "recovered" else _end(case)
+    if end is not None and end[0] <= (row.frozen_at or row.finished_at or now):
+        text = f"not told ({_MESSAGES.get(row.kind, row.kind)}): {end[1]} before it was sent"
+        yield TimelineEntry(end[0], row.channel, row.kind, "cancelled", text)
+    elif row.finished_at is not None and row.frozen_at is None:
+        yield _ended(row, row.finished_at)
+    elif row.frozen_at is None:
+        yield _waiting(row, now, "waits")
+
+
+def _end(case: IncidentView) -> tuple[int, str] | None:
+    """Since when there is nothing to tell of any more, and why."""
+    if case.acknowledged_at is not None:
+        return case.acknowledged_at, "it was acknowledged"
+    return None if case.closed_at is None else (case.closed_at, ending(case))
+
+
+def _ended(row: Sending, at: int) -> TimelineEntry:
+    what = _MESSAGES.get(row.kind, row.kind)
+    reason = f": {row.outcome}" if row.outcome else ""
+    result = _RESULTS.get(row.state, "was not sent")
+    return TimelineEntry(at, row.channel, row.kind, row.state, f"{what} {result}{reason}")
+
+
+def _waiting(row: Sending, now: int, verb: str) -> TimelineEntry:
+    what, due = _MESSAGES.get(row.kind, row.kind), row.next_attempt_at
+    text = f"{what} {verb}"
+    if row.held_until is not None:
+        due, reason = row.held_until, f": {row.outcome}" if row.outcome else ""
+        text = f"{what} is held back{reason}"
+    return TimelineEntry(max(due, now), row.channel, row.kind, "waiting", text, due)
+
+
+def answered_by(case: IncidentView) -> str:
+    """Who acknowledged it."""
+    return case.acknowledged_by or "somebody"
+
+
+def ending(case: IncidentView) -> str:
+    """Why it is over: it was heard again."""
+    return _ENDINGS.get(case.closed_reason or "", case.closed_reason or "")

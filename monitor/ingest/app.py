@@ -1,0 +1,316 @@
+"""The door: answers /heartbeat and /heartbeats itself, hands every other path on.
+
+It carries nearly every request there is, so it is a bare WSGI callable; measured, a view of a
+framework costs about as much as all of the work done here.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from http import HTTPStatus
+from time import monotonic
+from typing import Any, NamedTuple
+
+import msgspec
+
+from monitor.clock import Clock
+from monitor.ingest import caller, parse
+from monitor.ingest.body import read_body
+from monitor.ingest.counts import SharedCounts
+from monitor.ingest.fields import DETAILS, NO_ROOM, Ignored, ignored
+from monitor.ingest.parse import (
+    AcceptedTimes,
+    Batch,
+    Report,
+    Sent,
+    TooManyRows,
+    UnusableReport,
+    UnusableRow,
+)
+from monitor.ingest.problem import CONTENT_TYPE, Problem
+from monitor.ingest.registry import Registry
+from monitor.ingest.wal.writer import Spool, SpoolUnavailable
+from monitor.model import MINUTE, SECOND, format_mac, format_time
+
+Environ = dict[str, Any]
+StartResponse = Callable[..., Any]
+Application = Callable[[Environ, StartResponse], Iterable[bytes]]
+
+_AHEAD = MINUTE
+"""How far ahead of ours a sensor's clock may be."""
+_RATE_WINDOW = 10.0
+"""Seconds."""
+_LISTED = 100
+"""How many rejected rows, and how many ignored fields, a reply names."""
+_RETRY_AFTER = "5"
+
+_READING, _WRITING = ("GET", "HEAD"), ("POST", "PUT")
+_JSON = "application/json"
+_LINES = ("application/x-ndjson", "application/jsonl")
+_FORMS = ("", "application/x-www-form-urlencoded")
+"""The first: no Content-Type at all. Text of any kind may be a form, too."""
+_EXAMPLE = """curl -d '{"mac_address": "02:00:00:00:00:00"}' http://HOST/heartbeat"""
+_CEILING = "this server takes no more new sensors (ingest.max_sensors)"
+
+
+class IngestLimits(NamedTuple):
+    """What the door accepts. `retention` in ms, `body` in bytes, decompressed ones too."""
+
+    retention: int
+    body: int
+    batch_rows: int
+    rate_per_sensor: float
+    """Heartbeats a second, on average over ten seconds, in one worker."""
+
+
+class IngestApp:
+    """A WSGI application. Made in each worker, after the fork."""
+
+    def __init__(
+        self,
+        spool: Spool,
+        registry: Registry,
+        limits: IngestLimits,
+        clock: Clock,
+        hosts: Iterable[str],
+        fallback: Application,
+        ignored_fields: SharedCounts,
+    ) -> None:
+        """`hosts`: names it answers to, as Flask's TRUSTED_HOSTS; none: to any.
+        `ignored_fields`: counted by the reasons of `fields.DETAILS`."""
+        self._spool, self._registry, self._limits, self._clock = spool, registry, limits, clock
+        self._hosts = tuple(hosts)
+        self._fallback, self._ignored_fields = fallback, ignored_fields
+        self._most_in_window = round(limits.rate_per_sensor * _RATE_WINDOW)
+        self._counts: dict[int, int] = {}
+        self._window_ends = 0.0
+        self._second = (0, "")
+
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        """PEP 3333."""
+        path = environ["PATH_INFO"]
+        method = environ["REQUEST_METHOD"]
+        try:
+            if path == "/heartbeat" or path == "/heartbeat/":
+                body = self._single(environ, method)
+            elif path == "/heartbeats" or path == "/heartbeats/":
+                body = self._batch(environ, method)
+            else:
+                return self._fallback(environ, start_response)
+        except Problem as problem:
+            body = problem.body()
+            start_response(
+                f"{problem.status.value} {problem.status.phrase}",
+                [
+                    ("Content-Type", CONTENT_TYPE),
+                    ("Content-Length", str(len(body))),
+                    ("Cache-Control", "no-store"),
+                    *problem.headers.items(),
+                ],
+            )
+        else:
+            headers = [("Content-Type", _JSON), ("Content-Length", str(len(body)))]
+            if method in _READING:
+                headers.append(("Cache-Control", "no-store"))
+            start_response("200 OK", headers)
+        return () if method == "HEAD" else (body,)
+
+    def _single(self, environ: Environ, method: str) -> bytes:
+        try:
+            if method in _WRITING:
+                self._check_caller(environ)
+                report, left_out = self._posted(environ)
+            elif method in _READING:
+                self._check_caller(environ)
+                report, left_out = parse.query(environ["QUERY_STRING"])
+            else:
+                raise _not_allowed(_READING + _WRITING)
+            if report.time is not None:
+                parse.check_time(report, self._span())
+        except UnusableReport as error:
+            raise Problem(HTTPStatus.BAD_REQUEST, error.detail, error.field) from error
+        self._check_ceiling(report)
+        self._count(report.mac)
+        if report.metrics:
+            report, surplus = self._with_known_metrics(report)
+            if surplus:
+                left_out = [*left_out, *surplus]
+        received = self._keep([report])
+        if left_out:
+            self._ignored_fields.add(reason for _, reason in left_out)
+        return self._reply(report, received, left_out)
+
+    def _posted(self, environ: Environ) -> Sent:
+        """Few clients name the type of what they send, and some name a wrong one."""
+        body, query = read_body(environ, self._limits.body), environ["QUERY_STRING"]
+        if not body and query:
+            return parse.query(query)
+        kind = environ.get("CONTENT_TYPE", "")
+        if kind == _JSON or _begins_with(body, b"{["):
+            return parse.single(body, query)
+        kind = _plain(kind)
+        if kind.endswith("json"):
+            return parse.single(body, query)
+        if kind in _FORMS or kind.startswith("text/"):
+            return parse.posted_form(body, query)
+        raise Problem(
+            HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+            f"can't be read as {kind[:40]!r}; send JSON or form fields: {_EXAMPLE}",
+            "Content-Type",
+            {"Accept": f"{_JSON}, {_FORMS[1]}"},
+        )
+
+    def _span(self) -> AcceptedTimes:
+        now = self._clock.now()
+        return AcceptedTimes(now - self._limits.retention, now + _AHEAD)
+
+    def _reply(self, report: Report, received: int, left_out: Sequence[Ignored]) -> bytes:
+        mac, server_time = report.mac, self._server_time(received)
+        if report.time is None:
+            time, more = server_time, ""
+        else:
+            time = format_time(report.time)
+            more = f',"skew_seconds":{(report.time - received) / SECOND}'
+        if left_out:
+            named = [{"field": name, "detail": DETAILS[reason]} for name, reason in left_out]
+            more += f',"ignored":{msgspec.json.encode(named[:_LISTED]).decode()}'
+        return (
+            f'{{"mac_address":"{format_mac(mac)}","time":"{time}","server_time":"{server_time}"'
+            f',"threshold_seconds":{self._registry.threshold(mac)}{more}}}'
+        ).encode()
+
+    def _server_time(self, moment: int) -> str:
+        """As `format_time`, at the cost of once a second."""
+        second, rest = divmod(moment, SECOND)
+        known, text = self._second
+        if known != second:
+            text = format_time(second * SECOND)[:-4]
+            self._second = second, text
+        return f"{text}{rest:03d}Z"
+
+    def _batch(self, environ: Environ, method: str) -> bytes:
+        if method not in _WRITING:
+            raise _not_allowed(_WRITING)
+        self._check_caller(environ)
+        body = read_body(environ, self._limits.body)
+        lines = _plain(environ.get("CONTENT_TYPE", "")) in _LINES or _begins_with(body, b"{")
+        read = parse.lines if lines else parse.array
+        try:
+            batch = read(body, self._span(), self._limits.batch_rows)
+        except UnusableReport as error:
+            raise Problem(HTTPStatus.BAD_REQUEST, error.detail, error.field) from error
+        except TooManyRows as error:
+            raise Problem(
+                HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+                f"{error.args[0]} rows; at most {self._limits.batch_rows} are taken at once",
+            ) from error
+        kept, rejected, left_out = self._admitted(batch)
+        listed = [
+            {"row": row.row, "field": row.field, "detail": row.detail} for row in rejected[:_LISTED]
+        ]
+        if not kept:
+            detail = "no row can be used" if rejected else "there is no row"
+            raise Problem(HTTPStatus.BAD_REQUEST, detail, rejected=listed)
+        received = self._keep(kept)
+        self._ignored_fields.add(reason for _, (_, reason) in left_out)
+        return msgspec.json.encode(
+            {
+                "accepted": len(kept),
+                "rejected": listed,
+                "rejected_count": len(rejected),
+                "ignored": [
+                    {"row": row, "field": name, "detail": DETAILS[reason]}
+                    for row, (name, reason) in left_out[:_LISTED]
+                ],
+                "ignored_count": len(left_out),
+                "received": format_time(received),
+            }
+        )
+
+    def _keep(self, reports: list[Report]) -> int:
+        try:
+            return self._spool.append(reports)
+        except SpoolUnavailable as error:
+            raise _unavailable(f"can't be written down at the moment: {error}") from error
+
+    def _check_caller(self, environ: Environ) -> None:
+        """Where the request comes from, which host it was meant for, the token. Raises Problem."""
+        caller.check_site(environ)
+        caller.check_host(environ, self._hosts)
+        if environ["QUERY_STRING"]:
+            caller.check_query(environ["QUERY_STRING"])
+        if self._registry.admits_bearer(environ.get("HTTP_AUTHORIZATION", "")):
+            return
+        if self._registry.token_required is None:
+            self._spool.refuse()
+            raise _unavailable("tokens can't be checked yet: the state was never in reach")
+        raise caller.unauthorized()
+
+    def _check_ceiling(self, report: Report) -> None:
+        """The ceiling of sensors. Raises Problem."""
+        if not self._registry.admit(report.mac):
+            raise Problem(HTTPStatus.FORBIDDEN, _CEILING, "mac_address")
+
+    def _with_known_metrics(self, report: Report) -> tuple[Report, Sequence[Ignored]]:
+        """Without those for whose names there is no room."""
+        surplus = self._registry.surplus_metrics(report.mac, report.metrics or ())
+        if not surplus:
+            return report, ()
+        return report.without(surplus), ignored(surplus, NO_ROOM)
+
+    def _admitted(
+        self, batch: Batch
+    ) -> tuple[list[Report], list[UnusableRow], list[tuple[int, Ignored]]]:
+        """What is kept, the rows that are not, and the fields left out with their rows."""
+        kept: list[Report] = []
+        rejected, left_out = batch.unusable, batch.ignored
+        for sent, row in zip(batch.reports, batch.rows, strict=True):
+            try:
+                self._check_ceiling(sent)
+            except Problem as problem:
+                rejected.append(UnusableRow(row, problem.field, problem.detail))
+                continue
+            report = sent
+            if sent.metrics:
+                report, surplus = self._with_known_metrics(sent)
+                left_out.extend((row, field) for field in surplus)
+            kept.append(report)
+        # Of a row that is rejected nothing is kept, so nothing is left out.
+        refused = {row.row for row in rejected}
+        left_out = sorted(pair for pair in left_out if pair[0] not in refused)
+        return kept, sorted(rejected), left_out
+
+    def _count(self, mac: int) -> None:
+        """Refuse a sensor that reports far too often. Raises Problem."""
+        now = monotonic()
+        if now > self._window_ends:
+            self._counts, self._window_ends = {}, now + _RATE_WINDOW
+        count = self._counts[mac] = self._counts.get(mac, 0) + 1
+        if count > self._most_in_window:
+            raise Problem(
+                HTTPStatus.TOO_MANY_REQUESTS,
+                f"more than {self._limits.rate_per_sensor:g} heartbeats a second",
+                "mac_address",
+                {"Retry-After": str(math.ceil(self._window_ends - now))},
+            )
+
+
+def _plain(content_type: str) -> str:
+    """Without its parameters."""
+    return content_type.partition(";")[0].strip().lower()
+
+
+def _begins_with(body: bytes, characters: bytes) -> bool:
+    """Whether the first that is no white space (nor byte order mark) is one of these."""
+    start = body[:64].lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
+    return bool(start) and start in characters
+
+
+def _not_allowed(methods: Sequence[str]) -> Problem:
+    allowed = ", ".join(sorted(methods))
+    return Problem(
+        HTTPStatus.METHOD_NOT_ALLOWED, f"takes {allowed} only", headers={"Allow": allowed}
+    )
+
+
+def _unavailable(detail: str) -> Problem:
+    return Problem(HTTPStatus.SERVICE_UNAVAILABLE, detail, headers={"Retry-After": _RETRY_AFTER})

@@ -1,0 +1,85 @@
+"""The JSON of `GET /sensors`."""
+
+from collections.abc import Mapping
+
+import msgspec
+
+from monitor.channels.webpush import topic
+from monitor.model import SECOND, format_mac, format_time
+from monitor.web.grid.fleet import FleetChanges, SensorEntry
+
+
+class SensorReply(msgspec.Struct):
+    """One sensor; times are RFC 3339 in UTC."""
+
+    mac_address: str
+    name: str | None
+    site: str | None
+    status: str
+    last_seen: str | None
+    threshold_seconds: int | float
+    incident_since: str | None
+    labels: Mapping[str, str]
+    silenced_until: str | None
+    silenced_by: str | None
+    """What keeps messages back: a silence or maintenance, in words."""
+    tag: str | None
+    """Notices of a browser that are about the same matter carry it, pushed ones too."""
+
+
+class FleetReply(msgspec.Struct):
+    """The fleet, or with `reset` false what changed since the cursor that was asked for."""
+
+    time: str
+    horizon: str | None
+    hindrance: str
+    """Why no more was judged, if that is known."""
+    cursor: str
+    reset: bool
+    problem: str | None
+    stale_since: str | None
+    forgotten: list[str]
+    sensors: list[SensorReply]
+
+
+def encode(changes: FleetChanges) -> bytes:
+    """The body of a reply."""
+    return msgspec.json.encode(
+        FleetReply(
+            time=format_time(changes.now),
+            horizon=_time(changes.horizon or None),
+            hindrance=changes.hindrance,
+            cursor=str(changes.cursor),
+            reset=changes.reset,
+            problem=changes.problem,
+            stale_since=_time(changes.stale_since),
+            forgotten=[format_mac(mac) for mac in changes.forgotten],
+            sensors=[_sensor(entry) for entry in changes.entries],
+        )
+    )
+
+
+def seconds(duration: int) -> int | float:
+    """Milliseconds as seconds, whole ones as an integer."""
+    return duration / SECOND if duration % SECOND else duration // SECOND
+
+
+def _time(moment: int | None) -> str | None:
+    return None if moment is None else format_time(moment)
+
+
+def _sensor(entry: SensorEntry) -> SensorReply:
+    held = entry.held
+    return SensorReply(
+        mac_address=format_mac(entry.mac),
+        name=entry.name,
+        site=entry.site,
+        status=entry.status.value,
+        last_seen=_time(entry.last_seen),
+        threshold_seconds=seconds(entry.threshold),
+        incident_since=_time(entry.incident_since),
+        labels=entry.labels,
+        silenced_until=_time(held.until) if held else None,
+        silenced_by=held.reason if held else None,
+        tag=topic(entry.thread) if entry.thread else None,
+    )

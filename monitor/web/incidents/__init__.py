@@ -1,0 +1,1 @@
+"""The pages of incidents, and the link to acknowledge one."""

@@ -1,0 +1,208 @@
+"""The link in a message: whoever got it says that they know of it, from a phone, without a login.
+
+A link works for 48 hours and only as we signed it. Opening it changes nothing, since programs that
+show previews open links; only its buttons do.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from flask import Blueprint, Response, redirect, render_template, request, url_for
+from sqlalchemy import Connection, Engine
+from werkzeug.wrappers import Response as AnyResponse
+
+from monitor.clock import Clock
+from monitor.incidents import machine, planning
+from monitor.incidents.acknowledge import acknowledge
+from monitor.incidents.machine import IncidentState
+from monitor.incidents.timeline import answered_by, ending
+from monitor.model import HOUR, format_mac
+from monitor.outbox.wording import clean
+from monitor.state import audit, incidents, ledger, silences
+from monitor.state.database import reading, writing
+from monitor.state.ledger import IncidentView, SentMessage
+from monitor.vault import Vault
+from monitor.web.auth.access import public
+
+LIFETIME = 48 * HOUR
+"""How long a link works (ms)."""
+
+SILENCE = 4 * HOUR
+"""How long its silence lasts (ms)."""
+
+_PURPOSE = "acknowledge"
+_PATH = "/acknowledge/"
+_LISTED = 20
+_HEADERS = {
+    "Cache-Control": "no-store",
+    "Referrer-Policy": "no-referrer",
+    "X-Robots-Tag": "noindex, nofollow",
+}
+
+
+def links(vault: Vault, base_url: str) -> Callable[[int, str, int], str]:
+    """(notification id, channel, now) -> its link; the same each time."""
+
+    def link(notification_id: int, channel: str, now: int) -> str:
+        payload = {"n": notification_id, "c": channel, "e": now + LIFETIME}
+        return f"{base_url.rstrip('/')}{_PATH}{vault.sign(_PURPOSE, payload)}"
+
+    return link
+
+
+class _Group(NamedTuple):
+    """Some members of a message, as the page lists them."""
+
+    title: str
+    lines: list[tuple[str, str, int]]
+    """(which sensor, how it is, since when)"""
+    more: int
+
+
+class _Invalid(Exception):
+    """The link leads nowhere; the texts say why, to a person."""
+
+    def __init__(self, status: int, title: str, detail: str) -> None:
+        super().__init__(title)
+        self.status, self.title, self.detail = status, title, detail
+
+
+def blueprint(engine: Engine, clock: Clock, vault: Vault) -> Blueprint:
+    """The page behind the link, and what its buttons do."""
+    pages = Blueprint("acknowledge", __name__)
+
+    @pages.get(_PATH + "<token>")
+    @public
+    def page(token: str) -> Response:
+        with reading(engine) as connection:
+            message = _meant(connection, vault, token, clock.now())
+            quiet_until = _silenced_until(connection, message, clock.now())
+        return _html(
+            render_template(
+                "acknowledge.html",
+                message=message,
+                groups=_groups(message.cases),
+                open=[case for case in message.cases if _state(case) is IncidentState.OPEN],
+                can_silence=_can_be_silenced(message),
+                quiet_until=quiet_until,
+            )
+        )
+
+    @pages.post(_PATH + "<token>")
+    @public
+    def answer(token: str) -> AnyResponse:
+        now = clock.now()
+        with writing(engine) as connection:
+            message = _meant(connection, vault, token, now)
+            if request.form.get("answer") == "acknowledge":
+                ids = [case.id for case in message.cases]
+                outcome = acknowledge(connection, ids, _by(message), now)
+                audit.acknowledged(connection, _by(message), outcome.done)
+            elif request.form.get("answer") == "silence" and _can_be_silenced(message):
+                _silence(connection, message, now)
+        return redirect(url_for("acknowledge.page", token=token), 303)
+
+    @pages.errorhandler(_Invalid)
+    def invalid(error: _Invalid) -> Response:
+        return _html(
+            render_template("said.html", title=error.title, detail=error.detail), error.status
+        )
+
+    @pages.after_app_request
+    def private(response: Response) -> Response:
+        if request.path.startswith(_PATH):
+            response.headers.update(_HEADERS)
+        return response
+
+    return pages
+
+
+def _meant(connection: Connection, vault: Vault, token: str, now: int) -> SentMessage:
+    """The message that a link belongs to. Raises _Invalid."""
+    payload = vault.verify(_PURPOSE, token)
+    if payload is not None and payload["e"] <= now:
+        raise _Invalid(
+            410,
+            "This link has expired",
+            f"Links in messages work for {LIFETIME // HOUR} hours. Nothing was changed. "
+            "A newer message has a newer link.",
+        )
+    message = None if payload is None else ledger.message(connection, payload["n"])
+    if payload is None or message is None or message.channel != payload["c"]:
+        raise _Invalid(
+            404,
+            "This link is not valid",
+            "It may have been cut short or changed on its way. Nothing was changed. "
+            "Open it once more from the message itself.",
+        )
+    return message
+
+
+def _by(message: SentMessage) -> str:
+    return f"{message.channel} by link"
+
+
+def _can_be_silenced(message: SentMessage) -> bool:
+    return message.kind == "flapping" or any(case.closed_at is None for case in message.cases)
+
+
+def _silence(connection: Connection, message: SentMessage, now: int) -> None:
+    """Unless that was done before: pressing twice is pressing once."""
+    incidents.lock_groups(connection, [message.group_id])
+    if _silenced_until(connection, message, now) is None:
+        macs = {case.mac for case in message.cases}
+        number = planning.silence_members(
+            connection, macs, now + SILENCE, _comment(message), _by(message), now
+        )
+        audit.record(
+            connection, _by(message), "silence begun", f"{number}", {"comment": _comment(message)}
+        )
+
+
+def _silenced_until(connection: Connection, message: SentMessage, now: int) -> int | None:
+    """When the silence asked for by this message's link ends, while it lasts."""
+    lasting, _ = silences.in_force(connection, now, now)
+    mine = (_by(message), _comment(message))
+    ends = [row.ends_at for row in lasting if (row.created_by, row.comment) == mine]
+    return max(ends, default=None)
+
+
+def _comment(message: SentMessage) -> str:
+    return f"by the link in message {message.id}"
+
+
+def _groups(cases: list[IncidentView]) -> list[_Group]:
+    """The members by where they stand: first those that nobody has answered for."""
+    titles = {
+        IncidentState.OPEN: "Silent now",
+        IncidentState.ACKNOWLEDGED: "Acknowledged",
+        IncidentState.CLOSED: "Over",
+    }
+    groups = []
+    for state, title in titles.items():
+        members = [case for case in cases if _state(case) is state]
+        lines = [(_called(case), *_stand(case)) for case in members[:_LISTED]]
+        if lines:
+            groups.append(_Group(f"{title} ({len(members)})", lines, len(members) - len(lines)))
+    return groups
+
+
+def _state(case: IncidentView) -> IncidentState:
+    return machine.state_of(case.acknowledged_at, case.closed_at)
+
+
+def _called(case: IncidentView) -> str:
+    site = f" at {clean(case.site)}" if case.site else ""
+    return (clean(case.name or "") or format_mac(case.mac)) + site
+
+
+def _stand(case: IncidentView) -> tuple[str, int]:
+    if case.closed_at is not None:
+        return f"{ending(case)},", case.recovered_at or case.closed_at
+    if case.acknowledged_at is not None:
+        return f"by {clean(answered_by(case))},", case.acknowledged_at
+    return "last seen", case.last_seen
+
+
+def _html(page: str, status: int = 200) -> Response:
+    return Response(page, status, content_type="text/html; charset=utf-8")

@@ -1,0 +1,61 @@
+"""Which incidents are listed: what the address of the page says."""
+
+from typing import NamedTuple, Self
+from urllib.parse import urlencode
+
+from flask import request
+from sqlalchemy import Connection
+
+from monitor.model import DAY
+from monitor.state import ledger
+from monitor.state.ledger import IncidentView
+
+STATES = {"open": "Open", "past": "Past", "all": "All"}
+SINCE = {"": "Any time", "1": "24 hours", "7": "7 days", "30": "30 days", "90": "90 days"}
+"""Days: still open, or over since then."""
+KNOWN = {"": "Either", "no": "Not acknowledged", "yes": "Acknowledged"}
+
+
+class IncidentFilters(NamedTuple):
+    """What the address says is to be listed, as it was typed."""
+
+    state: str = "open"
+    q: str = ""
+    site: str = ""
+    known: str = ""
+    since: str = ""
+
+    @classmethod
+    def read(cls) -> Self:
+        """Of this request's address or form; what makes no sense is as if not given."""
+        given = {
+            name: request.values.get(name, "").strip().replace("\0", "") for name in cls._fields
+        }
+        allowed = {"state": STATES, "known": KNOWN, "since": SINCE}
+        return cls(
+            **{
+                name: text if text in allowed.get(name, {text}) else cls._field_defaults[name]
+                for name, text in given.items()
+            }
+        )
+
+    def address(self, **others: object) -> str:
+        """A link to the list with these filters."""
+        given = {name: text for name, text in self._asdict().items() if text} | others
+        given = {name: value for name, value in given.items() if (name, value) != ("state", "open")}
+        return "/incidents" + (f"?{urlencode(given)}" if given else "")
+
+    def cases(
+        self, connection: Connection, limit: int, now: int, before: int | None = None
+    ) -> list[IncidentView]:
+        """Those listed, the newest first."""
+        return ledger.cases(
+            connection,
+            limit,
+            site=self.site or None,
+            still_open=None if self.state == "all" else self.state == "open",
+            since=now - int(self.since) * DAY if self.since else None,
+            acknowledged=None if not self.known else self.known == "yes",
+            before=before,
+            text=self.q,
+        )

@@ -1,0 +1,36 @@
+"""One incident in words: what there is to say in a line, and all that happened in order."""
+
+from datetime import tzinfo
+from typing import NamedTuple
+
+from monitor.incidents.timeline import TimelineEntry, answered_by, ending, tell
+from monitor.outbox.wording import duration
+from monitor.state.ledger import Facts, IncidentView
+
+
+class Story(NamedTuple):
+    """An incident with its ledger."""
+
+    case: IncidentView
+    summary: str
+    """What follows "silent since" and the moment."""
+    entries: list[TimelineEntry]
+
+
+def story(facts: Facts, now: int, zone: tzinfo) -> Story:
+    """Moments within texts are by the clocks of `zone`."""
+    return Story(facts.case, summary(facts.case, now), tell(facts, now, zone))
+
+
+def summary(case: IncidentView, now: int) -> str:
+    """How long the silence lasted, and who knows of it or what ended it."""
+    if case.closed_at is not None:
+        return f"for {lasted(case, now)}; {ending(case)}"
+    known = "" if case.acknowledged_at is None else f", acknowledged by {answered_by(case)}"
+    return f"for {lasted(case, now)} so far{known}"
+
+
+def lasted(case: IncidentView, now: int) -> str:
+    """How long the silence is, or was."""
+    until = now if case.closed_at is None else case.recovered_at or case.closed_at
+    return duration(max(until - case.last_seen, 0))

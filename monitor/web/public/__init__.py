@@ -1,0 +1,1 @@
+"""What people without a login may see: public status pages and badges."""

@@ -1,0 +1,1 @@
+"""The pages of one sensor, and of all of them as a table."""
