@@ -20,11 +20,11 @@ from monitor.commands import (
     tokens,
     users,
 )
+from monitor.errors import Conflict, Invalid, NotFound
 from monitor.keyfile import make_private, private_files
 from monitor.settings import Settings, SettingsError
 from monitor.simulator import command as simulator
 from monitor.state.database import StateUnavailable
-from monitor.state.tokens import TokenNameTaken
 from monitor.store.interface import StoreError
 
 
@@ -83,7 +83,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for problem in error.problems:
             print(f"  {problem}", file=sys.stderr)
         return 1
-    except (CommandFailed, TokenNameTaken, StateUnavailable, StoreError) as error:
+    except Invalid as error:
+        print(f"monitor {options.command}: {error.field} {error}", file=sys.stderr)
+        return 1
+    except (CommandFailed, NotFound, Conflict, StateUnavailable, StoreError) as error:
         print(f"monitor {options.command}: {error}", file=sys.stderr)
         return 1
     return 0

@@ -4,11 +4,11 @@ import argparse
 from collections.abc import Callable
 
 from monitor.clock import Clock
-from monitor.commands import CommandFailed
 from monitor.model import format_time
+from monitor.services import tokens
 from monitor.settings import Settings
-from monitor.state import audit, tokens
-from monitor.state.database import open_state, reading, writing
+from monitor.state.database import open_state
+from monitor.state.tokens import INGEST, ROLES, check_name
 from monitor.state.users import COMMAND_LINE
 
 
@@ -20,8 +20,8 @@ def add(command: Callable[..., argparse.ArgumentParser]) -> None:
     create.add_argument("name", type=_name)
     create.add_argument(
         "--role",
-        choices=tokens.ROLES,
-        default=tokens.INGEST,
+        choices=ROLES,
+        default=INGEST,
         help="ingest (default): send heartbeats; viewer: read the API; operator: also "
         "acknowledge and silence; administrator: also set up channels and routes",
     )
@@ -31,7 +31,7 @@ def add(command: Callable[..., argparse.ArgumentParser]) -> None:
 
 def _name(text: str) -> str:
     try:
-        tokens.check_name(text)
+        check_name(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
     return text
@@ -40,22 +40,10 @@ def _name(text: str) -> str:
 def _token(given: Settings, options: argparse.Namespace) -> None:
     engine, now = open_state(given.state_url), Clock().now()
     if options.action == "create":
-        with writing(engine) as connection:
-            secret = tokens.create(connection, options.name, now, options.role)
-            audit.record(
-                connection, COMMAND_LINE, "token made", options.name, {"role": options.role}
-            )
-        print(secret)
+        print(tokens.create(engine, COMMAND_LINE, options.name, options.role, now))
     elif options.action == "revoke":
-        with writing(engine) as connection:
-            revoked = tokens.revoke(connection, options.name, now)
-            if revoked:
-                audit.record(connection, COMMAND_LINE, "token revoked", options.name)
-        if not revoked:
-            raise CommandFailed(f"there is no token {options.name!r} in force")
+        tokens.revoke(engine, COMMAND_LINE, options.name, now)
     else:
-        with reading(engine) as connection:
-            listed = tokens.listed(connection)
-        for token in listed:
+        for token in tokens.listed(engine):
             end = f"revoked {format_time(token.revoked_at)}" if token.revoked_at else "in force"
             print(f"{token.name}\t{token.role}\tmade {format_time(token.created_at)}\t{end}")

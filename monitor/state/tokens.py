@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, select, update
 
+from monitor.errors import Conflict, Invalid
 from monitor.state.access_tables import token
 from monitor.state.database import insert_unless_there
 
@@ -15,10 +16,6 @@ INGEST = "ingest"
 
 ROLES = (INGEST, "viewer", "operator", "administrator")
 """From `viewer` on, each may do what the one before it may."""
-
-
-class TokenNameTaken(Exception):
-    """A token of this name exists or existed: names stay unique so that the log stays clear."""
 
 
 class Token(NamedTuple):
@@ -31,9 +28,9 @@ class Token(NamedTuple):
 
 
 def check_name(name: str) -> None:
-    """Raises ValueError unless it can name a token."""
+    """Raises Invalid unless it can name a token."""
     if not (0 < len(name) <= 80 and name.isprintable()):
-        raise ValueError("must be 1 to 80 printable characters")
+        raise Invalid("name", "must be 1 to 80 printable characters")
 
 
 def digest(secret: str) -> bytes:
@@ -42,7 +39,8 @@ def digest(secret: str) -> bytes:
 
 
 def create(connection: Connection, name: str, now: int, role: str = INGEST) -> str:
-    """The new secret, which can't be read again later. Raises TokenNameTaken."""
+    """The new secret, which can't be read again later. Raises Conflict: names stay unique,
+    so that the audit trail stays clear."""
     secret = "hbm_" + secrets.token_urlsafe(32)
     made = connection.execute(
         insert_unless_there(connection, token)
@@ -51,7 +49,7 @@ def create(connection: Connection, name: str, now: int, role: str = INGEST) -> s
         .returning(token.c.id)
     )
     if made.first() is None:
-        raise TokenNameTaken(f"there is, or was, a token named {name!r}; choose another name")
+        raise Conflict(f"a token named {name!r} exists or existed; choose another name", "name")
     return secret
 
 

@@ -8,6 +8,7 @@ import msgspec
 from flask import Flask, Response, render_template, request
 from werkzeug.exceptions import HTTPException
 
+from monitor.errors import Conflict, Invalid, NotFound
 from monitor.state.database import StateUnavailable
 
 RETRY_AFTER = 2
@@ -72,6 +73,9 @@ def handle_errors(app: Flask) -> None:
     """Let every error of this app be told in that way."""
     app.register_error_handler(HTTPException, _told)
     app.register_error_handler(StateUnavailable, _state_away)
+    app.register_error_handler(Invalid, lambda error: explained(400, str(error), error.field))
+    app.register_error_handler(NotFound, lambda error: explained(404, str(error)))
+    app.register_error_handler(Conflict, lambda error: explained(409, str(error), error.field))
 
 
 def explained(status: int, detail: str, field: str | None = None) -> Response:

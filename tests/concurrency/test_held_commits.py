@@ -10,6 +10,7 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, Engine, select, text
 
+from monitor.errors import Conflict
 from monitor.incidents import routes as checked_routes
 from monitor.incidents import service
 from monitor.incidents.machine import Event
@@ -23,7 +24,6 @@ from monitor.state.channels import Stored
 from monitor.state.database import StateUnavailable, migrate, open_state, reading, writing
 from monitor.state.routing import RouteRow
 from monitor.state.tables import alert_group, incident, notification
-from monitor.state.tokens import TokenNameTaken
 from monitor.vault import Vault
 from tests import postgres
 from tests.concurrency.conftest import Sides, Work, overlap
@@ -139,7 +139,7 @@ def test_two_who_make_a_token_of_one_name_get_one(sides: Sides) -> None:
 
     one, two = overlap(sides, written(sides.first, make), written(sides.second, make))
     one.result()
-    assert isinstance(two.exception(), TokenNameTaken)
+    assert isinstance(two.exception(), Conflict)
 
 
 def test_routes_added_at_the_same_moment_have_an_order(sides: Sides) -> None:

@@ -3,6 +3,7 @@
 import pytest
 from sqlalchemy import Engine, select
 
+from monitor.errors import Conflict
 from monitor.state import tokens
 from monitor.state.access_tables import token
 from monitor.state.database import reading, writing
@@ -41,7 +42,7 @@ def test_a_name_is_given_once_for_ever(state: Engine) -> None:
     with writing(state) as connection:
         tokens.create(connection, "roof", 1_000)
         tokens.revoke(connection, "roof", 2_000)
-        with pytest.raises(tokens.TokenNameTaken, match="'roof'"):
+        with pytest.raises(Conflict, match="'roof'"):
             tokens.create(connection, "roof", 3_000)
 
 

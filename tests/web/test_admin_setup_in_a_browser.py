@@ -125,7 +125,7 @@ def test_a_token_is_seen_once_and_works(rig: Rig, served: Server, page: Page) ->
     log_in(page, served.url, "ada", "/admin/tokens")
     page.get_by_label("Name").fill("Roof")
     page.get_by_label("Role").select_option("viewer")
-    page.get_by_role("button", name="Make").click()
+    page.get_by_role("button", name="Create").click()
     secret = page.locator("code.whole").inner_text()
     looks_right(page, "made")
     with reading(rig.engine) as connection:

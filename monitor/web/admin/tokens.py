@@ -5,13 +5,12 @@ from sqlalchemy import Engine
 from werkzeug.wrappers import Response
 
 from monitor.clock import Clock
-from monitor.state import audit, tokens
-from monitor.state.database import reading, writing
-from monitor.state.tokens import TokenNameTaken
+from monitor.errors import Conflict, Invalid
+from monitor.services import tokens
+from monitor.state.tokens import INGEST, ROLES
 from monitor.web import forms
 from monitor.web.auth.access import requires
 from monitor.web.auth.login import html
-from monitor.web.errors import RequestRefused
 
 
 def blueprint(engine: Engine, clock: Clock) -> Blueprint:
@@ -19,13 +18,12 @@ def blueprint(engine: Engine, clock: Clock) -> Blueprint:
     administration = Blueprint("admin_tokens", __name__)
 
     def page(status: int = 200, **told: str) -> Response:
-        with reading(engine) as connection:
-            rows = tokens.listed(connection)
+        rows = tokens.listed(engine)
         text = render_template(
             "admin/tokens.html",
             rows=sorted(rows, key=lambda row: (row.revoked_at is not None, row.name)),
-            roles=tokens.ROLES,
-            any_ingest=any(row.role == tokens.INGEST for row in rows),
+            roles=ROLES,
+            any_ingest=any(row.role == INGEST for row in rows),
             given=request.form,
             **told,
         )
@@ -39,16 +37,11 @@ def blueprint(engine: Engine, clock: Clock) -> Blueprint:
     @administration.post("/admin/tokens")
     @requires("administrator")
     def make() -> Response:
-        name, role = forms.typed("name").strip(), forms.typed("role")
-        if role not in tokens.ROLES:
-            return page(400, problem="Role: choose one of those offered.", wrong="role")
+        name = forms.typed("name").strip()
         try:
-            tokens.check_name(name)
-            with writing(engine) as connection:
-                secret = tokens.create(connection, name, clock.now(), role)
-                audit.record(connection, g.principal, "token made", name, {"role": role})
-        except (ValueError, TokenNameTaken) as error:
-            return page(400, problem=f"Name: {error}.", wrong="name")
+            secret = tokens.create(engine, g.principal, name, forms.typed("role"), clock.now())
+        except (Invalid, Conflict) as error:
+            return page(400, **forms.mistake(error))
         return page(secret=secret, made=name)
 
     @administration.post("/admin/tokens/revoke")
@@ -56,11 +49,8 @@ def blueprint(engine: Engine, clock: Clock) -> Blueprint:
     def revoke() -> Response:
         name = forms.typed("name")  # not in the path: it may hold a slash
         if request.form.get("sure") != "yes":
-            return page(400, problem="It is revoked only when you say that you are sure.")
-        with writing(engine) as connection:
-            if not tokens.revoke(connection, name, clock.now()):
-                raise RequestRefused(404, f"There is no token {name!r} in force.")
-            audit.record(connection, g.principal, "token revoked", name)
+            return page(400, problem="Select the checkbox to revoke the token.")
+        tokens.revoke(engine, g.principal, name, clock.now())
         flash(f"{name} is revoked.")
         return redirect(url_for("admin_tokens.listed"), 303)
 
