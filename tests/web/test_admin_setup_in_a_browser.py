@@ -135,7 +135,7 @@ def test_a_token_is_seen_once_and_works(rig: Rig, served: Server, page: Page) ->
     page.goto(f"{served.url}/admin/tokens")
     assert secret not in page.content()
     page.locator("summary", has_text="Roof").click()
-    page.get_by_label("Whoever uses Roof").check()
+    page.get_by_label("Refuse requests with Roof").check()
     page.get_by_role("button", name="Revoke").locator("visible=true").click()
     expect(page.get_by_role("status")).to_contain_text("is revoked")
     expect(page.locator("summary", has_text="Roof")).to_contain_text("revoked")

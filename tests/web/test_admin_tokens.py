@@ -57,7 +57,10 @@ def test_a_token_is_shown_once_works_and_is_revoked(rig: Rig, visitor: Visitor) 
     [
         ({"name": "", "role": "viewer"}, "Name: must be 1 to 80 printable characters."),
         ({"name": "x" * 81, "role": "viewer"}, "Name: must be 1 to 80 printable characters."),
-        ({"name": "roof", "role": "king"}, "Role: must be one of ingest, viewer, operator, administrator."),
+        (
+            {"name": "roof", "role": "king"},
+            "Role: must be one of ingest, viewer, operator, administrator.",
+        ),
     ],
 )
 def test_what_makes_no_sense_is_refused_and_stays_in_the_form(

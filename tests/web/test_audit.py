@@ -120,7 +120,7 @@ def test_commands_are_told_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         (("silence", "end", "1"), "silence ended"),
         (("maintenance", "add", "m", *match, *window), "maintenance planned"),
         (("maintenance", "end", "1"), "maintenance ended"),
-        (("token", "create", "roof"), "token made"),
+        (("token", "create", "roof"), "token created"),
         (("token", "revoke", "roof"), "token revoked"),
         (("sensor", "02:00:00:00:00:01", "--name", "Boiler"), "sensor changed"),
     ]
