@@ -175,11 +175,12 @@ def _fresh(body: str | bytes, content_type: str) -> Response:
 
 
 def _serve_static(app: Flask) -> None:
-    """Under a path that names the content, so that a browser may keep the files for ever."""
-    files = {path.name: path.read_bytes() for path in sorted(_STATIC.iterdir())}
+    """Under a path that names the content, so that browsers may cache the files."""
+    paths = sorted(path for path in _STATIC.rglob("*") if path.is_file())
+    files = {path.relative_to(_STATIC).as_posix(): path.read_bytes() for path in paths}
     current = hashlib.sha256(repr(files).encode()).hexdigest()[:12]
 
-    @app.get("/static/<version>/<name>")
+    @app.get("/static/<version>/<path:name>")
     @public
     def static(version: str, name: str) -> Response:
         body, kind = files.get(name), _KINDS.get(Path(name).suffix)

@@ -208,7 +208,7 @@ def test_static_files_are_kept_for_ever_under_the_name_of_their_content(
         assert "immutable" in cache
         assert "max-age=31536000" in cache
         assert "no-cache" not in cache
-    old = client.get("/static/0123456789ab/grid.js")
+    old = client.get("/static/0123456789ab/grid/grid.js")
     assert old.headers["Cache-Control"] == "no-cache"
     assert old.content_type.startswith("text/javascript")
 

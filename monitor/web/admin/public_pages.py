@@ -57,7 +57,7 @@ def blueprint(engine: Engine, clock: Clock, base_url: str) -> Blueprint:
         if given is not None and number is not None:
             forms[number] = given
         text = render_template(
-            "admin/public.html",
+            "admin/public_pages.html",
             rows=rows,
             forms=forms,
             new=given if given is not None and number is None else PublicPageForm(),

@@ -1,4 +1,4 @@
-"""Which sensors a view of the grid is about, and in which order: as in static/find.js."""
+"""Which sensors a view of the grid is about, and in which order: as in static/grid/find.js."""
 
 import re
 import unicodedata

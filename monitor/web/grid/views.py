@@ -10,7 +10,7 @@ from monitor.web.grid import cells
 from monitor.web.grid.fleet import Fleet
 from monitor.web.grid.search import GridFilters
 
-_WORKER = Path(__file__).parents[1] / "static" / "worker.js"
+_WORKER = Path(__file__).parents[1] / "static" / "grid" / "worker.js"
 _MOST = 99
 
 
@@ -23,7 +23,7 @@ def blueprint(open_fleet: Callable[[], Fleet], base_url: str) -> Blueprint:
     def grid() -> Response:
         shown = cells.grid(open_fleet().changes(None), GridFilters.parse(request.args.getlist))
         response = Response(
-            render_template("grid.html", grid=shown, base_url=base_url),
+            render_template("grid/grid.html", grid=shown, base_url=base_url),
             content_type="text/html; charset=utf-8",
         )
         response.cache_control.no_cache = True

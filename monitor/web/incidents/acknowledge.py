@@ -79,7 +79,7 @@ def blueprint(engine: Engine, clock: Clock, vault: Vault) -> Blueprint:
             quiet_until = _silenced_until(connection, message, clock.now())
         return _html(
             render_template(
-                "acknowledge.html",
+                "incidents/acknowledge.html",
                 message=message,
                 groups=_groups(message.cases),
                 open=[case for case in message.cases if _state(case) is IncidentState.OPEN],
@@ -105,7 +105,10 @@ def blueprint(engine: Engine, clock: Clock, vault: Vault) -> Blueprint:
     @pages.errorhandler(_Invalid)
     def invalid(error: _Invalid) -> Response:
         return _html(
-            render_template("said.html", title=error.title, detail=error.detail), error.status
+            render_template(
+                "incidents/acknowledge_result.html", title=error.title, detail=error.detail
+            ),
+            error.status,
         )
 
     @pages.after_app_request

@@ -46,7 +46,7 @@ def blueprint(engine: Engine, clock: Clock, zone: tzinfo) -> Blueprint:
             total, known = ledger.open_ones(connection)
         held = covering(rules, silent, now)
         text = render_template(
-            "incidents.html",
+            "incidents/incidents.html",
             rows=[(case, summary.lasted(case, now), held.get(case.mac)) for case in cases],
             filters=filters,
             states=STATES,
@@ -72,7 +72,7 @@ def blueprint(engine: Engine, clock: Clock, zone: tzinfo) -> Blueprint:
             rules, silent = _quiet(connection, [case], now)
         held = covering(rules, silent, now)
         text = render_template(
-            "incident.html",
+            "incidents/incident.html",
             story=summary.story(facts, now, zone),
             lasted=summary.lasted(case, now),
             held=held.get(case.mac),

@@ -175,7 +175,7 @@ def _uptime(past: History, mac: int, days: int) -> tuple[str, str]:
 def _image(words: Words, status: int = 200) -> Response:
     label, message = _shortened(words.label), _shortened(words.message)
     text = rendered(
-        "badge.svg",
+        "public/badge.svg",
         label=label,
         message=message,
         colour=words.colour,

@@ -133,12 +133,12 @@ def blueprint(engine: Engine, glance: Glance, gate: Gate, clock: Clock) -> Bluep
     @public_views.get("/public/<key>")
     @public
     def page(key: str) -> Response:
-        return answer(key, "public.html")
+        return answer(key, "public/page.html")
 
     @public_views.get("/public/<key>/now")
     @public
     def now(key: str) -> Response:
-        return answer(key, "public_board.html")
+        return answer(key, "public/board.html")
 
     return public_views
 

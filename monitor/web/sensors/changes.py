@@ -39,7 +39,7 @@ def add_to(
             ),
         }
         text = render_template(
-            "sensor_edit.html",
+            "sensors/edit.html",
             cell=cells.cell(view.entries[0], view.now),
             threshold=duration(view.entries[0].threshold),
             paused=bool(row and row.paused),

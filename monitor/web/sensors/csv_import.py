@@ -66,7 +66,7 @@ def add_to(administration: Blueprint, engine: Engine) -> None:
 
     def page(status: int = 200, problem: str = "", pasted: str = "", **told: Any) -> Response:
         given = {"columns": csv_format.COLUMNS, "problem": problem, "pasted": pasted, **told}
-        return html(render_template("admin/sensors_import.html", **given), status)
+        return html(render_template("sensors/csv_import.html", **given), status)
 
     def preview(text: str, checked: Checked, status: int = 200, problem: str = "") -> Response:
         """What it would change; the page itself keeps the text, for whichever worker is next."""

@@ -53,7 +53,7 @@ def blueprint(
         uptime = _uptime(past, number)
         response = Response(
             render_template(
-                "sensor.html",
+                "sensors/sensor.html",
                 cell=cells.cell(entry, view.now),
                 meanings=cells.WORST_FIRST,
                 problem=cells.explained(view),

@@ -43,7 +43,7 @@ def blueprint(engine: Engine) -> Blueprint:
         with reading(engine) as connection:  # another transaction: each of them scans the sensors
             rows = sensor_list.page(connection, text, PAGE, first)
         shown = render_template(
-            "admin/sensors.html",
+            "sensors/table.html",
             rows=[_shown(row) for row in rows],
             query=text,
             found=found,

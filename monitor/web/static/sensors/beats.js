@@ -1,7 +1,7 @@
 // The heartbeats themselves, page by page, asked for when somebody wants to see them.
 
 import { duration, figure } from "./scale.js";
-import { bothTimes, localTime } from "./words.js";
+import { bothTimes, localTime } from "../words.js";
 
 const PAGE = 50;
 

@@ -1,6 +1,6 @@
 // One sensor in the grid. Names are only ever text.
 
-import { ago, localTime } from "./words.js";
+import { ago, localTime } from "../words.js";
 
 const WIDTH = 96, HEIGHT = 20, STEPS = 4;
 

@@ -3,7 +3,7 @@
 import { listBeats } from "./beats.js";
 import { Chart } from "./chart.js";
 import { keepLive } from "./live.js";
-import { serverNow } from "./poll.js";
+import { serverNow } from "../poll.js";
 import { SPANS, between, bounds, moved, readAddress, writeAddress, zoomed } from "./range.js";
 import { fromTo } from "./scale.js";
 import { fill } from "./table.js";

@@ -1,7 +1,7 @@
 // Keeps a sensor's status and "last seen" true to this very moment, and says so when it can't.
 
-import { poll, serverNow } from "./poll.js";
-import { ago, bothTimes, localTime, statusAt } from "./words.js";
+import { poll, serverNow } from "../poll.js";
+import { ago, bothTimes, localTime, statusAt } from "../words.js";
 
 const BLIND_AFTER = 15_000, SILENT_AFTER = 15_000;
 

@@ -1,7 +1,7 @@
 // The fleet as /sensors tells it, kept in the order of names.
 
 import { order, searched } from "./find.js";
-import { WORST_FIRST, statusAt } from "./words.js";
+import { WORST_FIRST, statusAt } from "../words.js";
 
 export class Fleet {
   /** In order; the same object for the same sensor as long as it is known. */

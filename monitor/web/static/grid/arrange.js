@@ -1,7 +1,7 @@
 // Puts sensors into the groups that the grid shows; the same as monitor/web/grid/cells.py groups.
 
 import { natural, passing } from "./find.js";
-import { WORST_FIRST } from "./words.js";
+import { WORST_FIRST } from "../words.js";
 
 const RANK = Object.fromEntries(WORST_FIRST.map((status, rank) => [status, rank]));
 

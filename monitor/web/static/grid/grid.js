@@ -6,10 +6,10 @@ import { natural } from "./find.js";
 import { Fleet } from "./fleet.js";
 import { followKeys } from "./keys.js";
 import { Notices } from "./notices.js";
-import { poll, serverNow } from "./poll.js";
+import { poll, serverNow } from "../poll.js";
 import { Sheet } from "./sheet.js";
 import { wantSparks } from "./sparks.js";
-import { bothTimes, localTime, title } from "./words.js";
+import { bothTimes, localTime, title } from "../words.js";
 
 const BLIND_AFTER = 15_000, SILENT_AFTER = 15_000;
 
