@@ -24,7 +24,7 @@ from monitor.ingest.counts import SharedCounts
 from monitor.ingest.fields import DETAILS
 from monitor.ingest.registry import Registry, from_state, noting_metrics
 from monitor.ingest.shipper import Shipper
-from monitor.ingest.wal.writer import Spool
+from monitor.ingest.wal.writer import WalWriter
 from monitor.model import DAY, SECOND
 from monitor.outbox import delivery
 from monitor.parts import milliseconds, open_store, open_vault
@@ -166,7 +166,7 @@ def _web_process(settings: Settings, ignored_fields: SharedCounts) -> wsgi.WebPr
     threshold = milliseconds(settings.staleness.threshold)
     retention = settings.store.retention_days * DAY
     hosts = _hosts(settings)
-    spool = Spool(
+    spool = WalWriter(
         directory / "spool",
         clock,
         ingest.spool_limit,

@@ -28,7 +28,7 @@ from monitor.ingest.parse import (
 )
 from monitor.ingest.problem import CONTENT_TYPE, Problem
 from monitor.ingest.registry import Registry
-from monitor.ingest.wal.writer import Spool, SpoolUnavailable
+from monitor.ingest.wal.writer import WalUnavailable, WalWriter
 from monitor.model import MINUTE, SECOND, format_mac, format_time
 
 Environ = dict[str, Any]
@@ -67,7 +67,7 @@ class IngestApp:
 
     def __init__(
         self,
-        spool: Spool,
+        spool: WalWriter,
         registry: Registry,
         limits: IngestLimits,
         clock: Clock,
@@ -229,7 +229,7 @@ class IngestApp:
     def _keep(self, reports: list[Report]) -> int:
         try:
             return self._spool.append(reports)
-        except SpoolUnavailable as error:
+        except WalUnavailable as error:
             raise _unavailable(f"can't be written down at the moment: {error}") from error
 
     def _check_caller(self, environ: Environ) -> None:

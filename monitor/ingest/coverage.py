@@ -1,4 +1,4 @@
-"""Over which spans it may be said that every valid heartbeat was taken in."""
+"""Time for which every valid heartbeat was accepted (pure)."""
 
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
@@ -6,7 +6,7 @@ from typing import NamedTuple
 from monitor.model import SECOND
 
 LONGEST_PAUSE = 30 * SECOND
-"""Between two observations further apart the machine was asleep, or this process was stopped."""
+"""A longer pause between two observations: the machine slept, or this process was stopped."""
 
 
 class Refusal(NamedTuple):
@@ -17,69 +17,72 @@ class Refusal(NamedTuple):
 
 
 class CoveredTime(NamedTuple):
-    """Listened without a break over [start, until]; ms."""
+    """Heartbeats were accepted without a break over [start, until]; ms."""
 
     start: int
     until: int
 
 
 class CoverageTracker:
-    """Gathers observations into unbroken spans and keeps those the store was not told of yet."""
+    """Joins observations into unbroken spans, and keeps those that the store does not have yet."""
 
     def __init__(self) -> None:
-        self._over: list[CoveredTime] = []
+        self._ended: list[CoveredTime] = []
         self._start: int | None = None
+        """Where the span that goes on started; None while heartbeats are not accepted."""
         self._reached = 0
         self._last: CoveredTime | None = None
 
     def observe(
         self, now: int, settled: int, alive: bool, broken: bool, refusals: Sequence[Refusal]
     ) -> None:
-        """One look at the workers, begun at `now`.
+        """One look at the workers, started at `now`.
 
-        `settled` <= now: all received up to then can be seen. `alive`: some worker listens.
-        `broken`: a worker died or the clock was stepped since the last look. `refusals`: spans of
-        refusing, from those that are over since the last look to those that go on.
+        `settled` <= now: all received up to then can be seen. `alive`: some worker accepts
+        heartbeats. `broken`: a worker died or the clock was stepped since the last look.
+        `refusals`: first those that ended since the last look, then those that go on.
         """
         if settled < self._reached:
-            # The clock went back: what is not told yet would say something about the future.
-            self._over.clear()
+            # The clock went back: a span that is not stored yet would lie in the future.
+            self._ended.clear()
             self._start = None
             broken = True
+        refusing = any(refusal.stop is None for refusal in refusals)
         if broken or not alive or settled - self._reached > LONGEST_PAUSE:
-            self._stop(self._reached)
-            if alive and all(refusal.stop is not None for refusal in refusals):
-                self._start = now
+            # What happened since the last look is unknown: the span ends there.
+            self._end(self._reached)
+            may_start = alive and not refusing
         else:
             for refusal in _merge(refusals):
-                # It may have begun after the moment up to which all can be seen.
-                self._stop(min(refusal.start - 1, settled))
+                # It may have started after `settled`, the last moment of which all is known.
+                self._end(min(refusal.start - 1, settled))
                 self._start = refusal.stop
-            if self._start is None and not any(refusal.stop is None for refusal in refusals):
-                self._start = now
+            may_start = self._start is None and not refusing
+        if may_start:
+            self._start = now
         self._reached = settled
 
-    def _stop(self, until: int) -> None:
+    def _end(self, until: int) -> None:
         if self._start is not None and until >= self._start:
-            self._over.append(CoveredTime(self._start, until))
+            self._ended.append(CoveredTime(self._start, until))
         self._start = None
 
-    def spans(self, stored: int) -> list[CoveredTime]:
-        """What the store may be told when all received up to `stored` is in it, oldest first."""
+    def to_store(self, stored: int) -> list[CoveredTime]:
+        """What may be stored once all received up to `stored` is in the store; oldest first."""
         open_now = [] if self._start is None else [CoveredTime(self._start, self._reached)]
-        told = (
-            CoveredTime(span.start, min(span.until, stored)) for span in [*self._over, *open_now]
+        spans = (
+            CoveredTime(span.start, min(span.until, stored)) for span in [*self._ended, *open_now]
         )
-        return [span for span in told if span.until >= span.start]
+        return [span for span in spans if span.until >= span.start]
 
-    def told(self, spans: Iterable[CoveredTime], stored: int) -> None:
-        """The store knows these; what is over and stored is done with."""
+    def mark_stored(self, spans: Iterable[CoveredTime], stored: int) -> None:
+        """The store has these; spans that ended up to `stored` are complete there."""
         self._last = max([*spans, *([self._last] if self._last else [])], default=None)
-        self._over = [span for span in self._over if span.until > stored]
+        self._ended = [span for span in self._ended if span.until > stored]
 
     @property
-    def last_told(self) -> CoveredTime | None:
-        """The newest span the store knows of: the one to say farewell with."""
+    def newest_stored(self) -> CoveredTime | None:
+        """The newest span that the store has: the one to repeat as closing."""
         return self._last
 
 

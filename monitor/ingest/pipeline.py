@@ -8,7 +8,7 @@ from monitor.clock import Clock
 from monitor.ingest.coverage import CoverageTracker
 from monitor.ingest.deadletters import DeadLetters
 from monitor.ingest.status import ShipperStats
-from monitor.ingest.wal.reader import Backlog, SegmentReader
+from monitor.ingest.wal.reader import SegmentReader, WalReader
 from monitor.model import DAY, MINUTE, SECOND, Heartbeat, Seen
 from monitor.state.database import StateUnavailable
 from monitor.store.interface import CoverageSpan, Store, StoreRejected
@@ -22,38 +22,43 @@ _MARGIN = 5
 _PULSE_EVERY = 1 * SECOND
 _CLOCK_CHECK_EVERY = 10 * SECOND
 _EXPIRE_EVERY = 5 * MINUTE
-"""Often and little: meanwhile nothing is shipped and no pulse is said."""
+"""Often and little: meanwhile nothing is shipped."""
 _CLOCK_TOLERANCE = 2 * SECOND
 
 log = logging.getLogger(__name__)
 
-NoteMetrics = Callable[[Mapping[str, int]], None]
-"""Notes names of metrics, each with a sensor that sent it; may raise StateUnavailable."""
+SaveMetricNames = Callable[[Mapping[str, int]], None]
+"""Saves names of metrics, each with a sensor that sent it; may raise StateUnavailable."""
 
 
 class Pipeline:
-    """Each call of `step` observes all workers, ships at most a chunk and says a pulse in time.
+    """Each call of `step` observes all workers, ships a chunk at most, and stores due coverage.
 
     StoreUnavailable and OSError pass through; the next step then takes up the same heartbeats.
     """
 
     def __init__(
-        self, directory: Path, source: str, store: Store, clock: Clock, note_metrics: NoteMetrics
+        self,
+        directory: Path,
+        source: str,
+        store: Store,
+        clock: Clock,
+        save_metric_names: SaveMetricNames,
     ) -> None:
         self.stats = ShipperStats()
         self.clock_offset = 0
         """The store's time less ours, when last asked (ms)."""
         self._source, self._store, self._clock = source, store, clock
-        self._note_metrics = note_metrics
-        self._backlog = Backlog(directory / "spool")
+        self._save_metric_names = save_metric_names
+        self._backlog = WalReader(directory / "spool")
         self._dead_letters = DeadLetters(directory / "dead-letters.ndjson")
-        self._listening = CoverageTracker()
+        self._coverage = CoverageTracker()
         self._steps = clock.steps
         self._settled = 0
         self._pulsed_at = self._checked_at = self._expired_at = 0
-        self._noted: set[str] = set()
-        self._noted_on = 0
-        self._unnoted: dict[str, int] = {}
+        self._saved_names: set[str] = set()
+        self._names_saved_on = 0
+        self._unsaved_names: dict[str, int] = {}
         self._workers_listen = True
 
     def observe(self) -> None:
@@ -65,7 +70,7 @@ class Pipeline:
         stepped, self._steps = self._clock.steps != self._steps, self._clock.steps
         if stepped:
             self._checked_at = 0
-        self._listening.observe(
+        self._coverage.observe(
             now, self._settled, outlook.alive, outlook.died or stepped, outlook.refusals
         )
         self._backlog.dismiss(outlook.refusals)
@@ -86,10 +91,10 @@ class Pipeline:
         for reader in readers:
             reader.ship()
         self._backlog.sweep()
-        self._note()
+        self._save_names()
         now = self._clock.now()
         if not 0 <= now - self._pulsed_at < _PULSE_EVERY:
-            self._pulsed_at = now if self.pulse() else 0
+            self._pulsed_at = now if self.store_coverage() else 0
         self._chores(now)
         self.stats.backlog_bytes = self._backlog.waiting
         return self.stats.backlog_bytes > 0
@@ -124,63 +129,63 @@ class Pipeline:
         self._remember_names(stored)
 
     def _remember_names(self, stored: list[Heartbeat]) -> None:
-        """Each name of a metric that is yet to be noted, with a sensor that sent it: each once a
+        """Each name of a metric that is not saved yet, with a sensor that sent it: each once a
         day, since a name that is no longer sent becomes free."""
         today = self._clock.now() // DAY
-        if today != self._noted_on:
-            self._noted.clear()
-            self._noted_on = today
+        if today != self._names_saved_on:
+            self._saved_names.clear()
+            self._names_saved_on = today
         names: set[str] = set().union(*(beat.metrics for beat in stored if beat.metrics))
-        names -= self._noted
+        names -= self._saved_names
         if names:
             for beat in stored:
                 for name in names.intersection(beat.metrics or ()):
-                    self._unnoted.setdefault(name, beat.mac)
+                    self._unsaved_names.setdefault(name, beat.mac)
 
     def stored_up_to(self) -> int:
         """All received up to this moment is in the store."""
         oldest = self._backlog.oldest()
         return self._settled if oldest is None else min(self._settled, oldest - 1)
 
-    def pulse(self) -> bool:
-        """Say over which spans was listened, as far as that is stored; False when over none."""
+    def store_coverage(self) -> bool:
+        """Store for which time every heartbeat was accepted and stored; False if for none."""
         stored = self.stored_up_to()
-        spans = self._listening.spans(stored)
+        spans = self._coverage.to_store(stored)
         for span in spans:
             self._store.pulse(CoverageSpan(self._source, span.start, span.until, closing=False))
-        self._listening.told(spans, stored)
+        self._coverage.mark_stored(spans, stored)
         self.stats.watermark = stored
         self.stats.pulsed |= bool(spans)
         return bool(spans)
 
-    def farewell(self) -> None:
-        """All is shipped, this worker has stopped. If it was the last, repeat the last pulse as a
-        goodbye; another one's shipper begins a pulse of its own."""
-        self.pulse()
+    def close_coverage(self) -> None:
+        """All is shipped, and this worker has stopped. If it was the last one, store the newest
+        span again as closing; otherwise the next shipper starts a span of its own."""
+        self.store_coverage()
         if self._workers_listen:
             return
         now = self._clock.now()
-        last = self._listening.last_told
+        last = self._coverage.newest_stored
         if last is not None:
-            goodbye = CoverageSpan(self._source, last.start, last.until, closing=True)
+            closing_span = CoverageSpan(self._source, last.start, last.until, closing=True)
         else:
             # This shipper came only to close up after another one.
             mine = [p for p in self._store.coverage(now - MINUTE, now) if p.source == self._source]
             if not mine:
                 return
-            goodbye = max(mine, key=lambda pulse: pulse.until)._replace(closing=True)
-        self._store.pulse(goodbye)
+            closing_span = max(mine, key=lambda span: span.until)._replace(closing=True)
+        self._store.pulse(closing_span)
 
-    def _note(self) -> None:
-        if not self._unnoted:
+    def _save_names(self) -> None:
+        if not self._unsaved_names:
             return
         try:
-            self._note_metrics(self._unnoted)
+            self._save_metric_names(self._unsaved_names)
         except StateUnavailable as error:
-            log.warning("metric names not noted yet: %s", error)
+            log.warning("metric names are not saved yet: %s", error)
             return
-        self._noted.update(self._unnoted)
-        self._unnoted = {}
+        self._saved_names.update(self._unsaved_names)
+        self._unsaved_names = {}
 
     def _chores(self, now: int) -> None:
         if not 0 <= now - self._checked_at < _CLOCK_CHECK_EVERY:
@@ -192,9 +197,9 @@ class Pipeline:
 
     @property
     def trouble(self) -> str | None:
-        """Why sensors' words are not worth what they should be; None when all is well."""
+        """Why heartbeats are not stored in time or with the right time; None if all is well."""
         if not self.stats.pulsed:
-            return "the first pulse is not stored yet"
+            return "nothing is stored yet"
         if abs(self.clock_offset) > _CLOCK_TOLERANCE:
             return f"the store's clock is {self.clock_offset / SECOND:+.1f} s off ours"
         return None

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from monitor.clock import Clock
 from monitor.ingest import status
-from monitor.ingest.pipeline import NoteMetrics, Pipeline
+from monitor.ingest.pipeline import Pipeline, SaveMetricNames
 from monitor.ingest.status import ShipperStats
 from monitor.ingest.wal.reader import someone_listens
 from monitor.model import SECOND
@@ -39,11 +39,11 @@ class Shipper:
         directory: Path,
         clock: Clock,
         open_store: Callable[[], Store],
-        note_metrics: NoteMetrics,
+        save_metric_names: SaveMetricNames,
     ) -> None:
         """`directory`: the data directory. `open_store` is called only with the lock held."""
         self._directory, self._clock = directory, clock
-        self._open_store, self._note_metrics = open_store, note_metrics
+        self._open_store, self._save_metric_names = open_store, save_metric_names
         directory.mkdir(parents=True, exist_ok=True)
         self._closing = threading.Event()
         self._give_up_at = float("inf")
@@ -55,7 +55,7 @@ class Shipper:
         self._thread.start()
 
     def close(self) -> None:
-        """Called after the worker's spool is closed: the last worker ships all and says farewell.
+        """Called after the worker's spool is closed: the last worker ships all that is left.
 
         Takes about 10 s at most; what could not be shipped then waits for the next start.
         """
@@ -79,41 +79,41 @@ class Shipper:
                 time.sleep(0.05)
 
     def _work(self) -> None:
-        """Ship until this worker ends; with the lock held."""
+        """Ship until this worker ends, and then all that is left; with the lock held."""
         with contextlib.ExitStack() as resources:
             pipeline: Pipeline | None = None
             back_off, trouble = 0.0, ""
             while True:
-                began, closing = time.monotonic(), self._closing.is_set()
+                started, closing = time.monotonic(), self._closing.is_set()
                 try:
                     if pipeline is None:
                         pipeline = self._open(resources)
                     more = pipeline.step()
                     if closing and not more:
-                        pipeline.farewell()
+                        pipeline.close_coverage()
                         return
-                    pause = 0.0 if more else _ROUND - (time.monotonic() - began)
+                    pause = 0.0 if more else _ROUND - (time.monotonic() - started)
                     back_off, trouble = 0.0, pipeline.trouble or ""
                 except Exception as error:
-                    # Whatever it is: a shipper that ends ships nothing more.
-                    expected = isinstance(error, StoreError | OSError)
+                    # Any error: a shipper that ends ships nothing more.
                     if str(error) != trouble:
-                        log.error("nothing is shipped: %s", error, exc_info=not expected)
+                        expected = isinstance(error, StoreError | OSError)
+                        log.error("heartbeats can't be stored: %s", error, exc_info=not expected)
                     trouble = str(error)
                     pause = back_off = min(2 * back_off, _BACK_OFF[1]) or _BACK_OFF[0]
                 self._publish(trouble, pipeline)
-                if closing:
-                    if time.monotonic() > self._give_up_at:
-                        return
-                    time.sleep(min(max(pause, 0.0), _BACK_OFF[0]))
-                else:
+                if not closing:
                     self._closing.wait(pause)
+                elif time.monotonic() > self._give_up_at:
+                    return
+                else:
+                    time.sleep(min(max(pause, 0.0), _BACK_OFF[0]))
 
     def _open(self, resources: contextlib.ExitStack) -> Pipeline:
         store = self._open_store()
         resources.callback(store.close)
         source = source_id(self._directory)
-        pipeline = Pipeline(self._directory, source, store, self._clock, self._note_metrics)
+        pipeline = Pipeline(self._directory, source, store, self._clock, self._save_metric_names)
         resources.callback(pipeline.close)
         return pipeline
 

@@ -17,8 +17,8 @@ from monitor.ingest.app import IngestApp, IngestLimits
 from monitor.ingest.counts import SharedCounts
 from monitor.ingest.fields import DETAILS, NOT_A_NUMBER
 from monitor.ingest.registry import Registry, RegistryChanges
-from monitor.ingest.wal.reader import Backlog
-from monitor.ingest.wal.writer import Spool
+from monitor.ingest.wal.reader import WalReader
+from monitor.ingest.wal.writer import WalWriter
 from monitor.model import DAY, MINUTE, format_time, parse_time
 from monitor.state.database import StateUnavailable
 from monitor.state.tokens import digest
@@ -38,7 +38,7 @@ class Front:
     def __init__(self, directory: Path, spool_limit: int = 10**9, max_sensors: int = 3) -> None:
         self.tokens: frozenset[bytes] | None = frozenset()
         self.known: list[tuple[int, int | None, bool]] = []
-        self.spool = Spool(directory / "spool", Clock(), spool_limit, always_sync=False)
+        self.spool = WalWriter(directory / "spool", Clock(), spool_limit, always_sync=False)
         self.registry = Registry(self._load, 10 * MINUTE, "", max_sensors)
         self.refresh()
         self.ignored = SharedCounts(list(DETAILS))
@@ -74,7 +74,7 @@ def front(tmp_path: Path) -> Iterator[Front]:
 
 def stored(directory: Path) -> list[tuple[int, Any]]:
     """(mac, metrics) of all that is in the spool."""
-    backlog = Backlog(directory / "spool")
+    backlog = WalReader(directory / "spool")
     backlog.look(Clock().now())
     beats = [beat for reader in backlog.readers for beat in reader.take()]
     backlog.close()

@@ -10,7 +10,7 @@ from monitor.clock import Clock
 from monitor.ingest.parse import Report
 from monitor.ingest.pipeline import Pipeline
 from monitor.ingest.wal.format import HEADER_SIZE, SUFFIX
-from monitor.ingest.wal.writer import Spool, SpoolUnavailable
+from monitor.ingest.wal.writer import WalUnavailable, WalWriter
 from monitor.model import DAY, MINUTE, SECOND, Heartbeat
 from monitor.store.interface import CoverageSpan, StoreRejected, StoreUnavailable
 from monitor.store.sqlite import SqliteStore
@@ -63,8 +63,8 @@ class Line:
         self.noted: dict[str, int] = {}
         self.pipeline = self.new_pipeline()
 
-    def new_spool(self, limit: int = 10**9) -> Spool:
-        return Spool(self.directory / "spool", Clock(), limit, always_sync=False)
+    def new_spool(self, limit: int = 10**9) -> WalWriter:
+        return WalWriter(self.directory / "spool", Clock(), limit, always_sync=False)
 
     def new_pipeline(self) -> Pipeline:
         return Pipeline(self.directory, "here", self.store, Clock(), self.noted.update)
@@ -84,7 +84,7 @@ class Line:
     def pulsed(self) -> int:
         """How far the store was told that all is in it; says a pulse."""
         self.pipeline.observe()
-        self.pipeline.pulse()
+        self.pipeline.store_coverage()
         return max((pulse.until for pulse in self.covered()), default=0)
 
     def stored(self) -> list[Heartbeat]:
@@ -220,7 +220,7 @@ def test_a_clean_end_says_farewell_and_leaves_no_segment(line: Line) -> None:
     line.spool.close()
     while line.pipeline.step():
         pass
-    line.pipeline.farewell()
+    line.pipeline.close_coverage()
     assert max(line.covered(), key=lambda pulse: pulse.until).closing
     assert list((line.directory / "spool").glob("*" + SUFFIX)) == []
     line.spool = line.new_spool()
@@ -234,7 +234,7 @@ def test_a_spool_at_its_limit_refuses_and_takes_in_again_once_it_was_shipped(lin
     def refused() -> bool:
         try:
             line.spool.append(beat(1))
-        except SpoolUnavailable:
+        except WalUnavailable:
             return True
         return False
 

@@ -18,7 +18,7 @@ from monitor.ingest import status
 from monitor.ingest.parse import Report
 from monitor.ingest.shipper import Shipper, source_id
 from monitor.ingest.wal.format import REFUSING_SUFFIX, SUFFIX
-from monitor.ingest.wal.writer import Spool, SpoolUnavailable
+from monitor.ingest.wal.writer import WalUnavailable, WalWriter
 from monitor.model import DAY
 from monitor.store.interface import CoverageSpan, StoreUnavailable
 from monitor.store.sqlite import SqliteStore
@@ -30,7 +30,7 @@ from pathlib import Path
 from monitor.clock import Clock
 from monitor.ingest.parse import Report
 from monitor.ingest.shipper import Shipper
-from monitor.ingest.wal.writer import Spool
+from monitor.ingest.wal.writer import WalWriter
 from monitor.model import DAY
 from monitor.store.sqlite import SqliteStore
 
@@ -38,7 +38,7 @@ directory, first, pause = Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]
 stopped = []  # not an Event: its lock may be held by the thread that the handler interrupts
 signal.signal(signal.SIGTERM, lambda *_: stopped.append(True))
 clock = Clock()
-spool = Spool(directory / "spool", clock, 10**9, always_sync=first % 2 == 1)
+spool = WalWriter(directory / "spool", clock, 10**9, always_sync=first % 2 == 1)
 shipper = Shipper(
     directory, clock, lambda: SqliteStore(directory / "beats.sqlite", DAY, True), lambda names: None
 )
@@ -216,7 +216,7 @@ class Away(SqliteStore):
 def test_the_status_says_why_nothing_is_shipped_and_when_it_is_again(tmp_path: Path) -> None:
     store = Away(tmp_path / "beats.sqlite", DAY, writable=True)
     store.migrate()
-    spool = Spool(tmp_path / "spool", Clock(), 10**9, always_sync=False)
+    spool = WalWriter(tmp_path / "spool", Clock(), 10**9, always_sync=False)
     shipper = Shipper(tmp_path, Clock(), lambda: store, lambda names: None)
     said = spool.append([Report(1, None, True, None)])
     shipper.start()
@@ -257,7 +257,7 @@ def test_a_damaged_identity_is_replaced_and_heartbeats_are_shipped(
 ) -> None:
     (tmp_path / "source-id").write_bytes(damaged)
     site = Site(tmp_path)
-    spool = Spool(tmp_path / "spool", Clock(), 10**9, always_sync=False)
+    spool = WalWriter(tmp_path / "spool", Clock(), 10**9, always_sync=False)
     shipper = Shipper(
         tmp_path, Clock(), lambda: SqliteStore(site.store._path, DAY, True), lambda _names: None
     )
@@ -289,7 +289,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "--lazy", str(place)], check=True)
 
 
-def fill(spool: Spool) -> list[int]:
+def fill(spool: WalWriter) -> list[int]:
     """The macs of those appended before there was no room."""
     kept: list[int] = []
     while append(spool, len(kept), rows=30):
@@ -297,11 +297,11 @@ def fill(spool: Spool) -> list[int]:
     return kept
 
 
-def append(spool: Spool, mac: int, rows: int = 1) -> bool:
+def append(spool: WalWriter, mac: int, rows: int = 1) -> bool:
     """Whether there was room."""
     try:
         spool.append([Report(mac, None, True, {"load": n / 7}) for n in range(rows)])
-    except SpoolUnavailable as error:
+    except WalUnavailable as error:
         assert "No space" in str(error)  # noqa: PT017
         return False
     return True
@@ -310,7 +310,7 @@ def append(spool: Spool, mac: int, rows: int = 1) -> bool:
 def test_a_disk_filled_by_the_spool_itself_recovers_once_all_is_shipped(
     tmp_path: Path, small_disk: Path
 ) -> None:
-    spool = Spool(small_disk, Clock(), 10**9, always_sync=False)
+    spool = WalWriter(small_disk, Clock(), 10**9, always_sync=False)
     kept = fill(spool)
     assert kept
     (tmp_path / "spool").symlink_to(small_disk)
@@ -338,9 +338,9 @@ def test_a_worker_started_on_a_full_disk_refuses_says_so_and_recovers(
                     file.write(bytes(size))
             except OSError:
                 continue
-    spool = Spool(small_disk, Clock(), 10**9, always_sync=False)
+    spool = WalWriter(small_disk, Clock(), 10**9, always_sync=False)
     assert list(small_disk.glob("*" + REFUSING_SUFFIX))
-    with pytest.raises(SpoolUnavailable):
+    with pytest.raises(WalUnavailable):
         spool.append([Report(1, None, True, None)])
     (tmp_path / "spool").symlink_to(small_disk)
     store = SqliteStore(tmp_path / "beats.sqlite", DAY, writable=True)

@@ -8,8 +8,8 @@ from monitor.clock import Clock
 from monitor.ingest import status
 from monitor.ingest.parse import Report
 from monitor.ingest.status import ClockCheck, IngestStatus
-from monitor.ingest.wal.reader import Backlog
-from monitor.ingest.wal.writer import Spool, SpoolUnavailable
+from monitor.ingest.wal.reader import WalReader
+from monitor.ingest.wal.writer import WalUnavailable, WalWriter
 from monitor.model import MINUTE, SECOND
 from tests.waiting import eventually
 
@@ -39,13 +39,13 @@ def test_only_a_clock_far_off_and_told_lately_is_trouble(tmp_path: Path) -> None
 
 def test_a_spool_refuses_while_the_clock_is_wrong_and_says_that_it_did(tmp_path: Path) -> None:
     path = tmp_path / status.FILE
-    spool = Spool(tmp_path / "spool", Clock(), 10**9, False, ClockCheck(path, Clock()))
-    backlog = Backlog(tmp_path / "spool")
+    spool = WalWriter(tmp_path / "spool", Clock(), 10**9, False, ClockCheck(path, Clock()))
+    backlog = WalReader(tmp_path / "spool")
     try:
         spool.append([REPORT])
         tell(path, 60 * MINUTE)
         eventually(lambda: _refused(spool))
-        with pytest.raises(SpoolUnavailable, match="off this host's"):
+        with pytest.raises(WalUnavailable, match="off this host's"):
             spool.append([REPORT])
         (refusal,) = backlog.look(Clock().now()).refusals
         assert refusal.stop is None
@@ -58,10 +58,10 @@ def test_a_spool_refuses_while_the_clock_is_wrong_and_says_that_it_did(tmp_path:
         spool.close()
 
 
-def _refused(spool: Spool) -> bool:
+def _refused(spool: WalWriter) -> bool:
     try:
         spool.append([REPORT])
-    except SpoolUnavailable:
+    except WalUnavailable:
         return True
     return False
 
@@ -78,7 +78,10 @@ class _Hand(Clock):
 def test_a_refusal_is_over_though_the_clock_was_set_back_meanwhile(tmp_path: Path) -> None:
     clock = _Hand()
     clock.ahead = 60 * MINUTE
-    spool, backlog = Spool(tmp_path / "spool", clock, 10**9, False), Backlog(tmp_path / "spool")
+    spool, backlog = (
+        WalWriter(tmp_path / "spool", clock, 10**9, False),
+        WalReader(tmp_path / "spool"),
+    )
     try:
         spool.refuse()
         clock.ahead = 0

@@ -162,12 +162,15 @@ class SegmentWriter:
         self._refuse(start)
 
     def _refuse(self, now: int) -> None:
-        """A span of refusing that nobody has seen yet grows instead."""
+        """Note in the header that heartbeats are refused from `now` on."""
         header = self._header
         self.refusing = True
-        if header[REFUSED_FROM] and not header[REFUSED_UNTIL]:
+        goes_on = header[REFUSED_FROM] and not header[REFUSED_UNTIL]
+        if goes_on:
             return
-        if header[REFUSED_UNTIL] == header[REFUSAL_SEEN]:
+        # The header has room for one span: one that the shipper has not seen yet is extended.
+        seen = header[REFUSED_UNTIL] == header[REFUSAL_SEEN]
+        if seen:
             header[REFUSED_FROM] = now
         header[REFUSED_UNTIL] = 0
 
@@ -214,7 +217,7 @@ class SegmentWriter:
         self._file = -1  # a late `sync` must not meet another file under the same number
 
 
-class Placeholder:
+class RefusalMarker:
     """What a worker holds that has no room even for a segment: it refuses every heartbeat."""
 
     def __init__(self, directory: Path, now: int) -> None:

@@ -174,7 +174,7 @@ class Outlook(NamedTuple):
     refusals: list[Refusal]
 
 
-class Backlog:
+class WalReader:
     """All segments in a directory, those first that began first. For the one who ships."""
 
     def __init__(self, directory: Path) -> None:

@@ -10,7 +10,7 @@ from zlib import crc32
 
 from monitor.clock import Clock
 from monitor.ingest.parse import Report
-from monitor.ingest.wal.format import OVERHEAD, Placeholder, SegmentWriter, encode
+from monitor.ingest.wal.format import OVERHEAD, RefusalMarker, SegmentWriter, encode
 
 ROTATE_AT = 8 * 1024 * 1024
 """A segment longer than this is followed by a new one, so that what was shipped can go."""
@@ -21,11 +21,11 @@ _ROUND = 1.0
 log = logging.getLogger(__name__)
 
 
-class SpoolUnavailable(Exception):
+class WalUnavailable(Exception):
     """The heartbeats could not be written: no room, or the disk fails."""
 
 
-class Spool:
+class WalWriter:
     """Made in each worker, after the fork. Any thread may call its methods."""
 
     def __init__(
@@ -48,14 +48,14 @@ class Spool:
         self._lock = threading.Lock()
         self._retired: list[SegmentWriter] = []
         self._segment: SegmentWriter | None = None
-        self._placeholder: Placeholder | None = None
+        self._marker: RefusalMarker | None = None
         directory.mkdir(parents=True, exist_ok=True)
         self._room = limit - _size(directory)
         try:
             self._segment = SegmentWriter(directory, clock.now())
         except OSError as error:
             log.error("no room for a segment: %s", error)
-            self._placeholder = Placeholder(directory, clock.now())
+            self._marker = RefusalMarker(directory, clock.now())
         self._closing = threading.Event()
         self._keeper = threading.Thread(target=self._keep, name="spool-keeper", daemon=True)
         self._keeper.start()
@@ -63,7 +63,7 @@ class Spool:
     def append(self, reports: Sequence[Report]) -> int:
         """Write one record and return the moment it was received (ms).
 
-        When it returns, the record survives this process. Raises SpoolUnavailable, and then that
+        When it returns, the record survives this process. Raises WalUnavailable, and then that
         moment counts as not listened to.
         """
         payload = encode(reports)
@@ -88,7 +88,7 @@ class Spool:
             except OSError as error:
                 if not refusing:
                     log.error("heartbeats are refused: %s", error)
-                raise SpoolUnavailable(str(error)) from error
+                raise WalUnavailable(str(error)) from error
             self._room -= size
         if refusing:
             log.warning("heartbeats are accepted again")
@@ -97,7 +97,7 @@ class Spool:
                 segment.sync()
             except OSError as error:
                 self.refuse()
-                raise SpoolUnavailable(str(error)) from error
+                raise WalUnavailable(str(error)) from error
         return received
 
     def refuse(self) -> None:
@@ -107,34 +107,39 @@ class Spool:
                 self._segment.refuse(self._clock.now)
 
     def _rotate(self) -> SegmentWriter:
-        """The segment to write to: a new one where possible."""
+        """The segment to write to: a new one where possible. Raises WalUnavailable."""
         now, old = self._clock.now(), self._segment
         if self._closing.is_set() and old is None:
-            raise SpoolUnavailable("the server is stopping")
+            raise WalUnavailable("the server is stopping")
         try:
             new = SegmentWriter(self._directory, now)
         except OSError as error:
-            if old is not None and not (old.refusing and old.drained):
-                return old  # it may grow: better than to refuse
-            if old is not None:
-                self._make_way(old, now)
-            raise SpoolUnavailable(str(error)) from error
+            return self._without_room(old, now, error)
         self._segment = new
         self._room -= new.length
+        # A refusal goes on in the new segment until its first append.
         if old is not None:
             if old.refusing:
                 new.inherit_refusal(old.refused_from)
             self._retire(old, now)
-        if self._placeholder is not None:
-            new.inherit_refusal(self._placeholder.since)
-            self._placeholder.close()
-            self._placeholder = None
+        if self._marker is not None:
+            new.inherit_refusal(self._marker.since)
+            self._marker.close()
+            self._marker = None
         return new
+
+    def _without_room(self, old: SegmentWriter | None, now: int, error: OSError) -> SegmentWriter:
+        """There is no room for a new segment. The old one goes on, unless it is of no use."""
+        if old is not None:
+            if not (old.refusing and old.drained):
+                return old
+            self._make_way(old, now)
+        raise WalUnavailable(str(error)) from error
 
     def _make_way(self, segment: SegmentWriter, now: int) -> None:
         """Let the shipper delete a segment that is of no use on a full disk but takes room."""
         try:
-            self._placeholder = Placeholder(self._directory, segment.refused_from)
+            self._marker = RefusalMarker(self._directory, segment.refused_from)
         except OSError:
             return
         self._segment = None
@@ -158,7 +163,7 @@ class Spool:
             except OSError as error:
                 log.error("the spool can't be kept: %s", error)
             if self._trouble is None and (segment is None or segment.refusing):
-                with contextlib.suppress(SpoolUnavailable):
+                with contextlib.suppress(WalUnavailable):
                     self.append(())
 
     def _let_go(self) -> None:
@@ -179,8 +184,8 @@ class Spool:
             segment, self._segment = self._segment, None
             if segment is not None:
                 self._retire(segment, self._clock.now())
-            if self._placeholder is not None:
-                self._placeholder.close()
+            if self._marker is not None:
+                self._marker.close()
         self._let_go()
 
 

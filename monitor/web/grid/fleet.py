@@ -128,15 +128,8 @@ class Fleet:
             raise FleetUnavailable(problem or _SLOW_PROBLEM)
         if problem is None and now - stale_since > _STALE_AFTER:
             problem = _SLOW_PROBLEM
-        turn = None
-        if since is not None and (problem or not since.is_ahead_of(reach)):
-            with self._lock:
-                turn = self._turns.unknown_from(since)
-        # Copying a dict of ints is one step of the interpreter, so the reading thread may go on.
-        if turn is None:
-            macs = {*self._registry.sensors.copy(), *self._view.times.copy()}
-        else:
-            macs = {mac for mac, at in self._turn_of.copy().items() if at >= turn}
+        turn = self._first_unknown_turn(since, reach, problem)
+        macs = self._changed_from(turn)
         shown = sorted(mac for mac in macs if self._shown(mac))
         return FleetChanges(
             entries=[self._entry(mac, now) for mac in shown],
@@ -149,6 +142,25 @@ class Fleet:
             problem=problem,
             stale_since=stale_since if problem else None,
         )
+
+    def _first_unknown_turn(
+        self, since: GridCursor | None, reach: GridCursor, problem: str | None
+    ) -> int | None:
+        """The first turn that the client does not have; None: it needs everything."""
+        if since is None:
+            return None
+        # While reading fails, a client of another worker may rightly be ahead of this one.
+        if since.is_ahead_of(reach) and not problem:
+            return None
+        with self._lock:
+            return self._turns.unknown_from(since)
+
+    def _changed_from(self, turn: int | None) -> set[int]:
+        """The macs that changed in this turn or later; of all turns for None."""
+        # Copying a dict of ints is one step of the interpreter, so the reading thread may go on.
+        if turn is None:
+            return {*self._registry.sensors.copy(), *self._view.times.copy()}
+        return {mac for mac, at in self._turn_of.copy().items() if at >= turn}
 
     def one(self, mac: int) -> FleetChanges:
         """This sensor alone, or none if it is not known. Raises FleetUnavailable."""

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from monitor.clock import Clock
 from monitor.ingest.parse import Report
 from monitor.ingest.wal.format import HEADER_SIZE, SUFFIX
-from monitor.ingest.wal.reader import Backlog, SegmentReader
-from monitor.ingest.wal.writer import Spool
+from monitor.ingest.wal.reader import SegmentReader, WalReader
+from monitor.ingest.wal.writer import WalWriter
 
 
 def report(mac: int, **metrics: float) -> Report:
@@ -22,15 +22,15 @@ def report(mac: int, **metrics: float) -> Report:
 
 
 @pytest.fixture
-def spool(tmp_path: Path) -> Iterator[Spool]:
-    spool = Spool(tmp_path, Clock(), 10**9, always_sync=False)
+def spool(tmp_path: Path) -> Iterator[WalWriter]:
+    spool = WalWriter(tmp_path, Clock(), 10**9, always_sync=False)
     yield spool
     spool.close()
 
 
 def read(directory: Path) -> list[tuple[int, int]]:
     """(received, mac) of all that a shipper would find."""
-    backlog = Backlog(directory)
+    backlog = WalReader(directory)
     backlog.look(Clock().now())
     found = []
     for reader in backlog.readers:
@@ -41,14 +41,14 @@ def read(directory: Path) -> list[tuple[int, int]]:
 
 
 def test_what_was_appended_is_read_with_the_time_that_was_returned(
-    spool: Spool, tmp_path: Path
+    spool: WalWriter, tmp_path: Path
 ) -> None:
     expected = [(spool.append([report(mac, load=0.5)]), mac) for mac in range(50)]
     assert read(tmp_path) == expected
 
 
 def test_threads_append_whole_records_in_the_order_of_their_times(
-    spool: Spool, tmp_path: Path
+    spool: WalWriter, tmp_path: Path
 ) -> None:
     done: list[tuple[int, int]] = []
 
@@ -71,8 +71,8 @@ import sys
 from pathlib import Path
 from monitor.clock import Clock
 from monitor.ingest.parse import Report
-from monitor.ingest.wal.writer import Spool
-spool = Spool(Path(sys.argv[1]), Clock(), 10**9, always_sync=False)
+from monitor.ingest.wal.writer import WalWriter
+spool = WalWriter(Path(sys.argv[1]), Clock(), 10**9, always_sync=False)
 mac = 0
 while True:
     mac += 1
@@ -105,7 +105,7 @@ def test_a_writer_killed_in_the_middle_loses_nothing_that_was_returned(
 
 def segment_bytes(directory: Path, count: int) -> tuple[bytes, list[tuple[int, int]], list[int]]:
     """A whole segment, what it holds, and where each record ends."""
-    spool = Spool(directory, Clock(), 10**9, always_sync=False)
+    spool = WalWriter(directory, Clock(), 10**9, always_sync=False)
     (path,) = directory.glob("*" + SUFFIX)
     reader = SegmentReader(path)
     held, ends = [], []
@@ -159,14 +159,14 @@ import resource, signal, sys
 from pathlib import Path
 from monitor.clock import Clock
 from monitor.ingest.parse import Report
-from monitor.ingest.wal.writer import Spool, SpoolUnavailable
+from monitor.ingest.wal.writer import WalWriter, WalUnavailable
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-spool = Spool(Path(sys.argv[1]), Clock(), 10**9, always_sync=False)
+spool = WalWriter(Path(sys.argv[1]), Clock(), 10**9, always_sync=False)
 resource.setrlimit(resource.RLIMIT_FSIZE, (8192, resource.RLIM_INFINITY))
 spool.append([Report(1, None, True, None)])
 try:
     spool.append([Report(n, None, True, {"load": 0.1}) for n in range(100, 400)])
-except SpoolUnavailable:
+except WalUnavailable:
     print("refused")
 resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
 spool.append([Report(2, None, True, None)])

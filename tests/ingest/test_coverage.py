@@ -16,7 +16,7 @@ class Observer:
     """Looks once a round, as the shipper does."""
 
     def __init__(self) -> None:
-        self.listening = CoverageTracker()
+        self.tracker = CoverageTracker()
         self.now = T0
 
     def look(
@@ -27,10 +27,10 @@ class Observer:
         refusals: Sequence[Refusal] = (),
     ) -> None:
         self.now += later
-        self.listening.observe(self.now, self.now - MARGIN, alive, broken, refusals)
+        self.tracker.observe(self.now, self.now - MARGIN, alive, broken, refusals)
 
     def spans(self) -> list[CoveredTime]:
-        return self.listening.spans(self.now)
+        return self.tracker.to_store(self.now)
 
 
 @pytest.fixture
@@ -48,8 +48,8 @@ def test_listening_begins_with_the_first_look_and_goes_on(observer: Observer) ->
 
 def test_nothing_is_said_beyond_what_is_stored(observer: Observer) -> None:
     observer.look(1000)
-    assert observer.listening.spans(T0 + 400) == [CoveredTime(T0, T0 + 400)]
-    assert observer.listening.spans(T0 - 1) == []
+    assert observer.tracker.to_store(T0 + 400) == [CoveredTime(T0, T0 + 400)]
+    assert observer.tracker.to_store(T0 - 1) == []
 
 
 def test_a_refusal_that_is_over_cuts_itself_out(observer: Observer) -> None:
@@ -65,7 +65,7 @@ def test_while_refusing_the_pulse_stands_still(observer: Observer) -> None:
     for _ in range(8):
         observer.look(refusals=refusing)
     assert observer.spans() == [CoveredTime(T0, T0 + 199)]
-    observer.listening.told(observer.spans(), observer.now)
+    observer.tracker.mark_stored(observer.spans(), observer.now)
     assert observer.spans() == []
     observer.look(refusals=[Refusal(T0 + 200, observer.now + 100)])
     assert [span.start for span in observer.spans()] == [T0 + 8 * ROUND + 100]
@@ -129,9 +129,9 @@ def test_what_was_told_and_is_over_is_not_told_again(observer: Observer) -> None
     observer.look(broken=True)
     observer.look()
     spans = observer.spans()
-    observer.listening.told(spans, observer.now)
+    observer.tracker.mark_stored(spans, observer.now)
     assert observer.spans() == spans[-1:]
-    assert observer.listening.last_told == spans[-1]
+    assert observer.tracker.newest_stored == spans[-1]
 
 
 events = st.lists(
@@ -174,7 +174,7 @@ def test_no_moment_of_refusing_breaking_or_absence_is_ever_claimed(
         if tell:
             spans = observer.spans()
             claimed.update(spans)
-            observer.listening.told(spans, observer.now)
+            observer.tracker.mark_stored(spans, observer.now)
     claimed.update(observer.spans())
     bad += [(start, observer.now) for start in since.values() if start is not None]
     for span in claimed:
