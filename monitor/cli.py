@@ -1,37 +1,59 @@
-"""The command line: one subcommand for each process and each chore."""
+"""The command line: one subcommand for each process and each task."""
 
 import argparse
 import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
+from importlib import import_module
+from importlib.metadata import version
 from pathlib import Path
 
-from monitor import bootstrap, settings
-from monitor.commands import (
-    CommandFailed,
-    channels,
-    export,
-    incidents,
-    ledger,
-    routes,
-    sensors,
-    silences,
-    tokens,
-    users,
-)
-from monitor.errors import Conflict, Invalid, NotFound
+from monitor import settings
+from monitor.errors import Invalid, MonitorError
 from monitor.keyfile import make_private, private_files
-from monitor.settings import Settings, SettingsError
-from monitor.simulator import command as simulator
-from monitor.state.database import StateUnavailable
-from monitor.store.interface import StoreError
+from monitor.settings import SettingsError
+
+COMMANDS = {
+    "serve": ("commands.processes", "run everything: migrate, then web, scheduler and notifier"),
+    "web": ("commands.processes", "answer sensors and serve pages"),
+    "scheduler": ("commands.processes", "look for silent sensors; several stand by for each other"),
+    "notifier": ("commands.processes", "send pending messages; run any number"),
+    "migrate": (
+        "commands.processes",
+        "create or update the tables and buckets of state and store",
+    ),
+    "check-config": ("commands.processes", "print every error in the settings"),
+    "token": ("commands.tokens", "create, list and revoke tokens"),
+    "sensor": ("commands.sensors", "name a sensor, set its site, labels, threshold; pause it"),
+    "incidents": ("commands.incidents", "list incidents, the newest first"),
+    "acknowledge": ("commands.incidents", "acknowledge incidents"),
+    "ledger": ("commands.ledger", "show who was notified of which incident, who was not, and why"),
+    "silence": ("commands.silences", "hold messages about some sensors for a while"),
+    "maintenance": ("commands.silences", "hold messages in planned windows"),
+    "channel": ("commands.channels", "set up ways to reach recipients, with their secrets"),
+    "send": ("commands.channels", "send a test message through a channel"),
+    "route": ("commands.routes", "choose which channels receive alerts of which sensors"),
+    "createsuperuser": ("commands.users", "create an administrator who logs in with a password"),
+    "user": ("commands.users", "list users; deactivate them; set their password"),
+    "export": ("commands.export", "write heartbeats to standard output, by time"),
+    "simulate": ("simulator.command", "send the heartbeats of a fleet to a live server"),
+}
+"""Name -> the module that adds and runs it, imported only then, and what `--help` shows."""
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """All subcommands with their options; each sets `run`."""
+OVERRIDES = {
+    "host": "MONITOR_SERVER_HOST",
+    "port": "MONITOR_SERVER_PORT",
+    "data": "MONITOR_DATA_DIRECTORY",
+}
+"""Options of `monitor serve`, and the variables that they override."""
+
+
+def build_parser(chosen: str | None = None) -> argparse.ArgumentParser:
+    """All subcommands; only those of the `chosen` one's module have their options and `run`."""
     parser = argparse.ArgumentParser(
-        prog="monitor", description="Sensors report heartbeats; silence becomes one alert."
+        prog="monitor", description="Sensors report heartbeats. A silent sensor becomes an alert."
     )
     parser.add_argument(
         "--config",
@@ -39,29 +61,29 @@ def build_parser() -> argparse.ArgumentParser:
         default=os.environ.get("MONITOR_CONFIG"),
         help="settings file, as config/monitor.example.toml (default: $MONITOR_CONFIG, or none)",
     )
+    parser.add_argument(
+        "--version", action="version", version=f"%(prog)s {version('heartbeat-monitor')}"
+    )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    parsers = {
+        name: commands.add_parser(name, help=summary, description=summary)
+        for name, (_, summary) in COMMANDS.items()
+    }
 
-    def command(name: str, run: Callable[..., None], summary: str) -> argparse.ArgumentParser:
-        added = commands.add_parser(name, help=summary, description=summary)
-        added.set_defaults(run=run)
-        return added
+    def command(name: str, run: Callable[..., None]) -> argparse.ArgumentParser:
+        parsers[name].set_defaults(run=run)
+        return parsers[name]
 
-    command("serve", _serve, "run everything: migrate, then web, scheduler and notifier")
-    command("web", _web, "answer sensors and pages")
-    command("scheduler", _scheduler, "sweep for silent sensors; several stand by for each other")
-    command("notifier", _notifier, "deliver what is owed to recipients; any number may run")
-    command("migrate", _migrate, "create or update the state's tables and the store's buckets")
-    command("check-config", _check_config, "print every error in the settings, or that all is well")
-    for chores in (tokens, sensors, incidents, ledger, silences, channels, routes, users, export):
-        chores.add(command)
-    simulator.add_arguments(command("simulate", _simulate, "drive a live server with a fleet"))
+    if chosen is not None:
+        import_module(f"monitor.{COMMANDS[chosen][0]}").add(command)
     return parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit status: 0 done, 1 failed with a sentence on standard error, 2 bad usage."""
-    parser = build_parser()
     given_arguments = sys.argv[1:] if arguments is None else arguments
+    # An option's value may be the name of a command: then its module is imported in vain.
+    parser = build_parser(next((each for each in given_arguments if each in COMMANDS), None))
     try:
         "".join(given_arguments).encode()
     except UnicodeEncodeError:
@@ -71,69 +93,37 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.getLogger("apscheduler").setLevel(logging.WARNING)
     logging.getLogger("alembic").setLevel(logging.WARNING)
     if options.command == "simulate":
-        return simulator.run(options)
+        return int(options.run(options))
+    return _run(options)
+
+
+def _run(options: argparse.Namespace) -> int:
+    overrides = {
+        variable: value
+        for option, variable in OVERRIDES.items()
+        if (value := getattr(options, option, None)) is not None
+    }
+    os.environ.update(overrides)  # the processes that `serve` starts need them too
     try:
         given = settings.load(options.config, os.environ)
         with private_files():
             make_private(given.data_directory)
-            bootstrap.check(given)
+            from monitor.bootstrap import checks  # imports the database library, unlike --help
+
+            checks.check(given)
             options.run(given, options)
     except SettingsError as error:
         print("The settings can't be used:", file=sys.stderr)
         for problem in error.problems:
+            for option, variable in OVERRIDES.items():
+                if variable in overrides:
+                    problem = problem.replace(variable, f"--{option}")
             print(f"  {problem}", file=sys.stderr)
         return 1
     except Invalid as error:
         print(f"monitor {options.command}: {error.field} {error}", file=sys.stderr)
         return 1
-    except (CommandFailed, NotFound, Conflict, StateUnavailable, StoreError) as error:
+    except MonitorError as error:
         print(f"monitor {options.command}: {error}", file=sys.stderr)
         return 1
     return 0
-
-
-def _serve(given: Settings, options: argparse.Namespace) -> None:
-    bootstrap.migrate(given)
-    _require_token(given)
-    common = ["--config", str(options.config)] if options.config else []
-    print(f"heartbeat-monitor: {given.server.base_url}  data: {given.data_directory}", flush=True)
-    bootstrap.supervise([[*common, name] for name in ("web", "scheduler", "notifier")])
-
-
-def _web(given: Settings, _options: argparse.Namespace) -> None:
-    _require_token(given)
-    try:
-        bootstrap.run_web(given)
-    except OSError as error:
-        address = f"{given.server.host}:{given.server.port}"
-        raise CommandFailed(f"can't listen on {address}: {error.strerror}") from error
-
-
-def _require_token(given: Settings) -> None:
-    if not given.server.on_loopback and not bootstrap.has_ingest_token(given):
-        raise CommandFailed(
-            f"listening on {given.server.host} needs an ingest token; make one with "
-            "`monitor token create NAME`, or set MONITOR_INGEST_TOKEN"
-        )
-
-
-def _scheduler(given: Settings, _options: argparse.Namespace) -> None:
-    bootstrap.run_scheduler(given)
-
-
-def _notifier(given: Settings, _options: argparse.Namespace) -> None:
-    bootstrap.run_notifier(given)
-
-
-def _migrate(given: Settings, _options: argparse.Namespace) -> None:
-    bootstrap.migrate(given)
-    print("state and store are up to date")
-
-
-def _check_config(given: Settings, _options: argparse.Namespace) -> None:
-    store = f"InfluxDB at {given.influxdb.url}" if given.influxdb else "embedded SQLite"
-    print(f"all is well: store {store}, data in {given.data_directory}")
-
-
-def _simulate(_given: Settings, _options: argparse.Namespace) -> None:
-    """Needs no settings: `main` hands over before they are read."""

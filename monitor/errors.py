@@ -1,4 +1,8 @@
-"""Why a request can't be carried out, in words for whoever made it."""
+"""Errors whose text is written for people: pages, API and commands show it as it is."""
+
+
+class MonitorError(Exception):
+    """What was asked for can't be done; the text explains why."""
 
 
 class Invalid(ValueError):
@@ -9,13 +13,17 @@ class Invalid(ValueError):
         self.field = field
 
 
-class NotFound(Exception):
+class NotFound(MonitorError):
     """What the request is about does not exist. The text is a sentence without its full stop."""
 
 
-class Conflict(Exception):
+class Conflict(MonitorError):
     """The request does not fit the present state. `field` names the part at fault, if one is."""
 
     def __init__(self, detail: str, field: str | None = None) -> None:
         super().__init__(detail)
         self.field = field
+
+
+class StateUnavailable(MonitorError):
+    """The state database can't be reached, is locked or is damaged. The cause is attached."""

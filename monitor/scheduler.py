@@ -14,10 +14,10 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from sqlalchemy import Engine
 
 from monitor.clock import Clock
+from monitor.errors import StateUnavailable
 from monitor.model import MINUTE, SECOND
 from monitor.staleness.sweep import Sweep
 from monitor.state import leases, retention
-from monitor.state.database import StateUnavailable
 from monitor.state.leases import Lease, LeaseLost
 from monitor.state.retention import RetentionConfig
 from monitor.store.interface import StoreUnavailable

@@ -12,6 +12,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import msgspec
 from msgspec import Meta
 
+from monitor.model import SECOND
+
 Port = Annotated[int, Meta(ge=1, le=65535)]
 Count = Annotated[int, Meta(ge=1)]
 DaysShown = Annotated[int, Meta(ge=90, le=36_500)]
@@ -232,6 +234,11 @@ def variables() -> set[str]:
         for section, kind in _SECTIONS.items()
         for part in fields(kind)
     }
+
+
+def milliseconds(seconds: float) -> int:
+    """Of a setting in seconds."""
+    return round(seconds * SECOND)
 
 
 def load(path: Path | None, environment: Mapping[str, str]) -> Settings:

@@ -1,4 +1,7 @@
-"""`monitor serve`: the three processes of the service, each restarted when it dies."""
+"""`monitor serve`: the processes of the service, each restarted when it ends.
+
+Run as `python -m monitor.supervisor`, it imports nothing that it does not need.
+"""
 
 import ctypes
 import functools
@@ -11,7 +14,7 @@ import time
 from dataclasses import dataclass
 from types import FrameType
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("monitor.supervisor")
 
 _STOP_WITHIN = 25.0
 _QUICKEST, _SLOWEST = 0.5, 30.0
@@ -89,3 +92,14 @@ class Supervisor:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+
+
+def main() -> int:
+    """Run and supervise all processes, with the arguments of this one before their names."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    Supervisor([[*sys.argv[1:], name] for name in ("web", "scheduler", "notifier")]).run()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

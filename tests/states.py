@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, make_url
 
-from monitor.state.database import migrate, open_state
+from monitor.state.database import open_state
+from monitor.state.migrating import migrate
 from tests import postgres
 
 

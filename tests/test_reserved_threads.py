@@ -15,7 +15,8 @@ from sqlalchemy import event
 from werkzeug.test import Client
 
 from monitor.state import sensors
-from monitor.state.database import migrate, open_state, writing
+from monitor.state.database import open_state, writing
+from monitor.state.migrating import migrate
 from monitor.web.turnstile import Turnstile
 from tests.service import Service
 from tests.waiting import eventually

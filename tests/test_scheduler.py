@@ -12,7 +12,8 @@ from monitor.model import DAY, HOUR, MINUTE, SECOND
 from monitor.scheduler import Leadership
 from monitor.staleness.sweep import Options, Sweep
 from monitor.state import leases
-from monitor.state.database import migrate, open_state, reading, writing
+from monitor.state.database import open_state, reading, writing
+from monitor.state.migrating import migrate
 from monitor.state.retention import RetentionConfig
 from monitor.state.tables import incident, notification
 from monitor.store.interface import CoverageSpan

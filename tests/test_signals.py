@@ -12,7 +12,7 @@ from tests.service import environment_of
 
 _INTERRUPTED = """
 import os, signal, sys
-from monitor.__main__ import main
+from monitor.{module} import main
 
 register, left = signal.signal, list(range(50))
 
@@ -35,12 +35,14 @@ sys.exit(main())
 """A `monitor` in which each step of a handler is interrupted by one more SIGTERM."""
 
 
-@pytest.mark.parametrize("command", ["serve", "scheduler", "notifier"])
+@pytest.mark.parametrize("command", ["supervisor", "scheduler", "notifier"])
 def test_a_signal_within_the_handler_of_another_does_not_hang(tmp_path: Path, command: str) -> None:
     environment = environment_of(tmp_path, free_port())
     subprocess.run([sys.executable, "-m", "monitor", "migrate"], env=environment, check=True)
+    module, arguments = ("supervisor", []) if command == "supervisor" else ("__main__", [command])
+    script = _INTERRUPTED.replace("{module}", module)
     with subprocess.Popen(
-        [sys.executable, "-c", _INTERRUPTED, command], env=environment, stdout=subprocess.PIPE
+        [sys.executable, "-c", script, *arguments], env=environment, stdout=subprocess.PIPE
     ) as process:
         assert process.stdout
         while process.stdout.readline() != b"ready\n":  # its handler of SIGTERM, registered first

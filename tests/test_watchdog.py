@@ -7,7 +7,8 @@ from sqlalchemy import Engine
 
 from monitor.model import MINUTE, SECOND
 from monitor.outbox.notifications import notify
-from monitor.state.database import migrate, open_state, writing
+from monitor.state.database import open_state, writing
+from monitor.state.migrating import migrate
 from monitor.watchdog import Watchdog
 from tests.outages import NOW
 from tests.receiver import Receiver, receiver

@@ -3,6 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
+TRACKS_SENSORS = frozenset({"alertmanager", "pagerduty"})
+"""Kinds whose receiver keeps a state of its own: it gets every closing, and every member."""
+
 
 class Action(NamedTuple):
     """Something the recipient can do about a message: a page to open."""

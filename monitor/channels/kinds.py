@@ -32,8 +32,6 @@ class Kind(NamedTuple):
     make: Callable[[str, Any, Any, bool], Channel]
     """(name, settings, secrets, whether it may lead to internal addresses). Raises ValueError,
     which names the setting and no secret."""
-    tracks: bool = False
-    """The receiver keeps a state of its own: it is told of every closing and every member."""
     metered: bool = False
     """Each message costs money."""
     lasting: Mapping[str, int] | None = None
@@ -46,11 +44,11 @@ def _kind(module: Any, **traits: Any) -> Kind:
 
 
 KINDS: Mapping[str, Kind] = {
-    "alertmanager": _kind(alertmanager, tracks=True, lasting=LASTING),
+    "alertmanager": _kind(alertmanager, lasting=LASTING),
     "discord": _kind(discord),
     "email": _kind(email),
     "ntfy": _kind(ntfy),
-    "pagerduty": _kind(pagerduty, tracks=True),
+    "pagerduty": _kind(pagerduty),
     "ses": _kind(ses),
     "slack": _kind(slack),
     "sns": _kind(sns, metered=True),

@@ -13,6 +13,7 @@ from email.utils import parseaddr
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+import http_ece
 import msgspec
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import (
@@ -23,7 +24,6 @@ from cryptography.hazmat.primitives.serialization import (
     load_der_private_key,
 )
 from py_vapid import Vapid02
-from pywebpush import WebPusher
 from sqlalchemy import Engine
 
 from monitor.channels import http
@@ -173,8 +173,13 @@ class WebPush:
     def send(self, message: Message) -> None:
         """Accepted by the push service, or SendFailed; `gone` when the browser unsubscribed."""
         to = self._subscription
-        keys = {"p256dh": to.p256dh, "auth": to.auth}
-        encrypted = WebPusher({"endpoint": to.endpoint, "keys": keys}).encode(payload(message))
+        encrypted = http_ece.encrypt(
+            payload(message),
+            private_key=ec.generate_private_key(ec.SECP256R1()),
+            dh=_decoded(to.p256dh),
+            auth_secret=_decoded(to.auth),
+            version="aes128gcm",
+        )
         headers = {
             "Content-Type": "application/octet-stream",
             "Content-Encoding": "aes128gcm",
@@ -185,7 +190,7 @@ class WebPush:
         if message.thread:
             headers["Topic"] = topic(message.thread)
         try:
-            http.post(to.endpoint, encrypted["body"], headers, self._allow_internal)
+            http.post(to.endpoint, encrypted, headers, self._allow_internal)
         except http.Refused as refused:
             if refused.status not in (404, 410):
                 raise

@@ -4,10 +4,12 @@ import argparse
 from collections.abc import Callable
 from typing import TypeVar
 
+from monitor.errors import MonitorError
+
 Value = TypeVar("Value")
 
 
-class CommandFailed(Exception):
+class CommandFailed(MonitorError):
     """The command can't be carried out; the text says why, to the person who gave it."""
 
 

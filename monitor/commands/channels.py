@@ -9,7 +9,9 @@ from contextlib import contextmanager
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from monitor import parts
+from monitor.bootstrap.alerting import frame
+from monitor.bootstrap.channels import own_channels
+from monitor.bootstrap.stores import open_vault
 from monitor.channels import kinds
 from monitor.channels.interface import Channel, SendFailed
 from monitor.clock import Clock
@@ -26,7 +28,7 @@ from monitor.state.users import COMMAND_LINE
 
 def add(command: Callable[..., argparse.ArgumentParser]) -> None:
     """Add the subcommands to the parser."""
-    channel = command("channel", _list, "ways to reach recipients, with their secrets")
+    channel = command("channel", _list)
     actions = channel.add_subparsers(dest="action", required=True, metavar="ACTION")
 
     def action(name: str, run: Callable[..., None], summary: str) -> argparse.ArgumentParser:
@@ -49,7 +51,7 @@ def add(command: Callable[..., argparse.ArgumentParser]) -> None:
         ("test", _test, "send a test message through one"),
     ):
         action(name, run, summary).add_argument("name")
-    sent = command("send", _test, "send a test message through a channel")
+    sent = command("send", _test)
     sent.add_argument("name", metavar="CHANNEL", help="of `monitor channel list`")
 
 
@@ -106,13 +108,13 @@ def _add(given: Settings, options: argparse.Namespace) -> None:
             created_at=Clock().now(),
         )
         catalogue.check_new(new)
-        channels.add(connection, parts.open_vault(given), new)
+        channels.add(connection, open_vault(given), new)
         audit.record(connection, COMMAND_LINE, "channel added", new.name, catalogue.described(new))
     print(f"{options.name} is added; `monitor channel test {options.name}` tries it")
 
 
 def _set(given: Settings, options: argparse.Namespace) -> None:
-    vault, secrets = parts.open_vault(given), _secrets(options)
+    vault, secrets = open_vault(given), _secrets(options)
     values: dict[str, Any] = {}
     if options.default is not None:
         values["is_default"] = options.default == "yes"
@@ -138,8 +140,8 @@ def _list(given: Settings, _options: argparse.Namespace) -> None:
     zone = ZoneInfo(given.alerts.time_zone)
     with reading(open_state(given.state_url)) as connection:
         health = channels.health(connection)
-        stored = channels.load(connection, parts.open_vault(given))
-    for channel in parts.own_channels(given):
+        stored = channels.load(connection, open_vault(given))
+    for channel in own_channels(given):
         name = channel.name
         print(f"{name}\tof the settings\ttold by default\t{_lately(health.get(name), zone)}")
     for each in stored:
@@ -153,7 +155,7 @@ def _list(given: Settings, _options: argparse.Namespace) -> None:
 def _show(given: Settings, options: argparse.Namespace) -> None:
     with reading(open_state(given.state_url)) as connection:
         health = channels.health(connection).get(options.name)
-        stored = channels.find(connection, parts.open_vault(given), options.name)
+        stored = channels.find(connection, open_vault(given), options.name)
     if stored is None:
         raise _unknown(options.name)
     print(f"kind: {stored.kind}")
@@ -181,7 +183,7 @@ def _test(given: Settings, options: argparse.Namespace) -> None:
     with _told():
         channel = _opened(given, options.name)
     try:
-        delivery.send_test(channel, Clock().now(), parts.frame(given))
+        delivery.send_test(channel, Clock().now(), frame(given))
     except SendFailed as failure:
         raise CommandFailed(failure.detail) from failure
     print(f"sent through {options.name}")
@@ -189,10 +191,10 @@ def _test(given: Settings, options: argparse.Namespace) -> None:
 
 def _opened(given: Settings, name: str) -> Channel:
     """The channel of this name, of the settings or of the state."""
-    of_settings = {channel.name: channel for channel in parts.own_channels(given)}
+    of_settings = {channel.name: channel for channel in own_channels(given)}
     if name in of_settings:
         return of_settings[name]
-    engine, vault = open_state(given.state_url), parts.open_vault(given)
+    engine, vault = open_state(given.state_url), open_vault(given)
     with reading(engine) as connection:
         stored = channels.find(connection, vault, name)
     if stored is None:

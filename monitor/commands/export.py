@@ -5,8 +5,8 @@ import os
 import sys
 from collections.abc import Callable, Iterable
 
-from monitor import parts
 from monitor.analysis import export
+from monitor.bootstrap.stores import open_store
 from monitor.clock import Clock
 from monitor.commands import CommandFailed, option
 from monitor.model import DAY, HOUR, parse_mac, parse_time
@@ -17,7 +17,7 @@ from monitor.state.database import open_state
 
 def add(command: Callable[..., argparse.ArgumentParser]) -> None:
     """Add the subcommand to the parser."""
-    exported = command("export", _export, "write heartbeats to standard output, by time")
+    exported = command("export", _export)
     exported.add_argument(
         "--sensor", action="append", type=option(parse_mac), metavar="MAC", help="again for more"
     )
@@ -48,7 +48,7 @@ def _export(given: Settings, options: argparse.Namespace) -> None:
     if start >= stop:
         raise CommandFailed("--from must be earlier than --to, and --to not older than the store")
     macs = _chosen(given, options)
-    store = parts.open_store(given)
+    store = open_store(given)
     try:
         beats = store.heartbeats(macs, start, stop)
         if options.format == "csv":

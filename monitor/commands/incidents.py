@@ -25,9 +25,9 @@ _MOST = 1_000
 
 def add(command: Callable[..., argparse.ArgumentParser]) -> None:
     """Add the subcommands to the parser."""
-    incidents = command("incidents", _incidents, "list incidents, the newest first")
+    incidents = command("incidents", _incidents)
     incidents.add_argument("--open", action="store_true", help="only those that are not over")
-    known = command("acknowledge", _acknowledge, "say that somebody knows of these incidents")
+    known = command("acknowledge", _acknowledge)
     known.add_argument("ids", type=number, nargs="+", metavar="ID", help="of `monitor incidents`")
     known.add_argument("--by", default=None, help="who knows (default: the user's name)")
 

@@ -24,7 +24,7 @@ _MOST = 200
 
 def add(command: Callable[..., argparse.ArgumentParser]) -> None:
     """Add the subcommand to the parser."""
-    shown = command("ledger", _ledger, "show who was told of which incident, who not, and why")
+    shown = command("ledger", _ledger)
     which = shown.add_mutually_exclusive_group()
     which.add_argument("--incident", type=number, metavar="ID", help="of `monitor incidents`")
     which.add_argument("--sensor", type=option(parse_mac), metavar="MAC")

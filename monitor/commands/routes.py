@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Callable
 
-from monitor import parts
+from monitor.bootstrap.channels import own_channels
 from monitor.commands import CommandFailed
 from monitor.commands.incidents import plain
 from monitor.incidents.routes import LONGEST_WAIT, check
@@ -21,10 +21,7 @@ _OPTIONS = {"name": "NAME", "matchers": "--match", "channels": "--channel"}
 
 def add(command: Callable[..., argparse.ArgumentParser]) -> None:
     """Add the subcommand to the parser."""
-    summary = "which channels are told of which sensors; the first route that matches counts"
-    actions = command("route", _list, summary).add_subparsers(
-        dest="action", required=True, metavar="ACTION"
-    )
+    actions = command("route", _list).add_subparsers(dest="action", required=True, metavar="ACTION")
     new = actions.add_parser("add", help="add one")
     new.set_defaults(run=_add)
     new.add_argument("name")
@@ -81,7 +78,7 @@ def _add(given: Settings, options: argparse.Namespace) -> None:
         escalate_to=options.escalate_to,
         escalate_after=None if after is None else round(after * SECOND),
     )
-    of_settings = [channel.name for channel in parts.own_channels(given)]
+    of_settings = [channel.name for channel in own_channels(given)]
     try:
         with writing(open_state(given.state_url)) as connection:
             check(connection, row, of_settings)

@@ -17,7 +17,7 @@ from monitor.state.users import COMMAND_LINE
 
 def add(command: Callable[..., argparse.ArgumentParser]) -> None:
     """Add the subcommand to the parser."""
-    sensor = command("sensor", _sensor, "name a sensor, set its site, labels, threshold; pause it")
+    sensor = command("sensor", _sensor)
     sensor.add_argument("mac_address", type=option(parse_mac))
     for field, told in (("name", None), ("site", "alerts are grouped by site")):
         sensor.add_argument(f"--{field}", type=option(partial(_words, field)), help=told)

@@ -35,7 +35,7 @@ _OPTIONS = {
 
 def add(command: Callable[..., argparse.ArgumentParser]) -> None:
     """Add the subcommands to the parser."""
-    silence = command("silence", _silence, "hold back messages about some sensors for a while")
+    silence = command("silence", _silence)
     actions = silence.add_subparsers(dest="action", required=True, metavar="ACTION")
     begin = actions.add_parser("add", help="begin one, now or later")
     _match(begin)
@@ -46,7 +46,7 @@ def add(command: Callable[..., argparse.ArgumentParser]) -> None:
     begin.add_argument("--comment", required=True, help="why")
     _list_and_end(actions, "silence")
 
-    maintenance = command("maintenance", _maintenance, "hold back messages in planned windows")
+    maintenance = command("maintenance", _maintenance)
     actions = maintenance.add_subparsers(dest="action", required=True, metavar="ACTION")
     plan = actions.add_parser("add", help="plan a window, once or recurring")
     plan.add_argument("name", help="what is done")

@@ -14,7 +14,7 @@ from monitor.state.users import COMMAND_LINE
 
 def add(command: Callable[..., argparse.ArgumentParser]) -> None:
     """Add the subcommand to the parser."""
-    token = command("token", _token, "make, list and revoke tokens")
+    token = command("token", _token)
     actions = token.add_subparsers(dest="action", required=True, metavar="ACTION")
     create = actions.add_parser("create", help="make a token and print it, once")
     create.add_argument("name", type=_name)

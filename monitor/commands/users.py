@@ -21,14 +21,14 @@ _ADMINISTRATOR = users.ROLES[-1]
 
 def add(command: Callable[..., argparse.ArgumentParser]) -> None:
     """Add the subcommands to the parser."""
-    first = command("createsuperuser", _create, "make an administrator who logs in with a password")
+    first = command("createsuperuser", _create)
     first.add_argument("--name", help="asked for unless given")
     first.add_argument("--email", help="asked for unless given; may be empty")
     first.add_argument(
         "--reset", action="store_true", help="do not ask whether to reset who is there already"
     )
     first.epilog = "The password is asked for, or read from standard input: one line."
-    user = command("user", _user, "list people; deactivate them; set their password")
+    user = command("user", _user)
     actions = user.add_subparsers(dest="action", required=True, metavar="ACTION")
     actions.add_parser("list", help="names, roles and last logins")
     for name, summary in (

@@ -5,12 +5,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from monitor.clock import Clock
+from monitor.errors import StateUnavailable
 from monitor.ingest.coverage import CoverageTracker
 from monitor.ingest.deadletters import DeadLetters
 from monitor.ingest.status import ShipperStats
 from monitor.ingest.wal.reader import SegmentReader, WalReader
 from monitor.model import DAY, MINUTE, SECOND, Heartbeat, Seen
-from monitor.state.database import StateUnavailable
 from monitor.store.interface import CoverageSpan, Store, StoreRejected
 
 CHUNK = 20_000

@@ -9,10 +9,11 @@ from typing import NamedTuple
 
 from sqlalchemy import Engine
 
+from monitor.errors import StateUnavailable
 from monitor.ingest.fields import MOST_METRIC_NAMES, MOST_METRICS
 from monitor.model import SECOND
 from monitor.state import metric_names, sensors, tokens
-from monitor.state.database import StateUnavailable, reading, writing
+from monitor.state.database import reading, writing
 
 _REFRESH = 2.0
 """Seconds between readings of the state."""

@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 
 from sqlalchemy import Engine
 
-from monitor.channels.interface import Channel, Message, SendFailed
+from monitor.channels.interface import TRACKS_SENSORS, Channel, Message, SendFailed
 from monitor.channels.kinds import KINDS
 from monitor.outbox.catalogue import Misfit, made
 from monitor.outbox.channel_workers import Served
@@ -45,7 +45,7 @@ class StoredChannels:
         channel = self._open(stored)
         if kind is None:
             return Served(channel, budget=stored.budget)
-        return Served(channel, kind.tracks, stored.budget, kind.lasting)
+        return Served(channel, stored.kind in TRACKS_SENSORS, stored.budget, kind.lasting)
 
     def _open(self, stored: Stored) -> Channel:
         if stored.broken is not None:

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Engine
 
 from monitor.channels.interface import Channel, SendFailed
 from monitor.clock import Clock
+from monitor.errors import StateUnavailable
 from monitor.model import MINUTE, SECOND, MessageContext, parse_time
 from monitor.outbox import claims, message, notifications, policy, served_channels, trouble
 from monitor.outbox.channel_workers import Outlet, Outlets, Served, Supply, message_of
@@ -23,7 +24,7 @@ from monitor.outbox.recipients import Hold, RecipientConfig
 from monitor.outbox.resending import renew
 from monitor.outbox.workers import Workers
 from monitor.state import channels
-from monitor.state.database import StateUnavailable, writing
+from monitor.state.database import writing
 
 CLAIM = 60 * SECOND
 """How long a claim holds; after it another notifier sends the message again."""

@@ -23,8 +23,9 @@ from monitor.simulator.sender import Sender, Target
 from monitor.simulator.tally import Tally
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of `monitor simulate`; durations are seconds."""
+def add(command: Callable[..., argparse.ArgumentParser]) -> None:
+    """Add the subcommand to the parser; durations are seconds."""
+    parser = command("simulate", run)
     parser.epilog = (
         "An ingest token is taken from $MONITOR_TOKEN. "
         "The exit status is 1 when anything but a 2xx came back."

@@ -8,8 +8,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from alembic import command
-from alembic.config import Config
 from sqlalchemy import (
     URL,
     BigInteger,
@@ -24,7 +22,6 @@ from sqlalchemy import (
     event,
     literal_column,
     make_url,
-    text,
     tuple_,
 )
 from sqlalchemy.dialects import postgresql, sqlite
@@ -32,6 +29,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolExhausted
 
 from monitor.damage import damage
+from monitor.errors import StateUnavailable
 
 Value = TypeVar("Value")
 
@@ -43,14 +41,7 @@ GREATEST = 2**63 - 1
 
 _PAGE = 2_000
 
-_MIGRATIONS = Path(__file__).parent / "migrations"
 _UNDEFINED_TABLE = "42P01"  # PostgreSQL's code
-_MIGRATION_LOCK = 0x68626D  # an arbitrary number that names the lock in PostgreSQL
-
-
-class StateUnavailable(Exception):
-    """The state database can't be reached, is locked or is damaged; the text says what to do where
-    waiting does not help. The cause is attached."""
 
 
 def open_state(url: str) -> Engine:
@@ -203,18 +194,3 @@ def in_chunks(values: Iterable[Value]) -> Iterator[list[Value]]:
     remaining = list(values)
     for start in range(0, len(remaining), 500):
         yield remaining[start : start + 500]
-
-
-def migrate(engine: Engine) -> None:
-    """Bring the tables up to date, all or nothing; harmless to repeat and to run twice at once.
-
-    Raises StateUnavailable.
-    """
-    config = Config()
-    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
-    with writing(engine) as connection:
-        if engine.dialect.name == "postgresql":
-            connection.execute(text("SET LOCAL lock_timeout = 0"))
-            connection.execute(text(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})"))
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")

@@ -3,10 +3,11 @@
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
+from monitor.errors import MonitorError
 from monitor.model import Heartbeat, Seen
 
 
-class StoreError(Exception):
+class StoreError(MonitorError):
     """Something the store could not do; the driver's own error is its cause."""
 
 

@@ -8,8 +8,7 @@ import msgspec
 from flask import Flask, Response, render_template, request
 from werkzeug.exceptions import HTTPException
 
-from monitor.errors import Conflict, Invalid, NotFound
-from monitor.state.database import StateUnavailable
+from monitor.errors import Conflict, Invalid, NotFound, StateUnavailable
 
 RETRY_AFTER = 2
 """Seconds after which it is worth trying again."""

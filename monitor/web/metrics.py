@@ -23,10 +23,11 @@ from sqlalchemy import Engine
 from monitor.analysis import figures
 from monitor.analysis.figures import Figures, Latency
 from monitor.clock import Clock
+from monitor.errors import StateUnavailable
 from monitor.ingest import status
 from monitor.ingest.counts import SharedCounts
 from monitor.model import SECOND
-from monitor.state.database import StateUnavailable, reading
+from monitor.state.database import reading
 from monitor.state.tally import BOUNDS
 from monitor.web.auth.access import public_on_loopback
 from monitor.web.judging import Judging

@@ -6,10 +6,11 @@ import msgspec
 from sqlalchemy import Engine
 
 from monitor.clock import Clock
+from monitor.errors import StateUnavailable
 from monitor.ingest import status
 from monitor.model import SECOND, format_time
 from monitor.state import horizon
-from monitor.state.database import StateUnavailable, reading
+from monitor.state.database import reading
 from monitor.web.judging import Judging
 
 _FRESH = 15 * SECOND

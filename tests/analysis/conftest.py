@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
-from monitor.state.database import migrate, open_state
+from monitor.state.database import open_state
+from monitor.state.migrating import migrate
 from tests.store.conftest import store
 
 __all__ = ["state", "store"]

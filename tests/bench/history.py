@@ -11,7 +11,8 @@ from monitor.analysis.history import History
 from monitor.clock import Clock
 from monitor.model import DAY, HOUR, MINUTE, format_mac
 from monitor.state import sensors
-from monitor.state.database import migrate, open_state, writing
+from monitor.state.database import open_state, writing
+from monitor.state.migrating import migrate
 from monitor.store.influxdb import InfluxStore
 from tests.bench.table import Row, alternate
 from tests.influxd.server import Access

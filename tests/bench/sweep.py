@@ -12,7 +12,8 @@ from monitor.incidents.service import Alerting
 from monitor.model import DAY, MINUTE, SECOND, Heartbeat, Seen
 from monitor.staleness.sweep import Options, Sweep
 from monitor.state import leases
-from monitor.state.database import migrate, open_state, reading
+from monitor.state.database import open_state, reading
+from monitor.state.migrating import migrate
 from monitor.state.tables import incident
 from monitor.store.interface import CoverageSpan, Store
 from tests import postgres

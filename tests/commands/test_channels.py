@@ -1,6 +1,5 @@
 """`monitor channel` and `monitor route` on a state of their own."""
 
-import argparse
 import io
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -8,10 +7,13 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, insert
 
-from monitor import parts, settings
-from monitor.commands import CommandFailed, channels, routes
+from monitor import settings
+from monitor.bootstrap.stores import open_vault
+from monitor.cli import build_parser
+from monitor.commands import CommandFailed
 from monitor.state.channels import find
-from monitor.state.database import migrate, open_state, reading, writing
+from monitor.state.database import open_state, reading, writing
+from monitor.state.migrating import migrate
 from monitor.state.tables import channel_health
 from tests.receiver import Receiver, receiver
 
@@ -44,20 +46,10 @@ def run(
     monkeypatch: pytest.MonkeyPatch,
 ) -> Run:
     """Runs a command line and gives what it prints; `typed` comes by standard input."""
-    parser = argparse.ArgumentParser()
-    commands = parser.add_subparsers(required=True)
-
-    def command(name: str, run: Callable[..., None], summary: str) -> argparse.ArgumentParser:
-        added = commands.add_parser(name, help=summary)
-        added.set_defaults(run=run)
-        return added
-
-    channels.add(command)
-    routes.add(command)
 
     def ran(*arguments: str, typed: str = "") -> str:
         monkeypatch.setattr("sys.stdin", io.StringIO(typed))
-        options = parser.parse_args(arguments)
+        options = build_parser(arguments[0]).parse_args(arguments)
         capsys.readouterr()
         options.run(given, options)
         return capsys.readouterr().out
@@ -106,7 +98,7 @@ def test_secrets_are_read_from_standard_input_kept_and_never_shown(
     )
     run("channel", "set", "pager", "urls=https://c.example.org")
     with reading(state) as connection:
-        stored = find(connection, parts.open_vault(given), "pager")
+        stored = find(connection, open_vault(given), "pager")
     assert stored is not None
     assert stored.settings == {"urls": ["https://c.example.org"]}
     assert stored.secrets == {"bearer_token": "123:confidential"}

@@ -11,7 +11,8 @@ from monitor import cli
 from monitor.ingest import parse
 from monitor.model import DAY, HOUR, MINUTE, Heartbeat, format_time
 from monitor.state import sensors
-from monitor.state.database import migrate, open_state, writing
+from monitor.state.database import open_state, writing
+from monitor.state.migrating import migrate
 from monitor.store.sqlite import SqliteStore
 from tests.store.beats import NOW
 

@@ -8,7 +8,8 @@ from sqlalchemy import Engine, select
 
 from monitor import cli
 from monitor.model import MINUTE
-from monitor.state.database import migrate, open_state, reading
+from monitor.state.database import open_state, reading
+from monitor.state.migrating import migrate
 from monitor.state.tables import incident
 from tests.cases import NOW, Cases
 

@@ -7,7 +7,8 @@ import pytest
 from freezegun import freeze_time
 
 from monitor import cli
-from monitor.state.database import migrate, open_state
+from monitor.state.database import open_state
+from monitor.state.migrating import migrate
 
 MARCH = "2026-03-20T12:00:00Z"
 PAINT = (

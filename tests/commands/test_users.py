@@ -12,7 +12,8 @@ from sqlalchemy import Engine
 
 from monitor import cli
 from monitor.state import audit, logins, users
-from monitor.state.database import migrate, open_state, reading, writing
+from monitor.state.database import open_state, reading, writing
+from monitor.state.migrating import migrate
 from monitor.web.auth import passwords
 
 PASSWORD = "correct horse battery"

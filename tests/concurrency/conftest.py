@@ -9,7 +9,8 @@ from typing import NamedTuple
 import pytest
 from sqlalchemy import Connection, Engine, NullPool, create_engine, event, text
 
-from monitor.state.database import migrate, open_state
+from monitor.state.database import open_state
+from monitor.state.migrating import migrate
 from tests import postgres
 from tests.waiting import eventually
 

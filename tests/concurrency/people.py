@@ -10,12 +10,12 @@ from pathlib import Path
 from sqlalchemy import Engine
 from werkzeug.test import TestResponse
 
-from monitor import bootstrap
+from monitor.bootstrap.pages import build_pages
+from monitor.bootstrap.stores import open_store
 from monitor.clock import Clock
 from monitor.ingest.counts import SharedCounts
 from monitor.ingest.fields import DETAILS
 from monitor.model import format_mac
-from monitor.parts import open_store
 from monitor.settings import load
 from monitor.state import incidents
 from monitor.state.database import reading
@@ -48,7 +48,7 @@ class Operator:
         store.close()
         add_user(state, name, "administrator")
         self._state = state
-        app = bootstrap.build_pages(settings, state, Clock(), SharedCounts(list(DETAILS)))
+        app = build_pages(settings, state, Clock(), SharedCounts(list(DETAILS)))
         self._visitor = logged_in(app, name)
         self._token = self._visitor.token("/account")
 

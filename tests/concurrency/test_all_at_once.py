@@ -11,10 +11,11 @@ from threading import Event
 import pytest
 from sqlalchemy import Engine, select
 
+from monitor.errors import StateUnavailable
 from monitor.model import HOUR, MINUTE
 from monitor.outbox import claims
 from monitor.outbox.recipients import RecipientConfig
-from monitor.state.database import StateUnavailable, reading
+from monitor.state.database import reading
 from monitor.state.tables import incident, notification, notification_incident
 from tests.concurrency.conftest import Sides
 from tests.concurrency.people import Operator, command, settings_of

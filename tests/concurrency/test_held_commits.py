@@ -10,7 +10,7 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, Engine, select, text
 
-from monitor.errors import Conflict
+from monitor.errors import Conflict, StateUnavailable
 from monitor.incidents import routes as checked_routes
 from monitor.incidents import service
 from monitor.incidents.machine import Event
@@ -21,7 +21,8 @@ from monitor.outbox.claims import Claim
 from monitor.outbox.recipients import RecipientConfig
 from monitor.state import channels, health, metric_names, migrations, routes, sensors, tokens
 from monitor.state.channels import Stored
-from monitor.state.database import StateUnavailable, migrate, open_state, reading, writing
+from monitor.state.database import open_state, reading, writing
+from monitor.state.migrating import migrate
 from monitor.state.routing import RouteRow
 from monitor.state.tables import alert_group, incident, notification
 from monitor.vault import Vault

@@ -43,7 +43,7 @@ def test_a_leader_that_was_stopped_longer_than_its_lease_writes_nothing_any_more
                 leader.send_signal(signal.SIGSTOP)
             eventually(lambda: generation(state) == 2, 40)
             leader.send_signal(signal.SIGCONT)
-            eventually(lambda: "standing by" in service.log.read_text(), 20)
+            eventually(lambda: "standing by" in service.log.read_text(), 60)
             eventually(lambda: service.sensors()[MAC]["status"] == "down", 30)
             with reading(state) as connection:
                 assert len(connection.execute(select(incident)).all()) == 1

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from sqlalchemy import select
 
-from monitor.state.database import migrate, reading
+from monitor.state.database import reading
+from monitor.state.migrating import migrate
 from monitor.state.tables import notification
 from monitor.store.sqlite import SqliteStore
 from tests.faults import scene

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from werkzeug.test import Client, TestResponse
 
 from monitor.clock import Clock
+from monitor.errors import StateUnavailable
 from monitor.ingest.app import IngestApp, IngestLimits
 from monitor.ingest.counts import SharedCounts
 from monitor.ingest.fields import DETAILS, NOT_A_NUMBER
@@ -20,7 +21,6 @@ from monitor.ingest.registry import Registry, RegistryChanges
 from monitor.ingest.wal.reader import WalReader
 from monitor.ingest.wal.writer import WalWriter
 from monitor.model import DAY, MINUTE, format_time, parse_time
-from monitor.state.database import StateUnavailable
 from monitor.state.tokens import digest
 
 MAC = "02:00:00:00:00:0a"

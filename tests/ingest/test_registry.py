@@ -3,11 +3,13 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
+from monitor.errors import StateUnavailable
 from monitor.ingest.fields import MOST_METRIC_NAMES, MOST_METRICS
 from monitor.ingest.registry import Registry, from_state, noting_metrics
 from monitor.model import DAY, MINUTE
 from monitor.state import sensors, tokens
-from monitor.state.database import StateUnavailable, migrate, open_state, writing
+from monitor.state.database import open_state, writing
+from monitor.state.migrating import migrate
 from tests.waiting import eventually
 
 RETENTION = 90 * DAY

@@ -11,11 +11,13 @@ from sqlalchemy import Engine
 from monitor.channels.email import Email
 from monitor.channels.interface import Message, SendFailed
 from monitor.channels.webhook import Webhook
+from monitor.errors import StateUnavailable
 from monitor.model import DAY, HOUR, MINUTE, SECOND
 from monitor.outbox import claims
 from monitor.outbox.delivery import Delivery, send_test
 from monitor.outbox.policy import GIVE_UP_AFTER
-from monitor.state.database import StateUnavailable, migrate, open_state
+from monitor.state.database import open_state
+from monitor.state.migrating import migrate
 from tests.delivering import FRAME, delivery
 from tests.outages import INTERVAL, NOW, WAIT, Outages, rows
 from tests.receiver import Receiver

@@ -9,7 +9,8 @@ from playwright.sync_api import Browser, Page
 
 from monitor.clock import Clock
 from monitor.model import DAY, format_mac
-from monitor.state.database import migrate, open_state
+from monitor.state.database import open_state
+from monitor.state.migrating import migrate
 from monitor.store.sqlite import SqliteStore
 from tests.screenshots.fleet import FIRST_MAC, SHOWN, fleet
 from tests.screenshots.past import WATCHED, fill

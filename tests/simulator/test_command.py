@@ -1,4 +1,3 @@
-import argparse
 import csv
 import resource
 import signal
@@ -12,6 +11,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from monitor.cli import build_parser
 from monitor.model import SECOND, format_mac
 from monitor.simulator import command, progress
 from monitor.simulator.plan import PlannedHeartbeat, SimulatedFleet, plan
@@ -25,9 +25,8 @@ ROOT = Path(__file__).parent.parent.parent
 
 
 def simulate(*arguments: object) -> int:
-    parser = argparse.ArgumentParser()
-    command.add_arguments(parser)
-    return command.run(parser.parse_args([str(argument) for argument in arguments]))
+    parser = build_parser("simulate")
+    return command.run(parser.parse_args(["simulate", *(str(argument) for argument in arguments)]))
 
 
 def simulate_alone(*arguments: object) -> subprocess.Popen[str]:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, Engine, select
 
+from monitor.errors import StateUnavailable
 from monitor.incidents import service
 from monitor.model import MINUTE, MessageContext
 from monitor.outbox import claims
@@ -16,7 +17,7 @@ from monitor.outbox.notifications import Body
 from monitor.outbox.recipients import RecipientConfig
 from monitor.staleness import beginnings, sweep
 from monitor.state import horizon, sensors
-from monitor.state.database import StateUnavailable, reading, writing
+from monitor.state.database import reading, writing
 from monitor.state.tables import alert_group, notification
 from tests.staleness.test_sweep import ALERTING, START, World
 

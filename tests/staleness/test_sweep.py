@@ -9,9 +9,10 @@ from monitor.incidents.service import Alerting
 from monitor.model import DAY, MINUTE, SECOND, Heartbeat, Seen
 from monitor.staleness.sweep import Options, Outcome, Sweep
 from monitor.state import incidents, leases, sensors
-from monitor.state.database import migrate, open_state, reading, writing
+from monitor.state.database import open_state, reading, writing
 from monitor.state.incidents import Incident
 from monitor.state.leases import Lease, LeaseLost
+from monitor.state.migrating import migrate
 from monitor.state.tables import alert_group, blind_window, notification, sensor
 from monitor.store.interface import CoverageSpan, StoreUnavailable
 from monitor.store.sqlite import SqliteStore

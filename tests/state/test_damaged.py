@@ -8,8 +8,10 @@ import pytest
 import requests
 
 from monitor import cli
+from monitor.errors import StateUnavailable
 from monitor.state import sensors
-from monitor.state.database import StateUnavailable, migrate, open_state, reading, writing
+from monitor.state.database import open_state, reading, writing
+from monitor.state.migrating import migrate
 from tests.service import Service
 from tests.waiting import eventually
 

@@ -15,15 +15,10 @@ from sqlalchemy import Engine, insert, select, text, update
 from sqlalchemy.exc import IntegrityError
 
 import monitor.state
+from monitor.errors import StateUnavailable
 from monitor.state import access_tables
-from monitor.state.database import (
-    StateUnavailable,
-    database_now,
-    migrate,
-    open_state,
-    reading,
-    writing,
-)
+from monitor.state.database import database_now, open_state, reading, writing
+from monitor.state.migrating import migrate
 from monitor.state.tables import incident, metadata, metric, service
 from tests import postgres
 from tests.waiting import eventually

@@ -5,9 +5,11 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from sqlalchemy import Engine, insert, select
 
+from monitor.errors import StateUnavailable
 from monitor.state import leases
-from monitor.state.database import StateUnavailable, migrate, open_state, reading, writing
+from monitor.state.database import open_state, reading, writing
 from monitor.state.leases import Lease, LeaseLost
+from monitor.state.migrating import migrate
 from monitor.state.tables import metric
 from tests import postgres
 from tests.waiting import eventually

@@ -10,7 +10,8 @@ from sqlalchemy import Engine, text
 import monitor.state.migrations
 from monitor.model import MINUTE
 from monitor.state import pauses, sensors
-from monitor.state.database import migrate, open_state, reading, writing
+from monitor.state.database import open_state, reading, writing
+from monitor.state.migrating import migrate
 
 
 def pause(state: Engine, mac: int, paused: bool) -> None:

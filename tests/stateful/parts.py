@@ -11,7 +11,8 @@ from unittest.mock import patch
 from sqlalchemy import Connection, Engine, QueuePool, event
 
 from monitor.model import DAY, Heartbeat
-from monitor.state.database import migrate, open_state
+from monitor.state.database import open_state
+from monitor.state.migrating import migrate
 from monitor.store.interface import Arrivals, CoverageSpan, Cursor, StoreUnavailable
 from monitor.store.sqlite import SqliteStore
 

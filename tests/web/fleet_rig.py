@@ -14,7 +14,8 @@ from monitor.analysis.history import History
 from monitor.clock import Clock
 from monitor.model import DAY, MINUTE, Heartbeat, Seen
 from monitor.state import incidents, sensors
-from monitor.state.database import migrate, open_state, writing
+from monitor.state.database import open_state, writing
+from monitor.state.migrating import migrate
 from monitor.state.tables import service
 from monitor.store.sqlite import SqliteStore
 from monitor.vault import Vault

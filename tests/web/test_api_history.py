@@ -7,7 +7,8 @@ import pytest
 from sqlalchemy import Engine
 
 from monitor.model import DAY, HOUR, MINUTE, Heartbeat, format_time
-from monitor.state.database import migrate, open_state
+from monitor.state.database import open_state
+from monitor.state.migrating import migrate
 from monitor.store.sqlite import SqliteStore
 from monitor.web.api import history as history_api
 from tests.analysis.past import MAC, NOW, Past

@@ -10,7 +10,8 @@ from monitor import cli
 from monitor.clock import Clock
 from monitor.state import audit
 from monitor.state.audit import AuditEntry
-from monitor.state.database import migrate, open_state, reading
+from monitor.state.database import open_state, reading
+from monitor.state.migrating import migrate
 from monitor.vault import Vault
 from monitor.web.api import channels, incidents, maintenance, routes, silences
 from monitor.web.auth.administration import words

@@ -9,8 +9,8 @@ import pytest
 from flask import Flask
 from werkzeug.test import TestResponse
 
+from monitor.errors import StateUnavailable
 from monitor.model import MINUTE
-from monitor.state.database import StateUnavailable
 from monitor.vault import Vault
 from monitor.web.auth.people import People
 from monitor.web.public.badges import BadgeSubject

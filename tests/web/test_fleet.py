@@ -3,8 +3,8 @@ from typing import Any
 
 import pytest
 
+from monitor.errors import StateUnavailable
 from monitor.model import DAY, MINUTE, SECOND
-from monitor.state.database import StateUnavailable
 from monitor.store.interface import Arrivals, Cursor, StoreUnavailable
 from monitor.store.sqlite import SqliteStore
 from monitor.web.grid.fleet import Fleet, FleetChanges, FleetUnavailable

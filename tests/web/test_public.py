@@ -8,9 +8,10 @@ from flask import Flask
 from sqlalchemy import Engine
 from werkzeug.test import TestResponse
 
+from monitor.errors import StateUnavailable
 from monitor.model import MINUTE, SECOND
 from monitor.state import public_pages
-from monitor.state.database import StateUnavailable, writing
+from monitor.state.database import writing
 from monitor.state.public_pages import PublicPage
 from monitor.vault import Vault
 from monitor.web.auth.people import People

@@ -8,16 +8,17 @@ from flask import Flask
 from sqlalchemy import Engine
 from werkzeug.routing import Rule
 
-from monitor import bootstrap
+from monitor.bootstrap.pages import build_pages
+from monitor.bootstrap.stores import open_store, open_vault
 from monitor.clock import Clock
 from monitor.ingest.counts import SharedCounts
 from monitor.ingest.fields import DETAILS
 from monitor.model import DAY, HOUR, MINUTE, Heartbeat, Seen
-from monitor.parts import open_store, open_vault
 from monitor.settings import load
 from monitor.state import audit, channels, horizon, routes, sensors, silences, tokens
 from monitor.state.channels import Stored
-from monitor.state.database import migrate, open_state, writing
+from monitor.state.database import open_state, writing
+from monitor.state.migrating import migrate
 from monitor.state.routing import RouteRow
 from monitor.state.tables import service
 from monitor.vault import Vault
@@ -54,9 +55,7 @@ class Whole:
         self.engine: Engine = open_state(settings.state_url)
         migrate(self.engine)
         self._fill(Clock().now(), open_vault(settings))
-        self.app: Flask = bootstrap.build_pages(
-            settings, self.engine, Clock(), SharedCounts(list(DETAILS))
-        )
+        self.app: Flask = build_pages(settings, self.engine, Clock(), SharedCounts(list(DETAILS)))
 
     def rules(self) -> Iterator[Rule]:
         """All that can be asked for, but static files."""

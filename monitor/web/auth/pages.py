@@ -2,7 +2,7 @@
 
 from flask import Blueprint, Flask
 
-from monitor.web.auth import account, administration, login, oidc
+from monitor.web.auth import account, administration, login
 from monitor.web.auth.people import People
 
 
@@ -13,5 +13,7 @@ def add_to(app: Flask, people: People) -> None:
     account.add_to(pages, people)
     administration.add_to(pages, people)
     if people.provider is not None:
+        from monitor.web.auth import oidc  # Authlib takes 10 MB
+
         oidc.add_to(pages, app, people, people.provider)
     app.register_blueprint(pages)

@@ -9,8 +9,9 @@ from flask import current_app, g, request, session
 from sqlalchemy import Engine
 
 from monitor.clock import Clock
+from monitor.errors import StateUnavailable
 from monitor.state import logins, tokens, users
-from monitor.state.database import StateUnavailable, reading, writing
+from monitor.state.database import reading, writing
 from monitor.vault import Vault
 from monitor.web.auth.provider import Provider
 from monitor.web.errors import RequestRefused

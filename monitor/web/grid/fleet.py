@@ -10,6 +10,7 @@ from typing import NamedTuple
 from sqlalchemy import Engine
 
 from monitor.clock import Clock
+from monitor.errors import StateUnavailable
 from monitor.model import MINUTE, SECOND, Held
 from monitor.staleness.last_seen import LastSeen
 from monitor.staleness.notices import NO_SWEEP
@@ -18,7 +19,7 @@ from monitor.staleness.sensor_cache import SensorCache
 from monitor.state import horizon as horizon_rows
 from monitor.state import incidents as incident_rows
 from monitor.state import sensors, silences
-from monitor.state.database import StateUnavailable, reading
+from monitor.state.database import reading
 from monitor.store.interface import Store, StoreError
 from monitor.web.grid.cursor import GridCursor, Turns
 from monitor.web.grid.muted import Quiet

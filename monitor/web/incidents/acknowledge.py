@@ -4,7 +4,6 @@ A link works for 48 hours and only as we signed it. Opening it changes nothing, 
 show previews open links; only its buttons do.
 """
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 from flask import Blueprint, Response, redirect, render_template, request, url_for
@@ -17,6 +16,7 @@ from monitor.incidents.acknowledge import acknowledge
 from monitor.incidents.machine import IncidentState
 from monitor.incidents.timeline import answered_by, ending
 from monitor.model import HOUR, format_mac
+from monitor.outbox.acknowledge_link import LIFETIME, PATH, PURPOSE
 from monitor.outbox.wording import clean
 from monitor.state import audit, incidents, ledger, silences
 from monitor.state.database import reading, writing
@@ -24,30 +24,15 @@ from monitor.state.ledger import IncidentView, SentMessage
 from monitor.vault import Vault
 from monitor.web.auth.access import public
 
-LIFETIME = 48 * HOUR
-"""How long a link works (ms)."""
-
 SILENCE = 4 * HOUR
 """How long its silence lasts (ms)."""
 
-_PURPOSE = "acknowledge"
-_PATH = "/acknowledge/"
 _LISTED = 20
 _HEADERS = {
     "Cache-Control": "no-store",
     "Referrer-Policy": "no-referrer",
     "X-Robots-Tag": "noindex, nofollow",
 }
-
-
-def links(vault: Vault, base_url: str) -> Callable[[int, str, int], str]:
-    """(notification id, channel, now) -> its link; the same each time."""
-
-    def link(notification_id: int, channel: str, now: int) -> str:
-        payload = {"n": notification_id, "c": channel, "e": now + LIFETIME}
-        return f"{base_url.rstrip('/')}{_PATH}{vault.sign(_PURPOSE, payload)}"
-
-    return link
 
 
 class _Group(NamedTuple):
@@ -71,7 +56,7 @@ def blueprint(engine: Engine, clock: Clock, vault: Vault) -> Blueprint:
     """The page behind the link, and what its buttons do."""
     pages = Blueprint("acknowledge", __name__)
 
-    @pages.get(_PATH + "<token>")
+    @pages.get(PATH + "<token>")
     @public
     def page(token: str) -> Response:
         with reading(engine) as connection:
@@ -88,7 +73,7 @@ def blueprint(engine: Engine, clock: Clock, vault: Vault) -> Blueprint:
             )
         )
 
-    @pages.post(_PATH + "<token>")
+    @pages.post(PATH + "<token>")
     @public
     def answer(token: str) -> AnyResponse:
         now = clock.now()
@@ -113,7 +98,7 @@ def blueprint(engine: Engine, clock: Clock, vault: Vault) -> Blueprint:
 
     @pages.after_app_request
     def private(response: Response) -> Response:
-        if request.path.startswith(_PATH):
+        if request.path.startswith(PATH):
             response.headers.update(_HEADERS)
         return response
 
@@ -122,7 +107,7 @@ def blueprint(engine: Engine, clock: Clock, vault: Vault) -> Blueprint:
 
 def _meant(connection: Connection, vault: Vault, token: str, now: int) -> SentMessage:
     """The message that a link belongs to. Raises _Invalid."""
-    payload = vault.verify(_PURPOSE, token)
+    payload = vault.verify(PURPOSE, token)
     if payload is not None and payload["e"] <= now:
         raise _Invalid(
             410,

@@ -12,9 +12,9 @@ from werkzeug.wrappers import Response as AnyResponse
 from monitor.analysis.evidence import UnknownSensor
 from monitor.analysis.history import History
 from monitor.clock import Clock
+from monitor.errors import StateUnavailable
 from monitor.model import SECOND, parse_mac
 from monitor.staleness.rules import SensorStatus
-from monitor.state.database import StateUnavailable
 from monitor.store.interface import StoreError
 from monitor.vault import Vault
 from monitor.web.anonymous import Answers, Gate

@@ -1,0 +1,37 @@
+"""What scheduler and notifier share: how incidents and monitoring itself cause messages."""
+
+from zoneinfo import ZoneInfo
+
+from monitor.bootstrap.channels import channel_names
+from monitor.incidents.flapping import FlappingRule
+from monitor.incidents.self_notices import SelfNotices
+from monitor.outbox.message import Frame
+from monitor.settings import Settings, milliseconds
+from monitor.staleness.notices import NoticeConfig
+from monitor.staleness.self_monitoring import SelfMonitoring
+
+
+def frame(settings: Settings) -> Frame:
+    """How messages are framed."""
+    return Frame(settings.server.base_url.rstrip("/"), ZoneInfo(settings.alerts.time_zone))
+
+
+def flapping(settings: Settings) -> FlappingRule:
+    """When a sensor counts as flapping."""
+    window = milliseconds(settings.alerts.flapping_window)
+    return FlappingRule(settings.alerts.flapping_outages, window)
+
+
+def self_monitoring(settings: Settings) -> SelfMonitoring:
+    """What sends a notice when monitoring was blind or is behind."""
+    notices = SelfNotices(channel_names(settings), frame(settings))
+    return SelfMonitoring(notices, notice_config(settings))
+
+
+def notice_config(settings: Settings) -> NoticeConfig:
+    """When such a notice is due."""
+    return NoticeConfig(
+        milliseconds(settings.alerts.blind_notice_after),
+        milliseconds(settings.alerts.repeat_interval),
+        milliseconds(settings.staleness.sweep_interval),
+    )

@@ -1,0 +1,82 @@
+"""`monitor serve`, `web`, `scheduler`, `notifier`, `migrate` and `check-config`."""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable
+
+from monitor.commands import CommandFailed
+from monitor.settings import Settings
+
+# Each process imports only what it runs, so that it starts quickly and stays small.
+
+
+def add(command: Callable[..., argparse.ArgumentParser]) -> None:
+    """Add the subcommands to the parser."""
+    serve = command("serve", _serve)
+    serve.add_argument("--host", help="address to listen on (default: 127.0.0.1)")
+    serve.add_argument("--port", help="port to listen on (default: 8000)")
+    serve.add_argument("--data", metavar="DIRECTORY", help="data directory (default: data)")
+    command("web", _web)
+    command("scheduler", _scheduler)
+    command("notifier", _notifier)
+    command("migrate", _migrate)
+    command("check-config", _check_config)
+
+
+def _serve(given: Settings, options: argparse.Namespace) -> None:
+    from monitor.bootstrap import checks
+
+    checks.migrate(given)
+    _require_token(given)
+    print(f"heartbeat-monitor: {given.server.base_url}  data: {given.data_directory}", flush=True)
+    common = ["--config", str(options.config)] if options.config else []
+    # A new process image: the supervisor needs none of what was imported so far.
+    os.execv(  # noqa: S606 our own command line
+        sys.executable, [sys.executable, "-m", "monitor.supervisor", *common]
+    )
+
+
+def _web(given: Settings, _options: argparse.Namespace) -> None:
+    from monitor.bootstrap import web
+
+    _require_token(given)
+    try:
+        web.run(given)
+    except OSError as error:
+        address = f"{given.server.host}:{given.server.port}"
+        raise CommandFailed(f"can't listen on {address}: {error.strerror}") from error
+
+
+def _require_token(given: Settings) -> None:
+    from monitor.bootstrap import checks
+
+    if not given.server.on_loopback and not checks.has_ingest_token(given):
+        raise CommandFailed(
+            f"listening on {given.server.host} needs an ingest token; create one with "
+            "`monitor token create NAME`, or set MONITOR_INGEST_TOKEN"
+        )
+
+
+def _scheduler(given: Settings, _options: argparse.Namespace) -> None:
+    from monitor.bootstrap import scheduler
+
+    scheduler.run(given)
+
+
+def _notifier(given: Settings, _options: argparse.Namespace) -> None:
+    from monitor.bootstrap import notifier
+
+    notifier.run(given)
+
+
+def _migrate(given: Settings, _options: argparse.Namespace) -> None:
+    from monitor.bootstrap import checks
+
+    checks.migrate(given)
+    print("state and store are up to date")
+
+
+def _check_config(given: Settings, _options: argparse.Namespace) -> None:
+    store = f"InfluxDB at {given.influxdb.url}" if given.influxdb else "embedded SQLite"
+    print(f"the settings are valid: store {store}, data in {given.data_directory}")

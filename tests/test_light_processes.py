@@ -1,0 +1,87 @@
+"""Each command and process imports only what it needs: it starts quickly and stays small."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from monitor import cli
+
+_LIST = "import json, sys; print(json.dumps(sorted(sys.modules)))"
+_HEAVY = {
+    "aiohttp",
+    "alembic",
+    "apscheduler",
+    "argon2",
+    "authlib",
+    "cryptography",
+    "flask",
+    "gunicorn",
+    "influxdb_client",
+    "requests",
+    "rich",
+    "sqlalchemy",
+}
+
+
+def imported(statement: str) -> set[str]:
+    """The heavy packages that a new interpreter has imported after the statement."""
+    command = [sys.executable, "-c", f"{statement}; {_LIST}"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return _HEAVY.intersection(json.loads(done.stdout.splitlines()[-1]))
+
+
+def test_the_help_text_imports_no_library() -> None:
+    assert imported("import monitor.cli; monitor.cli.build_parser().format_help()") == set()
+
+
+def test_the_supervisor_imports_no_library() -> None:
+    assert imported("import monitor.supervisor") == set()
+
+
+@pytest.mark.parametrize(
+    ("process", "needs"),
+    [
+        ("scheduler", {"apscheduler", "cryptography", "requests", "sqlalchemy"}),
+        ("notifier", {"cryptography", "requests", "sqlalchemy"}),
+        ("web", {"argon2", "cryptography", "flask", "gunicorn", "requests", "sqlalchemy"}),
+    ],
+)
+def test_a_process_imports_only_what_it_needs(process: str, needs: set[str]) -> None:
+    assert imported(f"import monitor.bootstrap.{process}") == needs
+
+
+@pytest.mark.parametrize("command", sorted(cli.COMMANDS))
+def test_every_command_adds_itself(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        cli.main([command, "--help"])
+    assert cli.COMMANDS[command][1] in " ".join(capsys.readouterr().out.split())
+
+
+def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        cli.main(["--version"])
+    assert capsys.readouterr().out.startswith("monitor 0.")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["--port", "http"], "--port: "),
+        (["--port", "70000"], "--port: "),
+    ],
+)
+def test_a_wrong_option_of_serve_is_named(
+    arguments: list[str],
+    problem: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for variable in cli.OVERRIDES.values():
+        monkeypatch.setenv(variable, "")
+        monkeypatch.delenv(variable)
+    assert cli.main(["serve", "--data", str(tmp_path), *arguments]) == 1
+    assert problem in capsys.readouterr().err
