@@ -1,4 +1,3 @@
-import argparse
 from pathlib import Path
 
 import pytest
@@ -10,8 +9,6 @@ from monitor.state.access_tables import token
 from monitor.state.database import open_state, reading
 from monitor.state.tables import sensor
 
-README = Path(__file__).parent.parent / "README.md"
-
 
 @pytest.fixture(autouse=True)
 def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -19,21 +16,6 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("URL", "ORG", "TOKEN"):
         monkeypatch.delenv(f"INFLUXDB_V2_{name}", raising=False)
     return tmp_path
-
-
-def subcommands() -> list[str]:
-    parser = cli.build_parser()
-    (choices,) = (a.choices for a in parser._actions if isinstance(a, argparse._SubParsersAction))
-    return sorted(choices)
-
-
-def test_the_readme_tells_of_every_command() -> None:
-    text = README.read_text()
-    assert [name for name in subcommands() if f"`monitor {name}" not in text] in (
-        [],
-        ["notifier", "scheduler"],  # named after `monitor web` in one cell
-    )
-    assert "`scheduler`, `notifier`" in text
 
 
 def test_a_token_is_shown_once_listed_by_name_and_revoked(
