@@ -9,13 +9,13 @@ from zoneinfo import ZoneInfo
 from monitor.clock import Clock
 from monitor.commands import CommandFailed
 from monitor.incidents import machine
-from monitor.incidents.acknowledge import acknowledge
 from monitor.incidents.timeline import answered_by
 from monitor.model import format_mac
 from monitor.outbox.wording import long
+from monitor.services import incidents
 from monitor.settings import Settings
-from monitor.state import audit, ledger
-from monitor.state.database import open_state, reading, writing
+from monitor.state import ledger
+from monitor.state.database import open_state, reading
 from monitor.state.ledger import IncidentView
 from monitor.state.users import COMMAND_LINE
 from monitor.web.api.body import GREATEST_ID
@@ -25,11 +25,11 @@ _MOST = 1_000
 
 def add(command: Callable[..., argparse.ArgumentParser]) -> None:
     """Add the subcommands to the parser."""
-    incidents = command("incidents", _incidents)
-    incidents.add_argument("--open", action="store_true", help="only those that are not over")
+    listed = command("incidents", _incidents)
+    listed.add_argument("--open", action="store_true", help="only open ones")
     known = command("acknowledge", _acknowledge)
     known.add_argument("ids", type=number, nargs="+", metavar="ID", help="of `monitor incidents`")
-    known.add_argument("--by", default=None, help="who knows (default: the user's name)")
+    known.add_argument("--by", default=None, help="who acknowledges (default: the user's name)")
 
 
 def number(text: str) -> int:
@@ -74,14 +74,13 @@ def _incidents(given: Settings, options: argparse.Namespace) -> None:
 
 def _acknowledge(given: Settings, options: argparse.Namespace) -> None:
     ids: Sequence[int] = options.ids
-    with writing(open_state(given.state_url)) as connection:
-        outcome = acknowledge(connection, ids, options.by or user(), Clock().now())
-        audit.acknowledged(connection, COMMAND_LINE, outcome.done)
+    engine, now = open_state(given.state_url), Clock().now()
+    outcome = incidents.acknowledge(engine, COMMAND_LINE, ids, now, by=options.by or user())
     for one in outcome.done:
         print(f"{one} is acknowledged")
     for one in outcome.earlier:
         print(f"{one} was acknowledged before")
-    problems = [f"{one} is over, there is nothing to acknowledge" for one in outcome.closed]
+    problems = [f"incident {one} is closed" for one in outcome.closed]
     problems += [f"there is no incident {one}" for one in outcome.unknown]
     if problems:
         raise CommandFailed("; ".join(problems))

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from monitor.bootstrap.channels import own_channels
 from monitor.commands import CommandFailed
 from monitor.commands.incidents import plain
+from monitor.errors import Invalid
 from monitor.incidents.routes import LONGEST_WAIT, check
-from monitor.incidents.silence import Unusable
 from monitor.model import SECOND
 from monitor.settings import Settings
 from monitor.state import audit, routes, routing
@@ -84,7 +84,7 @@ def _add(given: Settings, options: argparse.Namespace) -> None:
             check(connection, row, of_settings)
             routes.add(connection, row, options.position)
             audit.record(connection, COMMAND_LINE, "route added", row.name, row._asdict())
-    except Unusable as error:
+    except Invalid as error:
         option = _OPTIONS.get(error.field, f"--{error.field.replace('_', '-')}")
         raise CommandFailed(f"{option}: {error}") from error
     except NameTaken as error:

@@ -10,13 +10,12 @@ from zoneinfo import ZoneInfo
 from monitor.clock import Clock
 from monitor.commands import CommandFailed
 from monitor.commands.incidents import number, plain, user
-from monitor.incidents import planning
-from monitor.incidents.silence import Unusable
+from monitor.errors import Invalid
 from monitor.model import DAY, HOUR, MINUTE, SECOND, parse_time
 from monitor.outbox.wording import local, long
+from monitor.services import maintenance, silences
 from monitor.settings import Settings
-from monitor.state import audit, silences
-from monitor.state.database import open_state, writing
+from monitor.state.database import open_state
 from monitor.state.silences import MaintenanceRow, SilenceRow
 from monitor.state.users import COMMAND_LINE
 
@@ -37,7 +36,7 @@ def add(command: Callable[..., argparse.ArgumentParser]) -> None:
     """Add the subcommands to the parser."""
     silence = command("silence", _silence)
     actions = silence.add_subparsers(dest="action", required=True, metavar="ACTION")
-    begin = actions.add_parser("add", help="begin one, now or later")
+    begin = actions.add_parser("add", help="start one, now or later")
     _match(begin)
     begin.add_argument("--from", dest="start", type=_time, metavar="TIME", help="default: now")
     until = begin.add_mutually_exclusive_group(required=True)
@@ -46,9 +45,9 @@ def add(command: Callable[..., argparse.ArgumentParser]) -> None:
     begin.add_argument("--comment", required=True, help="why")
     _list_and_end(actions, "silence")
 
-    maintenance = command("maintenance", _maintenance)
-    actions = maintenance.add_subparsers(dest="action", required=True, metavar="ACTION")
-    plan = actions.add_parser("add", help="plan a window, once or recurring")
+    windows = command("maintenance", _maintenance)
+    actions = windows.add_subparsers(dest="action", required=True, metavar="ACTION")
+    plan = actions.add_parser("add", help="schedule a window, once or recurring")
     plan.add_argument("name", help="what is done")
     _match(plan)
     plan.add_argument("--zone", required=True, help="by whose clocks, like Europe/Berlin")
@@ -71,7 +70,7 @@ def _match(parser: argparse.ArgumentParser) -> None:
 
 def _list_and_end(actions: "argparse._SubParsersAction[argparse.ArgumentParser]", of: str) -> None:
     listed = actions.add_parser("list", help="current and upcoming ones")
-    listed.add_argument("--past", action="store_true", help="those that are over instead")
+    listed.add_argument("--past", action="store_true", help="those that have ended instead")
     end = actions.add_parser("end", help="end one now")
     end.add_argument("id", type=number, metavar="ID", help=f"of `monitor {of} list`")
 
@@ -82,25 +81,19 @@ def _silence(given: Settings, options: argparse.Namespace) -> None:
     if options.action == "add":
         start = now if options.start is None else options.start
         end = start + options.duration if options.until is None else options.until
-        with writing(engine) as connection, _told():
-            made = planning.silence_sensors(
-                connection, options.match, start, end, options.comment, user(), now
+        with _option_named():
+            made = silences.start(
+                engine, COMMAND_LINE, options.match, start, end, options.comment, now, user()
             )
-            if begun := silences.find_silence(connection, made):
-                detail = planning.described(begun)
-                audit.record(connection, COMMAND_LINE, "silence begun", f"{made}", detail)
-        print(f"silence {made} lasts until {long(end, zone)}")
+        print(f"silence {made.id} lasts until {long(end, zone)}")
     elif options.action == "end":
-        with writing(engine) as connection:
-            if not silences.end_silence(connection, options.id, now):
-                raise CommandFailed(f"there is no silence {options.id} that still lasts")
-            audit.record(connection, COMMAND_LINE, "silence ended", f"{options.id}")
-        print(f"silence {options.id} is over")
+        silences.end(engine, COMMAND_LINE, options.id, now)
+        print(f"silence {options.id} has ended")
     else:
-        rows = planning.listed_silences(engine, "past" if options.past else None, now)
+        rows = silences.listed(engine, "past" if options.past else None, now)
         for row in rows:
             lasts = f"{long(row.starts_at, zone)} to {long(row.ends_at, zone)}"
-            phase, meant = planning.phase_of_silence(row, now), ", ".join(row.matchers)
+            phase, meant = silences.phase_of(row, now), ", ".join(row.matchers)
             print(f"{row.id}\t{phase}\t{plain(meant)}\t{lasts}\t{_by(row)}: {plain(row.comment)}")
 
 
@@ -108,35 +101,28 @@ def _maintenance(given: Settings, options: argparse.Namespace) -> None:
     now = Clock().now()
     engine = open_state(given.state_url)
     if options.action == "add":
-        with writing(engine) as connection, _told():
-            made = planning.plan_maintenance(
-                connection,
+        with _option_named():
+            row = maintenance.schedule(
+                engine,
+                COMMAND_LINE,
                 options.name,
                 options.match,
                 options.zone,
                 options.start,
                 options.stop,
                 options.recurrence,
-                user(),
                 now,
+                user(),
             )
-            row = silences.find_maintenance(connection, made)
-            if row is not None:
-                detail = planning.described(row)
-                audit.record(connection, COMMAND_LINE, "maintenance planned", row.name, detail)
-        print(f"maintenance {made} is planned")
-        if row is not None:
-            _show_windows(row, now)
+        print(f"maintenance {row.id} is scheduled")
+        _show_windows(row, now)
     elif options.action == "end":
-        with writing(engine) as connection:
-            if not silences.end_maintenance(connection, options.id, now):
-                raise CommandFailed(f"there is no maintenance {options.id} that was not ended")
-            audit.record(connection, COMMAND_LINE, "maintenance ended", f"{options.id}")
-        print(f"maintenance {options.id} is over")
+        maintenance.end(engine, COMMAND_LINE, options.id, now)
+        print(f"maintenance {options.id} has ended")
     else:
-        rows = planning.listed_maintenance(engine, "past" if options.past else None, now)
+        rows = maintenance.listed(engine, "past" if options.past else None, now)
         for row in rows:
-            phase, meant = planning.phase_of_maintenance(row, now), ", ".join(row.matchers)
+            phase, meant = maintenance.phase_of(row, now), ", ".join(row.matchers)
             rule = row.recurrence or "once"
             print(f"{row.id}\t{phase}\t{plain(row.name)}\t{plain(meant)}\t{rule}\t{_by(row)}")
             _show_windows(row, now)
@@ -144,7 +130,7 @@ def _maintenance(given: Settings, options: argparse.Namespace) -> None:
 
 def _show_windows(row: MaintenanceRow, now: int) -> None:
     """The next ones by the clocks of the zone and by UTC."""
-    for start, stop in planning.next_windows(row, now, _NEXT):
+    for start, stop in maintenance.next_windows(row, now, _NEXT):
         zone = ZoneInfo(row.zone)
         there = f"{local(start, zone):{_MINUTE}} to {local(stop, zone):{_MINUTE}}"
         print(f"    {there}  ({local(start, UTC):{_MINUTE}} to {local(stop, UTC):{_MINUTE}})")
@@ -155,11 +141,11 @@ def _by(row: SilenceRow | MaintenanceRow) -> str:
 
 
 @contextmanager
-def _told() -> Iterator[None]:
+def _option_named() -> Iterator[None]:
     """Name the option at fault."""
     try:
         yield
-    except Unusable as error:
+    except Invalid as error:
         option = _OPTIONS.get(error.field, f"--{error.field}")
         raise CommandFailed(f"{option}: {error}") from error
 

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from monitor.errors import Invalid
 from monitor.incidents import recurrence
 from monitor.incidents.matching import Matchers
 from monitor.incidents.recurrence import Recurrence
-from monitor.incidents.silence import MuteSpan, Unusable, reason
+from monitor.incidents.silence import MuteSpan, reason
 from monitor.model import DAY
 
 LONGEST = timedelta(days=366)
@@ -107,39 +108,39 @@ def parse(
 ) -> MaintenanceWindow:
     """A window from its texts: start and stop like 2026-03-29T01:30, the rule as RFC 5545 has it.
 
-    Raises Unusable with the field at fault: zone, start, stop or recurrence.
+    Raises Invalid with the field at fault: zone, start, stop or recurrence.
     """
     clocks = _zone(zone)
     first, last = _moment("start", start), _moment("stop", stop)
     if not first < last:
-        raise Unusable("stop", "must be after the start")
+        raise Invalid("stop", "must be after the start")
     if last - first > LONGEST:
-        raise Unusable("stop", "a window lasts a year at most")
+        raise Invalid("stop", "a window lasts a year at most")
     if rule is None:
         return MaintenanceWindow(clocks, first, last, None, ended_at)
     if len(rule) > LONGEST_RECURRENCE:
-        raise Unusable("recurrence", f"is longer than {LONGEST_RECURRENCE} characters")
+        raise Invalid("recurrence", f"is longer than {LONGEST_RECURRENCE} characters")
     try:
         repeated = recurrence.parse(rule, first, clocks)
     except ValueError as error:
-        raise Unusable("recurrence", str(error)) from error
+        raise Invalid("recurrence", str(error)) from error
     return MaintenanceWindow(clocks, first, last, repeated, ended_at)
 
 
 def moment(field: str, written: str, zone: tzinfo) -> int:
     """When the zone's clocks show a text like 2026-03-29T01:30 (ms); the later time if twice.
 
-    Raises Unusable with this field.
+    Raises Invalid with this field.
     """
     return _end(_moment(field, written), zone)
 
 
 def check_name(name: str) -> None:
-    """Raises Unusable."""
+    """Raises Invalid."""
     if not name.strip():
-        raise Unusable("name", "say what is done")
+        raise Invalid("name", "say what is done")
     if len(name) > LONGEST_NAME:
-        raise Unusable("name", f"is longer than {LONGEST_NAME} characters")
+        raise Invalid("name", f"is longer than {LONGEST_NAME} characters")
 
 
 def text(moment: datetime) -> str:
@@ -175,18 +176,18 @@ def _zone(name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise Unusable("zone", f"{name[:64]!r} is no time zone like Europe/Berlin") from None
+        raise Invalid("zone", f"{name[:64]!r} is no time zone like Europe/Berlin") from None
 
 
 def _moment(field: str, written: str) -> datetime:
     try:
         moment = datetime.fromisoformat(written)
     except ValueError:
-        raise Unusable(field, f"{written[:40]!r} is not like 2026-03-29T01:30") from None
+        raise Invalid(field, f"{written[:40]!r} is not like 2026-03-29T01:30") from None
     if moment.tzinfo is not None:
-        raise Unusable(field, "is by the zone's clocks; write it like 2026-03-29T01:30")
+        raise Invalid(field, "is by the zone's clocks; write it like 2026-03-29T01:30")
     if moment.second or moment.microsecond:
-        raise Unusable(field, "is to the minute; write it like 2026-03-29T01:30")
+        raise Invalid(field, "is to the minute; write it like 2026-03-29T01:30")
     if moment.year not in _YEARS:
-        raise Unusable(field, f"must be in the years {_YEARS[0]} to {_YEARS[-1]}")
+        raise Invalid(field, f"must be in the years {_YEARS[0]} to {_YEARS[-1]}")
     return moment

@@ -4,9 +4,9 @@ from collections.abc import Collection
 
 from sqlalchemy import Connection
 
+from monitor.errors import Invalid
 from monitor.incidents.matching import parse
 from monitor.incidents.routing import BROWSERS
-from monitor.incidents.silence import Unusable
 from monitor.model import DAY, SECOND
 from monitor.state import channels, horizon
 from monitor.state.routing import RouteRow
@@ -17,7 +17,7 @@ LONGEST_WAIT = 30 * DAY
 
 def check(connection: Connection, route: RouteRow, of_settings: Collection[str]) -> None:
     """Whether it leads somewhere; channels and routes stay as they are until the transaction
-    ends. Raises Unusable.
+    ends. Raises Invalid.
 
     `of_settings`: names of the channels that the settings switch on.
     """
@@ -25,20 +25,20 @@ def check(connection: Connection, route: RouteRow, of_settings: Collection[str])
     try:
         channels.check_name(route.name)
     except ValueError as error:
-        raise Unusable("name", str(error)) from error
+        raise Invalid("name", str(error)) from error
     try:
         parse(route.matchers)
     except ValueError as error:
-        raise Unusable("matchers", str(error)) from error
+        raise Invalid("matchers", str(error)) from error
     if not route.channels:
-        raise Unusable("channels", "a route needs at least one channel")
+        raise Invalid("channels", "a route needs at least one channel")
     known = {BROWSERS, *of_settings, *channels.names(connection)}
     for field, names in (("channels", route.channels), ("escalate_to", route.escalate_to)):
         if unknown := [name for name in names if name not in known]:
-            raise Unusable(field, f"there is no channel {unknown[0][:80]!r}")
+            raise Invalid(field, f"there is no channel {unknown[0][:80]!r}")
         if len(set(names)) < len(names):
-            raise Unusable(field, "names a channel twice")
+            raise Invalid(field, "names a channel twice")
     if bool(route.escalate_to) != (route.escalate_after is not None):
-        raise Unusable("escalate_after", "escalate_to and escalate_after go together")
+        raise Invalid("escalate_after", "escalate_to and escalate_after go together")
     if route.escalate_after is not None and not SECOND <= route.escalate_after <= LONGEST_WAIT:
-        raise Unusable("escalate_after", "must be from 1 second to 30 days")
+        raise Invalid("escalate_after", "must be from 1 second to 30 days")

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from monitor.errors import Invalid
 from monitor.incidents import matching
 from monitor.incidents.matching import Matchers
 from monitor.model import DAY, Held
@@ -11,14 +12,6 @@ from monitor.model import DAY, Held
 LONGEST = 366 * DAY
 LONGEST_COMMENT = 1_000
 _LONGEST_REASON = 200
-
-
-class Unusable(ValueError):
-    """What was asked for can't be done; `field` names the part at fault."""
-
-    def __init__(self, field: str, detail: str) -> None:
-        super().__init__(detail)
-        self.field = field
 
 
 class MuteSpan(NamedTuple):
@@ -71,25 +64,25 @@ def held(spans: Iterable[MuteSpan], now: int) -> Held | None:
 
 
 def meant(texts: Iterable[str]) -> Matchers:
-    """The matchers of a silence or a maintenance. Raises Unusable, also for none at all."""
+    """The matchers of a silence or a maintenance. Raises Invalid, also for none at all."""
     try:
         matchers = matching.parse(texts)
     except ValueError as error:
-        raise Unusable("matchers", str(error)) from error
+        raise Invalid("matchers", str(error)) from error
     if not matchers.matchers:
-        raise Unusable("matchers", "say which sensors, like site=Hall A; mac=* means all of them")
+        raise Invalid("matchers", "say which sensors, like site=Hall A; mac=* means all of them")
     return matchers
 
 
 def check(starts_at: int, ends_at: int, comment: str, now: int) -> None:
-    """Raises Unusable unless a silence may have these times and this comment."""
+    """Raises Invalid unless a silence may have these times and this comment."""
     if starts_at - now > LONGEST:
-        raise Unusable("starts_at", "is too far ahead: a silence begins within a year")
+        raise Invalid("starts_at", "is too far ahead: a silence begins within a year")
     if ends_at <= max(starts_at, now):
-        raise Unusable("ends_at", "must lie ahead, and after the start")
+        raise Invalid("ends_at", "must lie ahead, and after the start")
     if ends_at - max(starts_at, now) > LONGEST:
-        raise Unusable("ends_at", "is too far ahead: a silence lasts a year at most")
+        raise Invalid("ends_at", "is too far ahead: a silence lasts a year at most")
     if not comment.strip():
-        raise Unusable("comment", "say why, for whoever wonders later")
+        raise Invalid("comment", "say why, for whoever wonders later")
     if len(comment) > LONGEST_COMMENT:
-        raise Unusable("comment", f"is longer than {LONGEST_COMMENT} characters")
+        raise Invalid("comment", f"is longer than {LONGEST_COMMENT} characters")

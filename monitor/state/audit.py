@@ -1,6 +1,6 @@
 """Who changed what, for good: rows of `audit`. One line each where something is written."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, insert, select
@@ -42,13 +42,6 @@ def record(
             detail=dict(detail or {}),
         )
     )
-
-
-def acknowledged(connection: Connection, who: str, ids: Collection[int]) -> None:
-    """`record` of these incidents, if any."""
-    if ids:
-        subject = f"{len(ids)} incidents" if len(ids) > 1 else "an incident"
-        record(connection, who, "acknowledged", subject, {"numbers": list(ids)})
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:

@@ -62,7 +62,7 @@ def test_incidents_are_listed_and_acknowledged(
     assert len(only) == 1
     assert only[0].endswith("by the night shift")
     told = said(capsys, "acknowledge", str(over), "999", status=1)
-    assert f"{over} is over" in told
+    assert f"incident {over} is closed" in told
     assert "no incident 999" in told
 
 

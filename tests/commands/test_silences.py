@@ -48,8 +48,8 @@ def test_a_silence_begins_is_listed_and_ends(capsys: pytest.CaptureFixture[str])
         "2\tupcoming\tsite=Hall, mac!=02:*\t2026-03-20 23:00:00 UTC to 2026-03-21 00:00:00 UTC\t"
         "by anna: later",
     ]
-    assert said(capsys, "silence", "end", "1") == "silence 1 is over\n"
-    assert "no silence 1 that still lasts" in said(capsys, "silence", "end", "1", status=1)
+    assert said(capsys, "silence", "end", "1") == "silence 1 has ended\n"
+    assert "has already ended" in said(capsys, "silence", "end", "1", status=1)
     assert said(capsys, "silence", "list").startswith("2\t")
     assert said(capsys, "silence", "list", "--past").startswith("1\tpast\t")
 
@@ -66,13 +66,13 @@ def test_maintenance_is_planned_and_shown_in_its_zone_and_in_utc(
         "(2026-04-04 23:30 UTC to 2026-04-05 01:30 UTC)",
     ]
     planned = said(capsys, *PAINT, "--recurrence", "FREQ=WEEKLY;BYDAY=SU")
-    assert planned.splitlines() == ["maintenance 1 is planned", *windows]
+    assert planned.splitlines() == ["maintenance 1 is scheduled", *windows]
     assert said(capsys, "maintenance", "list").splitlines() == [
         "1\tupcoming\tpaint\tsite=Hall\tFREQ=WEEKLY;BYDAY=SU\tby anna",
         *windows,
     ]
-    assert said(capsys, "maintenance", "end", "1") == "maintenance 1 is over\n"
-    assert "not ended" in said(capsys, "maintenance", "end", "1", status=1)
+    assert said(capsys, "maintenance", "end", "1") == "maintenance 1 has ended\n"
+    assert "has already ended" in said(capsys, "maintenance", "end", "1", status=1)
     assert said(capsys, "maintenance", "list") == ""
     assert said(capsys, "maintenance", "list", "--past").startswith("1\tpast\tpaint")
 

@@ -10,11 +10,10 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, Engine, select, text
 
-from monitor.errors import Conflict, StateUnavailable
+from monitor.errors import Conflict, Invalid, StateUnavailable
 from monitor.incidents import routes as checked_routes
 from monitor.incidents import service
 from monitor.incidents.machine import Event
-from monitor.incidents.silence import Unusable
 from monitor.model import MINUTE
 from monitor.outbox import catalogue, claims, notifications, served_channels, trouble
 from monitor.outbox.claims import Claim
@@ -174,7 +173,7 @@ def test_no_route_leads_to_a_channel_that_is_being_removed(sides: Sides) -> None
 
     removed, added = overlap(sides, written(sides.first, remove), written(sides.second, add))
     assert removed.result() is True
-    assert isinstance(added.exception(), Unusable)
+    assert isinstance(added.exception(), Invalid)
 
 
 def test_two_notifiers_share_one_daily_limit(sides: Sides) -> None:

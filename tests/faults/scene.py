@@ -8,7 +8,6 @@ from pathlib import Path
 from sqlalchemy import Engine, insert, select, update
 
 from monitor.clock import Clock
-from monitor.incidents.acknowledge import acknowledge
 from monitor.incidents.flapping import FlappingRule
 from monitor.incidents.hold_policy import holding
 from monitor.incidents.service import Alerting
@@ -16,6 +15,7 @@ from monitor.model import DAY, HOUR, MINUTE, SECOND, Heartbeat, Seen, format_mac
 from monitor.outbox.channel_workers import Served
 from monitor.outbox.delivery import Delivery, DeliveryConfig
 from monitor.outbox.message import Frame
+from monitor.services.incidents import acknowledge
 from monitor.staleness.sweep import Options, Sweep
 from monitor.state import leases, sensors, silences
 from monitor.state.database import writing
@@ -92,7 +92,9 @@ def prepare(engine: Engine, store: SqliteStore) -> None:
     store.pulse(CoverageSpan("there", START + _BACK * MINUTE, SWEPT_AT, False))
     with writing(engine) as connection:
         known = select(incident.c.id).where(incident.c.mac == 6)
-        acknowledge(connection, list(connection.scalars(known)), "somebody", last)
+        numbers = list(connection.scalars(known))
+    acknowledge(engine, "anna", numbers, last)
+    with writing(engine) as connection:
         version = sensors.next_version(connection)
         sensors.configure(connection, 4, version, paused=True)
         sensors.configure(connection, 5, version, threshold=2 * HOUR)

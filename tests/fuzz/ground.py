@@ -11,6 +11,7 @@ from werkzeug.routing import Rule
 
 from monitor.clock import Clock
 from monitor.model import DAY, HOUR, MINUTE
+from monitor.outbox import acknowledge_link
 from monitor.state import channels, public_pages, routes, sensors, silences, tokens, users
 from monitor.state.access_tables import login, login_failure, public_page, token, user
 from monitor.state.channels import Stored
@@ -29,7 +30,6 @@ from monitor.state.tables import (
 from monitor.web.auth import passwords
 from monitor.web.auth.login import password_link
 from monitor.web.auth.people import PEOPLE
-from monitor.web.incidents import acknowledge
 from tests.cases import Cases
 from tests.push import Browser
 from tests.receiver import Receiver
@@ -231,7 +231,7 @@ class Ground:
             self.numbers["incident"] = number
             group = group or cases.group("site:Fuzz")
             told = cases.message(group, [number], channel=KEPT, state="sent", finished_at=now)
-            link = acknowledge.links(self._vault, self.service.url)(told, KEPT, now)
+            link = acknowledge_link.links(self._vault, self.service.url)(told, KEPT, now)
             self.texts["acknowledge"] = link.rpartition("/")[2]
         with writing(self._engine) as connection:
             connection.execute(

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from monitor.errors import Invalid
 from monitor.incidents.maintenance import MaintenanceWindow, extended, occurrences, parse, upcoming
-from monitor.incidents.silence import MuteSpan, Unusable
+from monitor.incidents.silence import MuteSpan
 from monitor.model import DAY, HOUR, MINUTE, format_time, parse_time
 
 local = datetime.fromisoformat
@@ -178,7 +179,7 @@ def test_the_next_windows_of_a_rare_one_are_found_years_ahead() -> None:
 def test_what_is_no_window_is_refused_with_the_field_at_fault(
     field: str, zone: str, start: str, stop: str, rule: str | None
 ) -> None:
-    with pytest.raises(Unusable) as refused:
+    with pytest.raises(Invalid) as refused:
         parse(zone, start, stop, rule)
     assert refused.value.field == field
 

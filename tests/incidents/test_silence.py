@@ -2,7 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.incidents.silence import LONGEST, MuteSpan, Silence, Unusable, check, held, meant
+from monitor.errors import Invalid
+from monitor.incidents.silence import LONGEST, MuteSpan, Silence, check, held, meant
 from monitor.model import HOUR, Held
 
 NOW = 1_795_395_720_000
@@ -55,13 +56,13 @@ def test_a_silence_says_who_wanted_it_quiet_and_why() -> None:
 def test_a_silence_that_cannot_be_is_refused_with_the_field_at_fault(
     field: str, starts_at: int, ends_at: int, comment: str
 ) -> None:
-    with pytest.raises(Unusable) as refused:
+    with pytest.raises(Invalid) as refused:
         check(starts_at, ends_at, comment, NOW)
     assert refused.value.field == field
 
 
 @pytest.mark.parametrize("texts", [[], ["site"]])
 def test_whom_a_silence_means_must_be_said(texts: list[str]) -> None:
-    with pytest.raises(Unusable) as refused:
+    with pytest.raises(Invalid) as refused:
         meant(texts)
     assert refused.value.field == "matchers"

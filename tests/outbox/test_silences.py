@@ -7,13 +7,13 @@ import pytest
 from sqlalchemy import Engine
 
 from monitor.channels.interface import Message
-from monitor.incidents import planning
 from monitor.incidents.flapping import USUAL
 from monitor.incidents.hold_policy import holding
 from monitor.incidents.service import Alerting
 from monitor.model import DAY, HOUR, MINUTE, SECOND, Heartbeat, Seen
+from monitor.services import maintenance, silences
 from monitor.staleness.sweep import Options, Sweep
-from monitor.state import leases, sensors, silences
+from monitor.state import leases, sensors
 from monitor.state.database import writing
 from monitor.store.interface import CoverageSpan
 from monitor.store.sqlite import SqliteStore
@@ -69,23 +69,20 @@ class World:
             self.notifier.deliver_once(self.now)
 
     def silence(self, duration: int, *macs: int) -> int:
-        with writing(self.engine) as connection:
-            return planning.silence_members(
-                connection, macs, self.now + duration, "why", "anna", self.now
-            )
+        matchers = [silences.of_macs(macs)]
+        until = self.now + duration
+        return silences.start(self.engine, "anna", matchers, self.now, until, "why", self.now).id
 
     def end_silence(self, number: int) -> None:
-        with writing(self.engine) as connection:
-            assert silences.end_silence(connection, number, self.now)
+        silences.end(self.engine, "anna", number, self.now)
 
     def maintain(self, start: str, stop: str) -> None:
         """By the clocks of Berlin, on each day."""
-        with writing(self.engine) as connection:
-            planning.plan_maintenance(
-                connection,
-                *("paint", ["site=Hall"], "Europe/Berlin"),
-                *(f"2027-01-15T{start}", f"2027-01-15T{stop}", "FREQ=DAILY", "bo", self.now),
-            )
+        maintenance.schedule(
+            self.engine,
+            *("bo", "paint", ["site=Hall"], "Europe/Berlin"),
+            *(f"2027-01-15T{start}", f"2027-01-15T{stop}", "FREQ=DAILY", self.now),
+        )
 
     def told(self) -> list[tuple[str, int, set[int]]]:
         """(kind, minutes since the start, macs) of each message."""

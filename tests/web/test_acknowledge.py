@@ -12,6 +12,7 @@ from sqlalchemy import Engine, event, select
 from werkzeug.test import TestResponse
 
 from monitor.model import HOUR, MINUTE
+from monitor.outbox import acknowledge_link
 from monitor.state.database import open_state, reading
 from monitor.state.tables import incident, metadata, silence
 from monitor.vault import Vault
@@ -25,7 +26,7 @@ __all__ = ["state", "state_url"]
 
 BASE = "https://monitor.example"
 VAULT = Vault("k" * 32)
-link = acknowledge.links(VAULT, BASE)
+link = acknowledge_link.links(VAULT, BASE)
 
 
 class Still:
@@ -273,7 +274,7 @@ def test_while_the_state_is_away_it_says_so(clock: Still, tmp_path: object) -> N
 def test_a_link_is_the_same_each_time_and_fits_into_a_text_message() -> None:
     first = link(2**40, "a channel", NOW)
     assert first == link(2**40, "a channel", NOW)
-    assert first == acknowledge.links(Vault("k" * 32), BASE + "/")(2**40, "a channel", NOW)
+    assert first == acknowledge_link.links(Vault("k" * 32), BASE + "/")(2**40, "a channel", NOW)
     assert first.startswith(f"{BASE}/acknowledge/")
     assert len(first) < 160
 

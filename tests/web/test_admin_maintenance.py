@@ -6,9 +6,11 @@ from zoneinfo import ZoneInfo
 import pytest
 from flask import Flask
 
-from monitor.incidents.planning import Covered, Phase, listed_maintenance
 from monitor.model import HOUR, parse_time
 from monitor.outbox.wording import local
+from monitor.services.covered import Covered
+from monitor.services.maintenance import listed
+from monitor.services.silences import Phase
 from monitor.state.silences import MaintenanceRow
 from monitor.web.admin import maintenance, recurrence_text
 from tests.web.fleet_rig import Rig
@@ -39,7 +41,7 @@ def operator(app: Flask) -> Visitor:
 
 
 def there(rig: Rig, phase: Phase | None = None) -> list[MaintenanceRow]:
-    return listed_maintenance(rig.engine, phase, rig.clock.now())
+    return listed(rig.engine, phase, rig.clock.now())
 
 
 def test_a_window_is_planned_shown_by_both_clocks_and_ended(rig: Rig, operator: Visitor) -> None:
@@ -48,16 +50,19 @@ def test_a_window_is_planned_shown_by_both_clocks_and_ended(rig: Rig, operator: 
     (row,) = there(rig, "upcoming")
     assert (row.zone, row.start, row.recurrence) == ("Europe/Berlin", FORM["start"], None)
     page = operator.get(f"{PATH}?state=upcoming").text
-    assert "Boiler service is planned. It covers 1 sensor now." in page
+    assert "Boiler service is scheduled. It covers 1 sensor now." in page
     assert "Sunday 1 March 2026, 01:30 to 03:30 CET, Europe/Berlin" in page
     assert 'datetime="2026-03-01T00:30:00.000Z"' in page
     operator.post(f"{PATH}/{row.id}/end", {}, PATH)
-    assert "Boiler service is ended for good." in operator.get(f"{PATH}?state=past").text
+    assert (
+        "Boiler service has ended, with all later windows."
+        in operator.get(f"{PATH}?state=past").text
+    )
     operator.post(f"{PATH}/{row.id}/end", {}, PATH)
-    assert "Boiler service was ended before." in operator.get(PATH).text
+    assert "Boiler service had already ended." in operator.get(PATH).text
     assert [each[:3] for each in trail(rig)] == [
         ("operator", "maintenance ended", "Boiler service"),
-        ("operator", "maintenance planned", "Boiler service"),
+        ("operator", "maintenance scheduled", "Boiler service"),
     ]
 
 

@@ -7,8 +7,8 @@ from zoneinfo import ZoneInfo
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from monitor.incidents.planning import Covered
 from monitor.model import DAY, HOUR, format_mac
+from monitor.services.covered import Covered
 from monitor.state import sensor_list, sensors, silences
 from monitor.state.database import writing
 from monitor.vault import Vault
@@ -108,9 +108,9 @@ def test_a_silence_is_begun_and_ended(served: Server, page: Page) -> None:
     page.get_by_label("Lasts").select_option("30 min")
     page.get_by_label("Why").fill("Repair")
     page.get_by_role("button", name="Begin").click()
-    expect(page.get_by_role("status")).to_contain_text("has begun. It covers")
+    expect(page.get_by_role("status")).to_contain_text("has started. It covers")
     page.get_by_role("button", name="Repair").click()
-    expect(page.get_by_role("status")).to_contain_text("is over.")
+    expect(page.get_by_role("status")).to_contain_text("has ended.")
     expect(page.get_by_text("Repair")).to_have_count(0)
 
 
@@ -123,7 +123,7 @@ def test_maintenance_is_planned_by_the_browser_s_own_fields(served: Server, page
     page.get_by_label("Repeats").select_option("every week")
     page.get_by_label("Sunday").check()
     page.get_by_role("button", name="Plan", exact=True).click()
-    expect(page.get_by_role("status")).to_contain_text("Lift service is planned.")
+    expect(page.get_by_role("status")).to_contain_text("Lift service is scheduled.")
     expect(page.locator(".plans li", has_text="Lift service")).to_contain_text("every Sunday")
 
 

@@ -112,7 +112,7 @@ def test_those_chosen_are_changed_and_no_others(
     assert told[1][:3] == ("operator", "sensor changed", format_mac(BOILER))
     assert list(told[1][3]) == [field]
     assert operator.post(PATH, form, PATH).status_code == 303
-    assert "0 sensors are changed, 1 already so." in operator.get(PATH).text
+    assert "0 sensors are changed, 1 acknowledged before." in operator.get(PATH).text
     assert trail(rig) == told
 
 

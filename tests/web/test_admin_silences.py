@@ -6,9 +6,10 @@ from zoneinfo import ZoneInfo
 import pytest
 from flask import Flask
 
-from monitor.incidents.planning import Covered, Phase, listed_silences
 from monitor.model import DAY, HOUR
 from monitor.outbox.wording import local
+from monitor.services.covered import Covered
+from monitor.services.silences import Phase, listed
 from monitor.state.silences import SilenceRow
 from monitor.web.admin import silences
 from tests.web.fleet_rig import Rig
@@ -31,7 +32,7 @@ def operator(app: Flask) -> Visitor:
 
 
 def there(rig: Rig, phase: Phase | None = None) -> list[SilenceRow]:
-    return listed_silences(rig.engine, phase, rig.clock.now())
+    return listed(rig.engine, phase, rig.clock.now())
 
 
 def typed(rig: Rig, ahead: int) -> str:
@@ -47,17 +48,17 @@ def test_a_silence_begins_says_how_many_it_covers_and_is_ended_early(
     assert row.matchers == ("site=Cellar|Harbour", "name=Boiler")
     assert (row.ends_at - row.starts_at, row.created_by) == (HOUR, "operator")
     page = operator.get(PATH).text
-    assert "Silence 1 has begun. It covers 1 sensor now." in page
+    assert "Silence 1 has started. It covers 1 sensor now." in page
     assert "1 sensor now · by operator" in page
     operator.post(f"{PATH}/{row.id}/end", {}, PATH)
     assert there(rig) == []
-    assert "Silence 1 is over." in operator.get(PATH).text
+    assert "Silence 1 has ended." in operator.get(PATH).text
     assert "Repair" in operator.get(f"{PATH}?state=past").text
     operator.post(f"{PATH}/{row.id}/end", {}, PATH)
-    assert "Silence 1 was over already." in operator.get(PATH).text
+    assert "Silence 1 had already ended." in operator.get(PATH).text
     assert [(who, what, of) for who, what, of, _ in trail(rig)] == [
         ("operator", "silence ended", "1"),
-        ("operator", "silence begun", "1"),
+        ("operator", "silence started", "1"),
     ]
     assert trail(rig)[1][3]["comment"] == "Repair"
 

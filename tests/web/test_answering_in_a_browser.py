@@ -7,6 +7,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from monitor.model import MINUTE
+from monitor.outbox import acknowledge_link
 from monitor.state.database import reading
 from monitor.state.tables import incident, silence
 from monitor.vault import Vault
@@ -70,7 +71,7 @@ def is_shown_well(page: Page) -> None:
 
 
 def test_a_person_just_woken_acknowledges_with_a_thumb(rig: Rig, url: str, phone: Page) -> None:
-    phone.goto(acknowledge.links(VAULT, url)(two_silent(rig), "email", rig.clock.now()))
+    phone.goto(acknowledge_link.links(VAULT, url)(two_silent(rig), "email", rig.clock.now()))
     expect(phone.get_by_role("heading", level=2)).to_have_text(re.compile("2 of 230 sensors"))
     is_shown_well(phone)
     for name in ("Acknowledge", "Silence for 4 hours"):
@@ -89,7 +90,7 @@ def test_a_person_just_woken_acknowledges_with_a_thumb(rig: Rig, url: str, phone
 
 
 def test_the_keyboard_alone_silences(rig: Rig, url: str, phone: Page) -> None:
-    phone.goto(acknowledge.links(VAULT, url)(two_silent(rig), "email", rig.clock.now()))
+    phone.goto(acknowledge_link.links(VAULT, url)(two_silent(rig), "email", rig.clock.now()))
     phone.keyboard.press("Tab")
     expect(phone.get_by_role("button", name="Acknowledge")).to_be_focused()
     phone.keyboard.press("Tab")

@@ -187,7 +187,7 @@ def test_what_is_over_cannot_be_acknowledged(
 ) -> None:
     over = cases.incident(1, cases.group(), closed_at=NOW, closed_reason="recovered")
     response = client.post(f"/api/v1/incidents/{over}/acknowledge", headers=operator)
-    assert problem(response, 409) == f"incident {over} is over; there is nothing to acknowledge"
+    assert problem(response, 409) == f"incident {over} is closed"
     assert problem(client.post("/api/v1/incidents/999/acknowledge", headers=operator), 404)
 
 

@@ -76,7 +76,7 @@ def test_a_silence_begins_is_listed_and_ends(
     assert answer(client.get("/api/v1/silences", headers=viewer)) == {"silences": [made]}
     ended = answer(client.post(f"{url}/end", headers=operator))
     assert ended["state"] == "past"
-    assert "over already" in answer(client.post(f"{url}/end", headers=operator), 409)["detail"]
+    assert "has already ended" in answer(client.post(f"{url}/end", headers=operator), 409)["detail"]
     assert answer(client.get("/api/v1/silences", headers=viewer)) == {"silences": []}
     past = answer(client.get("/api/v1/silences?state=past", headers=viewer))
     assert past == {"silences": [ended]}
@@ -146,7 +146,7 @@ def test_maintenance_is_planned_listed_and_ended(
     ended = answer(client.post(f"{url}/end", headers=operator))
     assert (ended["state"], ended["windows"]) == ("past", [])
     assert ended["ended_at"]
-    assert "ended before" in answer(client.post(f"{url}/end", headers=operator), 409)["detail"]
+    assert "has already ended" in answer(client.post(f"{url}/end", headers=operator), 409)["detail"]
     assert answer(client.get("/api/v1/maintenance", headers=viewer)) == {"maintenance": []}
     past = answer(client.get("/api/v1/maintenance?state=past", headers=viewer))
     assert past == {"maintenance": [ended]}

@@ -7,8 +7,8 @@ from zoneinfo import ZoneInfo
 import pytest
 from flask import Flask
 
-from monitor.incidents.planning import listed_silences
 from monitor.model import DAY, HOUR, MINUTE
+from monitor.services import silences as silence_service
 from monitor.state import ledger
 from monitor.state.database import reading
 from monitor.state.ledger import IncidentView
@@ -125,12 +125,12 @@ def test_several_are_acknowledged_at_once_and_it_is_said_exactly_what_was_done(
     chosen = {"id": [str(old), str(boiler), str(strange), "999"], "q": "o", "state": "all"}
     answer = operator.post(f"{PATH}/acknowledge", chosen, PATH)
     assert answer.location == "/incidents?state=all&q=o"
-    assert "2 incidents acknowledged, 1 over already, 1 not found." in operator.get(PATH).text
+    assert "2 incidents acknowledged, 1 closed before, 1 not found." in operator.get(PATH).text
     assert case(rig, boiler).acknowledged_by == case(rig, strange).acknowledged_by == "operator"
     assert trail(rig)[0][:2] == ("operator", "acknowledged")
     assert "2 open, none of them not" in operator.get(PATH).text
     operator.post(f"{PATH}/acknowledge", {"id": str(boiler), "page": str(boiler)}, PATH)
-    assert "0 incidents acknowledged, 1 already so." in operator.get(PATH).text
+    assert "0 incidents acknowledged, 1 acknowledged before." in operator.get(PATH).text
     assert len(trail(rig)) == 1
 
 
@@ -143,21 +143,21 @@ def test_several_are_silenced_by_one_silence(
     page = operator.get(PATH).text
     assert "2 sensors silenced for 4 h." in page
     assert page.count(">silenced</span>") == 2
-    (row,) = listed_silences(rig.engine, "current", rig.clock.now())
+    (row,) = silence_service.listed(rig.engine, "current", rig.clock.now())
     assert row.matchers == ("mac=02:00:00:00:00:0a|02:00:00:00:00:0c",)
     assert (row.comment, row.created_by) == ("on the way", "operator")
-    assert trail(rig)[0][:3] == ("operator", "silence begun", str(row.id))
+    assert trail(rig)[0][:3] == ("operator", "silence started", str(row.id))
 
 
 @pytest.mark.parametrize(
     ("path", "form", "told"),
     [
-        ("acknowledge", {}, "Choose at least one incident."),
-        ("acknowledge", {"id": "²"}, "Choose incidents by their numbers."),
-        ("acknowledge", {"id": "9" * 30}, "Choose incidents by their numbers."),
-        ("acknowledge", {"id": "9" * 5_000}, "Choose incidents by their numbers."),
-        ("acknowledge", {"id": ["1"] * 1_001}, "Choose 1,000 incidents at most."),
-        ("silence", {"id": "999", **SILENCE}, "Those incidents are no longer there."),
+        ("acknowledge", {}, "Incidents: choose at least one."),
+        ("acknowledge", {"id": "²"}, "Incidents: must be numbers."),
+        ("acknowledge", {"id": "9" * 30}, "Incidents: must be numbers."),
+        ("acknowledge", {"id": "9" * 5_000}, "Incidents: must be numbers."),
+        ("acknowledge", {"id": ["1"] * 1_001}, "Incidents: choose at most 1,000."),
+        ("silence", {"id": "999", **SILENCE}, "Incidents: the selected incidents no longer exist."),
         ("silence", {"id": "1", **SILENCE, "lasts": "1"}, "How long: "),
         ("silence", {"id": "1", **SILENCE, "comment": " "}, "Why: "),
     ],

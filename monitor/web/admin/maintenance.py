@@ -7,22 +7,19 @@ from typing import NamedTuple, Self
 from zoneinfo import ZoneInfo, available_timezones
 
 from flask import Blueprint, flash, g, redirect, render_template, request, url_for
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Engine
 from werkzeug.wrappers import Response
 
 from monitor.clock import Clock
-from monitor.incidents import planning
+from monitor.errors import Conflict, Invalid
 from monitor.incidents.maintenance import LONGEST_NAME, LONGEST_RECURRENCE
-from monitor.incidents.planning import Covered, described, phase_of_maintenance
-from monitor.incidents.silence import Unusable
-from monitor.state import audit, silences
-from monitor.state.database import writing
+from monitor.services import maintenance
+from monitor.services.covered import Covered
 from monitor.state.silences import MaintenanceRow
 from monitor.web import forms
 from monitor.web.admin import phases, recurrence_text
 from monitor.web.auth.access import requires
 from monitor.web.auth.login import html
-from monitor.web.errors import RequestRefused
 
 REPEATS = {
     "once": "once",
@@ -68,9 +65,9 @@ class MaintenanceForm(NamedTuple):
         )
 
     def recurrence(self) -> str | None:
-        """By RFC 5545. Raises Unusable."""
+        """By RFC 5545. Raises Invalid."""
         if self.repeats not in REPEATS:
-            raise Unusable("recurrence", "choose how often")
+            raise Invalid("recurrence", "choose how often")
         if self.repeats == "once":
             return None
         if self.repeats == "rule":
@@ -94,7 +91,7 @@ def blueprint(engine: Engine, clock: Clock, zone: tzinfo, covered: Covered) -> B
 
     def page(status: int = 200, given: MaintenanceForm | None = None, **told: str) -> Response:
         phase, now = phases.asked(), clock.now()
-        rows = planning.listed_maintenance(engine, phase, now)
+        rows = maintenance.listed(engine, phase, now)
         text = render_template(
             "admin/maintenance.html",
             phase=phase,
@@ -118,49 +115,44 @@ def blueprint(engine: Engine, clock: Clock, zone: tzinfo, covered: Covered) -> B
 
     @administration.post("/admin/maintenance")
     @requires("operator")
-    def plan() -> Response:
+    def schedule() -> Response:
         given, now = MaintenanceForm.read(), clock.now()
         try:
-            with writing(engine) as connection:
-                made = planning.plan_maintenance(
-                    connection,
-                    given.name.strip(),
-                    forms.lines(given.matchers),
-                    given.zone.strip(),
-                    given.start,
-                    given.stop,
-                    given.recurrence(),
-                    g.principal,
-                    now,
-                )
-                row = _found(connection, made)
-                audit.record(
-                    connection, g.principal, "maintenance planned", row.name, described(row)
-                )
-        except Unusable as error:
-            return page(400, given, problem=phases.sentence(error, _TITLES), wrong=error.field)
-        flash(f"{row.name} is planned. {phases.meant(covered([row])[made])}")
-        phase = phase_of_maintenance(row, now)
+            row = maintenance.schedule(
+                engine,
+                g.principal,
+                given.name,
+                forms.lines(given.matchers),
+                given.zone.strip(),
+                given.start,
+                given.stop,
+                given.recurrence(),
+                now,
+            )
+        except Invalid as error:
+            return page(400, given, **forms.mistake(error, _TITLES))
+        flash(f"{row.name} is scheduled. {phases.coverage(covered([row])[row.id])}")
+        phase = maintenance.phase_of(row, now)
         return redirect(url_for("admin_maintenance.listed", state=phase), 303)
 
     @administration.post("/admin/maintenance/<int:number>/end")
     @requires("operator")
     def end(number: int) -> Response:
         now = clock.now()
-        with writing(engine) as connection:
-            old = _found(connection, number)
-            ended = silences.end_maintenance(connection, number, now)
-            if ended:
-                audit.record(connection, g.principal, "maintenance ended", old.name)
-        flash(f"{old.name} {'is ended for good' if ended else 'was ended before'}.")
-        phase = phase_of_maintenance(old, now)
+        old = maintenance.find(engine, number)
+        try:
+            maintenance.end(engine, g.principal, number, now)
+            flash(f"{old.name} has ended, with all later windows.")
+        except Conflict:
+            flash(f"{old.name} had already ended.")
+        phase = maintenance.phase_of(old, now)
         return redirect(url_for("admin_maintenance.listed", state=phase), 303)
 
     return administration
 
 
 def _shown(row: MaintenanceRow, now: int) -> Shown:
-    windows = planning.next_windows(row, now, _NEXT)
+    windows = maintenance.next_windows(row, now, _NEXT)
     words = [(recurrence_text.told(*times, ZoneInfo(row.zone)), *times) for times in windows]
     return Shown(row, recurrence_text.often(row.recurrence, row.start), words)
 
@@ -169,10 +161,3 @@ def _shown(row: MaintenanceRow, now: int) -> Shown:
 def _zones() -> list[str]:
     """Those that have a place in their name, and UTC."""
     return ["UTC", *sorted(name for name in available_timezones() if "/" in name)]
-
-
-def _found(connection: Connection, made: int) -> MaintenanceRow:
-    row = silences.find_maintenance(connection, made)
-    if row is None:
-        raise RequestRefused(404, f"There is no maintenance {made}.")
-    return row

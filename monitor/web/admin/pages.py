@@ -2,7 +2,7 @@
 
 from flask import Blueprint
 
-from monitor.incidents.planning import Covered
+from monitor.services.covered import Covered
 from monitor.web.admin import channels, maintenance, public_pages, routes, silences, tokens
 from monitor.web.channels import ChannelService
 from monitor.web.sensors import table

@@ -7,10 +7,10 @@ from flask import Blueprint, flash, g, redirect, render_template, request, url_f
 from sqlalchemy import Connection, Engine
 from werkzeug.wrappers import Response
 
+from monitor.errors import Invalid
 from monitor.incidents.matching import attributes
 from monitor.incidents.routes import check
 from monitor.incidents.routing import BROWSERS, read
-from monitor.incidents.silence import Unusable
 from monitor.model import MINUTE, format_mac, parse_mac
 from monitor.outbox.wording import duration
 from monitor.state import audit, channels, routes, routing, sensors
@@ -60,13 +60,13 @@ class RouteForm(NamedTuple):
         return cls(row.name, "\n".join(row.matchers), row.channels, row.escalate_to, after)
 
     def row(self, name: str) -> RouteRow:
-        """The route of this name. Raises Unusable."""
+        """The route of this name. Raises Invalid."""
         after = None
         if self.after:
             try:
                 after = round(float(self.after) * MINUTE)
             except (ValueError, OverflowError) as error:
-                raise Unusable("escalate_after", "must be a number of minutes") from error
+                raise Invalid("escalate_after", "must be a number of minutes") from error
         matchers = forms.lines(self.matchers)
         return RouteRow(name, matchers, list(self.channels), list(self.escalate_to), after)
 
@@ -110,8 +110,8 @@ def blueprint(engine: Engine, own: Collection[str]) -> Blueprint:
         )
         return html(text, status)
 
-    def refused(error: Unusable | NameTaken, given: RouteForm, name: str = "") -> Response:
-        field = error.field if isinstance(error, Unusable) else "name"
+    def refused(error: Invalid | NameTaken, given: RouteForm, name: str = "") -> Response:
+        field = error.field if isinstance(error, Invalid) else "name"
         return page(400, f"{_TITLES[field]}: {error}.", name, given, field)
 
     @administration.get("/admin/routes")
@@ -129,7 +129,7 @@ def blueprint(engine: Engine, own: Collection[str]) -> Blueprint:
                 check(connection, row, own)
                 routes.add(connection, row)
                 audit.record(connection, g.principal, "route added", row.name, row._asdict())
-        except (Unusable, NameTaken) as error:
+        except (Invalid, NameTaken) as error:
             return refused(error, given)
         return _done(f"The route {row.name} is added, as the last one.")
 
@@ -144,7 +144,7 @@ def blueprint(engine: Engine, own: Collection[str]) -> Blueprint:
                 if not routes.replace(connection, row):
                     raise _unknown(name)
                 audit.record(connection, g.principal, "route changed", name, row._asdict())
-        except Unusable as error:
+        except Invalid as error:
             return refused(error, given, name)
         return _done(f"The route {name} is changed.")
 

@@ -8,10 +8,10 @@ from msgspec import Meta
 from sqlalchemy import Engine
 
 from monitor.clock import Clock
-from monitor.incidents.acknowledge import acknowledge
 from monitor.model import parse_mac
-from monitor.state import audit, ledger
-from monitor.state.database import reading, writing
+from monitor.services import incidents
+from monitor.state import ledger
+from monitor.state.database import reading
 from monitor.web.api import body
 from monitor.web.api.access import requires
 from monitor.web.api.shapes import case_shape, ledger_shape
@@ -74,23 +74,20 @@ def blueprint(engine: Engine, clock: Clock) -> Blueprint:
     @api.post("/<int:number>/acknowledge")
     @requires("operator")
     def acknowledge_one(number: int) -> Response:
-        with writing(engine) as connection:
-            outcome = acknowledge(connection, [number], g.principal, clock.now())
-            audit.acknowledged(connection, g.principal, outcome.done)
+        outcome = incidents.acknowledge(engine, g.principal, [number], clock.now())
+        with reading(engine) as connection:
             case = ledger.find(connection, number)
         if case is None:
             raise RequestRefused(404, f"there is no incident {number}")
         if outcome.closed:
-            raise RequestRefused(409, f"incident {number} is over; there is nothing to acknowledge")
+            raise RequestRefused(409, f"incident {number} is closed")
         return body.reply(case_shape(case))
 
     @api.post("/acknowledge")
     @requires("operator")
     def acknowledge_many() -> Response:
         ids = body.read(Numbers).ids
-        with writing(engine) as connection:
-            outcome = acknowledge(connection, ids, g.principal, clock.now())
-            audit.acknowledged(connection, g.principal, outcome.done)
+        outcome = incidents.acknowledge(engine, g.principal, ids, clock.now())
         return body.reply(
             {
                 "acknowledged": outcome.done,

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from monitor.incidents.silence import Unusable
+from monitor.errors import Invalid
 from monitor.outbox.catalogue import InUse, Misfit
 from monitor.state.channels import NameTaken
 from monitor.web.errors import RequestRefused
@@ -17,7 +17,7 @@ def refusing() -> Iterator[None]:
     that is taken, and for what others need."""
     try:
         yield
-    except Unusable as error:
+    except Invalid as error:
         raise RequestRefused(400, str(error), _FIELDS.get(error.field, error.field)) from error
     except Misfit as error:
         raise RequestRefused(400, str(error), error.field) from error

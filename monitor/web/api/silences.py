@@ -1,19 +1,17 @@
-"""/api/v1/silences: messages about these sensors are held back for a while."""
+"""/api/v1/silences: messages about these sensors are held for a while."""
 
 from typing import Annotated, Literal
 
 import msgspec
 from flask import Blueprint, Response, g
 from msgspec import Meta
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Engine
 
 from monitor.clock import Clock
-from monitor.incidents import planning
-from monitor.incidents.planning import described
-from monitor.incidents.silence import LONGEST, Unusable
+from monitor.incidents.silence import LONGEST
 from monitor.model import SECOND, format_time, parse_time
-from monitor.state import audit, silences
-from monitor.state.database import reading, writing
+from monitor.services import silences
+from monitor.services.silences import Phase
 from monitor.state.silences import SilenceRow
 from monitor.web.api import body
 from monitor.web.api.access import requires
@@ -21,13 +19,13 @@ from monitor.web.errors import RequestRefused
 
 
 class SilenceQuery(msgspec.Struct, forbid_unknown_fields=True):
-    """Which silences; current and upcoming ones unless it says."""
+    """Which silences; current and upcoming ones without a state."""
 
     state: Literal["current", "upcoming", "past"] | None = None
 
 
 class NewSilence(msgspec.Struct, forbid_unknown_fields=True):
-    """A silence to begin: `ends_at` or `duration_seconds`; from now on unless it says."""
+    """A silence to start: `ends_at` or `duration_seconds`; from now on without `starts_at`."""
 
     matchers: list[str]
     comment: str
@@ -40,7 +38,7 @@ class SilenceShape(msgspec.Struct):
     """Moments are RFC 3339 in UTC."""
 
     id: int
-    state: planning.Phase
+    state: Phase
     matchers: list[str]
     starts_at: str
     ends_at: str
@@ -50,26 +48,24 @@ class SilenceShape(msgspec.Struct):
 
 
 def blueprint(engine: Engine, clock: Clock) -> Blueprint:
-    """Lists, begins and ends silences."""
+    """Lists, starts and ends silences."""
     api = Blueprint("api_silences", __name__, url_prefix="/api/v1/silences")
 
     @api.get("")
     @requires("viewer")
     def listed() -> Response:
         asked, now = body.query(SilenceQuery), clock.now()
-        rows = planning.listed_silences(engine, asked.state, now)
+        rows = silences.listed(engine, asked.state, now)
         return body.reply({"silences": [_shape(row, now) for row in rows]})
 
     @api.get("/<int:number>")
     @requires("viewer")
     def one(number: int) -> Response:
-        with reading(engine) as connection:
-            row = _found(connection, number)
-        return body.reply(_shape(row, clock.now()))
+        return body.reply(_shape(silences.find(engine, number), clock.now()))
 
     @api.post("")
     @requires("operator")
-    def begin() -> Response:
+    def start() -> Response:
         wanted, now = body.read(NewSilence), clock.now()
         starts_at = now if wanted.starts_at is None else moment("starts_at", wanted.starts_at)
         if (wanted.ends_at is None) == (wanted.duration_seconds is None):
@@ -78,36 +74,16 @@ def blueprint(engine: Engine, clock: Clock) -> Blueprint:
             ends_at = moment("ends_at", wanted.ends_at)
         else:
             ends_at = starts_at + round((wanted.duration_seconds or 0) * SECOND)
-        with writing(engine) as connection:
-            try:
-                number = planning.silence_sensors(
-                    connection,
-                    wanted.matchers,
-                    starts_at,
-                    ends_at,
-                    wanted.comment,
-                    g.principal,
-                    now,
-                )
-            except Unusable as error:
-                raise RequestRefused(400, str(error), error.field) from error
-            row = _found(connection, number)
-            audit.record(connection, g.principal, "silence begun", f"{number}", described(row))
+        row = silences.start(
+            engine, g.principal, wanted.matchers, starts_at, ends_at, wanted.comment, now
+        )
         return body.reply(_shape(row, now), 201)
 
     @api.post("/<int:number>/end")
     @requires("operator")
     def end(number: int) -> Response:
         now = clock.now()
-        with writing(engine) as connection:
-            _found(connection, number)
-            ended = silences.end_silence(connection, number, now)
-            if ended:
-                audit.record(connection, g.principal, "silence ended", f"{number}")
-            row = _found(connection, number)
-        if not ended:
-            raise RequestRefused(409, f"silence {number} is over already")
-        return body.reply(_shape(row, now))
+        return body.reply(_shape(silences.end(engine, g.principal, number, now), now))
 
     return api
 
@@ -120,17 +96,10 @@ def moment(field: str, text: str) -> int:
         raise RequestRefused(400, f"must be like 2026-11-23T03:42:00Z: {error}", field) from error
 
 
-def _found(connection: Connection, number: int) -> SilenceRow:
-    row = silences.find_silence(connection, number) if number <= body.GREATEST_ID else None
-    if row is None:
-        raise RequestRefused(404, f"there is no silence {number}")
-    return row
-
-
 def _shape(row: SilenceRow, now: int) -> SilenceShape:
     return SilenceShape(
         id=row.id,
-        state=planning.phase_of_silence(row, now),
+        state=silences.phase_of(row, now),
         matchers=list(row.matchers),
         starts_at=format_time(row.starts_at),
         ends_at=format_time(row.ends_at),

@@ -11,15 +11,15 @@ from sqlalchemy import Connection, Engine
 from werkzeug.wrappers import Response as AnyResponse
 
 from monitor.clock import Clock
-from monitor.incidents import machine, planning
-from monitor.incidents.acknowledge import acknowledge
+from monitor.incidents import machine
 from monitor.incidents.machine import IncidentState
 from monitor.incidents.timeline import answered_by, ending
 from monitor.model import HOUR, format_mac
 from monitor.outbox.acknowledge_link import LIFETIME, PATH, PURPOSE
 from monitor.outbox.wording import clean
-from monitor.state import audit, incidents, ledger, silences
-from monitor.state.database import reading, writing
+from monitor.services import incidents, silences
+from monitor.state import ledger
+from monitor.state.database import reading
 from monitor.state.ledger import IncidentView, SentMessage
 from monitor.vault import Vault
 from monitor.web.auth.access import public
@@ -61,7 +61,9 @@ def blueprint(engine: Engine, clock: Clock, vault: Vault) -> Blueprint:
     def page(token: str) -> Response:
         with reading(engine) as connection:
             message = _meant(connection, vault, token, clock.now())
-            quiet_until = _silenced_until(connection, message, clock.now())
+            quiet_until = silences.lasting_until(
+                connection, _by(message), _comment(message), clock.now()
+            )
         return _html(
             render_template(
                 "incidents/acknowledge.html",
@@ -77,14 +79,16 @@ def blueprint(engine: Engine, clock: Clock, vault: Vault) -> Blueprint:
     @public
     def answer(token: str) -> AnyResponse:
         now = clock.now()
-        with writing(engine) as connection:
+        with reading(engine) as connection:
             message = _meant(connection, vault, token, now)
-            if request.form.get("answer") == "acknowledge":
-                ids = [case.id for case in message.cases]
-                outcome = acknowledge(connection, ids, _by(message), now)
-                audit.acknowledged(connection, _by(message), outcome.done)
-            elif request.form.get("answer") == "silence" and _can_be_silenced(message):
-                _silence(connection, message, now)
+        actor = _by(message)
+        if request.form.get("answer") == "acknowledge":
+            incidents.acknowledge(engine, actor, [case.id for case in message.cases], now)
+        elif request.form.get("answer") == "silence" and _can_be_silenced(message):
+            macs = {case.mac for case in message.cases}
+            silences.start_once(
+                engine, actor, message.group_id, macs, now + SILENCE, _comment(message), now
+            )
         return redirect(url_for("acknowledge.page", token=token), 303)
 
     @pages.errorhandler(_Invalid)
@@ -132,27 +136,6 @@ def _by(message: SentMessage) -> str:
 
 def _can_be_silenced(message: SentMessage) -> bool:
     return message.kind == "flapping" or any(case.closed_at is None for case in message.cases)
-
-
-def _silence(connection: Connection, message: SentMessage, now: int) -> None:
-    """Unless that was done before: pressing twice is pressing once."""
-    incidents.lock_groups(connection, [message.group_id])
-    if _silenced_until(connection, message, now) is None:
-        macs = {case.mac for case in message.cases}
-        number = planning.silence_members(
-            connection, macs, now + SILENCE, _comment(message), _by(message), now
-        )
-        audit.record(
-            connection, _by(message), "silence begun", f"{number}", {"comment": _comment(message)}
-        )
-
-
-def _silenced_until(connection: Connection, message: SentMessage, now: int) -> int | None:
-    """When the silence asked for by this message's link ends, while it lasts."""
-    lasting, _ = silences.in_force(connection, now, now)
-    mine = (_by(message), _comment(message))
-    ends = [row.ends_at for row in lasting if (row.created_by, row.comment) == mine]
-    return max(ends, default=None)
 
 
 def _comment(message: SentMessage) -> str:

@@ -1,35 +1,46 @@
-"""Somebody says: I know of it. Reminders and escalations end; the recovery is still told."""
+"""Acknowledging incidents: reminders and escalation stop, the recovery is still sent."""
 
 from collections.abc import Collection
 from typing import NamedTuple
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Engine, select
 
 from monitor.incidents import machine
 from monitor.incidents.machine import Event, IllegalMove, IncidentState
-from monitor.state import incidents, sensors
-from monitor.state.database import in_chunks
+from monitor.state import audit, incidents, sensors
+from monitor.state.database import in_chunks, writing
 from monitor.state.tables import incident
 
 
 class Acknowledged(NamedTuple):
-    """What became of the incidents named; numbers of rows, each in one of these."""
+    """What happened to the incidents; each number is in one of these."""
 
     done: list[int]
     earlier: list[int]
-    """Acknowledged already: nothing changed."""
+    """Had been acknowledged: nothing changed."""
     closed: list[int]
-    """Over already: nothing changed."""
+    """Had been closed: nothing changed."""
     unknown: list[int]
 
 
-def acknowledge(connection: Connection, ids: Collection[int], by: str, now: int) -> Acknowledged:
-    """Acknowledge those of these incidents that are open; harmless to repeat.
+def acknowledge(
+    engine: Engine, actor: str, ids: Collection[int], now: int, by: str | None = None
+) -> Acknowledged:
+    """Acknowledge those of these incidents that are open. You can repeat it.
 
-    `by` is who did it, in words.
+    `by`: who acknowledges, if that is not the `actor`.
     """
+    with writing(engine) as connection:
+        outcome = _acknowledge(connection, ids, (by or actor)[:200], now)
+        if outcome.done:
+            subject = f"{len(outcome.done)} incidents" if len(outcome.done) > 1 else "an incident"
+            audit.record(connection, actor, "acknowledged", subject, {"numbers": outcome.done})
+    return outcome
+
+
+def _acknowledge(connection: Connection, ids: Collection[int], by: str, now: int) -> Acknowledged:
     # The version before the groups, as the sweep does: in another order the two could wait for
-    # each other. While it is held nobody else changes an incident.
+    # each other. While it is held, no one else changes an incident.
     version = sensors.next_version(connection)
     found = _found(connection, sorted(set(ids)))
     incidents.lock_groups(connection, {group_id for group_id, _ in found.values()})
@@ -42,7 +53,7 @@ def acknowledge(connection: Connection, ids: Collection[int], by: str, now: int)
             unchanged.append(number)
         else:
             outcome.done.append(number)
-    values = {"acknowledged_at": now, "acknowledged_by": by[:200], "version": version}
+    values = {"acknowledged_at": now, "acknowledged_by": by, "version": version}
     incidents.change(connection, dict.fromkeys(outcome.done, values))
     return outcome
 

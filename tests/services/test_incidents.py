@@ -5,8 +5,8 @@ import threading
 import pytest
 from sqlalchemy import Engine, select
 
-from monitor.incidents.acknowledge import Acknowledged, acknowledge
 from monitor.model import MINUTE
+from monitor.services.incidents import Acknowledged, acknowledge
 from monitor.state import incidents, sensors
 from monitor.state.database import reading, writing
 from monitor.state.tables import incident
@@ -18,14 +18,16 @@ def cases(state: Engine) -> Cases:
     return Cases(state)
 
 
-def test_open_ones_are_acknowledged_and_the_rest_is_told_apart(state: Engine, cases: Cases) -> None:
+def test_open_incidents_are_acknowledged_and_the_others_are_reported(
+    state: Engine, cases: Cases
+) -> None:
     group = cases.group()
     fresh = cases.incident(1, group)
     earlier = cases.incident(2, group, acknowledged_at=NOW, acknowledged_by="the night shift")
     over = cases.incident(3, group, closed_at=NOW, closed_reason="recovered")
     with writing(state) as connection:
         before = sensors.current_version(connection)
-        outcome = acknowledge(connection, [over, 999, fresh, earlier], "email by link", NOW + 5)
+    outcome = acknowledge(state, "email by link", [over, 999, fresh, earlier], NOW + 5)
     assert outcome == Acknowledged([fresh], [earlier], [over], [999])
     with reading(state) as connection:
         rows = connection.execute(select(incident).order_by(incident.c.id)).all()
@@ -41,22 +43,20 @@ def test_open_ones_are_acknowledged_and_the_rest_is_told_apart(state: Engine, ca
 def test_a_second_time_changes_nothing(state: Engine, cases: Cases) -> None:
     number = cases.incident(1, cases.group())
     for at, by in ((NOW, "first"), (NOW + MINUTE, "second")):
-        with writing(state) as connection:
-            acknowledge(connection, [number, number], by, at)
+        acknowledge(state, by, [number, number], at)
     with reading(state) as connection:
         row = connection.execute(select(incident)).one()
     assert (row.acknowledged_at, row.acknowledged_by) == (NOW, "first")
 
 
 def test_a_message_being_written_is_waited_for(state: Engine, cases: Cases) -> None:
-    """Freezing holds the group's lock: it tells of the incident, or it sees it acknowledged."""
+    """Freezing holds the group's lock: the message has the incident, or it is acknowledged."""
     group = cases.group()
     number = cases.incident(1, group)
     done = threading.Event()
 
     def person() -> None:
-        with writing(state) as connection:
-            acknowledge(connection, [number], "somebody", NOW)
+        acknowledge(state, "anna", [number], NOW)
         done.set()
 
     with writing(state) as connection:

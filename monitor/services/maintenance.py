@@ -1,0 +1,108 @@
+"""Maintenance: messages about matching sensors are held in planned windows."""
+
+from collections.abc import Iterable
+
+from sqlalchemy import Connection, Engine
+
+from monitor.errors import Conflict, Invalid, NotFound
+from monitor.incidents import maintenance, silence
+from monitor.incidents.muting import read_maintenance
+from monitor.services.silences import LONGEST_CREATOR, Phase
+from monitor.state import audit, silences
+from monitor.state.database import GREATEST, reading, writing
+from monitor.state.silences import MaintenanceRow
+
+
+def schedule(
+    engine: Engine,
+    actor: str,
+    name: str,
+    matchers: Iterable[str],
+    zone: str,
+    start: str,
+    stop: str,
+    recurrence: str | None,
+    now: int,
+    created_by: str | None = None,
+) -> MaintenanceRow:
+    """Hold messages of all sensors that match inside a window, once or recurring.
+
+    The texts are those of `maintenance.parse`. `created_by`: who wants it, if not the `actor`.
+    """
+    name = name.strip()
+    maintenance.check_name(name)
+    checked = silence.meant(matchers)
+    window = maintenance.parse(zone, start, stop, recurrence)
+    if not maintenance.upcoming(window, now, 1):
+        raise Invalid("stop", "lies in the past, and no later window follows")
+    with writing(engine) as connection:
+        number = silences.add_maintenance(
+            connection,
+            name,
+            checked.texts(),
+            zone,
+            maintenance.text(window.start),
+            maintenance.text(window.stop),
+            window.recurrence.text if window.recurrence else None,
+            (created_by or actor)[:LONGEST_CREATOR],
+            now,
+        )
+        row = _found(connection, number)
+        detail = {
+            "matchers": list(row.matchers),
+            "start": row.start,
+            "stop": row.stop,
+            "zone": row.zone,
+            "recurrence": row.recurrence,
+        }
+        audit.record(connection, actor, "maintenance scheduled", row.name, detail)
+    return row
+
+
+def end(engine: Engine, actor: str, number: int, now: int) -> MaintenanceRow:
+    """End maintenance now, with all later windows."""
+    with writing(engine) as connection:
+        row = _found(connection, number)
+        if not silences.end_maintenance(connection, number, now):
+            raise Conflict(f"maintenance {number} has already ended")
+        audit.record(connection, actor, "maintenance ended", row.name)
+        return _found(connection, number)
+
+
+def find(engine: Engine, number: int) -> MaintenanceRow:
+    """The maintenance of this number."""
+    with reading(engine) as connection:
+        return _found(connection, number)
+
+
+def listed(engine: Engine, phase: Phase | None, now: int) -> list[MaintenanceRow]:
+    """Those in a phase; None: current and upcoming ones."""
+    with reading(engine) as connection:
+        if phase == "past":
+            rows = silences.newest_maintenance(connection)
+        else:
+            _, rows = silences.in_force(connection, now, now)
+    # Outside of the transaction: windows that recur take long to work out.
+    wanted = ("current", "upcoming") if phase is None else (phase,)
+    return [row for row in rows if phase_of(row, now) in wanted]
+
+
+def phase_of(row: MaintenanceRow, now: int) -> Phase:
+    """`current` inside a window, `upcoming` while another one follows."""
+    windows = next_windows(row, now, 1)
+    if not windows:
+        return "past"
+    return "current" if windows[0][0] <= now else "upcoming"
+
+
+def next_windows(row: MaintenanceRow, now: int, most: int) -> list[tuple[int, int]]:
+    """(start, stop) in ms of those that end after `now`."""
+    planned = read_maintenance(row)
+    return [] if planned is None else maintenance.upcoming(planned.window, now, most)
+
+
+def _found(connection: Connection, number: int) -> MaintenanceRow:
+    row = silences.find_maintenance(connection, number) if number <= GREATEST else None
+    if row is None:
+        raise NotFound(f"there is no maintenance {number}")
+    return row
