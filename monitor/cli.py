@@ -121,7 +121,7 @@ def _run(options: argparse.Namespace) -> int:
             print(f"  {problem}", file=sys.stderr)
         return 1
     except Invalid as error:
-        print(f"monitor {options.command}: {error.field} {error}", file=sys.stderr)
+        print(f"monitor {options.command}: {error.field}: {error}", file=sys.stderr)
         return 1
     except MonitorError as error:
         print(f"monitor {options.command}: {error}", file=sys.stderr)

@@ -15,6 +15,7 @@ from monitor.clock import Clock
 from monitor.ingest import status
 from monitor.ingest.counts import SharedCounts
 from monitor.model import DAY, SECOND
+from monitor.services.channels import ChannelService
 from monitor.settings import Settings, milliseconds
 from monitor.web import metrics
 from monitor.web.admin import pages as admin
@@ -31,7 +32,6 @@ from monitor.web.api import (
 from monitor.web.app import create_app
 from monitor.web.auth.people import People
 from monitor.web.auth.provider import Provider
-from monitor.web.channels import ChannelService
 from monitor.web.grid.fleet import Fleet
 from monitor.web.incidents import acknowledge
 from monitor.web.incidents import pages as incident_pages

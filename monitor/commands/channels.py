@@ -4,8 +4,7 @@ import argparse
 import getpass
 import json
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -13,16 +12,17 @@ from monitor.bootstrap.alerting import frame
 from monitor.bootstrap.channels import own_channels
 from monitor.bootstrap.stores import open_vault
 from monitor.channels import kinds
-from monitor.channels.interface import Channel, SendFailed
 from monitor.clock import Clock
 from monitor.commands import CommandFailed
 from monitor.commands.incidents import plain
-from monitor.outbox import catalogue, delivery
+from monitor.errors import NotFound
+from monitor.outbox import catalogue
 from monitor.outbox.wording import long
+from monitor.services.channels import ChannelService
 from monitor.settings import Settings
-from monitor.state import audit, channels
-from monitor.state.channels import Health, NameTaken, Stored
-from monitor.state.database import open_state, reading, writing
+from monitor.state import channels
+from monitor.state.channels import Health, Stored
+from monitor.state.database import open_state, reading
 from monitor.state.users import COMMAND_LINE
 
 
@@ -92,9 +92,10 @@ def _budget(text: str) -> int:
 
 def _add(given: Settings, options: argparse.Namespace) -> None:
     secrets = {key: value for key, value in _secrets(options).items() if value is not None}
-    with _told(), writing(open_state(given.state_url)) as connection:
-        settings = catalogue.from_texts(options.kind, dict(options.settings))
-        new = Stored(
+    settings = catalogue.from_texts(options.kind, dict(options.settings))
+    _service(given).add(
+        COMMAND_LINE,
+        Stored(
             name=options.name,
             kind=options.kind,
             settings={key: value for key, value in settings.items() if value is not None},
@@ -106,15 +107,13 @@ def _add(given: Settings, options: argparse.Namespace) -> None:
                 else options.budget or None
             ),
             created_at=Clock().now(),
-        )
-        catalogue.check_new(new)
-        channels.add(connection, open_vault(given), new)
-        audit.record(connection, COMMAND_LINE, "channel added", new.name, catalogue.described(new))
+        ),
+    )
     print(f"{options.name} is added; `monitor channel test {options.name}` tries it")
 
 
 def _set(given: Settings, options: argparse.Namespace) -> None:
-    vault, secrets = open_vault(given), _secrets(options)
+    service, secrets = _service(given), _secrets(options)
     values: dict[str, Any] = {}
     if options.default is not None:
         values["is_default"] = options.default == "yes"
@@ -122,17 +121,10 @@ def _set(given: Settings, options: argparse.Namespace) -> None:
         values["enabled"] = options.enabled == "yes"
     if options.budget is not None:
         values["budget"] = options.budget or None
-    with _told(), writing(open_state(given.state_url)) as connection:
-        old = channels.find(connection, vault, options.name, to_change=True)
-        if old is None:
-            raise _unknown(options.name)
-        settings = catalogue.from_texts(old.kind, dict(options.settings))
-        new = catalogue.patched(old, settings, secrets, **values)
-        catalogue.save(connection, vault, old, new, Clock().now())
-        detail = audit.differences(catalogue.described(old), catalogue.described(new))
-        if secrets:
-            detail["secrets"] = sorted(secrets)
-        audit.record(connection, COMMAND_LINE, "channel changed", new.name, detail)
+    with reading(service.engine) as connection:
+        kind = service.found(connection, options.name).kind
+    settings = catalogue.from_texts(kind, dict(options.settings))
+    service.change(COMMAND_LINE, options.name, settings, secrets, **values)
     print(f"{options.name} is set")
 
 
@@ -153,11 +145,10 @@ def _list(given: Settings, _options: argparse.Namespace) -> None:
 
 
 def _show(given: Settings, options: argparse.Namespace) -> None:
-    with reading(open_state(given.state_url)) as connection:
+    service = _service(given)
+    with reading(service.engine) as connection:
         health = channels.health(connection).get(options.name)
-        stored = channels.find(connection, open_vault(given), options.name)
-    if stored is None:
-        raise _unknown(options.name)
+        stored = service.found(connection, options.name)
     print(f"kind: {stored.kind}")
     for key, value in stored.settings.items():
         print(f"{key}: {plain(value if isinstance(value, str) else json.dumps(value))}")
@@ -172,40 +163,29 @@ def _show(given: Settings, options: argparse.Namespace) -> None:
 
 
 def _remove(given: Settings, options: argparse.Namespace) -> None:
-    with _told(), writing(open_state(given.state_url)) as connection:
-        if not catalogue.remove(connection, options.name, Clock().now()):
-            raise _unknown(options.name)
-        audit.record(connection, COMMAND_LINE, "channel removed", options.name)
+    _service(given).remove(COMMAND_LINE, options.name)
     print(f"{options.name} is removed")
 
 
 def _test(given: Settings, options: argparse.Namespace) -> None:
-    with _told():
-        channel = _opened(given, options.name)
     try:
-        delivery.send_test(channel, Clock().now(), frame(given))
-    except SendFailed as failure:
-        raise CommandFailed(failure.detail) from failure
+        error = _service(given).test(options.name)
+    except NotFound as missing:
+        raise CommandFailed(f"{missing}; `monitor channel list` names them") from missing
+    if error is not None:
+        raise CommandFailed(error)
     print(f"sent through {options.name}")
 
 
-def _opened(given: Settings, name: str) -> Channel:
-    """The channel of this name, of the settings or of the state."""
-    of_settings = {channel.name: channel for channel in own_channels(given)}
-    if name in of_settings:
-        return of_settings[name]
-    engine, vault = open_state(given.state_url), open_vault(given)
-    with reading(engine) as connection:
-        stored = channels.find(connection, vault, name)
-    if stored is None:
-        raise _unknown(name)
-    if stored.broken is not None:
-        raise CommandFailed(stored.broken)
-    return catalogue.made(stored, given.alerts.allow_internal)
-
-
-def _unknown(name: str) -> CommandFailed:
-    return CommandFailed(f"there is no channel {name!r}; `monitor channel list` names them")
+def _service(given: Settings) -> ChannelService:
+    return ChannelService(
+        open_state(given.state_url),
+        open_vault(given),
+        Clock(),
+        {channel.name: channel for channel in own_channels(given)},
+        frame(given),
+        given.alerts.allow_internal,
+    )
 
 
 def _secrets(options: argparse.Namespace) -> dict[str, str | None]:
@@ -225,14 +205,3 @@ def _lately(health: Health | None, zone: ZoneInfo) -> str:
     if health.failing_since is not None:
         return f"failing since {long(health.failing_since, zone)}: {plain(health.error or '')}"
     return f"sent {long(health.sent_at, zone)}" if health.sent_at else "never used"
-
-
-@contextmanager
-def _told() -> Iterator[None]:
-    """What was wrong with what was given, as a sentence; goes around a transaction."""
-    try:
-        yield
-    except catalogue.Misfit as error:
-        raise CommandFailed(f"{error.field}: {error}") from error
-    except (NameTaken, catalogue.InUse) as error:
-        raise CommandFailed(str(error)) from error

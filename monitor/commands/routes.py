@@ -3,16 +3,16 @@
 import argparse
 from collections.abc import Callable
 
-from monitor.bootstrap.channels import own_channels
+from monitor.bootstrap.channels import channel_names
 from monitor.commands import CommandFailed
 from monitor.commands.incidents import plain
 from monitor.errors import Invalid
-from monitor.incidents.routes import LONGEST_WAIT, check
 from monitor.model import SECOND
+from monitor.services import routes
+from monitor.services.routes import LONGEST_WAIT
 from monitor.settings import Settings
-from monitor.state import audit, routes, routing
-from monitor.state.channels import NameTaken
-from monitor.state.database import open_state, reading, writing
+from monitor.state import routing
+from monitor.state.database import open_state, reading
 from monitor.state.routing import RouteRow
 from monitor.state.users import COMMAND_LINE
 
@@ -78,17 +78,12 @@ def _add(given: Settings, options: argparse.Namespace) -> None:
         escalate_to=options.escalate_to,
         escalate_after=None if after is None else round(after * SECOND),
     )
-    of_settings = [channel.name for channel in own_channels(given)]
+    of_settings = channel_names(given)
     try:
-        with writing(open_state(given.state_url)) as connection:
-            check(connection, row, of_settings)
-            routes.add(connection, row, options.position)
-            audit.record(connection, COMMAND_LINE, "route added", row.name, row._asdict())
+        routes.add(open_state(given.state_url), COMMAND_LINE, row, of_settings, options.position)
     except Invalid as error:
         option = _OPTIONS.get(error.field, f"--{error.field.replace('_', '-')}")
         raise CommandFailed(f"{option}: {error}") from error
-    except NameTaken as error:
-        raise CommandFailed(str(error)) from error
     print(f"the route {options.name} is added")
 
 
@@ -104,8 +99,5 @@ def _list(given: Settings, _options: argparse.Namespace) -> None:
 
 
 def _remove(given: Settings, options: argparse.Namespace) -> None:
-    with writing(open_state(given.state_url)) as connection:
-        if not routes.remove(connection, options.name):
-            raise CommandFailed(f"there is no route {options.name!r}")
-        audit.record(connection, COMMAND_LINE, "route removed", options.name)
+    routes.remove(open_state(given.state_url), COMMAND_LINE, options.name)
     print(f"the route {options.name} is removed")

@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 from monitor.channels import kinds
 from monitor.channels.interface import Channel
 from monitor.channels.kinds import Kind
+from monitor.errors import Conflict, Invalid
 from monitor.outbox import notifications
 from monitor.outbox.served_channels import SWITCHED_OFF
 from monitor.state import channels, health, horizon, routes
@@ -24,18 +25,6 @@ SMS_BUDGET = 50
 """Messages in 24 hours where each costs money, unless a budget is set."""
 
 _NAMED = re.compile(r"Object (?:missing required|contains unknown) field `(?P<name>.*)`", re.DOTALL)
-
-
-class Misfit(ValueError):
-    """What was given does not make a channel; `field` names the part at fault."""
-
-    def __init__(self, field: str, detail: str) -> None:
-        super().__init__(detail)
-        self.field = field
-
-
-class InUse(Exception):
-    """It can't be removed while routes lead to it; the text names them."""
 
 
 class Field(NamedTuple):
@@ -81,27 +70,27 @@ def default_budget(kind: str) -> int | None:
 
 
 def check_new(channel: Stored) -> None:
-    """Whether a person may add it. Raises Misfit."""
+    """Whether a person may add it. Raises Invalid."""
     try:
         check_name(channel.name)
     except ValueError as error:
-        raise Misfit("name", str(error)) from error
+        raise Invalid("name", str(error)) from error
     if channel.name in RESERVED or is_browser(channel.name):
-        raise Misfit("name", f"{channel.name!r} has a meaning of its own; choose another name")
+        raise Invalid("name", f"{channel.name!r} has a meaning of its own; choose another name")
     if channel.kind == BROWSER:
-        raise Misfit("kind", "browsers subscribe by themselves")
+        raise Invalid("kind", "browsers subscribe by themselves")
     made(channel, allow_internal=True)
 
 
 def patched(
     channel: Stored, settings: Mapping[str, Any], secrets: Mapping[str, Any], **values: Any
 ) -> Stored:
-    """With these settings and secrets on top; one that is None is taken away. Raises Misfit.
+    """With these settings and secrets on top; one that is None is taken away. Raises Invalid.
 
     `values`: `enabled`, `is_default`, `budget`.
     """
     if channel.kind == BROWSER and (settings or secrets):
-        raise Misfit("settings" if settings else "secrets", "a browser subscribes anew instead")
+        raise Invalid("settings" if settings else "secrets", "a browser subscribes anew instead")
     merged = replace(
         channel,
         settings=_merged(channel.settings, settings),
@@ -126,11 +115,11 @@ def save(connection: Connection, vault: Vault, old: Stored, new: Stored, now: in
 def remove(connection: Connection, name: str, now: int) -> bool:
     """Remove a channel and take back what it is owed; False when there is none of this name.
 
-    Raises InUse.
+    Raises Conflict.
     """
     horizon.lock(connection)  # no route may come to lead to it meanwhile
     if leading := routes.leading_to(connection, name):
-        raise InUse(f"these routes lead to {name}: {', '.join(leading)}")
+        raise Conflict(f"these routes lead to {name}: {', '.join(leading)}")
     removed = channels.remove(connection, name)
     if removed:
         notifications.drop_channel(connection, name, "the channel was removed", now)
@@ -159,14 +148,14 @@ def described(channel: Stored) -> dict[str, Any]:
 def from_texts(kind: str, texts: Mapping[str, str]) -> dict[str, Any]:
     """Settings as a person types them: lists separated by commas, nothing to take one away.
 
-    Raises Misfit.
+    Raises Invalid.
     """
     hints = get_type_hints(kinds.KINDS[kind].settings) if kind in kinds.KINDS else {}
     return {name: _from_text(name, text, hints.get(name, str)) for name, text in texts.items()}
 
 
 def made(channel: Stored, allow_internal: bool) -> Channel:
-    """The channel itself. Raises Misfit."""
+    """The channel itself. Raises Invalid."""
     kind = _kind(channel)
     settings = _converted("settings", channel.settings, kind.settings)
     secrets = _converted("secrets", channel.secrets, kind.secrets)
@@ -175,14 +164,14 @@ def made(channel: Stored, allow_internal: bool) -> Channel:
     except ValueError as error:
         named, _, detail = str(error).partition(": ")
         if detail and named in kind.settings.__struct_fields__:
-            raise Misfit(f"settings.{named}", detail) from error
-        raise Misfit("settings", str(error)) from error
+            raise Invalid(f"settings.{named}", detail) from error
+        raise Invalid("settings", str(error)) from error
 
 
 def _kind(channel: Stored) -> Kind:
     kind = kinds.KINDS.get(channel.kind)
     if kind is None:
-        raise Misfit("kind", f"must be one of {', '.join(sorted(kinds.KINDS))}")
+        raise Invalid("kind", f"must be one of {', '.join(sorted(kinds.KINDS))}")
     return kind
 
 
@@ -198,7 +187,7 @@ def _from_text(name: str, text: str, hint: Any) -> Any:
     try:
         return msgspec.to_builtins(msgspec.convert(given, hint, strict=False))
     except msgspec.ValidationError as error:
-        raise Misfit(f"settings.{name}", str(error)) from error
+        raise Invalid(f"settings.{name}", str(error)) from error
 
 
 def _converted(where: str, given: Mapping[str, Any], shape: type[Any]) -> Any:
@@ -208,4 +197,4 @@ def _converted(where: str, given: Mapping[str, Any], shape: type[Any]) -> Any:
         what, _, path = str(error).partition(" - at `$")
         named = _NAMED.fullmatch(what)
         field = where + path.rstrip("`") + (f".{named['name']}" if named else "")
-        raise Misfit(field, what) from error
+        raise Invalid(field, what) from error

@@ -6,7 +6,8 @@ from sqlalchemy import Engine
 
 from monitor.channels.interface import TRACKS_SENSORS, Channel, Message, SendFailed
 from monitor.channels.kinds import KINDS
-from monitor.outbox.catalogue import Misfit, made
+from monitor.errors import Invalid
+from monitor.outbox.catalogue import made
 from monitor.outbox.channel_workers import Served
 from monitor.state import channels
 from monitor.state.channels import Stored
@@ -52,7 +53,7 @@ class StoredChannels:
             return _Broken(stored.name, stored.broken)
         try:
             return made(stored, self._allow_internal)
-        except Misfit as error:
+        except Invalid as error:
             return _Broken(stored.name, f"{error.field}: {error}")
 
 

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, delete, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
+from monitor.errors import Conflict
 from monitor.state import horizon
 from monitor.state.tables import channel, channel_health
 from monitor.vault import Unreadable, Vault
@@ -21,10 +22,6 @@ BROWSER_PREFIX = "browser-"
 """Names of such channels begin with it, and no others."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}", re.ASCII)
-
-
-class NameTaken(Exception):
-    """There is a channel or route of this name already; the text is for whoever chose it."""
 
 
 @dataclass(frozen=True)
@@ -84,12 +81,12 @@ def lock(connection: Connection, name: str) -> None:
 
 
 def add(connection: Connection, vault: Vault, new: Stored) -> None:
-    """Raises NameTaken, after which the transaction can only be rolled back."""
+    """Raises Conflict, after which the transaction can only be rolled back."""
     values = _values(new) | {"secrets": _encrypted(new, vault), "created_at": new.created_at}
     try:
         connection.execute(insert(channel).values(name=new.name, **values))
     except IntegrityError as error:
-        raise NameTaken(f"there is a channel named {new.name!r} already") from error
+        raise Conflict(f"there is a channel named {new.name!r} already", "name") from error
 
 
 def save(connection: Connection, vault: Vault, changed: Stored) -> None:

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from sqlalchemy import Connection, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
+from monitor.errors import Conflict
 from monitor.state import horizon
-from monitor.state.channels import NameTaken
 from monitor.state.routing import RouteRow
 from monitor.state.tables import route
 
@@ -14,13 +14,13 @@ from monitor.state.tables import route
 def add(connection: Connection, new: RouteRow, position: int | None = None) -> None:
     """Put a route at this place (1: the first), or at the end. The caller has checked it.
 
-    Raises NameTaken, after which the transaction can only be rolled back.
+    Raises Conflict, after which the transaction can only be rolled back.
     """
     order = names(connection)
     try:
         connection.execute(insert(route).values(position=len(order) + 1, **new._asdict()))
     except IntegrityError as error:
-        raise NameTaken(f"there is a route named {new.name!r} already") from error
+        raise Conflict(f"there is a route named {new.name!r} already", "name") from error
     if position is not None:
         order.insert(position - 1, new.name)
         arrange(connection, order)

@@ -12,7 +12,8 @@ from typing import cast
 
 import pytest
 
-from monitor.outbox.catalogue import Misfit, made
+from monitor.errors import Invalid
+from monitor.outbox.catalogue import made
 from monitor.state.channels import Stored
 from tests.channels.services import (
     AWS,
@@ -138,5 +139,5 @@ def test_without_the_package_a_sentence_says_what_to_install(
 ) -> None:
     monkeypatch.setitem(sys.modules, "botocore.auth", None)
     settings = {**AWS, "recipient": NUMBER}
-    with pytest.raises(Misfit, match=r"install heartbeat-monitor\[aws\]"):
+    with pytest.raises(Invalid, match=r"install heartbeat-monitor\[aws\]"):
         made(Stored("mine", "sns", settings, {"secret_access_key": TOKEN}), allow_internal=False)

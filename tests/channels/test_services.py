@@ -7,7 +7,8 @@ import pytest
 
 from monitor.channels.interface import TRACKS_SENSORS, SendFailed
 from monitor.channels.kinds import KINDS
-from monitor.outbox.catalogue import Misfit, made
+from monitor.errors import Invalid
+from monitor.outbox.catalogue import made
 from monitor.state.channels import Stored
 from tests.channels.messages import sensor, told
 from tests.channels.services import (
@@ -156,7 +157,7 @@ SES = {**AWS, "sender": "a@b.c", "recipients": ["d@e.f"]}
 def test_what_can_not_be_right_is_refused_by_name_and_never_repeated(
     kind: str, settings: dict[str, Any], secrets: dict[str, Any], field: str
 ) -> None:
-    with pytest.raises(Misfit) as caught:
+    with pytest.raises(Invalid) as caught:
         made(Stored("mine", kind, settings, secrets), allow_internal=False)
     assert field in f"{caught.value.field} {caught.value}"
     for secret in secrets.values():

@@ -11,6 +11,7 @@ from monitor import settings
 from monitor.bootstrap.stores import open_vault
 from monitor.cli import build_parser
 from monitor.commands import CommandFailed
+from monitor.errors import Invalid, MonitorError
 from monitor.state.channels import find
 from monitor.state.database import open_state, reading, writing
 from monitor.state.migrating import migrate
@@ -51,7 +52,12 @@ def run(
         monkeypatch.setattr("sys.stdin", io.StringIO(typed))
         options = build_parser(arguments[0]).parse_args(arguments)
         capsys.readouterr()
-        options.run(given, options)
+        try:
+            options.run(given, options)
+        except Invalid as error:
+            raise CommandFailed(f"{error.field}: {error}") from error
+        except MonitorError as error:
+            raise CommandFailed(str(error)) from error
         return capsys.readouterr().out
 
     return ran

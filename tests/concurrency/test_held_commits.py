@@ -11,13 +11,13 @@ from alembic.config import Config
 from sqlalchemy import Connection, Engine, select, text
 
 from monitor.errors import Conflict, Invalid, StateUnavailable
-from monitor.incidents import routes as checked_routes
 from monitor.incidents import service
 from monitor.incidents.machine import Event
 from monitor.model import MINUTE
 from monitor.outbox import catalogue, claims, notifications, served_channels, trouble
 from monitor.outbox.claims import Claim
 from monitor.outbox.recipients import RecipientConfig
+from monitor.services.routes import check as check_route
 from monitor.state import channels, health, metric_names, migrations, routes, sensors, tokens
 from monitor.state.channels import Stored
 from monitor.state.database import open_state, reading, writing
@@ -146,7 +146,7 @@ def test_routes_added_at_the_same_moment_have_an_order(sides: Sides) -> None:
     def adding(name: str) -> Callable[[Connection], None]:
         def add(connection: Connection) -> None:
             row = RouteRow(name, ["site=x"], ["email"], [], None)
-            checked_routes.check(connection, row, ["email"])
+            check_route(connection, row, ["email"])
             routes.add(connection, row)
 
         return add
@@ -165,7 +165,7 @@ def test_no_route_leads_to_a_channel_that_is_being_removed(sides: Sides) -> None
 
     def add(connection: Connection) -> None:
         row = RouteRow("night", ["site=x"], ["pager"], [], None)
-        checked_routes.check(connection, row, [])
+        check_route(connection, row, [])
         routes.add(connection, row)
 
     def remove(connection: Connection) -> bool:

@@ -15,17 +15,15 @@ from tests.cases import NOW
 MONITOR = Path(__file__).parents[2] / "monitor"
 
 _NOT_YET = {
-    "commands": {"channels", "routes", "sensors", "users"},
+    "commands": {"sensors", "users"},
     "web": {
         "account",
         "administration",
         "bulk",
         "changes",
-        "channels",
         "login",
         "oidc",
         "public_pages",
-        "routes",
         "webpush",
     },
 }

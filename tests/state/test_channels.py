@@ -5,8 +5,9 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import Engine, insert, select
 
+from monitor.errors import Conflict
 from monitor.state import channels
-from monitor.state.channels import Health, NameTaken, Stored
+from monitor.state.channels import Health, Stored
 from monitor.state.database import reading, writing
 from monitor.state.tables import channel, channel_health
 from monitor.vault import Vault
@@ -87,7 +88,7 @@ def test_new_secrets_mend_a_broken_channel(state: Engine) -> None:
 
 def test_a_name_in_use_is_taken(state: Engine) -> None:
     put(state, NIGHT)
-    with pytest.raises(NameTaken, match="'night-shift'"):
+    with pytest.raises(Conflict, match="'night-shift'"):
         put(state, NIGHT)
     with reading(state) as connection:
         assert channels.load(connection, VAULT) == [NIGHT]

@@ -3,8 +3,8 @@
 import pytest
 from sqlalchemy import Engine
 
+from monitor.errors import Conflict
 from monitor.state import routes, routing
-from monitor.state.channels import NameTaken
 from monitor.state.database import reading, writing
 from monitor.state.routing import RouteRow
 
@@ -65,7 +65,7 @@ def test_removing_a_route_that_is_not_there_says_so(three: Engine) -> None:
 
 
 def test_a_routes_name_in_use_is_taken(three: Engine) -> None:
-    with pytest.raises(NameTaken, match="route named 'a'"), writing(three) as connection:
+    with pytest.raises(Conflict, match="route named 'a'"), writing(three) as connection:
         routes.add(connection, route("a", "email"))
 
 

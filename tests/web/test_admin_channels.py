@@ -8,6 +8,7 @@ from flask import Flask
 
 from monitor.channels import kinds
 from monitor.channels.interface import SendFailed
+from monitor.services.channels import ChannelService
 from monitor.state import channels
 from monitor.state.channels import BROWSER, Stored
 from monitor.state.database import reading, writing
@@ -15,7 +16,6 @@ from monitor.state.routes import add as add_route
 from monitor.state.routing import RouteRow
 from monitor.vault import Vault
 from monitor.web.admin import channels as pages
-from monitor.web.channels import ChannelService
 from tests.delivering import FRAME
 from tests.receiver import Receiver, receiver
 from tests.web.administering import administered, administrator_of, refuses
@@ -177,7 +177,7 @@ def test_routes_keep_it_from_being_removed(rig: Rig, visitor: Visitor) -> None:
         add_route(connection, RouteRow("night", [], ["hook"], [], None))
     assert "Routes that lead to it: night" in visitor.get(PATH).text
     answer = visitor.post(f"{PATH}/hook/remove", {"sure": "yes"}, PATH)
-    assert "these routes lead to hook: night." in answer.text
+    assert "These routes lead to hook: night." in answer.text
     assert stored(rig) is not None
 
 

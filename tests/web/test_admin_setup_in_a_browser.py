@@ -7,6 +7,7 @@ import pytest
 from flask import Blueprint
 from playwright.sync_api import Browser, Page, expect
 
+from monitor.services.channels import ChannelService
 from monitor.state import channels, tokens
 from monitor.state.channels import Stored
 from monitor.state.database import reading, writing
@@ -16,7 +17,6 @@ from monitor.vault import Vault
 from monitor.web.admin import channels as channel_pages
 from monitor.web.admin import routes as route_pages
 from monitor.web.admin import tokens as token_pages
-from monitor.web.channels import ChannelService
 from tests.delivering import FRAME
 from tests.receiver import Receiver, receiver
 from tests.web.browser import complaints_of

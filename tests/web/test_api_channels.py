@@ -10,6 +10,7 @@ from monitor.channels import kinds
 from monitor.channels.webhook import Webhook
 from monitor.clock import Clock
 from monitor.outbox.catalogue import default_budget
+from monitor.services.channels import ChannelService
 from monitor.state import channels, routes
 from monitor.state.channels import Stored
 from monitor.state.database import reading, writing
@@ -17,7 +18,6 @@ from monitor.state.routing import RouteRow
 from monitor.state.tables import channel_health
 from monitor.vault import Vault
 from monitor.web.api import channels as channels_api
-from monitor.web.channels import ChannelService
 from tests.delivering import FRAME
 from tests.outages import Outages
 from tests.push import Browser

@@ -8,6 +8,7 @@ from sqlalchemy import Engine
 
 from monitor import cli
 from monitor.clock import Clock
+from monitor.services.channels import ChannelService
 from monitor.state import audit
 from monitor.state.audit import AuditEntry
 from monitor.state.database import open_state, reading
@@ -15,7 +16,6 @@ from monitor.state.migrating import migrate
 from monitor.vault import Vault
 from monitor.web.api import channels, incidents, maintenance, routes, silences
 from monitor.web.auth.administration import words
-from monitor.web.channels import ChannelService
 from tests.cases import Cases
 from tests.delivering import FRAME
 from tests.states import state, state_url

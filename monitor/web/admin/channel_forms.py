@@ -5,8 +5,9 @@ from typing import Any, NamedTuple
 from flask import request
 
 from monitor.channels import kinds
+from monitor.errors import Invalid
 from monitor.outbox import catalogue
-from monitor.outbox.catalogue import Field, Misfit
+from monitor.outbox.catalogue import Field
 from monitor.state.channels import BROWSER, Stored
 from monitor.web import forms
 
@@ -88,9 +89,9 @@ def of(channel: Stored, typed: bool) -> Form:
 
 def read(kind: str) -> tuple[dict[str, Any], dict[str, Any]]:
     """(settings, secrets) as `catalogue.patched` takes them: None takes one away, a secret that was
-    left empty is not named. Raises Misfit."""
+    left empty is not named. Raises Invalid."""
     if kind not in kinds.KINDS:
-        raise Misfit("kind", "choose one of those offered")
+        raise Invalid("kind", "choose one of those offered")
     settings, secrets = catalogue.fields(kind)
     texts = {each.name: forms.typed(_setting(each)).strip() for each in settings}
     typed = {each.name: forms.typed(_secret(each)) for each in secrets}
@@ -102,10 +103,10 @@ def read(kind: str) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def read_use() -> dict[str, Any]:
-    """`enabled`, `is_default` and `budget`. Raises Misfit."""
+    """`enabled`, `is_default` and `budget`. Raises Invalid."""
     text = forms.typed("budget").strip()
     if text and not (text.isdecimal() and text.isascii() and 1 <= len(text) <= 7 and int(text)):
-        raise Misfit("budget", "must be a whole number from 1 to 9,999,999, or empty")
+        raise Invalid("budget", "must be a whole number from 1 to 9,999,999, or empty")
     return {
         "enabled": forms.typed("enabled") == "yes",
         "is_default": forms.typed("is_default") == "yes",

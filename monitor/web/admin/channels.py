@@ -3,19 +3,19 @@
 from collections.abc import Mapping
 from typing import Any
 
-from flask import Blueprint, flash, redirect, render_template, request, url_for
+from flask import Blueprint, flash, g, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
 from monitor.channels import kinds
-from monitor.outbox.catalogue import InUse, Misfit
+from monitor.errors import Conflict, Invalid
+from monitor.services.channels import ChannelService
 from monitor.state import channels, routes
-from monitor.state.channels import BROWSER, NameTaken, Stored
-from monitor.state.database import reading, writing
+from monitor.state.channels import BROWSER, Stored
+from monitor.state.database import reading
 from monitor.web import forms
 from monitor.web.admin import channel_forms
 from monitor.web.auth.access import requires
 from monitor.web.auth.login import html
-from monitor.web.channels import ChannelService
 
 
 def blueprint(keeping: ChannelService) -> Blueprint:
@@ -49,10 +49,10 @@ def blueprint(keeping: ChannelService) -> Blueprint:
         )
         return html(text, status)
 
-    def refused(error: Exception, name: str = "") -> Response:
-        field = getattr(error, "field", "name" if isinstance(error, NameTaken) else "")
-        told = f"{channel_forms.title(field)}: {error}." if field else f"{error}."
-        return page(400, told, name, field)
+    def refused(error: Invalid | Conflict, name: str = "", status: int = 400) -> Response:
+        titles = {error.field: channel_forms.title(error.field)} if error.field else {}
+        mistake = forms.mistake(error, titles)
+        return page(status, mistake["problem"], name, mistake["wrong"])
 
     @administration.get("/admin/channels")
     @requires("administrator")
@@ -73,9 +73,8 @@ def blueprint(keeping: ChannelService) -> Blueprint:
                 created_at=keeping.clock.now(),
                 **channel_forms.read_use(),
             )
-            with writing(engine) as connection:
-                keeping.add(connection, new)
-        except (Misfit, NameTaken) as error:
+            keeping.add(g.principal, new)
+        except (Invalid, Conflict) as error:
             return refused(error)
         return _done(name, f"{name} is added. A test message shows whether it works.")
 
@@ -83,12 +82,12 @@ def blueprint(keeping: ChannelService) -> Blueprint:
     @requires("administrator")
     def change(name: str) -> Response:
         try:
-            with writing(engine) as connection:
-                kind = keeping.found(connection, name, to_change=True).kind
-                settings, secrets = ({}, {}) if kind == BROWSER else channel_forms.read(kind)
-                use = channel_forms.read_use()
-                keeping.change(connection, name, settings, secrets, **use)
-        except Misfit as error:
+            with reading(engine) as connection:
+                kind = keeping.found(connection, name).kind
+            settings, secrets = ({}, {}) if kind == BROWSER else channel_forms.read(kind)
+            use = channel_forms.read_use()
+            keeping.change(g.principal, name, settings, secrets, **use)
+        except Invalid as error:
             return refused(error, name)
         return _done(name, f"{name} is changed.")
 
@@ -106,10 +105,9 @@ def blueprint(keeping: ChannelService) -> Blueprint:
         if request.form.get("sure") != "yes":
             return page(400, "It is removed only when you say that you are sure.", name)
         try:
-            with writing(engine) as connection:
-                keeping.remove(connection, name)
-        except InUse as error:
-            return refused(error, name)
+            keeping.remove(g.principal, name)
+        except Conflict as error:
+            return refused(error, name, 409)
         return _done("", f"{name} is removed.")
 
     return administration

@@ -2,9 +2,9 @@
 
 from flask import Blueprint
 
+from monitor.services.channels import ChannelService
 from monitor.services.covered import Covered
 from monitor.web.admin import channels, maintenance, public_pages, routes, silences, tokens
-from monitor.web.channels import ChannelService
 from monitor.web.sensors import table
 
 

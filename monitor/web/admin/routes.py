@@ -7,20 +7,18 @@ from flask import Blueprint, flash, g, redirect, render_template, request, url_f
 from sqlalchemy import Connection, Engine
 from werkzeug.wrappers import Response
 
-from monitor.errors import Invalid
+from monitor.errors import Conflict, Invalid
 from monitor.incidents.matching import attributes
-from monitor.incidents.routes import check
 from monitor.incidents.routing import BROWSERS, read
 from monitor.model import MINUTE, format_mac, parse_mac
 from monitor.outbox.wording import duration
-from monitor.state import audit, channels, routes, routing, sensors
-from monitor.state.channels import NameTaken
-from monitor.state.database import reading, writing
+from monitor.services import routes
+from monitor.state import channels, routing, sensors
+from monitor.state.database import reading
 from monitor.state.routing import RouteRow
 from monitor.web import forms
 from monitor.web.auth.access import requires
 from monitor.web.auth.login import html
-from monitor.web.errors import RequestRefused
 
 _TITLES = {
     "name": "Name",
@@ -110,9 +108,9 @@ def blueprint(engine: Engine, own: Collection[str]) -> Blueprint:
         )
         return html(text, status)
 
-    def refused(error: Invalid | NameTaken, given: RouteForm, name: str = "") -> Response:
-        field = error.field if isinstance(error, Invalid) else "name"
-        return page(400, f"{_TITLES[field]}: {error}.", name, given, field)
+    def refused(error: Invalid | Conflict, given: RouteForm, name: str = "") -> Response:
+        mistake = forms.mistake(error, _TITLES)
+        return page(400, mistake["problem"], name, given, mistake["wrong"])
 
     @administration.get("/admin/routes")
     @requires("administrator")
@@ -124,26 +122,17 @@ def blueprint(engine: Engine, own: Collection[str]) -> Blueprint:
     def add() -> Response:
         given = RouteForm.read()
         try:
-            with writing(engine) as connection:
-                row = given.row(given.name)
-                check(connection, row, own)
-                routes.add(connection, row)
-                audit.record(connection, g.principal, "route added", row.name, row._asdict())
-        except (Invalid, NameTaken) as error:
+            routes.add(engine, g.principal, given.row(given.name), own)
+        except (Invalid, Conflict) as error:
             return refused(error, given)
-        return _done(f"The route {row.name} is added, as the last one.")
+        return _done(f"The route {given.name} is added, as the last one.")
 
     @administration.post("/admin/routes/<name>")
     @requires("administrator")
     def change(name: str) -> Response:
         given = RouteForm.read()
         try:
-            with writing(engine) as connection:
-                row = given.row(name)
-                check(connection, row, own)
-                if not routes.replace(connection, row):
-                    raise _unknown(name)
-                audit.record(connection, g.principal, "route changed", name, row._asdict())
+            routes.change(engine, g.principal, given.row(name), own)
         except Invalid as error:
             return refused(error, given, name)
         return _done(f"The route {name} is changed.")
@@ -151,28 +140,15 @@ def blueprint(engine: Engine, own: Collection[str]) -> Blueprint:
     @administration.post("/admin/routes/<name>/<any(up, down):where>")
     @requires("administrator")
     def move(name: str, where: str) -> Response:
-        with writing(engine) as connection:
-            order = routes.names(connection, to_change=True)
-            if name not in order:
-                raise _unknown(name)
-            place = order.index(name)
-            other = place + (1 if where == "down" else -1)
-            if 0 <= other < len(order):
-                order[place], order[other] = order[other], order[place]
-                routes.arrange(connection, order)
-                detail = {"order": order}
-                audit.record(connection, g.principal, "routes arranged", "routes", detail)
-        return _done(f"The route {name} is number {order.index(name) + 1} now.")
+        place = routes.move(engine, g.principal, name, 1 if where == "down" else -1)
+        return _done(f"The route {name} is number {place} now.")
 
     @administration.post("/admin/routes/<name>/remove")
     @requires("administrator")
     def remove(name: str) -> Response:
         if request.form.get("sure") != "yes":
             return page(400, "It is removed only when you say that you are sure.", name)
-        with writing(engine) as connection:
-            if not routes.remove(connection, name):
-                raise _unknown(name)
-            audit.record(connection, g.principal, "route removed", name)
+        routes.remove(engine, g.principal, name)
         return _done(f"The route {name} is removed.")
 
     return administration
@@ -205,7 +181,3 @@ def _tried(connection: Connection, asked: str, own: Collection[str]) -> Tried:
 def _done(said: str) -> Response:
     flash(said)
     return redirect(url_for("admin_routes.listed"), 303)
-
-
-def _unknown(name: str) -> RequestRefused:
-    return RequestRefused(404, f"There is no route {name!r}.")

@@ -3,18 +3,17 @@
 from typing import Annotated, Any, Literal
 
 import msgspec
-from flask import Blueprint, Response
+from flask import Blueprint, Response, g
 from msgspec import UNSET, Meta, UnsetType
 
 from monitor.model import format_time
 from monitor.outbox.catalogue import default_budget, shown_secrets
+from monitor.services.channels import ChannelService
 from monitor.state import channels
 from monitor.state.channels import Health, Stored
-from monitor.state.database import reading, writing
+from monitor.state.database import reading
 from monitor.web.api import body
 from monitor.web.api.access import requires
-from monitor.web.api.refusing import refusing
-from monitor.web.channels import ChannelService
 
 Budget = Annotated[int, Meta(ge=1, le=1_000_000)]
 
@@ -109,9 +108,8 @@ def blueprint(keeping: ChannelService) -> Blueprint:
             budget=budget,
             created_at=keeping.clock.now(),
         )
-        with refusing(), writing(engine) as connection:
-            keeping.add(connection, new)
-            return body.reply(_shape(new, None), 201)
+        keeping.add(g.principal, new)
+        return body.reply(_shape(new, None), 201)
 
     @api.patch("/<name>")
     @requires("administrator")
@@ -119,15 +117,15 @@ def blueprint(keeping: ChannelService) -> Blueprint:
         wanted = body.read(ChannelChanges)
         given = {field: getattr(wanted, field) for field in ("enabled", "is_default", "budget")}
         values = {field: value for field, value in given.items() if value is not UNSET}
-        with refusing(), writing(engine) as connection:
-            new = keeping.change(connection, name, wanted.settings, wanted.secrets, **values)
-            return body.reply(_shape(new, channels.health(connection).get(name)))
+        new = keeping.change(g.principal, name, wanted.settings, wanted.secrets, **values)
+        with reading(engine) as connection:
+            health = channels.health(connection).get(name)
+        return body.reply(_shape(new, health))
 
     @api.delete("/<name>")
     @requires("administrator")
     def remove(name: str) -> Response:
-        with refusing(), writing(engine) as connection:
-            keeping.remove(connection, name)
+        keeping.remove(g.principal, name)
         return Response(status=204)
 
     @api.post("/<name>/test")

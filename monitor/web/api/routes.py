@@ -1,22 +1,23 @@
 """/api/v1/routes: which channels are told of which sensors. The first route that matches counts."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from typing import Annotated
 
 import msgspec
 from flask import Blueprint, Response, g
 from msgspec import Meta
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Engine
 
-from monitor.incidents.routes import LONGEST_WAIT, check
+from monitor.errors import Invalid
 from monitor.model import SECOND
-from monitor.state import audit, routes, routing
-from monitor.state.database import reading, writing
+from monitor.services import routes
+from monitor.services.routes import LONGEST_WAIT
+from monitor.state import routing
+from monitor.state.database import reading
 from monitor.state.routing import RouteRow
 from monitor.web.api import body
 from monitor.web.api.access import requires
-from monitor.web.api.refusing import refusing
-from monitor.web.errors import RequestRefused
 
 Seconds = Annotated[float, Meta(ge=1, le=LONGEST_WAIT / SECOND)]
 
@@ -62,52 +63,35 @@ def blueprint(engine: Engine, of_settings: Collection[str]) -> Blueprint:
     @api.get("")
     @requires("administrator")
     def listed() -> Response:
-        with reading(engine) as connection:
-            return body.reply({"routes": _shapes(connection)})
+        return body.reply({"routes": _shapes(engine)})
 
     @api.post("")
     @requires("administrator")
     def add() -> Response:
         wanted = body.read(NewRoute)
-        with refusing(), writing(engine) as connection:
-            row = _row(wanted.name, wanted)
-            check(connection, row, of_settings)
-            routes.add(connection, row, wanted.position)
-            audit.record(connection, g.principal, "route added", row.name, row._asdict())
-            return body.reply(_shape(connection, row.name), 201)
+        with _seconds_named():
+            routes.add(engine, g.principal, _row(wanted.name, wanted), of_settings, wanted.position)
+        return body.reply(_shape(engine, wanted.name), 201)
 
     @api.put("")
     @requires("administrator")
     def arrange() -> Response:
         wanted = body.read(Order)
-        with writing(engine) as connection:
-            try:
-                routes.arrange(connection, wanted.order)
-            except ValueError as error:
-                raise RequestRefused(400, str(error), "order") from error
-            audit.record(
-                connection, g.principal, "routes arranged", "routes", {"order": wanted.order}
-            )
-            return body.reply({"routes": _shapes(connection)})
+        routes.arrange(engine, g.principal, wanted.order)
+        return body.reply({"routes": _shapes(engine)})
 
     @api.put("/<name>")
     @requires("administrator")
     def change(name: str) -> Response:
         row = _row(name, body.read(RouteChanges))
-        with refusing(), writing(engine) as connection:
-            check(connection, row, of_settings)
-            if not routes.replace(connection, row):
-                raise _unknown(name)
-            audit.record(connection, g.principal, "route changed", name, row._asdict())
-            return body.reply(_shape(connection, name))
+        with _seconds_named():
+            routes.change(engine, g.principal, row, of_settings)
+        return body.reply(_shape(engine, name))
 
     @api.delete("/<name>")
     @requires("administrator")
     def remove(name: str) -> Response:
-        with writing(engine) as connection:
-            if not routes.remove(connection, name):
-                raise _unknown(name)
-            audit.record(connection, g.principal, "route removed", name)
+        routes.remove(engine, g.principal, name)
         return Response(status=204)
 
     return api
@@ -124,7 +108,9 @@ def _row(name: str, given: RouteChanges) -> RouteRow:
     )
 
 
-def _shapes(connection: Connection) -> list[RouteShape]:
+def _shapes(engine: Engine) -> list[RouteShape]:
+    with reading(engine) as connection:
+        rows = routing.routes(connection)
     return [
         RouteShape(
             name=row.name,
@@ -136,13 +122,20 @@ def _shapes(connection: Connection) -> list[RouteShape]:
                 None if row.escalate_after is None else row.escalate_after / SECOND
             ),
         )
-        for position, row in enumerate(routing.routes(connection), 1)
+        for position, row in enumerate(rows, 1)
     ]
 
 
-def _shape(connection: Connection, name: str) -> RouteShape:
-    return next(shape for shape in _shapes(connection) if shape.name == name)
+def _shape(engine: Engine, name: str) -> RouteShape:
+    return next(shape for shape in _shapes(engine) if shape.name == name)
 
 
-def _unknown(name: str) -> RequestRefused:
-    return RequestRefused(404, f"there is no route {name!r}")
+@contextmanager
+def _seconds_named() -> Iterator[None]:
+    """The field's name in a request says its unit."""
+    try:
+        yield
+    except Invalid as error:
+        if error.field != "escalate_after":
+            raise
+        raise Invalid("escalate_after_seconds", str(error)) from error

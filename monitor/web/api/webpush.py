@@ -11,14 +11,14 @@ from sqlalchemy import Engine
 from monitor.channels import addresses, webpush
 from monitor.channels.webpush import BadSubscription, Identity, Subscription
 from monitor.clock import Clock
+from monitor.errors import Conflict
 from monitor.outbox import notifications
 from monitor.state import audit, channels
-from monitor.state.channels import BROWSER, NameTaken, Stored
+from monitor.state.channels import BROWSER, Stored
 from monitor.state.database import writing
 from monitor.vault import Unreadable, Vault
 from monitor.web.api import body
 from monitor.web.api.access import requires
-from monitor.web.api.refusing import refusing
 from monitor.web.errors import RequestRefused
 
 MOST = 500
@@ -90,7 +90,7 @@ def blueprint(
             is_default=True,
             created_at=clock.now(),
         )
-        with refusing(), writing(engine) as connection:
+        with writing(engine) as connection:
             subscribers = channels.subscribers(connection)
             old = channels.find(connection, vault, new.name, to_change=True)
             if old is None:
@@ -99,7 +99,7 @@ def blueprint(
                 audit.record(connection, g.principal, "browser subscribed", new.name)
                 return body.reply({"name": new.name}, 201)
             if old.broken is None and old.secrets["endpoint"] != subscription.endpoint:
-                raise NameTaken(f"another browser is called {new.name}")
+                raise Conflict(f"another browser is called {new.name}", "name")
             again = replace(old, settings=settings, secrets=new.secrets, broken=None)
             channels.save(connection, vault, again)
         return body.reply({"name": new.name})

@@ -1,28 +1,27 @@
-"""Channels as administrators keep them, by the API and by pages."""
+"""Channels: ways to reach recipients, with their secrets."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from flask import g
 from sqlalchemy import Connection, Engine
 
 from monitor.channels.interface import Channel, SendFailed
 from monitor.clock import Clock
+from monitor.errors import Conflict, Invalid, NotFound
 from monitor.outbox import delivery
-from monitor.outbox.catalogue import Misfit, check_new, described, made, patched, save
+from monitor.outbox.catalogue import check_new, described, made, patched, save
 from monitor.outbox.catalogue import remove as remove_channel
 from monitor.outbox.message import Frame
 from monitor.state import audit, channels
 from monitor.state.channels import Stored
-from monitor.state.database import reading
+from monitor.state.database import reading, writing
 from monitor.vault import Vault
-from monitor.web.errors import RequestRefused
 
 
 @dataclass(frozen=True)
 class ChannelService:
-    """What is done to channels, each time with its line in the audit trail."""
+    """What people do to channels, by page, API or command."""
 
     engine: Engine
     vault: Vault
@@ -35,49 +34,52 @@ class ChannelService:
     """Whether a test may go to addresses that are not public."""
 
     def found(self, connection: Connection, name: str, to_change: bool = False) -> Stored:
-        """One that is kept in the state. Raises RequestRefused."""
+        """One that is kept in the state. Raises NotFound, Conflict."""
         stored = channels.find(connection, self.vault, name, to_change)
         if stored is None:
             if name in self.of_settings:
-                raise RequestRefused(409, f"{name} is switched on by the settings; change it there")
-            raise RequestRefused(404, f"there is no channel {name!r}")
+                raise Conflict(f"{name} is switched on by the settings; change it there")
+            raise NotFound(f"there is no channel {name!r}")
         return stored
 
-    def add(self, connection: Connection, new: Stored) -> None:
-        """Raises Misfit, NameTaken."""
-        check_new(new)
-        channels.add(connection, self.vault, new)
-        audit.record(connection, g.principal, "channel added", new.name, described(new))
+    def add(self, actor: str, new: Stored) -> None:
+        """Raises Invalid, Conflict."""
+        with writing(self.engine) as connection:
+            check_new(new)
+            channels.add(connection, self.vault, new)
+            audit.record(connection, actor, "channel added", new.name, described(new))
 
     def change(
         self,
-        connection: Connection,
+        actor: str,
         name: str,
         settings: Mapping[str, Any],
         secrets: Mapping[str, Any],
         **values: Any,
     ) -> Stored:
-        """As `catalogue.patched`; what became of it. Raises Misfit, RequestRefused."""
-        old = self.found(connection, name, to_change=True)
-        new = patched(old, settings, secrets, **values)
-        save(connection, self.vault, old, new, self.clock.now())
-        detail = audit.differences(described(old), described(new))
-        if secrets:
-            detail["secrets"] = sorted(secrets)
-        audit.record(connection, g.principal, "channel changed", name, detail)
+        """As `catalogue.patched`; the channel then. Raises Invalid, NotFound, Conflict."""
+        with writing(self.engine) as connection:
+            old = self.found(connection, name, to_change=True)
+            new = patched(old, settings, secrets, **values)
+            save(connection, self.vault, old, new, self.clock.now())
+            detail = audit.differences(described(old), described(new))
+            if secrets:
+                detail["secrets"] = sorted(secrets)
+            audit.record(connection, actor, "channel changed", name, detail)
         return new
 
-    def remove(self, connection: Connection, name: str) -> None:
-        """Raises InUse, RequestRefused."""
-        self.found(connection, name, to_change=True)
-        remove_channel(connection, name, self.clock.now())
-        audit.record(connection, g.principal, "channel removed", name)
+    def remove(self, actor: str, name: str) -> None:
+        """Raises NotFound; Conflict while routes lead to it."""
+        with writing(self.engine) as connection:
+            self.found(connection, name, to_change=True)
+            remove_channel(connection, name, self.clock.now())
+            audit.record(connection, actor, "channel removed", name)
 
     def test(self, name: str) -> str | None:
-        """Send a test message; why it did not arrive, or None. Raises RequestRefused."""
+        """Send a test message; why it did not arrive, or None. Raises NotFound."""
         try:
             delivery.send_test(self._opened(name), self.clock.now(), self.frame)
-        except Misfit as error:
+        except Invalid as error:
             return f"{error.field}: {error}"
         except SendFailed as failure:
             return failure.detail
