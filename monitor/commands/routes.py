@@ -31,25 +31,29 @@ def add(command: Callable[..., argparse.ArgumentParser]) -> None:
         default=[],
         metavar="MATCHER",
         help="which sensors: mac, name, site or a label, like site=Hall A|Hall B or "
-        "severity=warning; if given more than once, all must hold; none: all sensors",
+        "severity=warning; can be repeated: a sensor must meet all conditions; none: all sensors",
     )
     new.add_argument(
         "--channel",
         action="append",
         required=True,
-        help="who is told; `browsers` are all that subscribed",
+        help="channel that receives the alerts; `browsers` means all subscribed browsers",
     )
     new.add_argument(
-        "--escalate-to", action="append", default=[], metavar="CHANNEL", help="who is told later"
+        "--escalate-to",
+        action="append",
+        default=[],
+        metavar="CHANNEL",
+        help=("channel that receives the alert if no one acknowledges it"),
     )
     new.add_argument(
         "--escalate-after",
         type=_seconds,
         metavar="SECONDS",
-        help="how long nobody may have acknowledged it before",
+        help="how long to wait for an acknowledgement before escalating",
     )
     new.add_argument("--position", type=_position, help="1: the first (default: the last)")
-    actions.add_parser("list", help="all, in the order in which they are tried")
+    actions.add_parser("list", help="list all, in the order in which they are tried")
     removed = actions.add_parser("remove", help="remove one")
     removed.set_defaults(run=_remove)
     removed.add_argument("name")
@@ -89,7 +93,7 @@ def _add(given: Settings, options: argparse.Namespace) -> None:
         raise CommandFailed(f"{option}: {error}") from error
     except NameTaken as error:
         raise CommandFailed(str(error)) from error
-    print(f"the route {options.name} is added")
+    print(f"route {options.name} created")
 
 
 def _list(given: Settings, _options: argparse.Namespace) -> None:
@@ -108,4 +112,4 @@ def _remove(given: Settings, options: argparse.Namespace) -> None:
         if not routes.remove(connection, options.name):
             raise CommandFailed(f"there is no route {options.name!r}")
         audit.record(connection, COMMAND_LINE, "route removed", options.name)
-    print(f"the route {options.name} is removed")
+    print(f"route {options.name} removed")

@@ -87,7 +87,7 @@ def check_new(channel: Stored) -> None:
     except ValueError as error:
         raise Misfit("name", str(error)) from error
     if channel.name in RESERVED or is_browser(channel.name):
-        raise Misfit("name", f"{channel.name!r} has a meaning of its own; choose another name")
+        raise Misfit("name", f"{channel.name!r} is reserved; choose another name")
     if channel.kind == BROWSER:
         raise Misfit("kind", "browsers subscribe by themselves")
     made(channel, allow_internal=True)
@@ -101,7 +101,9 @@ def patched(
     `values`: `enabled`, `is_default`, `budget`.
     """
     if channel.kind == BROWSER and (settings or secrets):
-        raise Misfit("settings" if settings else "secrets", "a browser subscribes anew instead")
+        raise Misfit(
+            "settings" if settings else "secrets", "the browser must subscribe again instead"
+        )
     merged = replace(
         channel,
         settings=_merged(channel.settings, settings),
@@ -130,7 +132,7 @@ def remove(connection: Connection, name: str, now: int) -> bool:
     """
     horizon.lock(connection)  # no route may come to lead to it meanwhile
     if leading := routes.leading_to(connection, name):
-        raise InUse(f"these routes lead to {name}: {', '.join(leading)}")
+        raise InUse(f"these routes use {name}: {', '.join(leading)}")
     removed = channels.remove(connection, name)
     if removed:
         notifications.drop_channel(connection, name, "the channel was removed", now)

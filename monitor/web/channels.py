@@ -39,7 +39,7 @@ class ChannelService:
         stored = channels.find(connection, self.vault, name, to_change)
         if stored is None:
             if name in self.of_settings:
-                raise RequestRefused(409, f"{name} is switched on by the settings; change it there")
+                raise RequestRefused(409, f"{name} comes from the settings; change it there")
             raise RequestRefused(404, f"there is no channel {name!r}")
         return stored
 

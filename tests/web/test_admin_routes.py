@@ -81,7 +81,7 @@ def test_a_channel_that_is_switched_off_or_gone_says_so(rig: Rig, visitor: Visit
         add_route(connection, RouteRow("night", [], ["spare", "former"], [], None))
     page = visitor.get(PATH).text
     assert 'checked> <span>spare <span class="faint">disabled</span>' in page
-    assert 'checked> <span>former <span class="faint">not there</span>' in page
+    assert 'checked> <span>former <span class="faint">no longer exists</span>' in page
 
 
 def test_it_says_where_messages_about_a_sensor_would_go(visitor: Visitor) -> None:
@@ -95,7 +95,7 @@ def test_it_says_where_messages_about_a_sensor_would_go(visitor: Visitor) -> Non
     assert '<b>pager</b>, <b>email</b> <span class="faint">after 30 min</span>.' in tried(
         "02:00:00:00:00:0a"
     )
-    assert "goes by no route to <b>email</b>." in tried("02-00-00-00-00-99")
+    assert "match no route and go to <b>email</b>." in tried("02-00-00-00-00-99")
     assert 'role="status">' in tried("nonsense")
 
 

@@ -26,7 +26,7 @@ _TITLES = {
     "name": "Name",
     "matchers": "Sensors",
     "channels": "Tells",
-    "escalate_to": "Then tells",
+    "escalate_to": "Escalate to",
     "escalate_after": "After",
 }
 
@@ -131,7 +131,7 @@ def blueprint(engine: Engine, own: Collection[str]) -> Blueprint:
                 audit.record(connection, g.principal, "route added", row.name, row._asdict())
         except (Invalid, NameTaken) as error:
             return refused(error, given)
-        return _done(f"The route {row.name} is added, as the last one.")
+        return _done(f"The route {row.name} is created, as the last one.")
 
     @administration.post("/admin/routes/<name>")
     @requires("administrator")
@@ -168,7 +168,7 @@ def blueprint(engine: Engine, own: Collection[str]) -> Blueprint:
     @requires("administrator")
     def remove(name: str) -> Response:
         if request.form.get("sure") != "yes":
-            return page(400, "It is removed only when you say that you are sure.", name)
+            return page(400, "Select the checkbox to remove it.", name)
         with writing(engine) as connection:
             if not routes.remove(connection, name):
                 raise _unknown(name)
