@@ -169,7 +169,7 @@ def _show(given: Settings, options: argparse.Namespace) -> None:
         print(f"{key}: {state}")
     print(f"enabled: {'yes' if stored.enabled else 'no'}")
     print(f"default: {'yes' if stored.is_default else 'no'}")
-    print(f"daily message limit:  {stored.budget or 'no limit'}")
+    print(f"daily message limit: {stored.budget or 'no limit'}")
     if stored.broken:
         print(f"problem: {stored.broken}")
     print(f"lately: {_lately(health, ZoneInfo(given.alerts.time_zone))}")

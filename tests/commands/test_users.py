@@ -158,13 +158,21 @@ def test_on_a_terminal_it_asks_and_shows_no_password(state: Engine) -> None:
             os.close(ours)
         return rest
 
-    asked = [("Name: ", "Anna"), ("empty): ", ""), ("Password: ", PASSWORD), ("again: ", PASSWORD)]
+    asked = [
+        ("Name: ", "Anna"),
+        ("empty): ", ""),
+        ("Password: ", PASSWORD),
+        ("Repeat the password: ", PASSWORD),
+    ]
     told = dialogue(*asked)
     assert "Anna is an administrator" in told
     assert PASSWORD not in told
     told = dialogue(("Name: ", "anna"), ("[y/N] ", ""))
     assert "nothing was changed" in told
     again = dialogue(
-        ("Name: ", "anna"), ("[y/N] ", "y"), ("Password: ", "one or other"), ("again: ", "another")
+        ("Name: ", "anna"),
+        ("[y/N] ", "y"),
+        ("Password: ", "one or other"),
+        ("Repeat the password: ", "another"),
     )
     assert "the two passwords differ" in again

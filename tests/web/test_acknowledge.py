@@ -139,7 +139,7 @@ def test_pressing_acknowledge_does_it_for_those_silent(
 ) -> None:
     page = client.post(told.path, data={"answer": "acknowledge"}, follow_redirects=True)
     assert page.status_code == 200
-    assert "Everything here is acknowledged or ended." in page.text
+    assert "Everything here is acknowledged or over." in page.text
     assert 'value="acknowledge"' not in page.text
     assert acknowledged(state) == {
         told.silent: "email by link",

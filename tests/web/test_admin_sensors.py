@@ -81,7 +81,7 @@ def test_sensors_are_listed_by_page_and_found_by_name_site_and_address(
         assert operator.get(f"{PATH}?page={page}").status_code == 200
     assert shown(operator.get(f"{PATH}?q=cellar").text) == [format_mac(BOILER)]
     assert shown(operator.get(f"{PATH}?q=0200.0000.000b").text) == [format_mac(PUMP)]
-    assert "No sensor is found by that." in operator.get(f"{PATH}?q=nowhere").text
+    assert "No matching sensors." in operator.get(f"{PATH}?q=nowhere").text
     assert "<script>alert" not in second
     assert html.escape(NASTY) in operator.get(f"{PATH}?q={NASTY}").text
 

@@ -48,7 +48,7 @@ def test_a_silence_begins_says_how_many_it_covers_and_is_ended_early(
     assert row.matchers == ("site=Cellar|Harbour", "name=Boiler")
     assert (row.ends_at - row.starts_at, row.created_by) == (HOUR, "operator")
     page = operator.get(PATH).text
-    assert "Silence 1 has started. It covers 1 sensor now." in page
+    assert "Silence 1 has started. It matches 1 sensor now." in page
     assert "1 sensor now · by operator" in page
     operator.post(f"{PATH}/{row.id}/end", {}, PATH)
     assert there(rig) == []

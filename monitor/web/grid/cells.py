@@ -27,6 +27,8 @@ MOST_VALUES = 100
 BLIND_AFTER = 15 * SECOND
 """A horizon older than this: nobody can know who is silent."""
 
+_NOT_STARTED = "Monitoring has not started. No sensor has been judged yet."
+
 _RANK = {status: rank for rank, status in enumerate(WORST_FIRST)}
 
 
@@ -135,7 +137,7 @@ def problem(changes: FleetChanges) -> str | None:
     if changes.problem:
         return changes.problem
     if changes.horizon == 0:
-        return "Monitoring has not started. No sensor has been judged yet." if changes.entries else None
+        return _NOT_STARTED if changes.entries else None
     if changes.now - changes.horizon > BLIND_AFTER:
         return "Monitoring is behind. Silent sensors can't be detected."
     return None
