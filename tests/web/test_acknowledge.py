@@ -139,7 +139,7 @@ def test_pressing_acknowledge_does_it_for_those_silent(
 ) -> None:
     page = client.post(told.path, data={"answer": "acknowledge"}, follow_redirects=True)
     assert page.status_code == 200
-    assert "Everything here is acknowledged or over." in page.text
+    assert "All of these incidents are acknowledged or have ended." in page.text
     assert 'value="acknowledge"' not in page.text
     assert acknowledged(state) == {
         told.silent: "email by link",
@@ -178,7 +178,7 @@ def test_what_is_over_offers_no_buttons(state: Engine, client: FlaskClient) -> N
     path = link(cases.message(group, [number]), "email", NOW).removeprefix(BASE)
     page = client.get(path)
     assert "<button" not in page.text
-    assert "it was paused" in page.text
+    assert "the sensor was paused" in page.text
     before = everything(state)
     client.post(path, data={"answer": "silence"})
     assert everything(state) == before

@@ -77,7 +77,7 @@ def test_a_channel_is_added_tested_changed_and_removed(
     visitor.post(f"{PATH}/hook/test", {}, PATH)
     assert len(hook.requests) == 1
     page = visitor.get(PATH).text
-    assert "hook has taken the test message." in page
+    assert "hook accepted the test message." in page
     assert "set; leave empty to keep it" in page
     assert SECRET not in page
     visitor.post(f"{PATH}/hook", form(f"{hook.url}/2"), PATH)
@@ -168,7 +168,7 @@ def test_what_was_ticked_stays_ticked_when_something_else_is_wrong(visitor: Visi
         assert page.count('name="is_default" value="yes" checked') == 1
         assert page.count('name="budget" value="40"') == 1
     assert 'name="enabled" value="yes" checked' not in page
-    assert "at most 30 in 24 hours" in page
+    assert "at most 30 messages in 24 hours" in page
 
 
 def test_routes_keep_it_from_being_removed(rig: Rig, visitor: Visitor) -> None:

@@ -165,7 +165,7 @@ def test_a_name_is_only_text_in_the_page(rig: Rig, client: FlaskClient) -> None:
 def test_the_page_says_that_monitoring_is_blind(rig: Rig, client: FlaskClient) -> None:
     rig.beat(1)
     rig.judge(ago=16 * SECOND)
-    assert "Monitoring is blind" in client.get("/", headers=BROWSER).text
+    assert "Monitoring is behind" in client.get("/", headers=BROWSER).text
 
 
 def test_a_large_fleet_is_cut_in_the_page_but_not_in_the_counts(

@@ -116,7 +116,7 @@ def test_while_monitoring_is_blind_nothing_is_claimed(rig: Rig, app: Flask) -> N
     rig.judge(ago=MINUTE)
     told = words(look(app, make(rig.engine)))
     assert "The current status is not known" in told
-    assert "Monitoring is blind" in told
+    assert "Monitoring is behind" in told
     assert "scheduler" not in told  # the cause is for those who run the service
     assert "is up" not in told
 
@@ -152,7 +152,7 @@ def test_a_link_that_was_renewed_removed_or_never_made_leads_nowhere(rig: Rig, a
         for now in ("", "/now"):
             answer = Visitor(app).get(f"/public/{key}{now}")
             assert answer.status_code == 404
-            assert "This link leads nowhere" in answer.text
+            assert "This page doesn&#39;t exist" in answer.text
 
 
 def test_names_and_titles_stay_text(rig: Rig, app: Flask) -> None:

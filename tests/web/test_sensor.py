@@ -130,7 +130,7 @@ def test_a_silent_store_is_told_by_a_banner(rig: Rig, client: FlaskClient) -> No
     rig.beat(MAC)
     rig.judge(ago=MINUTE)
     page = client.get("/sensors/02:00:00:00:00:0a", headers=BROWSER).text
-    assert "Monitoring is blind" in page
+    assert "Monitoring is behind" in page
 
 
 def test_one_sensor_costs_no_look_at_the_others(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
