@@ -12,6 +12,6 @@ def damage(error: object, path: str | Path | None) -> str | None:
     if code is None or code & 0xFF not in _DAMAGED:
         return None
     return (
-        f"{path} is damaged ({error}). Stop the service, then put back a backup, or move the file "
+        f"{path} is damaged ({error}). Stop the service, then restore a backup, or move the file "
         "away to start with an empty one."
     )

@@ -35,12 +35,15 @@ def make_private(directory: Path) -> None:
         return
     # A directory such as /tmp belongs to all.
     if found.st_uid != os.geteuid() or found.st_mode & stat.S_ISVTX:
-        logger.warning("others can read the data directory %s: use one of your own", directory)
+        logger.warning(
+            "other users can read the data directory %s; use a directory that only you can read",
+            directory,
+        )
         return
     try:
         directory.chmod(_OWNER_ONLY)
     except OSError as error:
-        logger.warning("others can read the data directory %s: %s", directory, error.strerror)
+        logger.warning("other users can read the data directory %s: %s", directory, error.strerror)
 
 
 def read_or_make(path: Path) -> str:
@@ -64,8 +67,8 @@ def read(path: Path) -> str:
         raise SettingsError(
             [
                 f"{path}: this file must hold a secret key of at least {SHORTEST_KEY} characters; "
-                "restore it from a backup, or remove it to get a new key: then links and logins "
-                "end, and the secrets of channels must be entered again"
+                "restore it from a backup, or remove it to get a new key; links and logins then "
+                "become invalid, and the secrets of channels must be entered again"
             ]
         )
     return key

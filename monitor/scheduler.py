@@ -91,7 +91,7 @@ class Leadership:
         except LeaseLost as error:
             self._lease = None
             self._note(str(error))
-            hindrance = "The scheduler's lease ran out during the sweep."
+            hindrance = "The scheduler's lease expired during the sweep."
         except StateUnavailable as error:
             self._note(f"StateUnavailable: {error}")
         except _WrongClock as error:
@@ -103,8 +103,8 @@ class Leadership:
         except Exception as error:
             name = type(error).__name__
             if self._note(name):
-                logger.exception("judging failed, and is tried again")
-            hindrance = f"Judging fails with an unforeseen error ({name}); the log has more."
+                logger.exception("the sweep failed; it will be tried again")
+            hindrance = f"The sweep fails with an unexpected error ({name}). See the log."
         if hindrance:
             self.step_down()
         self._look_out(hindrance)
@@ -157,9 +157,9 @@ class Leadership:
         try:
             self._sweep.look_out(hindrance, self._clock.now())
         except StateUnavailable as error:
-            logger.warning("no one can be notified whether judging stands still: %s", error)
+            logger.warning("can't check whether judging is behind: %s", error)
         except Exception:
-            logger.exception("no one can be notified whether judging stands still")
+            logger.exception("can't check whether judging is behind")
 
     def tidy(self) -> None:
         """While this process leads: delete what is old, and merge counts. Some rows at a time, for
@@ -174,9 +174,9 @@ class Leadership:
         try:
             found = retention.prune(self._engine, lease, self._kept_for, self._clock.now(), go_on)
             if found:
-                logger.info("deleted what is older than the retention: %d rows", found)
+                logger.info("retention deleted %d rows", found)
         except (LeaseLost, StateUnavailable) as error:
-            logger.warning("nothing old is deleted yet: %s", error)
+            logger.warning("retention failed; it will be tried again: %s", error)
 
     def stop_tidying(self) -> None:
         """Let `tidy` return soon, in whichever thread it runs. Called from no signal handler."""
@@ -188,13 +188,13 @@ class Leadership:
             try:
                 leases.release(self._engine, self._lease)
             except StateUnavailable as error:
-                logger.warning("the lease runs out by itself: %s", error)
+                logger.warning("the lease was not released; it expires by itself: %s", error)
             self._lease = None
 
     def _hold(self) -> None:
         if self._lease and not leases.renew(self._engine, self._lease, self._duration):
             self._lease = None
-            logger.warning("the lease ran out; standing by")
+            logger.warning("the lease expired; standing by")
         if self._lease is None:
             self._lease = leases.acquire(self._engine, _LEASE, self._holder, self._duration)
             if self._lease and not self._trouble:
@@ -205,7 +205,7 @@ class Leadership:
         if trouble == self._trouble:
             return False
         if trouble:
-            logger.warning("sweep put off: %s", trouble)
+            logger.warning("sweep postponed: %s", trouble)
         else:
             logger.info("sweeping again")
         self._trouble = trouble
@@ -245,7 +245,7 @@ def run(leadership: Leadership, interval: int) -> None:
     while not stopped:
         time.sleep(0.2)
         if leadership.hangs:
-            logger.error("the sweep hangs; this process ends, and its lease runs out")
+            logger.error("the sweep hangs; this process exits, and its lease expires")
             os._exit(1)  # the thread that hangs would keep any other exit waiting
         steps = clock.steps
         clock.now()

@@ -249,10 +249,10 @@ def load(path: Path | None, environment: Mapping[str, str]) -> Settings:
     problems: list[str] = []
     tables = _read(path, problems)
     for unknown in tables.keys() - _SECTIONS.keys():
-        problems.append(f"[{unknown}]: there is no such section")
+        problems.append(f"[{unknown}]: unknown section")
     for variable in environment.keys() - variables() - _OTHER_VARIABLES:
         if variable.startswith("MONITOR_") and not variable.startswith("MONITOR_TEST_"):
-            problems.append(f"{variable}: there is no such setting")
+            problems.append(f"{variable}: unknown setting")
     sections = {
         name: _section(name, kind, tables.get(name, {}), environment, problems)
         for name, kind in _SECTIONS.items()
@@ -295,7 +295,7 @@ def _section(
         table = {}
     hints = get_type_hints(kind, include_extras=True)
     for unknown in table.keys() - hints.keys():
-        problems.append(f"{section}.{unknown}: there is no such setting")
+        problems.append(f"{section}.{unknown}: unknown setting")
     values: dict[str, Any] = {}
     for part in fields(kind):
         variable, hint = _variable(section, part.name), hints[part.name]
@@ -327,7 +327,7 @@ def _influxdb(environment: Mapping[str, str], problems: list[str]) -> InfluxDBSe
         problems.append("INFLUXDB_V2_URL: must look like https://host/path")
     for name, value in zip(INFLUXDB_VARIABLES[1:], (org, token), strict=True):
         if not value:
-            problems.append(f"{name}: must be set when INFLUXDB_V2_URL is")
+            problems.append(f"{name}: must be set if INFLUXDB_V2_URL is set")
     return InfluxDBSettings(url.rstrip("/"), org, token)
 
 
@@ -341,7 +341,7 @@ def _is_web_address(text: str) -> bool:
 
 def _contradictions(settings: Settings) -> list[str]:
     problems = []
-    key, advice = settings.server.secret_key, "openssl rand -hex 32 makes one"
+    key, advice = settings.server.secret_key, "create one with: openssl rand -hex 32"
     if not settings.server.on_loopback and not key:
         problems.append(
             f"server.secret_key: listening on {settings.server.host} needs a secret key of at "
@@ -352,7 +352,7 @@ def _contradictions(settings: Settings) -> list[str]:
             f"server.secret_key: must have at least {SHORTEST_KEY} characters ({advice})"
         )
     if settings.email.server and not (settings.email.sender and settings.email.recipients):
-        problems.append("email.server: needs email.sender and email.recipients as well")
+        problems.append("email.server: email.sender and email.recipients must be set too")
     if settings.webhook.url and not _is_web_address(settings.webhook.url):
         problems.append("webhook.url: must look like https://host/path")
     if settings.watchdog.url and not _is_web_address(settings.watchdog.url):
@@ -360,7 +360,9 @@ def _contradictions(settings: Settings) -> list[str]:
     if settings.oidc.issuer and not (
         _is_web_address(settings.oidc.issuer) and settings.oidc.client_id
     ):
-        problems.append("oidc.issuer: must look like https://host/path, and needs oidc.client_id")
+        problems.append(
+            "oidc.issuer: must look like https://host/path; oidc.client_id must be set too"
+        )
     try:
         ZoneInfo(settings.alerts.time_zone)
     except (ZoneInfoNotFoundError, ValueError, OSError):

@@ -72,7 +72,9 @@ class Supervisor:
             else:
                 child.delay = min(max(2 * child.delay, _QUICKEST), _SLOWEST)
             child.due = now + child.delay
-            logger.error("%s ended with %d; again in %.1f s", child.command, status, child.delay)
+            logger.error(
+                "%s exited with %d; restarting in %.1f s", child.command, status, child.delay
+            )
         if child.process is None and now >= child.due and not self._stopping:
             child.started = now
             child.process = subprocess.Popen(  # noqa: S603 our own command line

@@ -47,4 +47,4 @@ class Watchdog:
         try:
             http.get(self._url, {}, self._allow_internal)
         except SendFailed as failure:
-            logger.warning("the watchdog's URL: %s", failure.detail)
+            logger.warning("can't call the watchdog URL: %s", failure.detail)

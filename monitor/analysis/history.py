@@ -112,7 +112,7 @@ class History:
         try:
             return self._uptimes.shared(mac, lambda: self._spans(mac), _PATIENCE)
         except TimeoutError as error:
-            raise StoreUnavailable("the store answers too slowly") from error
+            raise StoreUnavailable("the store is too slow") from error
 
     def _spans(self, mac: int) -> list[UptimeSpan]:
         now = self._clock.now()

@@ -96,7 +96,7 @@ def resolve(host: str, port: int, allow_internal: bool) -> list[str]:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except ValueError as error:  # such as a label of 64 letters
-        raise socket.gaierror(socket.EAI_NONAME, "this can't be a name") from error
+        raise socket.gaierror(socket.EAI_NONAME, "not a valid host name") from error
     places = [str(place[4][0]) for place in found]
     if not allow_internal and not all(is_public(place) for place in places):
         raise Internal
@@ -115,7 +115,7 @@ def connect(
     `timeout`: seconds for each address; `options`: as `setsockopt` takes them. Raises Internal,
     and OSError (socket.gaierror for a name that is not known).
     """
-    trouble = OSError("the name has no address")
+    trouble = OSError("the host name has no address")
     for place in resolve(host, port, allow_internal)[:_MOST]:
         try:
             connected = socket.create_connection((place, port), timeout)

@@ -58,13 +58,13 @@ class Secrets(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 def make(name: str, settings: Settings, secrets: Secrets, allow_internal: bool) -> "Alertmanager":
     """The channel. Raises ValueError, which names no secret."""
     if not settings.urls:
-        raise ValueError("urls: needs one at least")
+        raise ValueError("urls: at least one is required")
     for url in settings.urls:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.username:
             raise ValueError("urls: each must look like https://alertmanager.example.org")
     if bool(settings.username) != bool(secrets.password):
-        raise ValueError("username and password go together")
+        raise ValueError("username and password must be set together")
     if secrets.password and secrets.bearer_token:
         raise ValueError("needs a password or a bearer token, not both")
     headers = {}
@@ -150,7 +150,7 @@ class Alertmanager:
         try:
             found = from_json(answer.body, list[_Held])
         except msgspec.DecodeError:
-            raise SendFailed("it answers like no Alertmanager", permanent=False) from None
+            raise SendFailed("the answer is not from an Alertmanager", permanent=False) from None
         return [alert.labels for alert in found if alert.labels.get("mac") in macs], _date(answer)
 
 

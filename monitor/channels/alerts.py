@@ -24,7 +24,7 @@ LASTING = {"flapping": 1 * DAY, "notice": 1 * HOUR}
 
 _TEST = 5 * MINUTE
 _NAMES = {"flapping": "SensorFlapping", "notice": "MonitoringNotice", "test": "MonitoringTest"}
-_SAID = {SILENT: "is silent", "SensorFlapping": "keeps falling silent and returning"}
+_SAID = {SILENT: "is silent", "SensorFlapping": "keeps going silent and recovering"}
 _OWN = frozenset({"alertname", "mac", "name", "site"})
 
 
@@ -81,9 +81,9 @@ def _end(message: Message, member: Mapping[str, Any]) -> int:
 def _evidence(member: Mapping[str, Any]) -> str:
     usual = member["usual_interval_seconds"]
     return (
-        f"Last seen {member['last_seen']}; silence counts after {member['threshold_seconds']:g} s"
-        + ("" if usual is None else f"; usually heard every {usual:g} s")
-        + ("" if member["proven"] else "; presumed, for monitoring was itself interrupted")
+        f"Last seen {member['last_seen']}; threshold {member['threshold_seconds']:g} s"
+        + ("" if usual is None else f"; usually reports every {usual:g} s")
+        + ("" if member["proven"] else "; presumed down, because monitoring was interrupted")
         + "."
     )
 

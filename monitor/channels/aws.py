@@ -29,14 +29,14 @@ class Account:
             from botocore.auth import SigV4Auth
             from botocore.credentials import Credentials
         except ImportError:
-            detail = "Amazon's services need another package: install heartbeat-monitor[aws]"
+            detail = "Amazon channels need an extra package: install heartbeat-monitor[aws]"
             raise ValueError(detail) from None
         if not _REGION.fullmatch(region):
             raise ValueError("region: must look like eu-north-1")
         if not _KEY_ID.fullmatch(access_key_id):
-            raise ValueError("access_key_id: must be capital letters and digits, 16 at least")
+            raise ValueError("access_key_id: must be at least 16 capital letters and digits")
         if not secret.isascii() or not secret.isprintable() or len(secret) < 16:
-            raise ValueError("secret_access_key: must be as it was shown with the access key")
+            raise ValueError("secret_access_key: must be the secret shown with the access key")
         self._url = (
             http.checked_url("endpoint", endpoint)
             if endpoint

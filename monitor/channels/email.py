@@ -153,7 +153,7 @@ class Parties(NamedTuple):
     def read(cls, sender: str, recipients: Sequence[str]) -> Self:
         """Each with or without a name. Raises ValueError for what is not an address."""
         if not recipients:
-            raise ValueError("email needs at least one recipient")
+            raise ValueError("at least one recipient is required")
         return cls(_address(sender), tuple(_address(recipient) for recipient in recipients))
 
     @property
@@ -222,14 +222,14 @@ def _failures() -> Iterator[None]:
         raise SendFailed(f"the login was refused ({error.smtp_code})", permanent=False) from None
     except (smtplib.SMTPConnectError, smtplib.SMTPHeloError) as error:
         said = _said(error.smtp_code, error.smtp_error)
-        raise SendFailed(f"the server turned us away: {said}", permanent=False) from None
+        raise SendFailed(f"the server refused the connection: {said}", permanent=False) from None
     except smtplib.SMTPResponseException as error:
         said = _said(error.smtp_code, error.smtp_error)
         raise SendFailed(f"not accepted: {said}", permanent=_permanent(error.smtp_code)) from None
     except smtplib.SMTPServerDisconnected:
         raise SendFailed("the connection was lost", permanent=False) from None
     except smtplib.SMTPException as error:
-        raise SendFailed(f"the server can't do it: {error}", permanent=False) from None
+        raise SendFailed(f"the server doesn't support it: {error}", permanent=False) from None
     except ssl.SSLCertVerificationError as error:
         detail = f"the server's certificate is not trusted: {error.verify_message}"
         raise SendFailed(detail, permanent=False) from None

@@ -174,11 +174,11 @@ def _retry_after(headers: Mapping[str, str]) -> int | None:
 
 def _failure(error: requests.RequestException) -> SendFailed:
     if isinstance(error, requests.exceptions.SSLError):
-        return SendFailed("no trusted TLS connection", permanent=False)
+        return SendFailed("the TLS connection is not trusted", permanent=False)
     if isinstance(error, requests.Timeout):
         return SendFailed("no answer in time", permanent=False)
     if isinstance(error, requests.ConnectionError):
-        return SendFailed("no connection, or it was lost", permanent=False)
+        return SendFailed("no connection, or the connection was lost", permanent=False)
     return SendFailed(f"could not be sent ({type(error).__name__})", permanent=False)
 
 
@@ -197,7 +197,7 @@ def _connected(connection: Any, allow_internal: bool) -> socket.socket:
     except socket.gaierror as error:
         raise NameResolutionError(connection.host, connection, error) from error
     except OSError as error:
-        raise NewConnectionError(connection, "no address answers") from error
+        raise NewConnectionError(connection, "no address answered") from error
 
 
 def _pools(allow_internal: bool) -> dict[str, type[urllib3.HTTPConnectionPool]]:

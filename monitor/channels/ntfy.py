@@ -34,9 +34,9 @@ def make(name: str, settings: Settings, secrets: Secrets, allow_internal: bool) 
     """The channel. Raises ValueError."""
     server = http.checked_url("server", settings.server)
     if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", settings.topic):
-        raise ValueError("topic: letters, digits, _ and -, 64 at most")
+        raise ValueError("topic: must be at most 64 letters, digits, _ and -")
     if bool(settings.username) != bool(secrets.password):
-        raise ValueError("username and password go together")
+        raise ValueError("username and password must be set together")
     if secrets.token and secrets.password:
         raise ValueError("needs a token or a password, not both")
     headers = {}

@@ -38,7 +38,7 @@ class Secrets(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 def make(name: str, settings: Settings, secrets: Secrets, allow_internal: bool) -> "Ses":
     """The channel. Raises ValueError."""
     if len(settings.recipients) > _MOST:
-        raise ValueError(f"recipients: SES takes {_MOST} at most")
+        raise ValueError(f"recipients: SES allows at most {_MOST}")
     account = Account(
         "ses",
         settings.region,

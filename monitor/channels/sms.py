@@ -42,7 +42,7 @@ def checked_number(setting: str, number: str) -> str:
     """A telephone number without its spaces. Raises ValueError."""
     plain = re.sub(r"[ ()./-]", "", number)
     if not _NUMBER.fullmatch(plain):
-        raise ValueError(f"{setting}: must be a number with its country, like +358401234567")
+        raise ValueError(f"{setting}: must be a phone number with country code, like +358401234567")
     return plain
 
 

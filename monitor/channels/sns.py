@@ -35,7 +35,9 @@ def make(name: str, settings: Settings, secrets: Secrets, allow_internal: bool) 
     """The channel. Raises ValueError."""
     sender = settings.sender_id
     if sender and not re.fullmatch(r"(?=.*[A-Za-z])[A-Za-z0-9-]{1,11}", sender):
-        raise ValueError("sender_id: 11 letters, digits and - at most, with one letter at least")
+        raise ValueError(
+            "sender_id: must be at most 11 letters, digits and -, with at least one letter"
+        )
     number = sms.checked_number("recipient", settings.recipient)
     account = Account(
         "sns",

@@ -31,7 +31,7 @@ def make(name: str, _settings: Settings, secrets: Secrets, allow_internal: bool)
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.username:
         raise ValueError("workflow_url: must be the https address that the workflow shows")
     if parts.scheme == "http" and not allow_internal:
-        raise ValueError("workflow_url: must begin with https://")
+        raise ValueError("workflow_url: must start with https://")
     return Teams(name, parts.geturl(), allow_internal)
 
 

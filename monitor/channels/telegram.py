@@ -45,7 +45,7 @@ def make(name: str, settings: Settings, secrets: Secrets, allow_internal: bool) 
     if not re.fullmatch(r"-?[0-9]{1,20}|@[A-Za-z0-9_]{3,64}", settings.chat_id):
         raise ValueError("chat_id: must be a number, or @ and the name of a public channel")
     if not re.fullmatch(r"[0-9]{3,20}:[A-Za-z0-9_-]{20,80}", secrets.bot_token):
-        raise ValueError("bot_token: must be as @BotFather gave it: digits, a colon, letters")
+        raise ValueError("bot_token: must be the token from @BotFather: digits, a colon, letters")
     url = f"{endpoint}/bot{secrets.bot_token}/sendMessage"
     return Telegram(name, url, settings.chat_id, allow_internal)
 

@@ -44,7 +44,7 @@ def make(name: str, settings: Settings, secrets: Secrets, allow_internal: bool) 
     if not re.fullmatch(r"AC[0-9a-f]{32}", account):
         raise ValueError("account_sid: must be AC and 32 digits or letters a to f")
     if not re.fullmatch(r"[A-Za-z0-9]{16,64}", secrets.auth_token):
-        raise ValueError("auth_token: must be as Twilio's console shows it")
+        raise ValueError("auth_token: must be the token shown in Twilio's console")
     sender = settings.sender.strip()
     if _SERVICE.fullmatch(sender):
         parties = {"MessagingServiceSid": sender}

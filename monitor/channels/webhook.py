@@ -88,4 +88,4 @@ def _key(signing_secret: str) -> bytes:
     try:
         return base64.b64decode(signing_secret.removeprefix(_PREFIX), validate=True)
     except binascii.Error:
-        raise ValueError(f"signing_secret: after {_PREFIX} there must be base64") from None
+        raise ValueError(f"signing_secret: the text after {_PREFIX} must be base64") from None

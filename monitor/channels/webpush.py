@@ -89,7 +89,7 @@ class Identity:
         """`key` as `make_key` made it. Raises ValueError."""
         loaded = load_der_private_key(_decoded(key), password=None)
         if not isinstance(loaded, ec.EllipticCurvePrivateKey):
-            raise ValueError("the key of Web Push is of another kind")
+            raise ValueError("the Web Push key has the wrong type")
         self._key, self._contact = loaded, contact
 
     @property

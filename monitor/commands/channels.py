@@ -40,14 +40,14 @@ def add(command: Callable[..., argparse.ArgumentParser]) -> None:
     new.add_argument("name")
     new.add_argument("kind", help=f"one of {', '.join(sorted(kinds.KINDS))}")
     _values(new)
-    changed = action("set", _set, "change one; what is not named stays as it is")
+    changed = action("set", _set, "change one; options that you leave out do not change")
     changed.add_argument("name")
     _values(changed)
     changed.add_argument("--enabled", choices=("yes", "no"))
-    action("list", _list, "all of them, and how sending went lately")
+    action("list", _list, "list all channels, and whether the last message was sent")
     for name, run, summary in (
         ("show", _show, "its settings, and which of its secrets are set"),
-        ("remove", _remove, "remove one and take back what it is owed"),
+        ("remove", _remove, "remove one and cancel its pending messages"),
         ("test", _test, "send a test message through one"),
     ):
         action(name, run, summary).add_argument("name")
@@ -61,18 +61,22 @@ def _values(parser: argparse.ArgumentParser) -> None:
         nargs="*",
         type=_setting,
         metavar="KEY=VALUE",
-        help="settings of its kind; lists separated by commas, KEY= takes one away",
+        help="a setting of this kind; separate lists by commas; KEY= removes it",
     )
     parser.add_argument(
         "--secret",
         action="append",
         default=[],
         metavar="KEY",
-        help="asks for it, or reads it as a line of standard input; empty takes it away",
+        help="ask for this secret, or read it as a line of standard input; empty removes it",
     )
-    parser.add_argument("--default", choices=("yes", "no"), help="told of what no route matches")
     parser.add_argument(
-        "--budget", type=_budget, metavar="N", help="the most messages in 24 hours; 0: any number"
+        "--default",
+        choices=("yes", "no"),
+        help=("default: receives every alert that no route matches"),
+    )
+    parser.add_argument(
+        "--budget", type=_budget, metavar="N", help="daily message limit; 0: no limit"
     )
 
 
@@ -109,7 +113,7 @@ def _add(given: Settings, options: argparse.Namespace) -> None:
             created_at=Clock().now(),
         ),
     )
-    print(f"{options.name} is added; `monitor channel test {options.name}` tries it")
+    print(f"{options.name} created; `monitor channel test {options.name}` sends a test message")
 
 
 def _set(given: Settings, options: argparse.Namespace) -> None:
@@ -125,7 +129,7 @@ def _set(given: Settings, options: argparse.Namespace) -> None:
         kind = service.found(connection, options.name).kind
     settings = catalogue.from_texts(kind, dict(options.settings))
     service.change(COMMAND_LINE, options.name, settings, secrets, **values)
-    print(f"{options.name} is set")
+    print(f"{options.name} changed")
 
 
 def _list(given: Settings, _options: argparse.Namespace) -> None:
@@ -135,9 +139,9 @@ def _list(given: Settings, _options: argparse.Namespace) -> None:
         stored = channels.load(connection, open_vault(given))
     for channel in own_channels(given):
         name = channel.name
-        print(f"{name}\tof the settings\ttold by default\t{_lately(health.get(name), zone)}")
+        print(f"{name}\tfrom the settings\tdefault\t{_lately(health.get(name), zone)}")
     for each in stored:
-        use = "told by default" if each.is_default else "told by routes"
+        use = "default" if each.is_default else "used by routes"
         print(
             f"{each.name}\t{each.kind}\t{use if each.enabled else 'switched off'}\t"
             + (each.broken or _lately(health.get(each.name), zone))
@@ -156,7 +160,7 @@ def _show(given: Settings, options: argparse.Namespace) -> None:
         print(f"{key}: {state}")
     print(f"enabled: {'yes' if stored.enabled else 'no'}")
     print(f"default: {'yes' if stored.is_default else 'no'}")
-    print(f"budget: {stored.budget or 'any number of messages'}")
+    print(f"daily message limit: {stored.budget or 'no limit'}")
     if stored.broken:
         print(f"problem: {stored.broken}")
     print(f"lately: {_lately(health, ZoneInfo(given.alerts.time_zone))}")
@@ -171,7 +175,7 @@ def _test(given: Settings, options: argparse.Namespace) -> None:
     try:
         error = _service(given).test(options.name)
     except NotFound as missing:
-        raise CommandFailed(f"{missing}; `monitor channel list` names them") from missing
+        raise CommandFailed(f"{missing}; `monitor channel list` shows all channels") from missing
     if error is not None:
         raise CommandFailed(error)
     print(f"sent through {options.name}")

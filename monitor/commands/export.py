@@ -19,15 +19,15 @@ def add(command: Callable[..., argparse.ArgumentParser]) -> None:
     """Add the subcommand to the parser."""
     exported = command("export", _export)
     exported.add_argument(
-        "--sensor", action="append", type=option(parse_mac), metavar="MAC", help="again for more"
+        "--sensor", action="append", type=option(parse_mac), metavar="MAC", help="can be repeated"
     )
-    exported.add_argument("--site", action="append", help="all sensors there; again for more")
+    exported.add_argument("--site", action="append", help="all sensors there; can be repeated")
     exported.add_argument(
         "--from",
         dest="start",
         type=option(parse_time),
         metavar="TIME",
-        help="like 2026-11-23T03:42:00Z (default: all that is kept)",
+        help="such as 2026-11-23T03:42:00Z (default: all stored heartbeats)",
     )
     exported.add_argument(
         "--to", dest="stop", type=option(parse_time), metavar="TIME", help="not included"
@@ -36,7 +36,7 @@ def add(command: Callable[..., argparse.ArgumentParser]) -> None:
         "--format",
         choices=("csv", "ndjson"),
         default="csv",
-        help="ndjson is what POST /heartbeats takes",
+        help="POST /heartbeats accepts ndjson",
     )
 
 

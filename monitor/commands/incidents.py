@@ -79,7 +79,7 @@ def _acknowledge(given: Settings, options: argparse.Namespace) -> None:
     for one in outcome.done:
         print(f"{one} is acknowledged")
     for one in outcome.earlier:
-        print(f"{one} was acknowledged before")
+        print(f"{one} was already acknowledged")
     problems = [f"incident {one} is closed" for one in outcome.closed]
     problems += [f"there is no incident {one}" for one in outcome.unknown]
     if problems:

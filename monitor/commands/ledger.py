@@ -32,9 +32,9 @@ def add(command: Callable[..., argparse.ArgumentParser]) -> None:
         "--since",
         type=option(parse_time),
         metavar="TIME",
-        help="incidents open then or later, like 2026-11-23T03:42:00Z",
+        help="incidents open at this time or later, such as 2026-11-23T03:42:00Z",
     )
-    shown.add_argument("--json", action="store_true", help="one JSON document for each incident")
+    shown.add_argument("--json", action="store_true", help="one JSON document per incident")
 
 
 def _ledger(given: Settings, options: argparse.Namespace) -> None:

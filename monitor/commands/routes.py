@@ -31,25 +31,29 @@ def add(command: Callable[..., argparse.ArgumentParser]) -> None:
         default=[],
         metavar="MATCHER",
         help="which sensors: mac, name, site or a label, like site=Hall A|Hall B or "
-        "severity=warning; if given more than once, all must hold; none: all sensors",
+        "severity=warning; can be repeated: a sensor must meet all conditions; none: all sensors",
     )
     new.add_argument(
         "--channel",
         action="append",
         required=True,
-        help="who is told; `browsers` are all that subscribed",
+        help="channel that receives the alerts; `browsers` means all subscribed browsers",
     )
     new.add_argument(
-        "--escalate-to", action="append", default=[], metavar="CHANNEL", help="who is told later"
+        "--escalate-to",
+        action="append",
+        default=[],
+        metavar="CHANNEL",
+        help=("channel that receives the alert if no one acknowledges it"),
     )
     new.add_argument(
         "--escalate-after",
         type=_seconds,
         metavar="SECONDS",
-        help="how long nobody may have acknowledged it before",
+        help="how long to wait for an acknowledgement before escalating",
     )
     new.add_argument("--position", type=_position, help="1: the first (default: the last)")
-    actions.add_parser("list", help="all, in the order in which they are tried")
+    actions.add_parser("list", help="list all, in the order in which they are tried")
     removed = actions.add_parser("remove", help="remove one")
     removed.set_defaults(run=_remove)
     removed.add_argument("name")
@@ -84,7 +88,7 @@ def _add(given: Settings, options: argparse.Namespace) -> None:
     except Invalid as error:
         option = _OPTIONS.get(error.field, f"--{error.field.replace('_', '-')}")
         raise CommandFailed(f"{option}: {error}") from error
-    print(f"the route {options.name} is added")
+    print(f"route {options.name} created")
 
 
 def _list(given: Settings, _options: argparse.Namespace) -> None:
@@ -100,4 +104,4 @@ def _list(given: Settings, _options: argparse.Namespace) -> None:
 
 def _remove(given: Settings, options: argparse.Namespace) -> None:
     routes.remove(open_state(given.state_url), COMMAND_LINE, options.name)
-    print(f"the route {options.name} is removed")
+    print(f"route {options.name} removed")

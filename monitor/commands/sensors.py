@@ -54,7 +54,9 @@ def _sensor(given: Settings, options: argparse.Namespace) -> None:
     if options.paused is not None:
         values["paused"] = options.paused == "yes"
     if not (values or options.label):
-        raise CommandFailed("say what to set: --name, --site, --label, --threshold or --paused")
+        raise CommandFailed(
+            "nothing to change: give --name, --site, --label, --threshold or --paused"
+        )
     with writing(open_state(given.state_url)) as connection:
         version = sensors.next_version(connection)
         if options.label:

@@ -48,9 +48,11 @@ def add(command: Callable[..., argparse.ArgumentParser]) -> None:
     windows = command("maintenance", _maintenance)
     actions = windows.add_subparsers(dest="action", required=True, metavar="ACTION")
     plan = actions.add_parser("add", help="schedule a window, once or recurring")
-    plan.add_argument("name", help="what is done")
+    plan.add_argument("name", help="name of the maintenance")
     _match(plan)
-    plan.add_argument("--zone", required=True, help="by whose clocks, like Europe/Berlin")
+    plan.add_argument(
+        "--zone", required=True, help=("time zone of start and end, such as Europe/Berlin")
+    )
     plan.add_argument("--start", required=True, help="like 2026-03-29T01:30")
     plan.add_argument("--stop", required=True, help="like 2026-03-29T03:30")
     plan.add_argument("--recurrence", metavar="RRULE", help='like "FREQ=WEEKLY;BYDAY=SU"')
@@ -64,7 +66,7 @@ def _match(parser: argparse.ArgumentParser) -> None:
         required=True,
         metavar="MATCHER",
         help="which sensors: mac, name, site or a label, like site=Hall A|Hall B or mac=02:00:*; "
-        "if given more than once, all must hold",
+        "can be repeated: a sensor must meet all conditions",
     )
 
 

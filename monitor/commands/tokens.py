@@ -26,7 +26,7 @@ def add(command: Callable[..., argparse.ArgumentParser]) -> None:
         "acknowledge and silence; administrator: also set up channels and routes",
     )
     actions.add_parser("list", help="names and roles of tokens, never the tokens")
-    actions.add_parser("revoke", help="refuse this token from now on").add_argument("name")
+    actions.add_parser("revoke", help="stop accepting a token").add_argument("name")
 
 
 def _name(text: str) -> str:
@@ -45,5 +45,5 @@ def _token(given: Settings, options: argparse.Namespace) -> None:
         tokens.revoke(engine, COMMAND_LINE, options.name, now)
     else:
         for token in tokens.listed(engine):
-            end = f"revoked {format_time(token.revoked_at)}" if token.revoked_at else "in force"
+            end = f"revoked {format_time(token.revoked_at)}" if token.revoked_at else "active"
             print(f"{token.name}\t{token.role}\tmade {format_time(token.created_at)}\t{end}")

@@ -24,15 +24,13 @@ def add(command: Callable[..., argparse.ArgumentParser]) -> None:
     first = command("createsuperuser", _create)
     first.add_argument("--name", help="asked for unless given")
     first.add_argument("--email", help="asked for unless given; may be empty")
-    first.add_argument(
-        "--reset", action="store_true", help="do not ask whether to reset who is there already"
-    )
+    first.add_argument("--reset", action="store_true", help="reset an existing user without asking")
     first.epilog = "The password is asked for, or read from standard input: one line."
     user = command("user", _user)
     actions = user.add_subparsers(dest="action", required=True, metavar="ACTION")
     actions.add_parser("list", help="names, roles and last logins")
     for name, summary in (
-        ("deactivate", "log out this person and let them log in no more"),
+        ("deactivate", "log out a user and block further logins"),
         ("password", "set a new password, asked for or read from standard input"),
     ):
         actions.add_parser(name, help=summary).add_argument("name", help="or email")
@@ -67,7 +65,7 @@ def _reset(engine: Engine, known: User, options: argparse.Namespace) -> None:
     if not options.reset:
         if not _on_terminal():
             raise CommandFailed(
-                f"there is a user {known.name} already; --reset sets a new password"
+                f"there is already a user {known.name}; use --reset to set a new password"
             )
         if input(question).strip().lower() not in ("y", "yes"):
             raise CommandFailed("nothing was changed")
@@ -91,7 +89,7 @@ def _user(given: Settings, options: argparse.Namespace) -> None:
                 audit.record(connection, COMMAND_LINE, "user deactivated", person.name)
         except LastAdministrator as error:
             raise CommandFailed(str(error)) from error
-        print(f"{person.name} may not log in any more")
+        print(f"{person.name} can no longer log in")
     else:
         with reading(engine) as connection:
             person = _found(connection, options.name)
@@ -123,7 +121,7 @@ def _asked(given: str | None, prompt: str) -> str:
     if given is not None:
         return given.strip()
     if not _on_terminal():
-        raise CommandFailed("--name: must be given where there is nobody to ask")
+        raise CommandFailed("--name: is required if standard input is not a terminal")
     return input(prompt).strip()
 
 
@@ -131,7 +129,7 @@ def _password(*about: str | None) -> str:
     """Its hash; typed twice on a terminal, else one line of standard input."""
     if _on_terminal():
         password = getpass.getpass("Password: ")
-        if getpass.getpass("The same again: ") != password:
+        if getpass.getpass("Repeat the password: ") != password:
             raise CommandFailed("the two passwords differ")
     else:
         password = sys.stdin.readline().rstrip("\r\n")

@@ -115,7 +115,7 @@ def parse(
     if not first < last:
         raise Invalid("stop", "must be after the start")
     if last - first > LONGEST:
-        raise Invalid("stop", "a window lasts a year at most")
+        raise Invalid("stop", "a window can last at most a year")
     if rule is None:
         return MaintenanceWindow(clocks, first, last, None, ended_at)
     if len(rule) > LONGEST_RECURRENCE:
@@ -138,7 +138,7 @@ def moment(field: str, written: str, zone: tzinfo) -> int:
 def check_name(name: str) -> None:
     """Raises Invalid."""
     if not name.strip():
-        raise Invalid("name", "say what is done")
+        raise Invalid("name", "a name is required")
     if len(name) > LONGEST_NAME:
         raise Invalid("name", f"is longer than {LONGEST_NAME} characters")
 
@@ -176,7 +176,7 @@ def _zone(name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise Invalid("zone", f"{name[:64]!r} is no time zone like Europe/Berlin") from None
+        raise Invalid("zone", f"{name[:64]!r} is not a time zone such as Europe/Berlin") from None
 
 
 def _moment(field: str, written: str) -> datetime:
@@ -185,9 +185,12 @@ def _moment(field: str, written: str) -> datetime:
     except ValueError:
         raise Invalid(field, f"{written[:40]!r} is not like 2026-03-29T01:30") from None
     if moment.tzinfo is not None:
-        raise Invalid(field, "is by the zone's clocks; write it like 2026-03-29T01:30")
+        raise Invalid(
+            field,
+            "must have no UTC offset: it is in the given time zone; write it like 2026-03-29T01:30",
+        )
     if moment.second or moment.microsecond:
-        raise Invalid(field, "is to the minute; write it like 2026-03-29T01:30")
+        raise Invalid(field, "must have no seconds; write it like 2026-03-29T01:30")
     if moment.year not in _YEARS:
         raise Invalid(field, f"must be in the years {_YEARS[0]} to {_YEARS[-1]}")
     return moment

@@ -94,7 +94,9 @@ def parse(texts: Iterable[str]) -> Matchers:
     """
     matchers = tuple(_parse(text) for text in texts)
     if len(matchers) > MOST_MATCHERS:
-        raise ValueError(f"{len(matchers)} matchers are too many; at most {MOST_MATCHERS}")
+        raise ValueError(
+            f"{len(matchers)} matchers are too many; at most {MOST_MATCHERS} are allowed"
+        )
     return Matchers(matchers)
 
 
@@ -106,9 +108,9 @@ def _parse(text: str) -> Matcher:
     if not equals or not name or "!" in name:
         raise ValueError(f"{shown} is not a matcher; {_HOW}")
     if after.startswith(("=", "~")):
-        raise ValueError(f"{shown}: there are no regular expressions and no ==; {_HOW}")
+        raise ValueError(f"{shown}: regular expressions and == are not supported; {_HOW}")
     if len(after.strip()) > 1 and after.strip()[0] == after.strip()[-1] in "\"'":
-        raise ValueError(f"{shown}: leave out the quotation marks; {_HOW}")
+        raise ValueError(f"{shown}: remove the quotation marks; {_HOW}")
     patterns = [alternative.strip() for alternative in after.split("|")]
     if name.lower() in ("mac", "name", "site"):
         name = name.lower()
@@ -118,7 +120,7 @@ def _parse(text: str) -> Matcher:
         except ValueError as error:
             raise ValueError(f"{shown}: {error}") from None
     if sum("*" in pattern for pattern in patterns) > MOST_WILDCARDS:
-        raise ValueError(f"{shown}: at most {MOST_WILDCARDS} alternatives may hold a *")
+        raise ValueError(f"{shown}: at most {MOST_WILDCARDS} alternatives may contain a *")
     return Matcher(name, tuple(dict.fromkeys(patterns)), negated)
 
 
@@ -127,7 +129,7 @@ def _mac_pattern(pattern: str) -> str:
         return format_mac(parse_mac(pattern))
     lowered = pattern.lower().replace("-", ":")
     if not _PART_OF_MAC.fullmatch(lowered):
-        raise ValueError(f"{pattern[:40]!r} fits no MAC address; write it like 02:00:*")
+        raise ValueError(f"{pattern[:40]!r} can't match a MAC address; write it like 02:00:*")
     return lowered
 
 

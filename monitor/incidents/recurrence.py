@@ -97,13 +97,13 @@ def parse(text: str, start: datetime, zone: ZoneInfo) -> Recurrence:
     parts = _split(text)
     frequency = _FREQUENCIES.get(parts["FREQ"])
     if frequency is None:
-        raise ValueError(f"FREQ={parts['FREQ']} can't be used; it is one of {_or(_FREQUENCIES)}")
+        raise ValueError(f"FREQ={parts['FREQ']} is not supported; use {_or(_FREQUENCIES)}")
     if "COUNT" in parts and "UNTIL" in parts:
-        raise ValueError("COUNT and UNTIL exclude each other")
+        raise ValueError("COUNT and UNTIL can't be used together")
     count = _numbers(parts, "COUNT", 1, MOST_OCCURRENCES)
     interval = _numbers(parts, "INTERVAL", 1, LONGEST_INTERVAL)
     if len(count) > 1 or len(interval) > 1:
-        raise ValueError("COUNT and INTERVAL are single numbers")
+        raise ValueError("COUNT and INTERVAL must be single numbers")
     recurrence = Recurrence(
         text=";".join(f"{name}={value}" for name, value in parts.items()),
         start=start,
@@ -120,8 +120,7 @@ def parse(text: str, start: datetime, zone: ZoneInfo) -> Recurrence:
     _require_cheap(recurrence)
     if not _may_fall_on_start(recurrence) or next(recurrence._from(start), None) != start:
         raise ValueError(
-            f"the rule does not fall on the start, {start:%A, %Y-%m-%d}: the first window must be "
-            "one of those it gives"
+            f"the start, {start:%A, %Y-%m-%d}, is not one of the dates that the rule gives"
         )
     return recurrence
 
@@ -133,12 +132,12 @@ def _split(text: str) -> dict[str, str]:
         if not equals or not value:
             raise ValueError(f"{part[:40]!r} is not a part of a rule like FREQ=WEEKLY;BYDAY=SU")
         if name not in _PARTS:
-            raise ValueError(f"{name[:40]} can't be used; there are {_or(sorted(_PARTS))}")
+            raise ValueError(f"{name[:40]} is not supported; use {_or(sorted(_PARTS))}")
         if name in parts:
             raise ValueError(f"{name} is given twice")
         parts[name] = value
     if "FREQ" not in parts:
-        raise ValueError(f"FREQ is missing; it is one of {_or(_FREQUENCIES)}")
+        raise ValueError(f"FREQ is missing; use one of {_or(_FREQUENCIES)}")
     return parts
 
 

@@ -25,7 +25,7 @@ def words(field: str, text: str) -> str | None:
     """
     text = text.strip()
     if len(text) > LONGEST_WORDS:
-        raise ValueError(f"The {field} may have {LONGEST_WORDS} letters at most")
+        raise ValueError(f"The {field} must have at most {LONGEST_WORDS} characters")
     if _unseen(text):
         raise ValueError(f"The {field} must be one line, without control characters")
     return text or None
@@ -55,7 +55,7 @@ def label(text: str) -> tuple[str, str]:
     if found is None or _unseen(found[2]):
         raise ValueError(f"The label {text.strip()[:60]!r} must look like floor=3")
     if found[1] in RESERVED:
-        raise ValueError(f"{found[1]} has a field of its own and can't be a label")
+        raise ValueError(f"{found[1]} has its own field and can't be a label")
     return found[1], found[2]
 
 

@@ -220,7 +220,7 @@ def _join(connection: Connection, moving: Mapping[Incident, int], now: int, vers
         {row.id: {"group_id": group_id, "version": version} for row, group_id in moving.items()},
     )
     for group_id in sorted({row.group_id for row in moving} - set(moving.values())):
-        notifications.cancel_unfrozen(connection, group_id, "told together with others", now)
+        notifications.cancel_unfrozen(connection, group_id, "included in another message", now)
         notifications.settle(connection, group_id, now)
 
 

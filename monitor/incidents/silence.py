@@ -70,19 +70,22 @@ def meant(texts: Iterable[str]) -> Matchers:
     except ValueError as error:
         raise Invalid("matchers", str(error)) from error
     if not matchers.matchers:
-        raise Invalid("matchers", "say which sensors, like site=Hall A; mac=* means all of them")
+        raise Invalid(
+            "matchers",
+            "at least one matcher is required, such as site=Hall A; mac=* matches all sensors",
+        )
     return matchers
 
 
 def check(starts_at: int, ends_at: int, comment: str, now: int) -> None:
     """Raises Invalid unless a silence may have these times and this comment."""
     if starts_at - now > LONGEST:
-        raise Invalid("starts_at", "is too far ahead: a silence begins within a year")
+        raise Invalid("starts_at", "must be within a year from now")
     if ends_at <= max(starts_at, now):
-        raise Invalid("ends_at", "must lie ahead, and after the start")
+        raise Invalid("ends_at", "must be in the future, and after the start")
     if ends_at - max(starts_at, now) > LONGEST:
-        raise Invalid("ends_at", "is too far ahead: a silence lasts a year at most")
+        raise Invalid("ends_at", "must be at most a year after the start")
     if not comment.strip():
-        raise Invalid("comment", "say why, for whoever wonders later")
+        raise Invalid("comment", "is required")
     if len(comment) > LONGEST_COMMENT:
         raise Invalid("comment", f"is longer than {LONGEST_COMMENT} characters")

@@ -11,18 +11,18 @@ _MESSAGES = {
     "down": "the alert",
     "recovered": "the recovery",
     "reminder": "a reminder",
-    "flapping": "the notice of flapping",
+    "flapping": "the flapping notice",
 }
 _ENDINGS = {
-    "recovered": "it was heard again",
-    "threshold changed": "its threshold was changed",
-    "paused": "it was paused",
-    "forgotten": "it was removed",
+    "recovered": "recovered",
+    "threshold changed": "the threshold was changed",
+    "paused": "the sensor was paused",
+    "forgotten": "the sensor was removed",
 }
 _RESULTS = {
     "sent": "was sent",
-    "retry": "was not sent, to be tried again",
-    "failed": "was not sent, given up",
+    "retry": "was not sent and will be tried again",
+    "failed": "could not be sent",
 }
 
 
@@ -64,13 +64,13 @@ def tell(facts: Facts, now: int, zone: tzinfo = UTC) -> list[TimelineEntry]:
             of_it = _left_out(facts.case, sending, now)
         entries += (entry._replace(recipient=sending.recipient) for entry in of_it)
     if not facts.sendings and not facts.suppressions:
-        text = "nobody was told: there was no channel to tell"
+        text = "no one was notified: there is no channel"
         entries.append(TimelineEntry(facts.case.opened_at, None, None, "nobody", text))
     return sorted(dict.fromkeys(entries), key=lambda entry: entry.at)
 
 
 def _life(case: IncidentView, zone: tzinfo) -> Iterator[TimelineEntry]:
-    why = "" if case.proven else "; presumed, for monitoring was itself interrupted"
+    why = "" if case.proven else "; presumed down, because monitoring was interrupted"
     text = (
         f"silent since {wording.long(case.last_seen, zone)}, longer than its threshold of "
         f"{wording.duration(case.threshold)}{why}"
@@ -80,9 +80,9 @@ def _life(case: IncidentView, zone: tzinfo) -> Iterator[TimelineEntry]:
         text = f"acknowledged by {answered_by(case)}"
         yield TimelineEntry(case.acknowledged_at, None, None, "acknowledged", text)
     if case.closed_at is not None:
-        text = f"over: {ending(case)}"
+        text = f"ended: {ending(case)}"
         if case.recovered_at is not None:
-            text += f", first at {wording.long(case.recovered_at, zone)}"
+            text += f", first heartbeat at {wording.long(case.recovered_at, zone)}"
         yield TimelineEntry(case.closed_at, None, None, "closed", text)
 
 
@@ -90,10 +90,10 @@ def _suppressed(facts: Facts, zone: tzinfo) -> Iterator[TimelineEntry]:
     for row in facts.suppressions:
         what = _MESSAGES.get(row.kind, row.kind)
         if row.until is None:
-            text, event = f"not told ({what}): {row.reason}", "suppressed"
+            text, event = f"{what} was not sent: {row.reason}", "suppressed"
         else:
             text, event = (
-                f"{what} was held back until {wording.long(row.until, zone)}: {row.reason}",
+                f"{what} was held until {wording.long(row.until, zone)}: {row.reason}",
                 "held",
             )
         yield TimelineEntry(row.at, row.channel, row.kind, event, text, row.until)
@@ -130,18 +130,18 @@ def _left_out(case: IncidentView, row: Sending, now: int) -> Iterator[TimelineEn
         return  # nobody expects one
     end = None if row.kind == "recovered" else _end(case)
     if end is not None and end[0] <= (row.frozen_at or row.finished_at or now):
-        text = f"not told ({_MESSAGES.get(row.kind, row.kind)}): {end[1]} before it was sent"
+        text = f"{_MESSAGES.get(row.kind, row.kind)} was not sent: {end[1]} first"
         yield TimelineEntry(end[0], row.channel, row.kind, "cancelled", text)
     elif row.finished_at is not None and row.frozen_at is None:
         yield _ended(row, row.finished_at)
     elif row.frozen_at is None:
-        yield _waiting(row, now, "waits")
+        yield _waiting(row, now, "is waiting")
 
 
 def _end(case: IncidentView) -> tuple[int, str] | None:
     """Since when there is nothing to tell of any more, and why."""
     if case.acknowledged_at is not None:
-        return case.acknowledged_at, "it was acknowledged"
+        return case.acknowledged_at, "the incident was acknowledged"
     return None if case.closed_at is None else (case.closed_at, ending(case))
 
 
@@ -157,15 +157,15 @@ def _waiting(row: Sending, now: int, verb: str) -> TimelineEntry:
     text = f"{what} {verb}"
     if row.held_until is not None:
         due, reason = row.held_until, f": {row.outcome}" if row.outcome else ""
-        text = f"{what} is held back{reason}"
+        text = f"{what} is held{reason}"
     return TimelineEntry(max(due, now), row.channel, row.kind, "waiting", text, due)
 
 
 def answered_by(case: IncidentView) -> str:
     """Who acknowledged it."""
-    return case.acknowledged_by or "somebody"
+    return case.acknowledged_by or "an unknown user"
 
 
 def ending(case: IncidentView) -> str:
-    """Why it is over: it was heard again."""
+    """Why it is over: recovered."""
     return _ENDINGS.get(case.closed_reason or "", case.closed_reason or "")

@@ -49,7 +49,7 @@ _LINES = ("application/x-ndjson", "application/jsonl")
 _FORMS = ("", "application/x-www-form-urlencoded")
 """The first: no Content-Type at all. Text of any kind may be a form, too."""
 _EXAMPLE = """curl -d '{"mac_address": "02:00:00:00:00:00"}' http://HOST/heartbeat"""
-_CEILING = "this server takes no more new sensors (ingest.max_sensors)"
+_CEILING = "sensor limit reached (ingest.max_sensors)"
 
 
 class IngestLimits(NamedTuple):
@@ -154,7 +154,7 @@ class IngestApp:
             return parse.posted_form(body, query)
         raise Problem(
             HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-            f"can't be read as {kind[:40]!r}; send JSON or form fields: {_EXAMPLE}",
+            f"Content-Type {kind[:40]!r} is not supported; send JSON or form fields: {_EXAMPLE}",
             "Content-Type",
             {"Accept": f"{_JSON}, {_FORMS[1]}"},
         )
@@ -201,14 +201,15 @@ class IngestApp:
         except TooManyRows as error:
             raise Problem(
                 HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-                f"{error.args[0]} rows; at most {self._limits.batch_rows} are taken at once",
+                f"{error.args[0]} rows; at most {self._limits.batch_rows} are "
+                "allowed in one request",
             ) from error
         kept, rejected, left_out = self._admitted(batch)
         listed = [
             {"row": row.row, "field": row.field, "detail": row.detail} for row in rejected[:_LISTED]
         ]
         if not kept:
-            detail = "no row can be used" if rejected else "there is no row"
+            detail = "all rows were rejected" if rejected else "the request has no rows"
             raise Problem(HTTPStatus.BAD_REQUEST, detail, rejected=listed)
         received = self._keep(kept)
         self._ignored_fields.add(reason for _, (_, reason) in left_out)
@@ -230,7 +231,7 @@ class IngestApp:
         try:
             return self._spool.append(reports)
         except WalUnavailable as error:
-            raise _unavailable(f"can't be written down at the moment: {error}") from error
+            raise _unavailable(f"heartbeats can't be stored right now: {error}") from error
 
     def _check_caller(self, environ: Environ) -> None:
         """Where the request comes from, which host it was meant for, the token. Raises Problem."""
@@ -242,7 +243,9 @@ class IngestApp:
             return
         if self._registry.token_required is None:
             self._spool.refuse()
-            raise _unavailable("tokens can't be checked yet: the state was never in reach")
+            raise _unavailable(
+                "tokens can't be checked yet: the state database could not be read since the start"
+            )
         raise caller.unauthorized()
 
     def _check_ceiling(self, report: Report) -> None:
@@ -288,7 +291,7 @@ class IngestApp:
         if count > self._most_in_window:
             raise Problem(
                 HTTPStatus.TOO_MANY_REQUESTS,
-                f"more than {self._limits.rate_per_sensor:g} heartbeats a second",
+                f"more than {self._limits.rate_per_sensor:g} heartbeats per second",
                 "mac_address",
                 {"Retry-After": str(math.ceil(self._window_ends - now))},
             )
@@ -308,7 +311,7 @@ def _begins_with(body: bytes, characters: bytes) -> bool:
 def _not_allowed(methods: Sequence[str]) -> Problem:
     allowed = ", ".join(sorted(methods))
     return Problem(
-        HTTPStatus.METHOD_NOT_ALLOWED, f"takes {allowed} only", headers={"Allow": allowed}
+        HTTPStatus.METHOD_NOT_ALLOWED, f"allowed methods: {allowed}", headers={"Allow": allowed}
     )
 
 

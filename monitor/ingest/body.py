@@ -31,7 +31,7 @@ def read_body(environ: dict[str, Any], limit: int) -> bytes:
     try:
         body: bytes = environ["wsgi.input"].read(limit + 1 if expected is None else expected)
     except OSError as error:
-        raise Problem(HTTPStatus.BAD_REQUEST, "the body is malformed or cut off") from error
+        raise Problem(HTTPStatus.BAD_REQUEST, "the body is malformed or incomplete") from error
     if expected is None:
         if len(body) > limit:
             raise _too_large(limit)
@@ -76,11 +76,11 @@ def _inflated(body: bytes, window_bits: int, limit: int) -> bytes:
         while not unzip.eof:
             window = compressed[position : position + _WINDOW]
             if not window:
-                raise Problem(HTTPStatus.BAD_REQUEST, "the compressed body is cut off")
+                raise Problem(HTTPStatus.BAD_REQUEST, "the compressed body is incomplete")
             try:
                 piece = unzip.decompress(window, room)
             except zlib.error as error:
-                detail = f"the body is not what Content-Encoding names: {error}"
+                detail = f"the body does not match Content-Encoding: {error}"
                 raise Problem(HTTPStatus.BAD_REQUEST, detail) from error
             pieces.append(piece)
             room -= len(piece)
@@ -93,5 +93,6 @@ def _inflated(body: bytes, window_bits: int, limit: int) -> bytes:
 def _too_large(limit: int) -> Problem:
     return Problem(
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-        f"at most {limit} bytes are taken at once, decompressed ones too; send several requests",
+        f"at most {limit} bytes are allowed in one request, also after "
+        "decompression; send several requests",
     )

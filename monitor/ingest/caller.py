@@ -17,7 +17,9 @@ def check_host(environ: dict[str, Any], hosts: Sequence[str]) -> None:
     """`hosts`: names it answers to, as Flask's TRUSTED_HOSTS; none: to any. Raises Problem."""
     host = environ.get("HTTP_HOST", "")
     if hosts and host not in hosts and not host_is_trusted(host, hosts):
-        raise Problem(HTTPStatus.MISDIRECTED_REQUEST, "this server has another name", "Host")
+        raise Problem(
+            HTTPStatus.MISDIRECTED_REQUEST, "the Host header does not name this server", "Host"
+        )
 
 
 def check_site(environ: dict[str, Any]) -> None:
@@ -26,12 +28,14 @@ def check_site(environ: dict[str, Any]) -> None:
     site = environ.get("HTTP_SEC_FETCH_SITE")
     if site is not None:
         if site not in _SAME_SITE:
-            raise Problem(HTTPStatus.FORBIDDEN, "can't be sent by a page of another site")
+            raise Problem(HTTPStatus.FORBIDDEN, "requests from pages of other sites are refused")
         return
     # Over plain HTTP browsers send only this one.
     origin = environ.get("HTTP_ORIGIN")
     if origin is not None and origin.partition("://")[2] != environ.get("HTTP_HOST"):
-        raise Problem(HTTPStatus.FORBIDDEN, "can't be sent by a page of another site", "Origin")
+        raise Problem(
+            HTTPStatus.FORBIDDEN, "requests from pages of other sites are refused", "Origin"
+        )
 
 
 def check_query(query: str) -> None:
@@ -41,8 +45,7 @@ def check_query(query: str) -> None:
         if f"&{name}=" in lowered:
             raise Problem(
                 HTTPStatus.BAD_REQUEST,
-                "a token in an address ends up in logs; send the header Authorization: "
-                "Bearer TOKEN",
+                "a token in a URL ends up in logs; send the header Authorization: Bearer TOKEN",
                 name,
             )
 
@@ -51,7 +54,7 @@ def unauthorized() -> Problem:
     """The answer to a sensor without a valid token."""
     return Problem(
         HTTPStatus.UNAUTHORIZED,
-        "needs a header Authorization: Bearer TOKEN, with a token made by `monitor token "
+        "send the header Authorization: Bearer TOKEN; create a token with `monitor token "
         "create NAME`",
         "Authorization",
         {"WWW-Authenticate": 'Bearer realm="heartbeat-monitor"'},

@@ -31,13 +31,14 @@ DETAILS = {
     NOT_A_NUMBER: "is not a number",
     NOT_FINITE: "is not a finite number",
     UNUSABLE_NAME: (
-        "can't name a metric: a letter, then up to 31 letters, digits or _; not mac or received"
+        "is not a metric name: use a letter, then up to 31 letters, "
+        "digits or _; not mac or received"
     ),
-    GIVEN_TWICE: "is given twice; the first value counts",
-    TOO_MANY: f"is one too many: a heartbeat carries at most {MOST_METRICS} metrics",
+    GIVEN_TWICE: "is given twice; the first value is used",
+    TOO_MANY: f"exceeds the limit of {MOST_METRICS} metrics per heartbeat",
     NO_ROOM: (
-        f"is a new name, and this sensor has brought {MOST_METRICS} or the fleet uses "
-        f"{MOST_METRIC_NAMES} already"
+        f"is a new metric name: this sensor may add {MOST_METRICS}, and the fleet uses at "
+        f"most {MOST_METRIC_NAMES}"
     ),
 }
 """Why a field is left out -> in words. The reasons are label values in /metrics."""

@@ -120,7 +120,7 @@ def _form(text: str) -> tuple[dict[str, Any], list[Ignored]]:
     try:
         return form(text)
     except ValueError as error:
-        raise UnusableReport(None, f"the form or query can't be read: {error}") from error
+        raise UnusableReport(None, f"the form or query is malformed: {error}") from error
 
 
 def check_time(report: Report, span: AcceptedTimes) -> None:
@@ -128,9 +128,9 @@ def check_time(report: Report, span: AcceptedTimes) -> None:
     if report.time is None:
         return
     if report.time > span.latest:
-        raise UnusableReport("time", "lies in the future; is the sensor's clock right?")
+        raise UnusableReport("time", "is in the future; check the sensor's clock")
     if report.time < span.earliest:
-        raise UnusableReport("time", "is older than anything that is kept")
+        raise UnusableReport("time", "is older than the retention time")
 
 
 def array(body: bytes, span: AcceptedTimes, most: int) -> Batch:
@@ -143,7 +143,7 @@ def array(body: bytes, span: AcceptedTimes, most: int) -> Batch:
         documents, read = _rows(body), _document
     if not isinstance(documents, list):
         raise UnusableReport(
-            None, "must be a JSON array of heartbeats; a single one goes to /heartbeat"
+            None, "must be a JSON array of heartbeats; send a single heartbeat to /heartbeat"
         )
     if len(documents) > most:
         raise TooManyRows(len(documents))

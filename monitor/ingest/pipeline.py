@@ -201,7 +201,9 @@ class Pipeline:
         if not self.stats.pulsed:
             return "nothing is stored yet"
         if abs(self.clock_offset) > _CLOCK_TOLERANCE:
-            return f"the store's clock is {self.clock_offset / SECOND:+.1f} s off ours"
+            return (
+                f"the store's clock differs from this host's by {self.clock_offset / SECOND:+.1f} s"
+            )
         return None
 
     def close(self) -> None:

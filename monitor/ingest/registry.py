@@ -142,7 +142,7 @@ class Registry:
         try:
             self.refresh()
         except StateUnavailable as error:
-            log.warning("the state can't be read, working by the copy: %s", error)
+            log.warning("the state database can't be read; using the last copy: %s", error)
 
     def admits_bearer(self, authorization: str) -> bool:
         """Whether this Authorization header lets a sensor in. False while nobody knows."""

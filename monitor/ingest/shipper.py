@@ -129,7 +129,7 @@ class Shipper:
                 status.IngestStatus(not trouble, trouble, now, stats, offset),
             )
         except OSError as error:
-            log.warning("the status can't be written: %s", error)
+            log.warning("the status file can't be written: %s", error)
         self._published_at, self._troubled = now, bool(trouble)
 
 
@@ -164,7 +164,7 @@ def _read_source(path: Path) -> str | None:
         return source
     aside = path.with_name("source-id.damaged")
     path.replace(aside)
-    log.error("%s is damaged; a new one takes its place, the old one is kept as %s", path, aside)
+    log.error("%s is damaged and was replaced; the old file is kept as %s", path, aside)
     return None
 
 

@@ -73,4 +73,4 @@ class ClockCheck:
         told_ago = self._clock.now() - status.at
         if abs(told_ago) > _FRESH or abs(status.clock_offset) <= WRONG_CLOCK:
             return None
-        return f"the store's clock is {status.clock_offset / SECOND:+.0f} s off this host's"
+        return f"the store's clock is {status.clock_offset / SECOND:+.0f} s off this host's clock"

@@ -76,7 +76,7 @@ def check_new(channel: Stored) -> None:
     except ValueError as error:
         raise Invalid("name", str(error)) from error
     if channel.name in RESERVED or is_browser(channel.name):
-        raise Invalid("name", f"{channel.name!r} has a meaning of its own; choose another name")
+        raise Invalid("name", f"{channel.name!r} is reserved; choose another name")
     if channel.kind == BROWSER:
         raise Invalid("kind", "browsers subscribe by themselves")
     made(channel, allow_internal=True)
@@ -90,7 +90,7 @@ def patched(
     `values`: `enabled`, `is_default`, `budget`.
     """
     if channel.kind == BROWSER and (settings or secrets):
-        raise Invalid("settings" if settings else "secrets", "a browser subscribes anew instead")
+        raise Invalid("settings" if settings else "secrets", "the browser must subscribe again")
     merged = replace(
         channel,
         settings=_merged(channel.settings, settings),
@@ -119,7 +119,7 @@ def remove(connection: Connection, name: str, now: int) -> bool:
     """
     horizon.lock(connection)  # no route may come to lead to it meanwhile
     if leading := routes.leading_to(connection, name):
-        raise Conflict(f"these routes lead to {name}: {', '.join(leading)}")
+        raise Conflict(f"these routes use {name}: {', '.join(leading)}")
     removed = channels.remove(connection, name)
     if removed:
         notifications.drop_channel(connection, name, "the channel was removed", now)

@@ -103,7 +103,7 @@ class Outlet:
             # Its text may hold a secret: only its kind and place are told.
             place = "".join(traceback.format_tb(failure.__traceback__))
             _log.error("channel %s: %s\n%s", self.name, type(failure).__name__, place)
-            raise SendFailed(f"a fault of the channel ({type(failure).__name__})", permanent=False)
+            raise SendFailed(f"an error in the channel ({type(failure).__name__})", permanent=False)
 
 
 def message_of(key: str, body: Body, recipient: str | None = None) -> Message:

@@ -34,7 +34,7 @@ from monitor.state.tables import (
 Compose = Callable[[MessageContext], Body]
 
 _LONGEST_CLAIM = 10 * MINUTE
-_OUT_OF_BUDGET = "the budget of"
+_OUT_OF_BUDGET = "daily message limit reached"
 
 
 class Claim(NamedTuple):
@@ -168,9 +168,7 @@ def _body(
     if terms.budget is not None:
         free = _budget_free_at(connection, row, terms.budget, now)
         if free > now:
-            _put_off(
-                connection, row, free, now, f"{_OUT_OF_BUDGET} {terms.budget} a day is used up"
-            )
+            _put_off(connection, row, free, now, f"{_OUT_OF_BUDGET} ({terms.budget})")
             return None
     try:
         decision = recipients.decide(connection, row, now, terms)
@@ -207,7 +205,7 @@ def _still_to_be_sent(
     body: Body = row.body
     members = recipients.told(connection, row.id)
     if row.kind == "reminder" and all(member.recovered_at for member in members.values()):
-        outcome = "over before it was sent"
+        outcome = "the incident ended before it was sent"
         mine = notification.c.id == row.id
         finish(connection, mine, now, state="cancelled", outcome=outcome)
         settle(connection, row.group_id, now)

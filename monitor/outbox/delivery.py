@@ -86,10 +86,10 @@ class Delivery:
                     workers.offer(self._due())
                 workers.start()
             except StateUnavailable as error:
-                _log.warning("delivery waits for the state database: %s", error)
+                _log.warning("delivery is waiting for the state database: %s", error)
                 pause = _BACK_OFF
             except Exception:  # noqa: BLE001 (a notifier that died of a fault would deliver nothing)
-                _log.exception("delivery failed, and goes on")
+                _log.exception("delivery failed; it continues")
                 pause = _BACK_OFF
             workers.wait(pause)
         workers.join()
@@ -151,10 +151,10 @@ class Delivery:
                 outlet.renews_at = time.monotonic() + _LOOK_AFTER
                 self._renew(outlet, self._clock.now, lambda: not ended())
         except StateUnavailable as error:
-            _log.warning("delivery on %s waits for the state: %s", outlet.name, error)
+            _log.warning("delivery on %s is waiting for the state database: %s", outlet.name, error)
             outlet.rests_until = time.monotonic() + _BACK_OFF
         except Exception:  # noqa: BLE001 (the next poll tries again)
-            _log.exception("delivery on %s failed, and goes on", outlet.name)
+            _log.exception("delivery on %s failed; it continues", outlet.name)
             outlet.rests_until = time.monotonic() + _BACK_OFF
 
     def _renew(self, outlet: Outlet, clock: Callable[[], int], go_on: Callable[[], bool]) -> None:
@@ -216,7 +216,7 @@ class Delivery:
             claim.kind,
             claim.key,
             claim.attempt,
-            "given up" if again is None else "will be tried again",
+            "no more attempts" if again is None else "will be tried again",
             failure.detail,
         )
         _insist(
@@ -247,7 +247,7 @@ def _insist(claim: Claim, record: Callable[[], bool]) -> None:
     else:
         recorded = record()
     if not recorded:
-        _log.warning("%s: the claim ran out, another notifier has taken over", claim.key)
+        _log.warning("%s: the claim expired; another notifier has taken over", claim.key)
 
 
 def send_test(channel: Channel, now: int, frame: Frame) -> None:

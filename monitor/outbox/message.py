@@ -44,7 +44,7 @@ def compose(
     subject, explanation = _SAID[occasion.kind](occasion, frame)
     if occasion.escalated:
         subject = f"Escalated: {subject}"
-        explanation = "Nobody has acknowledged it so far. " + explanation
+        explanation = "No one has acknowledged it yet. " + explanation
     line = _back_line if occasion.kind == "recovered" else _silent_line
     lines = [line(member, occasion, frame) for member in occasion.members[:LISTED]]
     if len(occasion.members) > LISTED:
@@ -109,7 +109,7 @@ def compose_test(time: int, frame: Frame) -> dict[str, Any]:
     """A body of kind `test`: it shows that a channel reaches its recipient."""
     return compose_notice(
         "Test message from heartbeat-monitor",
-        ["This channel works: messages about silent sensors will arrive like this one."],
+        ["This channel works. Alerts about silent sensors will arrive like this one."],
         time,
         f"heartbeat-monitor-test-{time}",
         frame,
@@ -122,7 +122,7 @@ _ACKNOWLEDGE = "Acknowledge, or silence for 4 h"
 
 def _down(occasion: MessageContext, frame: Frame) -> tuple[str, str]:
     members = occasion.members
-    state = "silent" if any(member.proven for member in members) else "presumed silent"
+    state = "silent" if any(member.proven for member in members) else "presumed down, silent"
     since = short(min(member.last_seen for member in members), occasion.time, frame.zone)
     told_earlier = occasion.silent > len(members)
     of_all = "" if occasion.neighbours is None else f" of {number(occasion.neighbours)}"
@@ -139,15 +139,15 @@ def _reminder(occasion: MessageContext, frame: Frame) -> tuple[str, str]:
     since = short(min(member.last_seen for member in occasion.members), occasion.time, frame.zone)
     prefix = "Fleet-wide: " if occasion.fleet_wide else ""
     subject = f"Reminder: {prefix}{_who(occasion)} still silent since {since}"
-    return subject, "It comes again until somebody acknowledges it."
+    return subject, "Repeats until acknowledged."
 
 
 def _flapping(occasion: MessageContext, _frame: Frame) -> tuple[str, str]:
     one = len(occasion.members) == 1
-    subject = f"{_who(occasion)} {'keeps' if one else 'keep'} falling silent and returning"
+    subject = f"{_who(occasion)} {'keeps' if one else 'keep'} going silent and recovering"
     return subject, (
-        "Such outages are recorded, and not told one by one: the next message comes when "
-        f"{'it stays' if one else 'they stay'} silent, or when this begins anew."
+        "These outages are recorded without a message for each. The next message is sent when "
+        f"{'it stays' if one else 'they stay'} silent, or when this starts again."
     )
 
 
@@ -192,10 +192,10 @@ def _silent_line(member: Member, occasion: MessageContext, frame: Frame) -> str:
     ]
     if member.usual_interval:
         missed = silence // member.usual_interval
-        parts.append(f"usually heard every {duration(member.usual_interval)}, {missed} missed")
+        parts.append(f"usually reports every {duration(member.usual_interval)}, {missed} missed")
     if not member.proven:
         times = f" {member.interruptions} times" if member.interruptions else ""
-        parts.append(f"presumed, for monitoring was itself interrupted{times}")
+        parts.append(f"presumed down, because monitoring was interrupted{times}")
     return f"- {label(member, occasion.site)}: {'; '.join(parts)}"
 
 
@@ -214,7 +214,7 @@ def _around(occasion: MessageContext) -> str:
     where = "the fleet" if occasion.fleet_wide else wording.clean(occasion.site or "")
     silent = min(occasion.neighbours_silent, occasion.neighbours)
     return (
-        f"Of {number(occasion.neighbours)} sensors in all at {where}, {number(silent)} "
+        f"Of {number(occasion.neighbours)} sensors at {where}, {number(silent)} "
         f"{'is' if silent == 1 else 'are'} silent and {number(occasion.neighbours - silent)} not."
     ).replace("at the fleet", "in the fleet")
 

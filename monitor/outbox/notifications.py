@@ -173,7 +173,13 @@ def settle(connection: Connection, group_id: int, now: int) -> None:
         notification.c.frozen_at.is_(None),
         ~silent,
     )
-    finish(connection, unneeded, now, state="cancelled", outcome="over before it was sent")
+    finish(
+        connection,
+        unneeded,
+        now,
+        state="cancelled",
+        outcome="the incident ended before it was sent",
+    )
     owed = exists().where(of_group, notification.c.state.in_(OWED))
     connection.execute(
         update(alert_group)

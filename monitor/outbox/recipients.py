@@ -143,7 +143,7 @@ def _newly_silent(
     }
     if not members:
         raise Undeliverable(
-            ", ".join(sorted(set(gone.values()))) or "an earlier message told of all"
+            ", ".join(sorted(set(gone.values()))) or "an earlier message covers all incidents"
         )
     return members, gone
 
@@ -164,7 +164,7 @@ def _still_silent(
         ~_told(row, ("reminder",), ("pending", "claimed", "sent"), row.created_at),
     )
     if not members:
-        raise Undeliverable("acknowledged or over")
+        raise Undeliverable("acknowledged or ended")
     return members, {}
 
 
@@ -179,7 +179,7 @@ def _flapping(
         ~_told(row, ("flapping",), ("pending", "claimed", "sent")),
     )
     if not members:
-        raise Undeliverable("an earlier message told of all")
+        raise Undeliverable("an earlier message covers all incidents")
     return members, {}
 
 
@@ -212,10 +212,10 @@ def _back(
     if members:
         return members, {}
     if _members(connection, in_group, over, told_down):
-        raise Undeliverable("an earlier message told of all")
+        raise Undeliverable("an earlier message covers all incidents")
     if _members(connection, in_group, over, _told(row, ("down",), ("failed",))):
         raise Undeliverable("the down message was never delivered")
-    raise Undeliverable("nobody was told")
+    raise Undeliverable("no alert was sent")
 
 
 _CANDIDATES = {

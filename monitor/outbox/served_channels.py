@@ -9,7 +9,7 @@ from monitor.outbox import notifications
 from monitor.state.database import insert_unless_there, reading, writing
 from monitor.state.tables import channel, channel_health, notification
 
-SWITCHED_OFF = "the channel is switched off"
+SWITCHED_OFF = "the channel is disabled"
 
 _off = exists().where(channel.c.name == notification.c.channel, ~channel.c.enabled)
 _owed = notification.c.state.in_(notifications.OWED)

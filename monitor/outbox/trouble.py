@@ -35,7 +35,7 @@ def report(
             since = wording.long(each.failing_since or now, frame.zone)
             whom = f" for {each.recipient}" if each.recipient else ""
             subject = f"The channel {each.name} keeps failing{whom}"
-            sentence = f"Since {since} it has delivered nothing. The last error: {each.error}."
+            sentence = f"It has delivered no message since {since}. Last error: {each.error}."
             # Other recipients of the same channel may be reached.
             others = [name for name in everybody if name != each.name or each.recipient]
             key = f"failing:{each.name}:{each.recipient or ''}:{each.failing_since}"
@@ -43,8 +43,8 @@ def report(
             notifications.notify(connection, key, others, body, now)
             health.mark_reported(connection, each.name, each.recipient, now)
         for name in spent:
-            subject = f"The budget of the channel {name} is used up"
-            sentence = "Its messages of today wait until there is room for them again."
+            subject = f"The channel {name} has reached its daily message limit"
+            sentence = "Its messages wait until the limit allows more."
             others = [other for other in everybody if other != name]
             key = f"budget:{name}:{now // DAY}"
             body = compose_notice(subject, [sentence], now, key, frame)

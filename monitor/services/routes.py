@@ -105,8 +105,8 @@ def check(connection: Connection, route: RouteRow, of_settings: Collection[str])
         if unknown := [name for name in names if name not in known]:
             raise Invalid(field, f"there is no channel {unknown[0][:80]!r}")
         if len(set(names)) < len(names):
-            raise Invalid(field, "names a channel twice")
+            raise Invalid(field, "lists a channel twice")
     if bool(route.escalate_to) != (route.escalate_after is not None):
-        raise Invalid("escalate_after", "escalate_to and escalate_after go together")
+        raise Invalid("escalate_after", "escalate_to and escalate_after must be set together")
     if route.escalate_after is not None and not SECOND <= route.escalate_after <= LONGEST_WAIT:
         raise Invalid("escalate_after", "must be from 1 second to 30 days")

@@ -12,7 +12,7 @@ _BEHIND = 4
 _SWEEPS = 3
 """So many that could have been made must be missing in any case."""
 
-NO_SWEEP = "No scheduler has completed a sweep since then."
+NO_SWEEP = "No sweep has completed since then."
 
 
 class Told(NamedTuple):
@@ -128,8 +128,8 @@ def behind_text(found: Behind, zone: tzinfo, now: int) -> tuple[str, list[str]]:
     return (
         f"Monitoring has been behind since {short(found.since, now, zone)}",
         [
-            f"{found.reason} What sensors have sent since then is not judged yet, and no one can "
-            "know which sensors are silent. A message follows when judging has caught up."
+            f"{found.reason} Heartbeats since then are not judged yet, so silent "
+            "sensors can't be detected. A message follows when monitoring has caught up."
         ],
     )
 
@@ -142,18 +142,18 @@ def over_text(found: Notices, zone: tzinfo, now: int) -> tuple[str, list[str]]:
     whole = duration(sum(window.stop - window.start for window in windows))
     if found.heard:
         return f"Monitoring was behind between {between}", [
-            f"What sensors sent in these {whole} was stored and has been judged since. A sensor "
-            "that was silent meanwhile and has returned raised no alarm."
+            f"Heartbeats from these {whole} are stored and have been judged now. A sensor "
+            "that went silent and recovered in that time caused no alert."
         ]
     if len(windows) == 1:
         subject = f"Monitoring was blind between {between}"
-        first = f"For {whole} sensors were not heard, or what they sent was not judged."
+        first = f"For {whole}, heartbeats were not received or not judged."
     else:
         subject = f"Monitoring was blind {len(windows)} times between {between}, {whole} in all"
-        first = "Then sensors were not heard, or what they sent was not judged."
+        first = "In that time, heartbeats were not received or not judged."
     return subject, [
-        f"{first} Silence in that time raised no alarm by itself; everything that was received "
-        "has been judged since."
+        f"{first} A sensor that was silent only then caused no alert. All heartbeats that were "
+        "received have been judged now."
     ]
 
 

@@ -64,7 +64,7 @@ class SelfMonitoring:
         if now - reach.horizon <= self._manners.shortest:
             return ""
         names = sorted(name for name, each in reach.sources.items() if each.stalled_for)
-        return f"Nothing comes from {', '.join(names) or 'any host'}."
+        return f"No data is arriving from {', '.join(names) or 'any host'}."
 
     def tell(
         self, connection: Connection, reach: Advance, windows: Sequence[BlindWindow], now: int
@@ -74,10 +74,10 @@ class SelfMonitoring:
         zone = self._telling.frame.zone
         for name in reach.lost:
             until = reach.sources[name].until
-            subject = f"The host {name} has been written off"
+            subject = f"Monitoring no longer waits for the host {name}"
             sentence = (
-                f"Nothing of what it received after {long(until, zone)} has come to the store, "
-                "and it is no longer waited for. What it still sends later is history."
+                f"What it received after {long(until, zone)} is not in the store. What it "
+                "sends from now on counts only as history."
             )
             self._telling.tell(connection, f"lost:{name}:{until}", subject, [sentence], now)
         progress = horizon.progress(connection)

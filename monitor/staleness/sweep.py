@@ -163,7 +163,7 @@ class Sweep:
             raise
         self._swept_at = now
         if reach.lost:
-            logger.warning("written off after standing still: %s", ", ".join(reach.lost))
+            logger.warning("no longer waiting for hosts that stopped: %s", ", ".join(reach.lost))
         return outcome
 
     def look_out(self, hindrance: str, now: int) -> None:
@@ -183,7 +183,7 @@ class Sweep:
             leases.fence(connection, lease)
             horizon_rows.set_back(connection, now, sensors.next_version(connection))
         self._deadlines = None
-        logger.warning("the clock was ahead: all that lies in the future is taken for now")
+        logger.warning("the clock was ahead; times in the future are treated as now")
 
     def _take_over(self, progress: Progress, now: int) -> None:
         """The former leader's last commit counts, not what this process read meanwhile."""

@@ -49,7 +49,7 @@ def names(connection: Connection, to_change: bool = False) -> list[str]:
 def arrange(connection: Connection, order: Sequence[str]) -> None:
     """Put the routes in this order. Raises ValueError unless it names each of them once."""
     if sorted(order) != sorted(names(connection, to_change=True)):
-        raise ValueError("the order must name each route once, and no other")
+        raise ValueError("the order must list each route exactly once")
     for position, name in enumerate(order, 1):
         connection.execute(update(route).where(route.c.name == name).values(position=position))
 

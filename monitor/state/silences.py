@@ -114,7 +114,7 @@ def end_silence(connection: Connection, number: int, now: int) -> bool:
 
 
 def end_maintenance(connection: Connection, number: int, now: int) -> bool:
-    """End it for good; False when there is none of this number, or it was ended before."""
+    """End it for good; False when there is none of this number, or it had already ended."""
     ended = connection.execute(
         update(maintenance)
         .where(maintenance.c.id == number, maintenance.c.ended_at.is_(None))

@@ -35,7 +35,7 @@ class LastAdministrator(Exception):
     """Nobody would be left who may administer."""
 
     def __init__(self) -> None:
-        super().__init__("this is the last administrator; make somebody else one before")
+        super().__init__("this is the last administrator; make another user an administrator first")
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ def vouched_for(connection: Connection, subject: str) -> User | None:
 
 
 def listed(connection: Connection) -> list[User]:
-    """All, by name; those who may not log in any more last."""
+    """All, by name; those who can no longer log in last."""
     rows = connection.execute(select(*_COLUMNS).order_by(user.c.active.desc(), user.c.key))
     return [User(*row) for row in rows]
 
@@ -103,7 +103,7 @@ def listed(connection: Connection) -> list[User]:
 def change(connection: Connection, number: int, **values: Any) -> None:
     """`values`: name, email, role, active, password (its hash), subject.
 
-    Who may not log in any more is logged out everywhere. Raises LastAdministrator, and
+    Who can no longer log in is logged out everywhere. Raises LastAdministrator, and
     Unacceptable as `add` does.
     """
     checked = _checked(values)
@@ -165,7 +165,7 @@ def _checked_name(name: str) -> str:
         raise InvalidUser("name", "must be 1 to 80 printable characters without @")
     key = key_of(name)
     if key == COMMAND_LINE:
-        raise InvalidUser("name", f"{name!r} has a meaning of its own; choose another name")
+        raise InvalidUser("name", f"{name!r} is reserved; choose another name")
     return key[:240]
 
 
@@ -176,4 +176,4 @@ def _written(connection: Connection, statement: Any) -> int:
     except IntegrityError as error:
         found = _TAKEN.search(str(error.orig))
         taken = found[1] if found else "name"
-        raise InvalidUser(taken, f"somebody has this {taken} already") from error
+        raise InvalidUser(taken, f"another user has this {taken} already") from error

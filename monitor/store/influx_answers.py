@@ -32,7 +32,7 @@ def is_influxdb(headers: Mapping[str, str] | None) -> bool:
 def foreign(status: int, headers: Mapping[str, str] | None) -> StoreUnavailable:
     """The error for an answer that InfluxDB did not give."""
     kind = (headers or {}).get("Content-Type", "no content type")
-    return StoreUnavailable(f"something other than InfluxDB answers {status} ({kind[:80]})")
+    return StoreUnavailable(f"something other than InfluxDB answered {status} ({kind[:80]})")
 
 
 class StrictClient(RESTClientObject):  # type: ignore[misc]
@@ -47,7 +47,7 @@ class StrictClient(RESTClientObject):  # type: ignore[misc]
         try:
             answer = super().request(method, url, *args, redirect=False, **options)
         except UnicodeDecodeError as error:
-            raise StoreUnavailable("something other than InfluxDB answers in bytes") from error
+            raise StoreUnavailable("something other than InfluxDB answered in bytes") from error
         except ApiException as error:
             too_large = error.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE
             if too_large or is_influxdb(error.headers):
@@ -59,9 +59,9 @@ class StrictClient(RESTClientObject):  # type: ignore[misc]
             raise foreign(answer.status, headers)
         if urlsplit(url).path.endswith(_WITHOUT_CONTENT):
             if answer.status != HTTPStatus.NO_CONTENT:
-                raise StoreUnavailable(f"InfluxDB answers {answer.status} in place of 204")
+                raise StoreUnavailable(f"InfluxDB answered {answer.status} instead of 204")
         elif whole and not _is_object(answer.data):
-            raise StoreUnavailable(f"InfluxDB answers only in part: {answer.data[-80:]!r}")
+            raise StoreUnavailable(f"InfluxDB sent an incomplete answer: {answer.data[-80:]!r}")
         return answer
 
 

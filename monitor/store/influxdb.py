@@ -71,7 +71,7 @@ class InfluxStore:
         kind may need. Raises ValueError."""
         if not token.isascii() or not token.isprintable() or " " in token:
             # The HTTP libraries would say so too, with the token in their words.
-            raise ValueError("the InfluxDB token has characters that a header can't carry")
+            raise ValueError("the InfluxDB token has characters that are not allowed in a header")
         self._org, self._retention = org, retention
         self._heartbeats, self._arrivals = heartbeats_bucket, arrivals_bucket
         self._client = InfluxDBClient(url=url, token=token, org=org, timeout=_TIMEOUT)
@@ -310,7 +310,7 @@ class InfluxStore:
             answer = self._client.query_api().query_raw(_NOW).read()
         now = _NOW_ANSWER.search(answer)
         if now is None:
-            raise StoreUnavailable(f"InfluxDB does not answer with its time: {answer[:80]!r}")
+            raise StoreUnavailable(f"InfluxDB did not send its time: {answer[:80]!r}")
         return int(now[1]) // _NANOSECONDS
 
     def close(self) -> None:
@@ -330,7 +330,7 @@ def _translated() -> Iterator[None]:
 
 
 def _words(error: ApiException) -> str:
-    return f"InfluxDB answers {error.status}: {str(error.body or error.reason)[:300]}"
+    return f"InfluxDB answered {error.status}: {str(error.body or error.reason)[:300]}"
 
 
 def _unreachable(error: Exception) -> StoreUnavailable:

@@ -68,7 +68,7 @@ class Influxql:
         with self._asked(bucket, query, how, timeout or self._timeout) as answer:
             results = _results(answer.content)
         if len(results) != len(queries) or any(result.partial for result in results):
-            raise StoreUnavailable("InfluxDB answers only in part")
+            raise StoreUnavailable("InfluxDB sent an incomplete answer")
         return [result.series for result in results]
 
     def stream(self, bucket: str, query: str, timeout: int) -> Iterator[Series]:
@@ -81,7 +81,7 @@ class Influxql:
                     (result,) = _results(line)
                     yield from result.series
         if result.partial:
-            raise StoreUnavailable("InfluxDB broke off its answer")
+            raise StoreUnavailable("InfluxDB ended its answer too early")
 
     @contextmanager
     def _asked(
@@ -101,7 +101,7 @@ class Influxql:
                     raise foreign(answer.status_code, answer.headers)
                 if answer.status_code != requests.codes.ok:
                     reason = answer.text[:200]
-                    raise StoreUnavailable(f"InfluxDB answers {answer.status_code}: {reason}")
+                    raise StoreUnavailable(f"InfluxDB answered {answer.status_code}: {reason}")
                 yield answer
         except requests.RequestException as error:
             raise StoreUnavailable(f"InfluxDB can't be reached: {type(error).__name__}") from error
@@ -135,7 +135,7 @@ def chunks(macs: Collection[int], size: int) -> Iterator[list[int]]:
 def integer(value: Value) -> int:
     """Raises StoreUnavailable: somebody else wrote what is no integer there."""
     if not isinstance(value, int):
-        raise StoreUnavailable(f"InfluxDB holds {value!r:.40} where an integer belongs")
+        raise StoreUnavailable(f"InfluxDB holds {value!r:.40} where an integer is expected")
     return value
 
 
@@ -144,10 +144,10 @@ def _results(text: bytes) -> list[_Result]:
     try:
         answer = from_json(text, _Answer)
     except msgspec.DecodeError as error:
-        raise StoreUnavailable(f"InfluxDB answers what is no answer: {text[:80]!r}") from error
+        raise StoreUnavailable(f"InfluxDB sent an invalid answer: {text[:80]!r}") from error
     for problem in (answer.error, *(result.error for result in answer.results)):
         if problem:
-            raise StoreUnavailable(f"InfluxDB answers: {problem[:200]}")
+            raise StoreUnavailable(f"InfluxDB answered: {problem[:200]}")
     if not answer.results:
-        raise StoreUnavailable("InfluxDB gives no answer")
+        raise StoreUnavailable("InfluxDB sent an empty answer")
     return answer.results

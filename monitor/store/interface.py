@@ -19,7 +19,7 @@ class StoreRejected(StoreError):
     """The store refuses these heartbeats for good; all others of the same call are stored."""
 
     def __init__(self, refused: Sequence[tuple[Heartbeat, str]]) -> None:
-        super().__init__(f"{len(refused)} heartbeats refused, the first: {refused[0][1]}")
+        super().__init__(f"{len(refused)} heartbeats refused; the first: {refused[0][1]}")
         self.refused = refused
 
 

@@ -35,7 +35,7 @@ class Busy(RequestRefused):
     def __init__(self) -> None:
         wait = str(RETRY_AFTER)
         headers = {"Retry-After": wait, "Refresh": wait}
-        super().__init__(503, "Many people look at the moment. Try again soon.", headers=headers)
+        super().__init__(503, "The server is busy. Try again soon.", headers=headers)
 
 
 class Gate:

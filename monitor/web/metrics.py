@@ -68,13 +68,13 @@ class _Service(Collector):
         """The state's figures only while it can be read: old ones would look like news."""
         found, now = self._figures(), self._clock.now()
         yield InfoMetricFamily(
-            _PREFIX + "build", "The version that runs.", {"version": version("heartbeat-monitor")}
+            _PREFIX + "build", "The running version.", {"version": version("heartbeat-monitor")}
         )
         yield _gauge("state_up", "Whether the state database can be read.", int(found is not None))
         if found is not None:
             behind = self._judging(found.progress) is not None
             yield _gauge(
-                "judging_behind", "Whether judging is behind, and people are notified.", int(behind)
+                "judging_behind", "1 while judging is behind; a notice is then sent.", int(behind)
             )
             yield from _judging(found, now)
             yield from _incidents(found)
@@ -83,7 +83,7 @@ class _Service(Collector):
         yield from _shipping(self._shipper, now)
         yield _counter(
             "ignored_fields",
-            "Fields that were left out of heartbeats of this host, by why they can't be used.",
+            "Fields of heartbeats that this host ignored, by reason.",
             {(reason,): count for reason, count in self._ignored_fields.totals().items()},
             ["reason"],
         )
@@ -130,18 +130,20 @@ def _judging(found: Figures, now: int) -> Iterator[Metric]:
     if horizon:
         yield _gauge(
             "horizon_age_seconds",
-            "How far behind now the moment is up to which silence was judged.",
+            "How far the horizon, up to which sensors are judged, is behind now.",
             _age(horizon, now),
         )
     if swept_at:
         yield _gauge("sweep_age_seconds", "Time since the last sweep.", _age(swept_at, now))
     yield _counter(
-        "blind_seconds", "Time in which not every source listened.", {(): found.blind / SECOND}
+        "blind_seconds",
+        "Blind time: not all sources were receiving and storing heartbeats.",
+        {(): found.blind / SECOND},
     )
     yield _gauge("sources_open", "Data directories that heartbeats come from.", found.open_sources)
     yield _gauges(
         "sensors",
-        "Registered sensors; those paused are not watched.",
+        "Registered sensors. Paused sensors are not monitored.",
         ["state"],
         {("watched",): found.sensors[False], ("paused",): found.sensors[True]},
     )
@@ -150,15 +152,14 @@ def _judging(found: Figures, now: int) -> Iterator[Metric]:
 def _incidents(found: Figures) -> Iterator[Metric]:
     yield _counter(
         "incidents_opened",
-        "Incidents by what they rest on: proven silence, or silence presumed since monitoring was "
-        "itself interrupted.",
+        "Incidents by evidence: proven, or presumed because monitoring was interrupted.",
         {("proven",): found.opened[True], ("presumed",): found.opened[False]},
         ["evidence"],
     )
     yield _counter("incidents_closed", "Incidents by how they ended.", found.closed, ["reason"])
     yield _gauges(
         "incidents",
-        "Incidents that are not over.",
+        "Open incidents.",
         ["state"],
         {("open",): found.open[False], ("acknowledged",): found.open[True]},
     )
@@ -172,23 +173,21 @@ def _messages(found: Figures, now: int) -> Iterator[Metric]:
         found.finished,
         [*by_channel, "state"],
     )
-    yield _gauges(
-        "outbox_notifications", "Messages still owed.", [*by_channel, "state"], found.owed
-    )
+    yield _gauges("outbox_notifications", "Pending messages.", [*by_channel, "state"], found.owed)
     yield _gauge(
         "outbox_oldest_due_age_seconds",
-        "How long the message that waits longest has been due; 0: none is.",
+        "How long the oldest due message has been waiting; 0 if none is due.",
         0 if found.due_since is None else _age(found.due_since, now),
     )
     yield _counter(
         "delivery_attempts",
-        "Tries to send a message: sent, to be tried again (retry), or given up (failed).",
+        "Attempts to send a message: sent, retry, or failed (no more attempts).",
         found.attempts,
         ["channel", "result"],
     )
     yield _counter(
         "suppressions",
-        "Incidents of which a channel was not told, or not at once; the ledger says why.",
+        "Incidents whose message to a channel was suppressed or held; the ledger shows why.",
         found.suppressions,
         by_channel,
     )
@@ -234,20 +233,24 @@ def _shipping(path: Path, now: int) -> Iterator[Metric]:
     except (OSError, msgspec.DecodeError):
         return
     stats = found.stats
-    yield _gauge("shipper_ready", "Whether this host's shipper gets on.", int(found.ready))
+    yield _gauge("shipper_ready", "Whether this host's shipper is working.", int(found.ready))
     yield _gauge(
-        "shipper_status_age_seconds", "Since this host's shipper spoke.", _age(found.at, now)
+        "shipper_status_age_seconds",
+        "Time since this host's shipper last reported.",
+        _age(found.at, now),
     )
     yield _counter("shipped_heartbeats", "Heartbeats stored from this host.", {(): stats.shipped})
     yield _counter(
         "dead_letters", "Heartbeats of this host that the store refused.", {(): stats.dead_letters}
     )
-    yield _counter("damaged_records", "Unreadable records of this spool.", {(): stats.damaged})
-    yield _gauge("backlog_bytes", "Bytes in this host's spool.", stats.backlog_bytes)
+    yield _counter(
+        "damaged_records", "Unreadable records in this host's write-ahead log.", {(): stats.damaged}
+    )
+    yield _gauge("backlog_bytes", "Bytes in this host's write-ahead log.", stats.backlog_bytes)
     if stats.watermark:
         yield _gauge(
             "watermark_age_seconds",
-            "How far behind now the moment is up to which all this host received is stored.",
+            "How far behind now this host's coverage is: all it received until then is stored.",
             _age(stats.watermark, now),
         )
 

@@ -32,12 +32,12 @@ class Readiness:
         try:
             found = status.read(self._shipper_status)
         except FileNotFoundError:
-            return "The shipper has not begun."
+            return "The shipper has not started."
         except (OSError, msgspec.DecodeError):
             return "The shipper's status can't be read."
         age = self._clock.now() - found.at
         if age > _FRESH:
-            return f"The shipper has said nothing for {age // SECOND} s."
+            return f"The shipper has not reported for {age // SECOND} s."
         return None if found.ready else found.reason or "The shipper is not ready."
 
     def _state(self) -> str | None:

@@ -25,7 +25,7 @@ _PATIENCE = 1.0
 _STATIC, _ALIVE = "/static/", "/healthz"
 """What asks neither the store nor the state, its errors included."""
 
-_BUSY = "The server is busy with other pages. Try again in a moment."
+_BUSY = "The server is busy. Try again soon."
 
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 

@@ -206,7 +206,7 @@ def test_a_recovery_needs_no_leave_to_read(hook: Receiver) -> None:
 
 
 def test_an_answer_that_is_no_list_of_alerts_is_a_failure(hook: Receiver) -> None:
-    with pytest.raises(SendFailed, match="like no Alertmanager"):
+    with pytest.raises(SendFailed, match="not from an Alertmanager"):
         channel(hook.url).send(told("recovered", sensor(MAC)))
 
 
@@ -240,7 +240,7 @@ def test_a_door_that_is_closed_is_opened(
 @pytest.mark.parametrize(
     ("settings", "secrets", "problem"),
     [
-        (Settings([]), Secrets(), "one at least"),
+        (Settings([]), Secrets(), "at least one"),
         (Settings(["nowhere"]), Secrets(), "https://"),
         (Settings(["https://me:word@am.example.org"]), Secrets(), "https://"),
         (Settings(["https://am.example.org"], "me"), Secrets(), "together"),

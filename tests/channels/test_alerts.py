@@ -39,8 +39,7 @@ def test_a_silence_is_one_alert_a_sensor_that_fires_until_its_recovery() -> None
         "annotations": {
             "summary": "Boiler at Harbour is silent",
             "description": (
-                "Last seen 2026-11-23T14:03:00.000Z; silence counts after 600 s; "
-                "usually heard every 60 s."
+                "Last seen 2026-11-23T14:03:00.000Z; threshold 600 s; usually reports every 60 s."
             ),
             "last_seen": "2026-11-23T14:03:00.000Z",
             "link": LINK,
@@ -79,7 +78,9 @@ def test_no_alert_ends_before_it_starts() -> None:
 
 def test_a_presumed_silence_says_so() -> None:
     (alert,) = alerts_of(told("down", sensor(MAC, proven=False)))
-    assert "presumed, for monitoring was itself interrupted" in alert["annotations"]["description"]
+    assert (
+        "presumed down, because monitoring was interrupted" in alert["annotations"]["description"]
+    )
 
 
 def test_the_link_to_acknowledge_goes_along() -> None:
@@ -107,7 +108,7 @@ def test_labels_get_valid_names_and_hide_none_of_ours() -> None:
 def test_flapping_is_an_alert_of_its_own_for_a_day() -> None:
     (alert,) = alerts_of(told("flapping", sensor(MAC, name="Boiler")))
     assert alert["labels"]["alertname"] == "SensorFlapping"
-    assert alert["annotations"]["summary"] == "Boiler at Harbour keeps falling silent and returning"
+    assert alert["annotations"]["summary"] == "Boiler at Harbour keeps going silent and recovering"
     assert alert["endsAt"] == format_time(NOW + DAY)
 
 

@@ -165,7 +165,10 @@ def test_a_name_that_is_not_known_is_tried_again(monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(socket, "getaddrinfo", unknown)
     refused = failure("https://hook.example.org/secret-path", allow_internal=False)
-    assert (refused.permanent, refused.detail) == (False, "no connection, or it was lost")
+    assert (refused.permanent, refused.detail) == (
+        False,
+        "no connection, or the connection was lost",
+    )
 
 
 def test_a_receiver_that_is_not_there_is_tried_again() -> None:
@@ -301,7 +304,7 @@ def test_a_certificate_has_to_be_trusted(
     certificate: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with receiver(tls=server_context(certificate)) as hook:
-        assert failure(hook.url).detail == "no trusted TLS connection"
+        assert failure(hook.url).detail == "the TLS connection is not trusted"
         assert hook.requests == []
         monkeypatch.setattr("requests.adapters.DEFAULT_CA_BUNDLE_PATH", str(certificate))
         Webhook(hook.url, allow_internal=True).send(MESSAGE)
@@ -323,5 +326,5 @@ def test_a_certificate_has_to_be_of_the_name_that_was_called(
     monkeypatch.setattr(socket, "getaddrinfo", found)
     with receiver(tls=server_context(certificate)) as hook:
         url = hook.url.replace("127.0.0.1", "hook.example.org")
-        assert failure(url).detail == "no trusted TLS connection"
+        assert failure(url).detail == "the TLS connection is not trusted"
         assert hook.requests == []

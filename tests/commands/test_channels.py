@@ -73,10 +73,10 @@ def test_a_channel_is_added_shown_changed_tested_and_removed(run: Run, hook: Rec
     added = run(
         "channel", "add", "ops", "webhook", f"url={hook.url}", "--default", "yes", "--budget", "9"
     )
-    assert added == "ops is added; `monitor channel test ops` tries it\n"
+    assert added == "ops created; `monitor channel test ops` sends a test message\n"
     assert run("channel", "list").splitlines() == [
-        "webhook\tof the settings\ttold by default\tnever used",
-        "ops\twebhook\ttold by default\tnever used",
+        "webhook\tfrom the settings\tdefault\tnever used",
+        "ops\twebhook\tdefault\tnever used",
     ]
     assert run("channel", "test", "ops") == "sent through ops\n"
     assert run("send", "ops") == "sent through ops\n"
@@ -84,7 +84,7 @@ def test_a_channel_is_added_shown_changed_tested_and_removed(run: Run, hook: Rec
     run("channel", "set", "ops", "--default", "no", "--enabled", "no", "--budget", "0")
     shown = run("channel", "show", "ops").splitlines()
     assert f"url: {hook.url}" in shown
-    assert {"enabled: no", "default: no", "budget: any number of messages"} <= set(shown)
+    assert {"enabled: no", "default: no", "daily message limit: no limit"} <= set(shown)
     assert run("channel", "remove", "ops") == "ops is removed\n"
     with pytest.raises(CommandFailed, match="no channel 'ops'"):
         run("channel", "show", "ops")
@@ -123,8 +123,8 @@ ALERTMANAGER = ("alertmanager", "urls=https://a.example.org, https://b.example.o
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
-        (("browsers", "webhook", "url=https://x.example.org"), "meaning of its own"),
-        (("webhook", "webhook", "url=https://x.example.org"), "meaning of its own"),
+        (("browsers", "webhook", "url=https://x.example.org"), "is reserved"),
+        (("webhook", "webhook", "url=https://x.example.org"), "is reserved"),
         (("a b", "webhook", "url=https://x.example.org"), "name: must be of letters"),
         (("a", "pigeon"), "kind: must be one of"),
         (("a", "webpush"), "browsers subscribe by themselves"),
@@ -172,7 +172,7 @@ def test_routes_are_added_listed_and_removed(run: Run) -> None:
         "1\tnight\tsite=Harbour|Mill, severity=critical\tbrowsers, after 900 s webhook",
         "2\trest\tall sensors\twebhook",
     ]
-    assert run("route", "remove", "night") == "the route night is removed\n"
+    assert run("route", "remove", "night") == "route night removed\n"
     with pytest.raises(CommandFailed, match="no route 'night'"):
         run("route", "remove", "night")
 

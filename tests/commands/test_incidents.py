@@ -54,7 +54,7 @@ def test_incidents_are_listed_and_acknowledged(
     assert said(capsys, "acknowledge", str(fresh), "--by", "the night shift") == (
         f"{fresh} is acknowledged\n"
     )
-    assert said(capsys, "acknowledge", str(fresh)) == f"{fresh} was acknowledged before\n"
+    assert said(capsys, "acknowledge", str(fresh)) == f"{fresh} was already acknowledged\n"
     with reading(state) as connection:
         (by,) = connection.scalars(select(incident.c.acknowledged_by).where(incident.c.id == fresh))
     assert by == "the night shift"
@@ -74,15 +74,15 @@ def test_the_ledger_shows_who_was_told_and_who_not(
     other = cases.incident(0xB, group, closed_at=NOW + MINUTE, closed_reason="recovered")
     tries = [(NOW + 31_000, "retry", "451\nlater"), (NOW + 61_000, "sent", None)]
     cases.message(group, [number], tries, state="sent", finished_at=NOW + 61_000)
-    cases.suppress(number, "the budget of 5 a day is used up", channel="sms")
+    cases.suppress(number, "daily message limit reached (5)", channel="sms")
     assert said(capsys, "ledger", "--incident", str(number)).splitlines() == [
         f"{number}  00:00:00:00:00:0a: open",
         "    2026-11-23 01:02:00 UTC         silent since 2026-11-23 00:51:00 UTC, "
         "longer than its threshold of 10 min",
-        "    2026-11-23 01:02:00 UTC  sms    not told (the alert): "
-        "the budget of 5 a day is used up",
+        "    2026-11-23 01:02:00 UTC  sms    the alert was not sent: "
+        "daily message limit reached (5)",
         "    2026-11-23 01:02:30 UTC  email  the alert was written: Boiler silent",
-        "    2026-11-23 01:02:31 UTC  email  the alert was not sent, to be tried again "
+        "    2026-11-23 01:02:31 UTC  email  the alert was not sent and will be tried again "
         "(attempt 1): 451 later",
         "    2026-11-23 01:03:01 UTC  email  the alert was sent (attempt 2)",
         "",

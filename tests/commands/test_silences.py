@@ -92,11 +92,14 @@ def test_maintenance_is_planned_and_shown_in_its_zone_and_in_utc(
                 "--comment",
                 "x",
             ),
-            "--for or --until: must lie ahead",
+            "--for or --until: must be in the future",
         ),
-        (("silence", "add", "--match", "mac=*", "--for", "4h", "--comment", ""), "--comment: say"),
-        ((*PAINT, "--recurrence", "FREQ=HOURLY"), "--recurrence: FREQ=HOURLY can't be used"),
-        ((*PAINT, "--zone", "Berlin"), "--zone: 'Berlin' is no time zone"),
+        (
+            ("silence", "add", "--match", "mac=*", "--for", "4h", "--comment", ""),
+            "--comment: is required",
+        ),
+        ((*PAINT, "--recurrence", "FREQ=HOURLY"), "--recurrence: FREQ=HOURLY is not supported"),
+        ((*PAINT, "--zone", "Berlin"), "--zone: 'Berlin' is not a time zone"),
         ((*PAINT, "--stop", "2026-03-01T00:00"), "--stop: must be after the start"),
     ],
 )

@@ -74,8 +74,8 @@ def test_from_the_first_login_to_the_morning(service: Service, context: BrowserC
     other.goto(service.url)
     for tab in (page, other):
         tab.evaluate("window.notReloaded = true")
-    page.get_by_role("button", name="Notices").click()
-    expect(other.get_by_role("button", name="Notices", pressed=True)).to_be_visible()
+    page.get_by_role("button", name="Notifications").click()
+    expect(other.get_by_role("button", name="Notifications", pressed=True)).to_be_visible()
 
     service.beat(MAC)
     for tab in (page, other):
@@ -98,7 +98,7 @@ def test_from_the_first_login_to_the_morning(service: Service, context: BrowserC
     page.get_by_role("button", name="Acknowledge").click()
     expect(page.get_by_role("main")).to_contain_text("by Anna")
     page.get_by_role("checkbox", name=NAME).check()
-    page.get_by_label("Why").fill("somebody is on the way")
+    page.get_by_label("Reason").fill("somebody is on the way")
     page.get_by_role("button", name="Silence", exact=True).click()
     expect(other.locator("#grid .hush")).to_be_visible()
 

@@ -42,7 +42,7 @@ def test_every_try_is_told_with_its_moment_and_result(state: Engine, cases: Case
         (
             FROZEN + SECOND,
             "retry",
-            "the alert was not sent, to be tried again (attempt 1): 451 try later",
+            "the alert was not sent and will be tried again (attempt 1): 451 try later",
         ),
         (FROZEN + MINUTE, "sent", "the alert was sent (attempt 2)"),
     ]
@@ -61,10 +61,10 @@ def test_the_life_of_the_incident_frames_it(state: Engine, cases: Cases) -> None
     )
     assert told(state, number, None) == [
         "silent since 2026-11-23 00:51:00 UTC, longer than its threshold of 10 min; "
-        "presumed, for monitoring was itself interrupted",
-        "nobody was told: there was no channel to tell",
+        "presumed down, because monitoring was interrupted",
+        "no one was notified: there is no channel",
         "acknowledged by email by link",
-        "over: it was heard again, first at 2026-11-23 02:01:59 UTC",
+        "ended: recovered, first heartbeat at 2026-11-23 02:01:59 UTC",
     ]
 
 
@@ -74,7 +74,7 @@ def test_what_was_given_up_says_why(state: Engine, cases: Cases) -> None:
     tries = [(FROZEN, "failed", "550 no such mailbox")]
     cases.message(group, [number], tries, state="failed", finished_at=FROZEN, outcome="550")
     assert told(state, number)[-1] == (
-        "the alert was not sent, given up (attempt 1): 550 no such mailbox"
+        "the alert could not be sent (attempt 1): 550 no such mailbox"
     )
     cases.message(
         group,
@@ -84,16 +84,16 @@ def test_what_was_given_up_says_why(state: Engine, cases: Cases) -> None:
         outcome="no notifier serves this channel",
     )
     assert told(state, number, "pager") == [
-        "the alert was not sent, given up: no notifier serves this channel"
+        "the alert could not be sent: no notifier serves this channel"
     ]
 
 
 @pytest.mark.parametrize(
     ("values", "reason"),
     [
-        ({"closed_at": NOW + 9, "closed_reason": "recovered"}, "it was heard again"),
-        ({"closed_at": NOW + 9, "closed_reason": "paused"}, "it was paused"),
-        ({"acknowledged_at": NOW + 9}, "it was acknowledged"),
+        ({"closed_at": NOW + 9, "closed_reason": "recovered"}, "recovered"),
+        ({"closed_at": NOW + 9, "closed_reason": "paused"}, "the sensor was paused"),
+        ({"acknowledged_at": NOW + 9}, "the incident was acknowledged"),
     ],
 )
 def test_what_ended_before_it_was_sent_is_told_as_such(
@@ -101,7 +101,7 @@ def test_what_ended_before_it_was_sent_is_told_as_such(
 ) -> None:
     group = cases.group()
     number, other = cases.incident(1, group, **values), cases.incident(2, group)
-    words = [f"not told (the alert): {reason} before it was sent"]
+    words = [f"the alert was not sent: {reason} first"]
     cancelled = cases.message(group, state="cancelled", finished_at=FROZEN, outcome="…")
     assert cancelled
     assert told(state, number) == words
@@ -118,9 +118,9 @@ def test_a_recovery_nobody_needed_says_so(state: Engine, cases: Cases) -> None:
         state="cancelled",
         created_at=NOW + 9,
         finished_at=FROZEN,
-        outcome="nobody was told",
+        outcome="no alert was sent",
     )
-    assert told(state, number) == ["the recovery was not sent: nobody was told"]
+    assert told(state, number) == ["the recovery was not sent: no alert was sent"]
 
 
 def test_what_holds_a_message_back_is_told_with_its_end(state: Engine, cases: Cases) -> None:
@@ -128,20 +128,18 @@ def test_what_holds_a_message_back_is_told_with_its_end(state: Engine, cases: Ca
     number = cases.incident(1, group)
     cases.message(group, held_until=LATER + HOUR)
     cases.suppress(number, "silenced until morning: works", until=LATER + HOUR)
-    cases.suppress(number, "the budget of 5 messages a day is used up", channel="sms")
+    cases.suppress(number, "daily message limit reached (5)", channel="sms")
     assert told(state, number) == [
-        "the alert was held back until 2026-11-23 03:02:00 UTC: silenced until morning: works",
+        "the alert was held until 2026-11-23 03:02:00 UTC: silenced until morning: works",
     ]
-    assert told(state, number, "sms") == [
-        "not told (the alert): the budget of 5 messages a day is used up"
-    ]
+    assert told(state, number, "sms") == ["the alert was not sent: daily message limit reached (5)"]
 
 
 def test_a_used_up_budget_says_so(state: Engine, cases: Cases) -> None:
     group = cases.group()
     number = cases.incident(1, group)
-    cases.message(group, held_until=LATER + HOUR, outcome="the budget of 5 a day is used up")
-    assert told(state, number) == ["the alert is held back: the budget of 5 a day is used up"]
+    cases.message(group, held_until=LATER + HOUR, outcome="daily message limit reached (5)")
+    assert told(state, number) == ["the alert is held: daily message limit reached (5)"]
 
 
 def test_a_reminder_ends_with_the_acknowledgement(state: Engine, cases: Cases) -> None:
@@ -151,7 +149,7 @@ def test_a_reminder_ends_with_the_acknowledgement(state: Engine, cases: Cases) -
     (entry,) = [entry for entry in account(state, number) if entry.channel]
     assert (entry.at, entry.text) == (
         NOW + MINUTE,
-        "not told (a reminder): it was acknowledged before it was sent",
+        "a reminder was not sent: the incident was acknowledged first",
     )
     cases.message(group, kind="flapping")
     assert len(told(state, number)) == 1
@@ -164,7 +162,7 @@ def test_what_is_still_to_come_stands_at_the_end(state: Engine, cases: Cases) ->
     cases.message(group, [number], channel="sms", next_attempt_at=LATER + MINUTE)
     cases.message(group, [number], channel="chat", state="claimed")
     entries = account(state, number, NOW + SECOND)
-    assert told(state, number, now=NOW + SECOND) == ["the alert waits"]
+    assert told(state, number, now=NOW + SECOND) == ["the alert is waiting"]
     assert entries[-1] == TimelineEntry(
         LATER + MINUTE, "sms", "down", "waiting", "the alert will be tried", LATER + MINUTE
     )

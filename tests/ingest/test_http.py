@@ -251,7 +251,7 @@ def test_bad_rows_are_named_and_good_ones_kept(front: Front) -> None:
         (1, "mac_address"),
         (2, None),
     ]
-    assert "no row" in problem(front.post("/heartbeats", json=[{}]), HTTPStatus.BAD_REQUEST)
+    assert "rejected" in problem(front.post("/heartbeats", json=[{}]), HTTPStatus.BAD_REQUEST)
 
 
 def test_a_token_is_required_once_one_was_made(front: Front) -> None:

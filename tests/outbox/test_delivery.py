@@ -144,7 +144,7 @@ def test_a_fault_in_a_channel_is_a_passing_failure_and_tells_no_secret(
 
     assert delivery(state, [Script(fail)]).deliver_once(DUE) == 1
     (row,) = rows(state)
-    assert (row.state, row.outcome) == ("pending", "a fault of the channel (ValueError)")
+    assert (row.state, row.outcome) == ("pending", "an error in the channel (ValueError)")
     assert secret not in caplog.text
     assert "in fail" in caplog.text
 

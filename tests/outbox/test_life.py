@@ -393,7 +393,7 @@ def test_a_budget_that_is_used_up_holds_messages_and_the_others_hear_of_it(
     world.deliver(NOW + 3 * HOUR)
     assert len(world.channels["sms"].got) == 2
     assert [message.subject for message in world.channels["email"].got] == [
-        "The budget of the channel sms is used up"
+        "The channel sms has reached its daily message limit"
     ]
     world.deliver(NOW + DAY + WAIT)
     assert world.channels["sms"].said[2:3] == [("down", {"03"})]

@@ -106,8 +106,8 @@ def test_an_older_silence_tells_its_day() -> None:
 
 def test_a_presumption_is_not_told_as_a_fact() -> None:
     body = down(member(proven=False))
-    assert "presumed silent since" in body["subject"]
-    assert "presumed, for monitoring was itself interrupted" in body["text"]
+    assert "presumed down, silent since" in body["subject"]
+    assert "presumed down, because monitoring was interrupted" in body["text"]
     mixed = down(member(1, proven=False), member(2))
     assert "presumed" not in mixed["subject"]
     assert mixed["text"].count("presumed") == 1
@@ -123,7 +123,7 @@ def test_the_text_of_a_silence_gives_the_evidence() -> None:
         "- 02:00:00:00:00:02: last seen 2026-11-23 14:03:15 UTC, 10 min 5 s before this message "
         "(threshold 10 min)\n"
         "\n"
-        "Of 230 sensors in all at Site X, 2 are silent and 228 not.\n"
+        "Of 230 sensors at Site X, 2 are silent and 228 not.\n"
         "\n"
         "Written 2026-11-23 14:13:20 UTC. See https://monitor.example.org/\n"
     )
@@ -255,32 +255,32 @@ def test_moments_are_written_in_the_zone_of_the_settings() -> None:
 
 def test_the_usual_interval_tells_how_many_were_missed() -> None:
     body = down(member(usual_interval=MINUTE))
-    assert "usually heard every 1 min, 10 missed" in body["text"]
+    assert "usually reports every 1 min, 10 missed" in body["text"]
 
 
 def test_a_reminder_says_that_it_goes_on_until_acknowledged() -> None:
     body = _composed("reminder", [member(name="Boiler room")], {"acknowledge": f"{URL}/a/b"})
     assert body["subject"] == ("Reminder: Boiler room at Site X still silent since 14:03 UTC")
-    assert "until somebody acknowledges it" in body["text"]
+    assert "Repeats until acknowledged." in body["text"]
     assert f"Acknowledge, or silence for 4 h: {URL}/a/b\n" in body["text"]
     assert body["actions"] == [{"label": "Acknowledge, or silence for 4 h", "url": f"{URL}/a/b"}]
 
 
 def test_flapping_is_told_as_what_it_is() -> None:
     body = _composed("flapping", [member(name="Boiler room")], {"silent": 0})
-    assert body["subject"] == "Boiler room at Site X keeps falling silent and returning"
+    assert body["subject"] == "Boiler room at Site X keeps going silent and recovering"
 
 
 def test_an_escalation_says_so() -> None:
     body = down(member(name="Boiler room"), escalated=True)
     assert body["subject"].startswith("Escalated: Boiler room")
-    assert "Nobody has acknowledged it so far." in body["text"]
+    assert "No one has acknowledged it yet." in body["text"]
 
 
 def test_a_silence_of_the_whole_fleet_says_so() -> None:
     body = down(member(1, site="A"), member(2, site="B"), site=None, neighbours=2, fleet_wide=True)
     assert body["subject"] == "Fleet-wide: All 2 sensors silent since 14:03 UTC"
-    assert "Of 2 sensors in all in the fleet, 2 are silent and 0 not." in body["text"]
+    assert "Of 2 sensors in the fleet, 2 are silent and 0 not." in body["text"]
 
 
 def test_the_gravest_severity_counts_and_an_unknown_word_is_grave() -> None:

@@ -132,7 +132,7 @@ def test_who_recovers_inside_a_silence_is_never_told_of(world: World) -> None:
     world.pass_time(60 * MINUTE, 1, 2, 3)
     assert world.told() == []
     assert ("down", "cancelled", "recovered before it was sent") in world.ledger()
-    assert ("recovered", "cancelled", "nobody was told") in world.ledger()
+    assert ("recovered", "cancelled", "no alert was sent") in world.ledger()
 
 
 def test_who_was_told_before_is_told_of_the_recovery_once_the_silence_is_over(

@@ -96,4 +96,4 @@ def test_a_route_to_a_channel_that_is_switched_off_leads_to_the_default_and_the_
     assert world.channels["email"].said == [("down", {"01"})]
     with reading(world.engine) as connection:
         rows = connection.execute(select(suppression.c.channel, suppression.c.reason)).all()
-    assert [tuple(row) for row in rows] == [("pager", "the channel is switched off")]
+    assert [tuple(row) for row in rows] == [("pager", "the channel is disabled")]

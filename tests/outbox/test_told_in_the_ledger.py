@@ -30,11 +30,11 @@ def told(world: Service, now: int, channel: str | None = "email", mac: int = 1) 
 
 def test_from_the_first_try_to_the_recovery(world: Service) -> None:
     world.silent(1, now=NOW)
-    assert told(world, NOW) == ["the alert waits"]
+    assert told(world, NOW) == ["the alert is waiting"]
     world.channels["email"].failure = SendFailed("451 try later", permanent=False)
     world.deliver(NOW + WAIT)
     assert told(world, NOW + WAIT)[1:] == [
-        "the alert was not sent, to be tried again (attempt 1): 451 try later",
+        "the alert was not sent and will be tried again (attempt 1): 451 try later",
         "the alert will be tried again",
     ]
     world.channels["email"].failure = None
@@ -54,8 +54,8 @@ def test_recovered_before_anybody_was_told(world: Service) -> None:
     world.deliver(NOW + HOUR)
     for channel in ("email", "webhook"):
         assert told(world, NOW + HOUR, channel) == [
-            "not told (the alert): it was heard again before it was sent",
-            "the recovery was not sent: nobody was told",
+            "the alert was not sent: recovered first",
+            "the recovery was not sent: no alert was sent",
         ]
 
 
@@ -63,7 +63,7 @@ def test_one_that_left_before_the_message_about_its_group(world: Service) -> Non
     world.silent(1, 2, now=NOW)
     world.over(1, now=NOW + 10 * SECOND, event=Event.PAUSE)
     world.deliver(NOW + WAIT)
-    assert told(world, NOW + HOUR) == ["not told (the alert): paused before it was sent"]
+    assert told(world, NOW + HOUR) == ["the alert was not sent: paused before it was sent"]
     assert told(world, NOW + HOUR, mac=2)[1] == "the alert was sent (attempt 1)"
 
 
@@ -72,7 +72,7 @@ def test_acknowledged_before_it_was_sent(world: Service) -> None:
     world.acknowledge(NOW + SECOND)
     world.deliver(NOW + HOUR)
     assert told(world, NOW + HOUR) == [
-        "not told (the alert): it was acknowledged before it was sent"
+        "the alert was not sent: the incident was acknowledged first"
     ]
 
 
@@ -80,7 +80,7 @@ def test_held_back_and_told_afterwards(world: Service) -> None:
     world.quiet[1] = Held(NOW + HOUR, "silence 3 (works)")
     world.silent(1, now=NOW)
     world.deliver(NOW + WAIT)
-    held = "the alert was held back until 2026-11-23 02:02:00 UTC: silence 3 (works)"
+    held = "the alert was held until 2026-11-23 02:02:00 UTC: silence 3 (works)"
     assert told(world, NOW + MINUTE) == [held]
     world.deliver(NOW + HOUR)
     lines = told(world, NOW + HOUR)
@@ -95,10 +95,10 @@ def test_recovered_while_held_back(world: Service) -> None:
     world.over(1, now=NOW + 10 * MINUTE)
     world.deliver(NOW + 2 * HOUR)
     lines = told(world, NOW + 2 * HOUR)
-    assert lines[0].startswith("the alert was held back until")
+    assert lines[0].startswith("the alert was held until")
     assert lines[1:] == [
-        "not told (the alert): it was heard again before it was sent",
-        "the recovery was not sent: nobody was told",
+        "the alert was not sent: recovered first",
+        "the recovery was not sent: no alert was sent",
     ]
 
 
@@ -108,9 +108,7 @@ def test_a_used_up_budget(world: Service) -> None:
     world.deliver(NOW + WAIT)
     world.over(1, now=NOW + 10 * MINUTE)
     world.deliver(NOW + HOUR)
-    assert told(world, NOW + HOUR)[-1] == (
-        "the recovery is held back: the budget of 1 a day is used up"
-    )
+    assert told(world, NOW + HOUR)[-1] == ("the recovery is held: daily message limit reached (1)")
 
 
 def test_given_up_for_good(world: Service) -> None:
@@ -120,6 +118,6 @@ def test_given_up_for_good(world: Service) -> None:
     world.over(1, now=NOW + 10 * MINUTE)
     world.deliver(NOW + HOUR)
     assert told(world, NOW + HOUR)[1:] == [
-        "the alert was not sent, given up (attempt 1): 550 no such mailbox",
+        "the alert could not be sent (attempt 1): 550 no such mailbox",
         "the recovery was not sent: the down message was never delivered",
     ]

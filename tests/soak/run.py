@@ -171,7 +171,7 @@ def _judge(
     report.figures |= {
         "heartbeats accepted": len(times),
         "sent again": fleet.repetitions,
-        "given up": fleet.given_up,
+        "no more attempts": fleet.given_up,
         "kills": ", ".join(f"{count} {name}" for name, count in sorted(processes.kills.items())),
         "restarts": processes.restarts,
         "silences longer than the threshold": len(silent),

@@ -91,7 +91,7 @@ def test_judging_is_behind_since_it_reached_its_last_moment_or_since_it_was_watc
     assert found == Behind(NOW - HOUR, "The store is away.")
     assert NoticeConfig(15 * SECOND, 4 * HOUR, MINUTE).behind_after == 3 * MINUTE
     never = behind(0, "", NOW - FAR - 1, NOW, FAR)
-    assert never == Behind(NOW - FAR - 1, "No scheduler has completed a sweep since then.")
+    assert never == Behind(NOW - FAR - 1, "No sweep has completed since then.")
 
 
 def test_a_standstill_of_our_own_process_is_not_told_of_others() -> None:
@@ -108,10 +108,10 @@ def test_the_notice_says_when_for_how_long_and_how_often() -> None:
     ]
     subject, sentences = over_text(Notices(NEVER, False, windows), UTC, NOW)
     assert subject == "Monitoring was blind 2 times between 14:02 and 14:09 UTC, 2 min in all"
-    assert "raised no alarm" in sentences[0]
+    assert "caused no alert" in sentences[0]
     subject, sentences = over_text(Notices(NEVER, False, one, heard=True), UTC, NOW)
     assert subject == "Monitoring was behind between 14:02 and 14:09 UTC"
-    assert "raised no alarm" in sentences[0]
+    assert "caused no alert" in sentences[0]
     subject, sentences = behind_text(Behind(NOW - MINUTE, "The store is away."), UTC, NOW)
     assert subject == "Monitoring has been behind since 14:09 UTC"
     assert sentences[0].startswith("The store is away.")

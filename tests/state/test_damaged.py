@@ -94,7 +94,7 @@ def test_a_running_service_keeps_heartbeats_and_answers_503(tmp_path: Path) -> N
         for path in ("/", "/sensors", "/incidents", "/api/v1/incidents", f"/sensors/{MAC}"):
             eventually(lambda path=path: status(service, path) == 503)  # type: ignore[misc]
         assert status(service, "/metrics") == 200
-        for waiting in ("delivery waits", "working by the copy", "sweep put off"):
+        for waiting in ("delivery waits", "working by the copy", "sweep postponed"):
             eventually(lambda waiting=waiting: waiting in said(service), 30)  # type: ignore[misc]
     assert "Traceback" not in said(service)
 

@@ -40,7 +40,7 @@ def test_switching_a_channel_off_cancels_what_it_is_owed(state: Engine, outages:
         health.record_failure(connection, "pager", "no connection", NOW)
         catalogue.save(connection, VAULT, PAGER, replace(PAGER, enabled=False), NOW)
         assert health.of_all(connection)["pager"].failing_since is None
-    assert outages.ledger() == [("down", "cancelled", "the channel is switched off")]
+    assert outages.ledger() == [("down", "cancelled", "the channel is disabled")]
 
 
 def test_what_was_enqueued_while_a_channel_was_switched_off_is_cancelled(
@@ -50,7 +50,7 @@ def test_what_was_enqueued_while_a_channel_was_switched_off_is_cancelled(
     with writing(state) as connection:
         channels.save(connection, VAULT, replace(PAGER, enabled=False))
     assert served_channels.cancel_switched_off(state, NOW) == 1
-    assert outages.ledger() == [("down", "cancelled", "the channel is switched off")]
+    assert outages.ledger() == [("down", "cancelled", "the channel is disabled")]
 
 
 def test_messages_fail_when_no_notifier_serves_their_channel(

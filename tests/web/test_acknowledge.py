@@ -112,7 +112,7 @@ def test_the_page_shows_what_is_about_to_be_acknowledged(client: FlaskClient, to
     assert "3 sensors at &lt;i&gt;Harbour&lt;/i&gt; silent" in page.text
     assert "&lt;script&gt;alert(1)&lt;/script&gt; at Harbour" in page.text
     assert "by the &lt;b&gt;night&lt;/b&gt; shift, 2026-11-23 01:02:00 UTC" in words(page)
-    assert "it was heard again, 2026-11-23 01:02:00 UTC" in words(page)
+    assert "recovered, 2026-11-23 01:02:00 UTC" in words(page)
     assert "<script>" not in page.text
     assert "<b>night" not in page.text
     for title in ("Silent now (1)", "Acknowledged (1)", "Over (1)"):
@@ -139,7 +139,7 @@ def test_pressing_acknowledge_does_it_for_those_silent(
 ) -> None:
     page = client.post(told.path, data={"answer": "acknowledge"}, follow_redirects=True)
     assert page.status_code == 200
-    assert "Everything here is acknowledged or over." in page.text
+    assert "All of these incidents are acknowledged or have ended." in page.text
     assert 'value="acknowledge"' not in page.text
     assert acknowledged(state) == {
         told.silent: "email by link",
@@ -178,7 +178,7 @@ def test_what_is_over_offers_no_buttons(state: Engine, client: FlaskClient) -> N
     path = link(cases.message(group, [number]), "email", NOW).removeprefix(BASE)
     page = client.get(path)
     assert "<button" not in page.text
-    assert "it was paused" in page.text
+    assert "the sensor was paused" in page.text
     before = everything(state)
     client.post(path, data={"answer": "silence"})
     assert everything(state) == before

@@ -77,8 +77,8 @@ def test_a_channel_is_added_tested_changed_and_removed(
     visitor.post(f"{PATH}/hook/test", {}, PATH)
     assert len(hook.requests) == 1
     page = visitor.get(PATH).text
-    assert "hook has taken the test message." in page
-    assert "set; empty: as it is" in page
+    assert "hook accepted the test message." in page
+    assert "set; leave empty to keep it" in page
     assert SECRET not in page
     visitor.post(f"{PATH}/hook", form(f"{hook.url}/2"), PATH)
     kept = stored(rig)
@@ -122,7 +122,7 @@ def test_why_a_test_message_did_not_arrive_is_told_as_text(visitor: Visitor) -> 
 
 def test_one_of_the_settings_is_not_changed_here(visitor: Visitor) -> None:
     page = visitor.get(PATH).text
-    assert "of the settings" in page
+    assert "from the settings" in page
     assert f'action="{PATH}/email"' not in page
     assert visitor.post(f"{PATH}/email", form("https://x.org"), PATH).status_code == 409
     assert visitor.post(f"{PATH}/email/remove", {"sure": "yes"}, PATH).status_code == 409
@@ -135,8 +135,8 @@ def test_one_of_the_settings_is_not_changed_here(visitor: Visitor) -> None:
         ({"name": "browsers"}, "Name: "),
         ({"settings__url": ""}, "URL: "),
         ({"settings__url": "nonsense"}, "URL: "),
-        ({"budget": "many"}, "Most messages in 24 hours: must be a whole number"),
-        ({"budget": "0"}, "Most messages in 24 hours: must be a whole number"),
+        ({"budget": "many"}, "Daily message limit: must be a whole number"),
+        ({"budget": "0"}, "Daily message limit: must be a whole number"),
     ],
 )
 def test_what_makes_no_sense_is_refused_and_stays_in_the_form(
@@ -168,16 +168,16 @@ def test_what_was_ticked_stays_ticked_when_something_else_is_wrong(visitor: Visi
         assert page.count('name="is_default" value="yes" checked') == 1
         assert page.count('name="budget" value="40"') == 1
     assert 'name="enabled" value="yes" checked' not in page
-    assert "at most 30 in 24 hours" in page
+    assert "at most 30 messages in 24 hours" in page
 
 
 def test_routes_keep_it_from_being_removed(rig: Rig, visitor: Visitor) -> None:
     visitor.post(PATH, form("https://hooks.example.org/1"), PATH)
     with writing(rig.engine) as connection:
         add_route(connection, RouteRow("night", [], ["hook"], [], None))
-    assert "Routes that lead to it: night" in visitor.get(PATH).text
+    assert "Used by routes: night" in visitor.get(PATH).text
     answer = visitor.post(f"{PATH}/hook/remove", {"sure": "yes"}, PATH)
-    assert "These routes lead to hook: night." in answer.text
+    assert "These routes use hook: night." in answer.text
     assert stored(rig) is not None
 
 

@@ -50,7 +50,7 @@ def test_a_window_is_planned_shown_by_both_clocks_and_ended(rig: Rig, operator: 
     (row,) = there(rig, "upcoming")
     assert (row.zone, row.start, row.recurrence) == ("Europe/Berlin", FORM["start"], None)
     page = operator.get(f"{PATH}?state=upcoming").text
-    assert "Boiler service is scheduled. It covers 1 sensor now." in page
+    assert "Boiler service is scheduled. It matches 1 sensor now." in page
     assert "Sunday 1 March 2026, 01:30 to 03:30 CET, Europe/Berlin" in page
     assert 'datetime="2026-03-01T00:30:00.000Z"' in page
     operator.post(f"{PATH}/{row.id}/end", {}, PATH)
@@ -72,7 +72,7 @@ def test_a_window_is_planned_shown_by_both_clocks_and_ended(rig: Rig, operator: 
         ({"repeats": "DAILY"}, "FREQ=DAILY", "every day"),
         ({"repeats": "WEEKLY"}, "FREQ=WEEKLY", "every Sunday"),
         ({"repeats": "WEEKLY", "day": "SU"}, "FREQ=WEEKLY;BYDAY=SU", "every Sunday"),
-        ({"repeats": "MONTHLY"}, "FREQ=MONTHLY", "every month on the day 1"),
+        ({"repeats": "MONTHLY"}, "FREQ=MONTHLY", "every month on day 1"),
         ({"repeats": "rule", "rule": "freq=monthly;byday=1SU"}, "FREQ=MONTHLY;BYDAY=1SU", None),
     ],
 )
@@ -112,14 +112,14 @@ def test_windows_are_told_with_what_the_clocks_do_in_between() -> None:
 @pytest.mark.parametrize(
     ("values", "told"),
     [
-        ({"name": " "}, "What is done: say what is done"),
+        ({"name": " "}, "Name: a name is required"),
         ({"matchers": "Cellar"}, "Sensors: 'Cellar' is not a matcher"),
-        ({"zone": "Mars"}, "Time zone: 'Mars' is no time zone"),
+        ({"zone": "Mars"}, "Time zone: 'Mars' is not a time zone"),
         ({"start": "soon"}, "Start: 'soon' is not like"),
-        ({"stop": "2026-03-01T01:00"}, "Stop: must be after the start"),
-        ({"start": "2020-01-01T00:00", "stop": "2020-01-01T01:00"}, "Stop: lies in the past"),
+        ({"stop": "2026-03-01T01:00"}, "End: must be after the start"),
+        ({"start": "2020-01-01T00:00", "stop": "2020-01-01T01:00"}, "End: is in the past"),
         ({"repeats": "hourly"}, "Repeats: choose how often"),
-        ({"repeats": "WEEKLY", "day": "MO"}, "Repeats: the rule does not fall on the start"),
+        ({"repeats": "WEEKLY", "day": "MO"}, "Repeats: the start, "),
         ({"repeats": "rule", "rule": "often"}, "Repeats: 'OFTEN' is not a part"),
     ],
 )

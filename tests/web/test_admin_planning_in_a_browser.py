@@ -75,10 +75,10 @@ def test_each_page_is_for_everybody(served: Server, page: Page, scheme: str, wid
     ):
         page.goto(served.url + path)
         looks_right(page, f"{path.rpartition('/')[2].replace('?', '-')}-{scheme}")
-    page.get_by_label("Or its text").fill(
+    page.get_by_label("Or paste its text").fill(
         f"mac_address,name,labels\n02:00:00:00:00:01,{LONG},floor=3\n02:00:00:00:01:01,New,\n"
     )
-    page.get_by_role("button", name="Look what would change").click()
+    page.get_by_role("button", name="Preview changes").click()
     expect(page.get_by_role("button", name="Import these")).to_be_visible()
     looks_right(page, f"preview-{scheme}")
 
@@ -88,14 +88,14 @@ def test_what_is_wrong_is_told_to_everybody(served: Server, browser: Browser, wi
     context = browser.new_context(viewport={"width": width, "height": 800})
     page = context.new_page()
     log_in(page, served.url, "olga", "/admin/sensors/import")
-    page.get_by_label("Or its text").fill(f"mac_address,name,labels\n02,{LONG},\n")
-    page.get_by_role("button", name="Look what would change").click()
+    page.get_by_label("Or paste its text").fill(f"mac_address,name,labels\n02,{LONG},\n")
+    page.get_by_role("button", name="Preview changes").click()
     expect(page.get_by_role("alert")).to_have_text("1 thing is wrong, and nothing was changed.")
     looks_right(page, "bad")
     page.goto(f"{served.url}/admin/silences")
     page.get_by_label("Sensors", exact=True).fill(LONG)
-    page.get_by_label("Why").fill(LONG)
-    page.get_by_role("button", name="Begin").click()
+    page.get_by_label("Reason").fill(LONG)
+    page.get_by_role("button", name="Start silence").click()
     expect(page.get_by_role("alert")).to_contain_text("Sensors:")
     expect(page.locator("textarea")).to_have_value(LONG)
     looks_right(page, "wrong")
@@ -105,10 +105,10 @@ def test_what_is_wrong_is_told_to_everybody(served: Server, browser: Browser, wi
 def test_a_silence_is_begun_and_ended(served: Server, page: Page) -> None:
     log_in(page, served.url, "olga", "/admin/silences")
     page.get_by_label("Sensors", exact=True).fill("site=Hall 4\nfloor=1")
-    page.get_by_label("Lasts").select_option("30 min")
-    page.get_by_label("Why").fill("Repair")
-    page.get_by_role("button", name="Begin").click()
-    expect(page.get_by_role("status")).to_contain_text("has started. It covers")
+    page.get_by_label("Duration").select_option("30 min")
+    page.get_by_label("Reason").fill("Repair")
+    page.get_by_role("button", name="Start silence").click()
+    expect(page.get_by_role("status")).to_contain_text("has started. It matches")
     page.get_by_role("button", name="Repair").click()
     expect(page.get_by_role("status")).to_contain_text("has ended.")
     expect(page.get_by_text("Repair")).to_have_count(0)
@@ -116,13 +116,13 @@ def test_a_silence_is_begun_and_ended(served: Server, page: Page) -> None:
 
 def test_maintenance_is_planned_by_the_browser_s_own_fields(served: Server, page: Page) -> None:
     log_in(page, served.url, "olga", "/admin/maintenance")
-    page.get_by_label("What is done").fill("Lift service")
+    page.get_by_label("Name").fill("Lift service")
     page.get_by_label("Sensors", exact=True).fill("site=Hall 4")
     page.get_by_label("Start").fill("2026-03-01T01:30")
-    page.get_by_label("Stop").fill("2026-03-01T03:30")
+    page.get_by_label("End", exact=True).fill("2026-03-01T03:30")
     page.get_by_label("Repeats").select_option("every week")
     page.get_by_label("Sunday").check()
-    page.get_by_role("button", name="Plan", exact=True).click()
+    page.get_by_role("button", name="Schedule", exact=True).click()
     expect(page.get_by_role("status")).to_contain_text("Lift service is scheduled.")
     expect(page.locator(".plans li", has_text="Lift service")).to_contain_text("every Sunday")
 
@@ -132,8 +132,8 @@ def test_a_page_of_sensors_is_ticked_at_once_and_without_scripts_one_by_one(
 ) -> None:
     log_in(page, served.url, "olga", "/admin/sensors")
     page.get_by_label("All on this page").check()
-    page.get_by_label("What").select_option("Set the site")
-    page.get_by_label("To", exact=True).fill("Hall 9")
+    page.get_by_label("Action").select_option("Set the site")
+    page.get_by_label("Value", exact=True).fill("Hall 9")
     page.get_by_role("button", name="Change").click()
     expect(page.get_by_role("status")).to_have_text("100 sensors are changed.")
     moved = [row.mac for row in sensor_list.every(rig.engine) if row.site == "Hall 9"]
@@ -145,7 +145,7 @@ def test_a_page_of_sensors_is_ticked_at_once_and_without_scripts_one_by_one(
     log_in(opened, served.url, "olga", "/admin/sensors")
     expect(opened.get_by_label("All on this page")).to_be_hidden()
     opened.locator(f'[value="{format_mac(moved[0])}"]').check()
-    opened.get_by_label("What").select_option("Pause")
+    opened.get_by_label("Action").select_option("Pause")
     opened.get_by_role("button", name="Change").click()
     expect(opened.get_by_role("status")).to_contain_text("1 sensor")
     plain.close()
@@ -162,7 +162,7 @@ def test_what_was_exported_is_uploaded_and_confirmed(
     changed.write_text(exported.replace("Pump 9,", "=Pump 9,"))
     page.get_by_role("link", name="Import CSV").click()
     page.get_by_label("CSV file").set_input_files(changed)
-    page.get_by_role("button", name="Look what would change").click()
+    page.get_by_role("button", name="Preview changes").click()
     expect(page.locator("dd")).to_have_text(["1", "0", "129"])
     page.get_by_role("button", name="Import these").click()
     expect(page.get_by_role("status")).to_have_text("1 sensor is imported.")

@@ -47,8 +47,8 @@ def test_a_route_is_added_changed_and_removed(rig: Rig, visitor: Visitor) -> Non
         RouteRow("night", ["site=Cellar", "name=Boil*"], ["pager"], [], None),
     ]
     page = visitor.get(PATH).text
-    assert "The route night is added" in page
-    assert "tells pager" in page
+    assert "The route night is created" in page
+    assert "notifies pager" in page
     changed = {"matchers": f"site={NASTY}", "escalate": "pager", "after": "7.5"}
     visitor.post(f"{PATH}/night", {**changed, "channel": ["email", "browsers"]}, PATH)
     assert routes(rig) == [
@@ -81,7 +81,7 @@ def test_a_channel_that_is_switched_off_or_gone_says_so(rig: Rig, visitor: Visit
         add_route(connection, RouteRow("night", [], ["spare", "former"], [], None))
     page = visitor.get(PATH).text
     assert 'checked> <span>spare <span class="faint">disabled</span>' in page
-    assert 'checked> <span>former <span class="faint">not there</span>' in page
+    assert 'checked> <span>former <span class="faint">no longer exists</span>' in page
 
 
 def test_it_says_where_messages_about_a_sensor_would_go(visitor: Visitor) -> None:
@@ -90,12 +90,14 @@ def test_it_says_where_messages_about_a_sensor_would_go(visitor: Visitor) -> Non
     def tried(mac: str) -> str:
         return visitor.get(PATH, query_string={"mac": mac}).text
 
-    assert "Boiler goes by the route <b>night</b> to <b>pager</b>." in tried("02:00:00:00:00:0a")
+    assert "Alerts of Boiler match the route <b>night</b> and go to <b>pager</b>." in tried(
+        "02:00:00:00:00:0a"
+    )
     visitor.post(f"{PATH}/night", {**CELLAR, "escalate": "email", "after": "30"}, PATH)
     assert '<b>pager</b>, <b>email</b> <span class="faint">after 30 min</span>.' in tried(
         "02:00:00:00:00:0a"
     )
-    assert "goes by no route to <b>email</b>." in tried("02-00-00-00-00-99")
+    assert "match no route and go to <b>email</b>." in tried("02-00-00-00-00-99")
     assert 'role="status">' in tried("nonsense")
 
 

@@ -81,7 +81,7 @@ def test_sensors_are_listed_by_page_and_found_by_name_site_and_address(
         assert operator.get(f"{PATH}?page={page}").status_code == 200
     assert shown(operator.get(f"{PATH}?q=cellar").text) == [format_mac(BOILER)]
     assert shown(operator.get(f"{PATH}?q=0200.0000.000b").text) == [format_mac(PUMP)]
-    assert "No sensor is found by that." in operator.get(f"{PATH}?q=nowhere").text
+    assert "No matching sensors." in operator.get(f"{PATH}?q=nowhere").text
     assert "<script>alert" not in second
     assert html.escape(NASTY) in operator.get(f"{PATH}?q={NASTY}").text
 
@@ -112,7 +112,7 @@ def test_those_chosen_are_changed_and_no_others(
     assert told[1][:3] == ("operator", "sensor changed", format_mac(BOILER))
     assert list(told[1][3]) == [field]
     assert operator.post(PATH, form, PATH).status_code == 303
-    assert "0 sensors are changed, 1 acknowledged before." in operator.get(PATH).text
+    assert "0 sensors are changed, 1 unchanged." in operator.get(PATH).text
     assert trail(rig) == told
 
 
@@ -129,10 +129,10 @@ def test_all_that_were_found_can_be_changed(rig: Rig, operator: Visitor) -> None
         ({"action": "threshold", "value": "soon", "mac": "02:00:00:00:00:0a"}, "The threshold"),
         ({"action": "site", "value": "x" * 201, "mac": "02:00:00:00:00:0a"}, "The site"),
         ({"action": "label", "value": NASTY, "mac": "02:00:00:00:00:0a"}, "must look like floor=3"),
-        ({"action": "unlabel", "value": " ", "mac": "02:00:00:00:00:0a"}, "Say the name"),
+        ({"action": "unlabel", "value": " ", "mac": "02:00:00:00:00:0a"}, "Enter the name"),
         ({"action": "explode", "value": "", "mac": "02:00:00:00:00:0a"}, "Choose what to change"),
-        ({"action": "site", "value": "Hall"}, "Choose at least one sensor"),
-        ({"action": "site", "value": "Hall", "mac": "Boiler"}, "Choose at least one sensor"),
+        ({"action": "site", "value": "Hall"}, "Select at least one sensor"),
+        ({"action": "site", "value": "Hall", "mac": "Boiler"}, "Select at least one sensor"),
     ],
 )
 def test_what_is_wrong_is_told_and_what_was_typed_and_ticked_stays(
@@ -156,7 +156,7 @@ def test_the_export_imports_to_no_change_and_edited_to_what_was_edited(
     assert "attachment" in answer.headers["Content-Disposition"]
     assert answer.text.splitlines()[:2] == [HEAD, "02:00:00:00:00:0a,Boiler,Cellar,,floor=-1,no"]
     same = upload(operator, answer.data)
-    assert "there is nothing to import" in same.text
+    assert "Nothing to change" in same.text
     edited = answer.text.replace("Boiler,Cellar,", "=Kessel,Halle,90")
     edited += "02:00:00:00:00:0d,Later,,,,yes\n"
     before = there(rig)
@@ -205,7 +205,7 @@ def test_while_a_line_is_bad_nothing_is_written_and_each_is_told(
         ("mac_address\n".encode("utf-16"), "not UTF-8"),
         (b"\xff\xfe\x00", "not UTF-8"),
         (b"mac_address,colour\n", "&#39;colour&#39;"),
-        (f"{NASTY}\n".encode(), "There is no column"),
+        (f"{NASTY}\n".encode(), "Unknown column"),
     ],
 )
 def test_a_file_that_is_none_is_refused(operator: Visitor, content: bytes, told: str) -> None:

@@ -48,7 +48,7 @@ def test_a_silence_begins_says_how_many_it_covers_and_is_ended_early(
     assert row.matchers == ("site=Cellar|Harbour", "name=Boiler")
     assert (row.ends_at - row.starts_at, row.created_by) == (HOUR, "operator")
     page = operator.get(PATH).text
-    assert "Silence 1 has started. It covers 1 sensor now." in page
+    assert "Silence 1 has started. It matches 1 sensor now." in page
     assert "1 sensor now · by operator" in page
     operator.post(f"{PATH}/{row.id}/end", {}, PATH)
     assert there(rig) == []
@@ -71,7 +71,7 @@ def test_it_may_begin_later_and_last_until_a_moment_by_the_service_s_clocks(
     (row,) = there(rig, "upcoming")
     assert f"{local(row.starts_at, ZONE):%Y-%m-%dT%H:%M}" == times["starts"]
     assert f"{local(row.ends_at, ZONE):%Y-%m-%dT%H:%M}" == times["until"]
-    assert "Nothing is silenced now" in operator.get(PATH).text
+    assert "No active silences" in operator.get(PATH).text
     assert ">Cancel</button>" in operator.get(f"{PATH}?state=upcoming").text
 
 
@@ -79,13 +79,13 @@ def test_it_may_begin_later_and_last_until_a_moment_by_the_service_s_clocks(
     ("field", "text", "told"),
     [
         ("matchers", "Cellar", "Sensors: 'Cellar' is not a matcher"),
-        ("matchers", " ", "Sensors: say which sensors"),
-        ("comment", " ", "Why: say why"),
-        ("comment", "x" * 1001, "Why: is longer than 1000"),
-        ("lasts", "7", "Lasts: choose how long"),
-        ("lasts", "until", "Lasts: '' is not like"),
-        ("starts", "soon", "From: 'soon' is not like"),
-        ("starts", "2199-01-01T00:00", "From: is too far ahead"),
+        ("matchers", " ", "Sensors: at least one matcher"),
+        ("comment", " ", "Reason: is required"),
+        ("comment", "x" * 1001, "Reason: is longer than 1000"),
+        ("lasts", "7", "Duration: choose how long"),
+        ("lasts", "until", "Duration: '' is not like"),
+        ("starts", "soon", "Start: 'soon' is not like"),
+        ("starts", "2199-01-01T00:00", "Start: must be within a year"),
     ],
 )
 def test_what_is_wrong_is_named_and_what_was_typed_stays(

@@ -118,7 +118,7 @@ def test_without_a_token_in_force_the_answer_says_how_to_make_one(
     with writing(state) as connection:
         tokens.revoke(connection, "a operator", 2_000)
     response = client.get("/api/v1/some", headers=night)
-    assert "no longer" in refused(response, 401)["detail"]
+    assert "not valid" in refused(response, 401)["detail"]
     assert 'error="invalid_token"' in response.headers["WWW-Authenticate"]
 
 

@@ -55,7 +55,7 @@ def test_routes_are_arranged(api: Api) -> None:
     api.call("PUT", "/routes", {"order": ["a", "b", "c"]})
     assert order(api) == ["a", "b", "c"]
     field, detail = api.refused(400, "PUT", "/routes", {"order": ["a", "b"]})
-    assert (field, detail) == ("order", "the order must name each route once, and no other")
+    assert (field, detail) == ("order", "the order must list each route exactly once")
 
 
 @pytest.mark.parametrize(

@@ -128,7 +128,7 @@ def test_browsers_are_limited_in_number(
     api.call("POST", PATH, ANNA.as_json())
     bob = Browser("https://push.example.org/bob")
     field, detail = api.refused(409, "POST", PATH, bob.as_json())
-    assert (field, detail) == ("endpoint", "1 browsers are subscribed, and no more can be")
+    assert (field, detail) == ("endpoint", "1 browsers are subscribed, which is the limit")
     assert api.call("POST", PATH, ANNA.as_json()).status_code == 200
 
 
@@ -140,7 +140,7 @@ def test_one_person_subscribes_so_many_browsers_and_keeps_no_one_else_out(state:
         assert viewer.call("POST", PATH, browser.as_json()).status_code == 201
     field, detail = viewer.refused(409, "POST", PATH, browsers[10].as_json())
     assert field == "endpoint"
-    assert detail.startswith("10 browsers of viewer are subscribed, and no more can be")
+    assert detail.startswith("10 browsers of viewer are subscribed, which is the limit")
     assert operator.call("POST", PATH, browsers[10].as_json()).status_code == 201
     assert viewer.call("POST", PATH, browsers[3].as_json()).status_code == 200
     viewer.call("DELETE", PATH, {"endpoint": browsers[3].subscription.endpoint})

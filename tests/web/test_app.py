@@ -165,7 +165,7 @@ def test_a_name_is_only_text_in_the_page(rig: Rig, client: FlaskClient) -> None:
 def test_the_page_says_that_monitoring_is_blind(rig: Rig, client: FlaskClient) -> None:
     rig.beat(1)
     rig.judge(ago=16 * SECOND)
-    assert "Monitoring is blind" in client.get("/", headers=BROWSER).text
+    assert "Monitoring is behind" in client.get("/", headers=BROWSER).text
 
 
 def test_a_large_fleet_is_cut_in_the_page_but_not_in_the_counts(
@@ -256,7 +256,7 @@ def test_a_huge_body_is_refused_unread(client: FlaskClient) -> None:
 
 
 def test_a_living_process_says_so_though_it_is_not_ready(rig: Rig, client: FlaskClient) -> None:
-    rig.reasons = ["The shipper has not begun."]
+    rig.reasons = ["The shipper has not started."]
     assert client.get("/healthz").status_code == 200
     response = client.get("/readyz")
     assert problem(response, 503)["reasons"] == rig.reasons
@@ -277,7 +277,7 @@ class TestReadiness:
 
     def test_it_needs_a_shipper_that_is_ready_and_says_so_lately(self, rig: Rig) -> None:
         missing = self.readiness(rig)
-        assert missing() == ["The shipper has not begun."]
+        assert missing() == ["The shipper has not started."]
         now = rig.clock.now()
         assert self.shipper_says(rig, ready=True, at=now) == []
         assert self.shipper_says(rig, ready=False, reason="The store is away.", at=now) == [
@@ -300,7 +300,7 @@ class TestReadiness:
         assert reasons(55 * SECOND) == []  # the scheduler starts together with this process
         (reason,) = reasons(10 * SECOND)
         assert reason.startswith("Sensors have not been judged since ")
-        assert reason.endswith(" No scheduler has completed a sweep since then.")
+        assert reason.endswith(" No sweep has completed since then.")
         with writing(rig.engine) as connection:
             horizon.record_hindrance(connection, "The clock is wrong.")
         (reason,) = reasons(SECOND)

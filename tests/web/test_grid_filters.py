@@ -44,7 +44,7 @@ def test_sites_are_groups_with_counts_the_worst_first_or_by_name(
     page.get_by_label("Order").select_option("By name")
     assert sites(page) == ["Harbour", "Südbahnhof", "No site"]
     assert names(page) == ["Boiler", "Gate 10", "Gate 9", "Attic"]
-    page.get_by_label("Groups").select_option("All together")
+    page.get_by_label("Grouping").select_option("Not grouped")
     expect(page.locator("#grid .site:visible")).to_have_count(0)
     assert names(page) == ["Attic", "Boiler", "Gate 9", "Gate 10"]
     assert address(page) == [("order", "name"), ("group", "none")]
@@ -72,7 +72,7 @@ def test_a_search_finds_name_mac_in_any_spelling_site_and_label_with_and_without
     show(page, server)
     page.get_by_label("Search").fill(typed)
     assert sorted(names(page)) == sorted(found)
-    expect(page.get_by_text("No sensor fits")).to_be_visible(visible=not found)
+    expect(page.get_by_text("No matching sensors")).to_be_visible(visible=not found)
     bare = browser.new_context(java_script_enabled=False)
     try:
         scriptless = bare.new_page()
@@ -122,13 +122,13 @@ def test_a_sensor_that_changes_moves_into_and_out_of_a_filtered_view(
     rig: Rig, server: Server, page: Page
 ) -> None:
     show(page, server, "/?status=down")
-    expect(page.get_by_text("No sensor fits")).to_be_visible()
+    expect(page.get_by_text("No matching sensors")).to_be_visible()
     rig.open_incidents([0x02_00_00_00_0A_01])
     ask_again(rig, page)
     expect(page.locator("#grid .name")).to_have_text(["Boiler"])
     rig.close_incident(0x02_00_00_00_0A_01)
     ask_again(rig, page)
-    expect(page.get_by_text("No sensor fits")).to_be_visible()
+    expect(page.get_by_text("No matching sensors")).to_be_visible()
 
 
 def test_the_view_is_where_it_was_after_a_look_at_a_sensor(

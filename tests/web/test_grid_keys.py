@@ -78,13 +78,13 @@ def test_a_keyboard_reaches_everything_and_the_grid_by_one_tab(
     page.keyboard.press("/")
     expect(page.get_by_label("Search")).to_be_focused()
     page.keyboard.type("/gate")
-    expect(page.get_by_text("No sensor fits")).to_be_visible()
+    expect(page.get_by_text("No matching sensors")).to_be_visible()
     page.keyboard.press("Escape")
     expect(page.locator("#grid .cell")).to_have_count(2)
     page.keyboard.press("Tab")
     page.keyboard.press("Space")
     expect(page.get_by_role("checkbox", name="2 up")).to_be_checked()
-    for label in ("Site", "Label", "Order", "Groups"):
+    for label in ("Site", "Label", "Order", "Grouping"):
         page.keyboard.press("Tab")
         expect(page.get_by_label(label, exact=True)).to_be_focused()
     page.keyboard.press("Tab")

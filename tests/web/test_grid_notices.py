@@ -34,10 +34,10 @@ def pages(context: BrowserContext, server: Server) -> Iterator[list[Page]]:
     context.route("**/api/v1/webpush/**", lambda route: route.fulfill(json={}))
     for page in opened:
         show(page, server)
-    opened[0].get_by_role("button", name="Notices").click()
+    opened[0].get_by_role("button", name="Notifications").click()
     opened[0].evaluate("navigator.serviceWorker.ready.then(() => null)")
     for page in opened:
-        expect(page.get_by_role("button", name="Notices", pressed=True)).to_be_visible()
+        expect(page.get_by_role("button", name="Notifications", pressed=True)).to_be_visible()
     yield opened
     assert complaints == [[], []]
 
@@ -59,7 +59,7 @@ def test_permission_is_asked_for_by_a_click_on_the_bell_and_not_before(
     )
     rig.beat(1)
     show(page, server)
-    bell = page.get_by_role("button", name="Notices")
+    bell = page.get_by_role("button", name="Notifications")
     expect(bell).to_have_attribute("aria-pressed", "false")
     assert page.evaluate("window.asked") == 0
     assert (
@@ -122,9 +122,9 @@ def test_many_at_once_are_one_notice(rig: Rig, server: Server, pages: list[Page]
 def test_the_bell_ends_notices_in_every_tab(rig: Rig, server: Server, pages: list[Page]) -> None:
     rig.configure(1, name="Boiler")
     poll(rig, pages)
-    pages[1].get_by_role("button", name="Notices").click()
+    pages[1].get_by_role("button", name="Notifications").click()
     for page in pages:
-        expect(page.get_by_role("button", name="Notices", pressed=False)).to_be_visible()
+        expect(page.get_by_role("button", name="Notifications", pressed=False)).to_be_visible()
     rig.open_incidents([1])
     poll(rig, pages)
     expect(pages[0].locator("#announcement")).to_have_text("1 down")

@@ -158,8 +158,8 @@ def test_several_are_silenced_by_one_silence(
         ("acknowledge", {"id": "9" * 5_000}, "Incidents: must be numbers."),
         ("acknowledge", {"id": ["1"] * 1_001}, "Incidents: choose at most 1,000."),
         ("silence", {"id": "999", **SILENCE}, "Incidents: the selected incidents no longer exist."),
-        ("silence", {"id": "1", **SILENCE, "lasts": "1"}, "How long: "),
-        ("silence", {"id": "1", **SILENCE, "comment": " "}, "Why: "),
+        ("silence", {"id": "1", **SILENCE, "lasts": "1"}, "Duration: "),
+        ("silence", {"id": "1", **SILENCE, "comment": " "}, "Reason: "),
     ],
 )
 def test_what_makes_no_sense_is_refused_with_the_form_as_it_was(
@@ -181,9 +181,9 @@ def test_the_page_of_one_tells_all_that_happened_and_who_else_fell_silent(
 ) -> None:
     old, boiler, strange = two_and_an_old_one
     page = operator.get(f"{PATH}/{boiler}").text
-    assert "Boiler is silent" in page
+    assert "Boiler is down" in page
     assert "<b>email</b>: the alert was sent" in page
-    assert "1 more in the same outage" in page
+    assert "1 more incident in the same outage" in page
     assert f'href="/incidents/{strange}"' in page
     assert html.escape(NASTY) in page
     assert ">Acknowledge</button>" in page
@@ -195,8 +195,8 @@ def test_the_page_of_one_tells_all_that_happened_and_who_else_fell_silent(
     assert "acknowledged by operator" in page
     assert ">Acknowledge</button>" not in page
     over = operator.get(f"{PATH}/{old}").text
-    assert "Pump was silent" in over
-    assert "it was heard again" in over
+    assert "Pump was down" in over
+    assert "recovered" in over
     assert '<form method="post" action="/incidents' not in over
     assert operator.get(f"{PATH}/999").status_code == 404
 

@@ -99,11 +99,13 @@ def test_without_scripts_it_tells_the_same(rig: Rig, link: str, page: Page) -> N
 def test_a_page_is_made_opened_and_its_badge_is_seen(rig: Rig, served: Server, page: Page) -> None:
     open_administration(page, served)
     page.get_by_label("Title").fill("Harbour only")
-    page.get_by_label("All sensors").uncheck()
+    page.get_by_label("All sensors, or").uncheck()
     page.get_by_label("Harbour", exact=True).check()
-    page.get_by_role("button", name="Make").click()
-    expect(page.get_by_role("status")).to_have_text("Harbour only is public by its link.")
-    page.get_by_text("Of all sensors").click()
+    page.get_by_role("button", name="Create").click()
+    expect(page.get_by_role("status")).to_have_text(
+        "Harbour only created. Anyone with its link can see it."
+    )
+    page.get_by_text("All sensors, and each site").click()
     badge = page.get_by_role("img", name="Harbour")
     expect(badge).to_be_visible()
     page.wait_for_function("[...document.images].every((one) => one.complete && one.naturalWidth)")
@@ -126,7 +128,7 @@ def test_everybody_can_use_them_on_a_phone_too(
     fits(page)
     open_administration(page, served)
     page.locator(".people summary").first.click()
-    page.get_by_text("Of all sensors").click()
+    page.get_by_text("All sensors, and each site").click()
     fits(page)
     page.goto(f"{served.url}/sensors/00:00:00:00:00:02")
     page.get_by_text("Badge", exact=True).click()

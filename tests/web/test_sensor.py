@@ -38,10 +38,10 @@ def test_it_shows_what_is_known(rig: Rig, client: FlaskClient) -> None:
     assert page.status_code == 200
     assert page.headers["Cache-Control"] == "no-cache"
     told = words(page.text)
-    assert "Boiler Status up , heard within the threshold Last seen 20" in told
+    assert "Boiler Status up , reported within the threshold Last seen 20" in told
     assert " UTC , 0 s ago" in told
     assert "Threshold 1 min 30 s Site Harbour Address 02:00:00:00:00:0a crew B floor 3" in told
-    assert "Outages, and who was told None so far." in told
+    assert "Outages and notifications None so far." in told
     assert "<title>Boiler up · heartbeat-monitor</title>" in page.text
     assert 'role="alert" hidden' in page.text
 
@@ -84,7 +84,7 @@ def test_an_outage_is_shown_with_its_ledger_and_former_ones_below(
     assert "Status down" in told
     assert ", acknowledged by night " in told
     assert "email : the alert was sent (attempt 1)" in told
-    assert ", for 50 min; it was heard again" in told
+    assert ", for 50 min; recovered" in told
 
 
 def test_an_unknown_sensor_is_told_so(rig: Rig, client: FlaskClient) -> None:
@@ -130,7 +130,7 @@ def test_a_silent_store_is_told_by_a_banner(rig: Rig, client: FlaskClient) -> No
     rig.beat(MAC)
     rig.judge(ago=MINUTE)
     page = client.get("/sensors/02:00:00:00:00:0a", headers=BROWSER).text
-    assert "Monitoring is blind" in page
+    assert "Monitoring is behind" in page
 
 
 def test_one_sensor_costs_no_look_at_the_others(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -164,7 +164,7 @@ def test_of_a_sensor_that_is_registered_but_silent_nothing_is_known(
 ) -> None:
     rig.configure(MAC, name="Spare")
     told = words(client.get("/sensors/02:00:00:00:00:0a", headers=BROWSER).text)
-    assert told.count("nothing known") == 4
+    assert told.count("no data") == 4
 
 
 def test_short_outages_are_seen_in_a_bar_and_its_parts_fill_it() -> None:

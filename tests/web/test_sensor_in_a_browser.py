@@ -144,7 +144,7 @@ def test_the_same_is_told_as_a_table_and_each_heartbeat_by_pages(
 ) -> None:
     opened(page, sensor)
     page.get_by_text("The same as a table").click()
-    spans = page.get_by_role("table", name="What was not up").get_by_role("row")
+    spans = page.get_by_role("table", name="Time not up").get_by_role("row")
     expect(spans).to_have_count(4)
     expect(spans.nth(1)).to_contain_text(re.compile(r"^Down.*3 h$"))
     expect(page.get_by_role("table", name="Heartbeats")).to_be_visible()
@@ -152,7 +152,7 @@ def test_the_same_is_told_as_a_table_and_each_heartbeat_by_pages(
     lines = page.locator("#beats tbody tr")
     expect(lines).to_have_count(50)
     expect(lines.first).to_contain_text("battery 3.5")
-    page.locator("#beats").get_by_role("button", name="Earlier ones").click()
+    page.locator("#beats").get_by_role("button", name="Earlier heartbeats").click()
     expect(lines).to_have_count(100)
 
 
@@ -160,7 +160,7 @@ def test_the_status_turns_without_a_reload_and_says_when_the_server_is_away(
     rig: Rig, sensor: Server, page: Page
 ) -> None:
     opened(page, sensor)
-    expect(page.locator("#status")).to_contain_text("up, heard within the threshold")
+    expect(page.locator("#status")).to_contain_text("up, reported within the threshold")
     rig.open_incidents([MAC])
     rig.judge()
     expect(page.locator("#status")).to_contain_text("down, silent for longer")
@@ -196,7 +196,7 @@ def test_without_scripts_it_tells_uptime_and_outages(sensor: Server, browser: Br
         re.compile(r"24 hours\s+8\d\.\d+ %.*down 3 h.*unknown 1 h", re.DOTALL)
     )
     outage = page.locator("summary", has_text="Silent since")
-    expect(outage).to_contain_text("for 3 h; it was heard again")
+    expect(outage).to_contain_text("for 3 h; recovered")
     expect(page.locator("#history")).to_be_hidden()
     context.close()
 
@@ -220,10 +220,10 @@ def test_an_operator_renames_it_and_is_asked_before_it_is_forgotten(
     page.get_by_role("button", name="Save").click()
     expect(page.get_by_role("heading", level=2)).to_have_text("Boiler & <b>")
     page.get_by_role("link", name="Edit").click()
-    page.get_by_role("button", name="Forget").click()
+    page.get_by_role("button", name="Remove").click()
     expect(page).to_have_url(re.compile("/edit$"))  # the browser asks for the tick
-    page.get_by_label("Yes, forget").check()
-    page.get_by_role("button", name="Forget").click()
+    page.get_by_label("Yes, remove").check()
+    page.get_by_role("button", name="Remove").click()
     expect(page).to_have_url(f"{sensor.url}/")
 
 

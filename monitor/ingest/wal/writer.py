@@ -83,7 +83,10 @@ class WalWriter:
                     raise OSError(self._trouble)
                 if size > self._room:
                     segment.refuse(self._clock.now)
-                    raise OSError(f"the spool has reached its limit of {self._limit} bytes")
+                    raise OSError(
+                        f"the write-ahead log has reached its limit of {self._limit} "
+                        "bytes (ingest.spool_limit)"
+                    )
                 received = segment.append(payload, checksum, self._clock.now)
             except OSError as error:
                 if not refusing:
@@ -161,7 +164,7 @@ class WalWriter:
                     segment.sync()
                 self._room = self._limit - _size(self._directory)
             except OSError as error:
-                log.error("the spool can't be kept: %s", error)
+                log.error("the write-ahead log can't be maintained: %s", error)
             if self._trouble is None and (segment is None or segment.refusing):
                 with contextlib.suppress(WalUnavailable):
                     self.append(())
@@ -173,7 +176,7 @@ class WalWriter:
             try:
                 segment.sync()
             except OSError as error:
-                log.error("%s may not survive a power cut: %s", segment.path.name, error)
+                log.error("%s may not survive a power failure: %s", segment.path.name, error)
             segment.close()
 
     def close(self) -> None:

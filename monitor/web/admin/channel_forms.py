@@ -12,7 +12,7 @@ from monitor.state.channels import BROWSER, Stored
 from monitor.web import forms
 
 _WORDS = {
-    "budget": "Most messages in 24 hours",
+    "budget": "Daily message limit",
     "access_key_id": "Access key ID",
     "account_sid": "Account SID",
     "chat_id": "Chat ID",
@@ -91,7 +91,7 @@ def read(kind: str) -> tuple[dict[str, Any], dict[str, Any]]:
     """(settings, secrets) as `catalogue.patched` takes them: None takes one away, a secret that was
     left empty is not named. Raises Invalid."""
     if kind not in kinds.KINDS:
-        raise Invalid("kind", "choose one of those offered")
+        raise Invalid("kind", "choose one of the options")
     settings, secrets = catalogue.fields(kind)
     texts = {each.name: forms.typed(_setting(each)).strip() for each in settings}
     typed = {each.name: forms.typed(_secret(each)) for each in secrets}

@@ -76,7 +76,7 @@ def blueprint(keeping: ChannelService) -> Blueprint:
             keeping.add(g.principal, new)
         except (Invalid, Conflict) as error:
             return refused(error)
-        return _done(name, f"{name} is added. A test message shows whether it works.")
+        return _done(name, f"{name} created. Send a test message to check that it works.")
 
     @administration.post("/admin/channels/<name>")
     @requires("administrator")
@@ -97,13 +97,13 @@ def blueprint(keeping: ChannelService) -> Blueprint:
         error = keeping.test(name)
         if error is not None:
             return page(200, f"The test message to {name} did not arrive: {error}", name)
-        return _done(name, f"{name} has taken the test message.")
+        return _done(name, f"{name} accepted the test message.")
 
     @administration.post("/admin/channels/<name>/remove")
     @requires("administrator")
     def remove(name: str) -> Response:
         if request.form.get("sure") != "yes":
-            return page(400, "It is removed only when you say that you are sure.", name)
+            return page(400, "Select the checkbox to remove it.", name)
         try:
             keeping.remove(g.principal, name)
         except Conflict as error:

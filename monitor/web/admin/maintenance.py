@@ -32,11 +32,11 @@ _NEXT = 3
 """So many of the windows that follow are told."""
 
 _TITLES = {
-    "name": "What is done",
+    "name": "Name",
     "matchers": "Sensors",
     "zone": "Time zone",
     "start": "Start",
-    "stop": "Stop",
+    "stop": "End",
     "recurrence": "Repeats",
 }
 

@@ -25,4 +25,4 @@ def coverage(count: int) -> str:
     """How many sensors a new one covers, in a sentence."""
     if count == 0:
         return "It covers no registered sensor yet."
-    return f"It covers {number(count)} sensor{'' if count == 1 else 's'} now."
+    return f"It matches {number(count)} sensor{'' if count == 1 else 's'} now."

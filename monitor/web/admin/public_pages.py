@@ -84,7 +84,7 @@ def blueprint(engine: Engine, clock: Clock, base_url: str) -> Blueprint:
                 audit.record(connection, g.principal, "public page made", made.title, _told(made))
         except InvalidPublicPage as error:
             return page(400, str(error), given)
-        return _done(f"{made.title} is public by its link.")
+        return _done(f"{made.title} created. Anyone with its link can see it.")
 
     @administration.post("/admin/public/<int:number>")
     @requires("administrator")
@@ -107,7 +107,7 @@ def blueprint(engine: Engine, clock: Clock, base_url: str) -> Blueprint:
             old = _found(connection, number)
             public_pages.renew_key(connection, number)
             audit.record(connection, g.principal, "public page's link renewed", old.title)
-        return _done(f"{old.title} has a new link; the old one leads nowhere.")
+        return _done(f"{old.title} has a new link. The old link no longer works.")
 
     @administration.post("/admin/public/<int:number>/remove")
     @requires("administrator")

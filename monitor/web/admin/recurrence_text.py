@@ -29,7 +29,7 @@ def often(rule: str | None, start: str) -> str:
         None: "once",
         "FREQ=DAILY": "every day",
         "FREQ=WEEKLY": f"every {first:%A}",
-        "FREQ=MONTHLY": f"every month on the day {first.day}",
+        "FREQ=MONTHLY": f"every month on day {first.day}",
     }
     if rule in simple:
         return simple[rule]

@@ -24,7 +24,7 @@ _TITLES = {
     "name": "Name",
     "matchers": "Sensors",
     "channels": "Tells",
-    "escalate_to": "Then tells",
+    "escalate_to": "Escalate to",
     "escalate_after": "After",
 }
 
@@ -125,7 +125,7 @@ def blueprint(engine: Engine, own: Collection[str]) -> Blueprint:
             routes.add(engine, g.principal, given.row(given.name), own)
         except (Invalid, Conflict) as error:
             return refused(error, given)
-        return _done(f"The route {given.name} is added, as the last one.")
+        return _done(f"The route {given.name} is created, as the last one.")
 
     @administration.post("/admin/routes/<name>")
     @requires("administrator")
@@ -147,7 +147,7 @@ def blueprint(engine: Engine, own: Collection[str]) -> Blueprint:
     @requires("administrator")
     def remove(name: str) -> Response:
         if request.form.get("sure") != "yes":
-            return page(400, "It is removed only when you say that you are sure.", name)
+            return page(400, "Select the checkbox to remove it.", name)
         routes.remove(engine, g.principal, name)
         return _done(f"The route {name} is removed.")
 

@@ -22,7 +22,7 @@ from monitor.web.auth.login import html
 
 DURATIONS = (30 * MINUTE, HOUR, 2 * HOUR, 4 * HOUR, 8 * HOUR, DAY, 3 * DAY, 7 * DAY)
 UNTIL = "until"
-_TITLES = {"matchers": "Sensors", "starts_at": "From", "ends_at": "Lasts", "comment": "Why"}
+_TITLES = {"matchers": "Sensors", "starts_at": "Start", "ends_at": "Duration", "comment": "Reason"}
 
 
 class SilenceForm(NamedTuple):

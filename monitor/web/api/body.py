@@ -35,7 +35,7 @@ def read(shape: type[Shape]) -> Shape:
         )
     content = request.get_data()
     if b"\\u0000" in content:  # PostgreSQL keeps no such text
-        raise RequestRefused(400, "a text must not hold the character U+0000")
+        raise RequestRefused(400, "a text must not contain the character U+0000")
     try:
         return from_json(content, shape)
     except msgspec.ValidationError as error:
@@ -53,7 +53,7 @@ def query(shape: type[Shape]) -> Shape:
         if len(values) > 1:
             raise RequestRefused(400, "can be given only once", name)
         if "\0" in values[0]:
-            raise RequestRefused(400, "a text must not hold the character U+0000", name)
+            raise RequestRefused(400, "a text must not contain the character U+0000", name)
     try:
         return msgspec.convert(request.args.to_dict(), shape, strict=False)
     except msgspec.ValidationError as error:

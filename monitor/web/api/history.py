@@ -64,7 +64,7 @@ def blueprint(history: History, clock: Clock) -> Blueprint:
         asked = body.query(SparklineQuery)
         macs = [_mac(text, 400) for text in asked.macs.split(",") if text]
         if len(macs) > MOST_SPARKLINES:
-            raise RequestRefused(400, f"at most {MOST_SPARKLINES} sensors at once", "macs")
+            raise RequestRefused(400, f"at most {MOST_SPARKLINES} sensors per request", "macs")
         found = history.sparklines(dict.fromkeys(macs), asked.hours * HOUR)
         return body.reply(
             {
@@ -88,10 +88,10 @@ def blueprint(history: History, clock: Clock) -> Blueprint:
         until = clock.now() if asked.until is None else moment("to", asked.until)
         since = until - DAY if asked.since is None else moment("from", asked.since)
         if not 0 < until - since <= _LONGEST:
-            raise RequestRefused(400, "must be earlier than `to`, by a year at most", "from")
+            raise RequestRefused(400, "must be earlier than `to`, by at most a year", "from")
         names = [name for name in asked.metrics.split(",") if name]
         if len(names) > MOST_METRICS:
-            raise RequestRefused(400, f"at most {MOST_METRICS} metrics at once", "metrics")
+            raise RequestRefused(400, f"at most {MOST_METRICS} metrics per request", "metrics")
         try:
             found = history.chart(number, since, until, asked.points, names)
         except ValueError as error:

@@ -99,7 +99,7 @@ def blueprint(
                 audit.record(connection, g.principal, "browser subscribed", new.name)
                 return body.reply({"name": new.name}, 201)
             if old.broken is None and old.secrets["endpoint"] != subscription.endpoint:
-                raise Conflict(f"another browser is called {new.name}", "name")
+                raise Conflict(f"another browser has the name {new.name}", "name")
             again = replace(old, settings=settings, secrets=new.secrets, broken=None)
             channels.save(connection, vault, again)
         return body.reply({"name": new.name})
@@ -133,9 +133,9 @@ def _check_room(subscribers: Counter[str]) -> None:
     if mine >= MOST_OF_ONE:
         raise RequestRefused(
             409,
-            f"{mine} browsers of {g.principal} are subscribed, and no more can be; "
-            "turn notices off in one of them, or have an administrator remove its channel",
+            f"{mine} browsers of {g.principal} are subscribed, which is the limit; "
+            "turn notifications off in one of them, or ask an administrator to remove its channel",
             "endpoint",
         )
     if subscribers.total() >= MOST:
-        raise RequestRefused(409, f"{MOST} browsers are subscribed, and no more can be", "endpoint")
+        raise RequestRefused(409, f"{MOST} browsers are subscribed, which is the limit", "endpoint")

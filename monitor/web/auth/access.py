@@ -125,8 +125,8 @@ def _refuse(asks: Principal, role: str) -> None:
         abort(redirect(url_for("people.login", next=back), 303))
     raise RequestRefused(
         401,
-        "needs a login, or a header Authorization: Bearer TOKEN; "
-        f"`monitor token create NAME --role {role}` makes one",
+        "log in, or send the header Authorization: Bearer TOKEN; "
+        f"create a token with `monitor token create NAME --role {role}`",
         "Authorization",
         {"WWW-Authenticate": _REALM},
     )

@@ -41,7 +41,7 @@ def add_to(pages: Blueprint, people: People) -> None:
         if wait:
             return page(f"Too many attempts. Try again in {seconds(wait)} s.", 429)
         if found is None:
-            return page("The present password is another one.", 403)
+            return page("Current password is incorrect.", 403)
         try:
             hashed = passwords.hashed(new_password(person))
         except RequestRefused as error:
@@ -50,7 +50,7 @@ def add_to(pages: Blueprint, people: People) -> None:
             users.set_password(connection, person.id, hashed)
             audit.record(connection, g.principal, "password changed", person.name)
         enter(people, person)
-        flash("The password is changed. Other browsers were logged out.")
+        flash("Password changed. You are logged out in all other browsers.")
         return redirect(url_for("people.account"), 303)
 
     @pages.post("/account/logout")

@@ -20,21 +20,23 @@ def check(people: People) -> None:
         validate_csrf(request.headers.get(HEADER) or request.form.get(FIELD))
     except ValidationError as error:
         raise RequestRefused(
-            403, "This page was open for too long. Load it again, and then repeat.", HEADER
+            403, "This page has expired. Reload it and try again.", HEADER
         ) from error
 
 
 def check_origin(people: People) -> None:
     """Raises RequestRefused for what a browser says was sent by a page from elsewhere."""
     if request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
-        raise RequestRefused(403, "This was sent by a page from elsewhere.", "Sec-Fetch-Site")
+        raise RequestRefused(
+            403, "This request came from a page of another site.", "Sec-Fetch-Site"
+        )
     origin = request.headers.get("Origin")
     ours = (_origin(people.base_url), f"{request.scheme}://{request.host}")
     if origin is not None and origin not in ours:
         raise RequestRefused(
             403,
-            f"This was sent by a page of {origin}. If that is this service, server.base_url must "
-            f"say so; it is {people.base_url}.",
+            f"This request came from a page of {origin}. If that is this service, set "
+            f"server.base_url to it; it is {people.base_url}.",
             "Origin",
         )
 

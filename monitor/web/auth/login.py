@@ -46,7 +46,7 @@ def add_to(pages: Blueprint, people: People) -> None:
             response.retry_after = seconds(wait)
             return response
         if person is None:
-            return asked(people, "This name or email and this password do not go together.", 403)
+            return asked(people, "Incorrect name or password.", 403)
         enter(people, person)
         return redirect(same_site(request.form.get("next")), 303)
 
@@ -84,7 +84,7 @@ def add_to(pages: Blueprint, people: People) -> None:
             audit.record(connection, person.name, "password chosen", person.name)
         devices.remember(people, person)
         session.clear()
-        flash("The password is set. Log in with it.")
+        flash("Password set. Log in with your new password.")
         return redirect(url_for("people.login"), 303)
 
 
@@ -182,7 +182,7 @@ def _mark(person: User) -> str:
 
 def _invalid() -> RequestRefused:
     return RequestRefused(
-        410, "This link has expired or was used. An administrator can make a new one."
+        410, "This link has expired or was used. Ask an administrator for a new one."
     )
 
 

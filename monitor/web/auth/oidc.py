@@ -26,7 +26,7 @@ _NEXT = "next"
 _PATIENCE = 5  # seconds
 _SIGNATURES = {"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA"}
 _NO_ANSWER = (RequestException, ValueError, RecursionError)
-_AWAY = "The provider can't be reached at the moment, or did not answer as it should."
+_AWAY = "The login provider can't be reached right now, or sent an invalid answer."
 
 
 def add_to(pages: Blueprint, app: Flask, people: People, provider: Provider) -> None:
@@ -101,7 +101,7 @@ def _welcomed(
     if known is None:
         number = _added(connection, role, subject, claims, now)
     elif not known.active:
-        raise NotWelcome("You may not log in here any more.")
+        raise NotWelcome("Your account is deactivated. Ask an administrator.")
     else:
         number = known.id
         if known.role != role:

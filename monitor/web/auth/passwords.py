@@ -32,15 +32,15 @@ def weakness(password: str, *about: str | None) -> str | None:
     """Why it is too easy to guess, as a sentence; `about`: what others know of the person."""
     plain = _plain(password).casefold()
     if len(plain) < SHORTEST:
-        return f"The password needs at least {SHORTEST} characters."
+        return f"The password must have at least {SHORTEST} characters."
     if len(plain) > LONGEST:
-        return f"The password may have {LONGEST} characters at the most."
+        return f"The password must have at most {LONGEST} characters."
     if len(set(plain)) < _DIFFERENT:
-        return f"The password needs at least {_DIFFERENT} different characters."
+        return f"The password must have at least {_DIFFERENT} different characters."
     for known in (*_USUAL, *(_plain(text).casefold() for text in about if text)):
         # What is left of it beside the word everybody tries first.
         if known in plain and len(plain.replace(known, "")) < SHORTEST // 2:
-            return "The password is too easy to guess: it is little more than a name or usual word."
+            return "The password is too easy to guess: it is close to a name or a common word."
     return None
 
 

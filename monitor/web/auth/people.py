@@ -120,8 +120,7 @@ def _by_token() -> Principal | None:
     if found is None:
         raise RequestRefused(
             401,
-            "this token is not, or no longer, in force; "
-            "`monitor token create NAME --role ROLE` makes one",
+            "the token is not valid; create one with `monitor token create NAME --role ROLE`",
             "Authorization",
             {"WWW-Authenticate": f'{_REALM}, error="invalid_token"'},
         )

@@ -35,13 +35,13 @@ class Provider:
         """The highest of their roles. Raises NotWelcome."""
         _, _, domain = email_of(claims).rpartition("@")
         if self.domain and domain != self.domain.lower():
-            raise NotWelcome(f"Only people of {self.domain} may log in here.")
+            raise NotWelcome(f"Only users of {self.domain} can log in here.")
         held = claims.get(self.claim)
         mine = {"*", *(held if isinstance(held, list) else [held])}
         for role in reversed(ROLES):
             if mine.intersection(self.groups.get(role, ())):
                 return role
-        raise NotWelcome("The provider knows you, but none of your groups may look here.")
+        raise NotWelcome("None of your groups has access here. Ask an administrator.")
 
 
 def email_of(claims: Mapping[str, Any]) -> str:

@@ -10,11 +10,11 @@ from monitor.web.grid.fleet import FleetChanges, SensorEntry
 from monitor.web.grid.search import GridFilters, natural, order
 
 WORST_FIRST = {
-    SensorStatus.DOWN: "silent for longer than the threshold while we listened",
-    SensorStatus.UNKNOWN: "silent for longer than the threshold, but not proven to be out",
-    SensorStatus.WAITING: "registered, never heard",
-    SensorStatus.UP: "heard within the threshold",
-    SensorStatus.PAUSED: "not watched at the moment",
+    SensorStatus.DOWN: "silent for longer than the threshold while monitoring was working",
+    SensorStatus.UNKNOWN: "silent, but monitoring was blind (not receiving), so it may be up",
+    SensorStatus.WAITING: "registered, but has never reported",
+    SensorStatus.UP: "reported within the threshold",
+    SensorStatus.PAUSED: "paused: not monitored",
 }
 """What each status means, in the order of the grid."""
 
@@ -26,6 +26,8 @@ MOST_VALUES = 100
 
 BLIND_AFTER = 15 * SECOND
 """A horizon older than this: nobody can know who is silent."""
+
+_NOT_STARTED = "Monitoring has not started. No sensor has been judged yet."
 
 _RANK = {status: rank for rank, status in enumerate(WORST_FIRST)}
 
@@ -135,9 +137,9 @@ def problem(changes: FleetChanges) -> str | None:
     if changes.problem:
         return changes.problem
     if changes.horizon == 0:
-        return "Monitoring has not begun: nothing was judged yet." if changes.entries else None
+        return _NOT_STARTED if changes.entries else None
     if changes.now - changes.horizon > BLIND_AFTER:
-        return "Monitoring is blind: silence proves nothing at the moment."
+        return "Monitoring is behind. Silent sensors can't be detected."
     return None
 
 

@@ -37,7 +37,7 @@ _REFILL_AFTER = 10 * MINUTE
 _PATIENCE, _FIRST_PATIENCE = 1.0, 5.0
 """Seconds that a request waits for a refresh: the threads it would hold also take heartbeats."""
 
-_UNREADABLE = "The fleet can't be read."
+_UNREADABLE = "The sensors can't be read."
 _STATE_PROBLEM = "The state database can't be read."
 _STORE_PROBLEM = "The heartbeat store can't be read."
 _SLOW_PROBLEM = "The heartbeat store or the state database is slow to answer."

@@ -117,15 +117,15 @@ def _meant(connection: Connection, vault: Vault, token: str, now: int) -> SentMe
             410,
             "This link has expired",
             f"Links in messages work for {LIFETIME // HOUR} hours. Nothing was changed. "
-            "A newer message has a newer link.",
+            "Use the link in a newer message.",
         )
     message = None if payload is None else ledger.message(connection, payload["n"])
     if payload is None or message is None or message.channel != payload["c"]:
         raise _Invalid(
             404,
             "This link is not valid",
-            "It may have been cut short or changed on its way. Nothing was changed. "
-            "Open it once more from the message itself.",
+            "It may have been shortened or changed on its way. Nothing was changed. "
+            "Open it again from the message.",
         )
     return message
 

@@ -22,7 +22,7 @@ DURATIONS = {str(each): duration(each) for each in (HOUR, 4 * HOUR, DAY, 7 * DAY
 _WHICH = "id"
 """The field of the form that names incidents."""
 
-_FIELDS = {"ends_at": "How long", "comment": "Why", _WHICH: "Incidents", "incident": "Incidents"}
+_FIELDS = {"ends_at": "Duration", "comment": "Reason", _WHICH: "Incidents", "incident": "Incidents"}
 _MOST = 1_000
 """Incidents that one form may name."""
 

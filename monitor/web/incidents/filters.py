@@ -11,9 +11,9 @@ from monitor.state import ledger
 from monitor.state.ledger import IncidentView
 
 STATES = {"open": "Open", "past": "Past", "all": "All"}
-SINCE = {"": "Any time", "1": "24 hours", "7": "7 days", "30": "30 days", "90": "90 days"}
+SINCE = {"": "Any", "1": "24 hours", "7": "7 days", "30": "30 days", "90": "90 days"}
 """Days: still open, or over since then."""
-KNOWN = {"": "Either", "no": "Not acknowledged", "yes": "Acknowledged"}
+KNOWN = {"": "Any", "no": "Not acknowledged", "yes": "Acknowledged"}
 
 
 class IncidentFilters(NamedTuple):

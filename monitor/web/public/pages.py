@@ -122,7 +122,7 @@ def blueprint(engine: Engine, glance: Glance, gate: Gate, clock: Clock) -> Bluep
         # All links at once: one that leads nowhere then costs no question of its own.
         page = public_pages.find(links.get(None, listed), key)
         if page is None:
-            raise RequestRefused(404, "This link leads nowhere, or does so no longer.")
+            raise RequestRefused(404, "This page doesn't exist or its link was replaced.")
         text = texts.get((template, repr(page)), lambda: made(page, template))
         response = Response(text, content_type="text/html; charset=utf-8")
         response.cache_control.max_age = _MAX_AGE
@@ -153,7 +153,7 @@ def public_name(mac: int, name: str | None) -> str:
     return name or f"…{format_mac(mac)[9:]}"
 
 
-_NOT_KNOWN = "It is not known how things are at the moment"
+_NOT_KNOWN = "The current status is not known"
 
 
 def _summary(counts: Counter[SensorStatus]) -> str:
@@ -163,9 +163,9 @@ def _summary(counts: Counter[SensorStatus]) -> str:
     if counts[SensorStatus.DOWN]:
         return f"{counts[SensorStatus.DOWN]} of {_sensors(total)} down"
     if counts[SensorStatus.UNKNOWN]:
-        return f"{counts[SensorStatus.UNKNOWN]} of {_sensors(total)} silent, not proven to be out"
+        return f"{counts[SensorStatus.UNKNOWN]} of {_sensors(total)} unknown"
     if up == total:
-        return "Everything is up" if total > 1 else "It is up"
+        return "All sensors are up" if total > 1 else "The sensor is up"
     return f"{up} of {_sensors(total)} up, none down"
 
 

@@ -46,7 +46,7 @@ def wanted(action: str, text: str) -> Callable[[Sensor], dict[str, Any]]:
     if action == "unlabel":
         gone = text.strip()
         if not gone:
-            raise ValueError("Say the name of the label")
+            raise ValueError("Enter the name of the label")
         return lambda row: {"labels": {k: v for k, v in row.labels.items() if k != gone}}
     if action in ("pause", "resume"):
         return lambda _row: {"paused": action == "pause"}

@@ -71,7 +71,7 @@ def add_to(
     @requires("operator")
     def forget(mac: str) -> Response:
         if request.form.get("sure") != "yes":
-            return page(mac, 400, problem="It is forgotten only when you say that you are sure.")
+            return page(mac, 400, problem="Select the checkbox to remove the sensor.")
         number, view = look(mac)
         with writing(engine) as connection:
             sensors.forget(connection, number, sensors.next_version(connection))

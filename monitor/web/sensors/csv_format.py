@@ -175,10 +175,10 @@ class _Numbered(Iterator[tuple[int, list[str]]]):
 def _head_problems(number: int, names: list[str]) -> Iterator[LineProblem]:
     for name in dict.fromkeys(names):
         if name not in COLUMNS:
-            told = f"There is no column {name[:60]!r}; there are {', '.join(COLUMNS)}"
+            told = f"Unknown column {name[:60]!r}; use {', '.join(COLUMNS)}"
             yield LineProblem(number, "", told)
         elif names.count(name) > 1:
-            yield LineProblem(number, name, "This column is there twice")
+            yield LineProblem(number, name, "This column appears twice")
     if MAC not in names:
         yield LineProblem(number, MAC, "This column is missing: the first line names the columns")
 

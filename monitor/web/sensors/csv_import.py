@@ -149,7 +149,10 @@ def add_to(administration: Blueprint, engine: Engine) -> None:
             return bad(checked)
         if not as_shown:
             return preview(
-                text, checked, 409, "Meanwhile somebody changed sensors. This is what is left."
+                text,
+                checked,
+                409,
+                "Sensors have been changed in the meantime. These are the remaining changes.",
             )
         flash(f"{bulk.counted(len(checked.plan.changes))} imported.")
         return redirect(url_for("admin_sensors.listed"), 303)
@@ -209,9 +212,7 @@ def _unpacked(packed: str) -> str:
         content = unpacking.decompress(base64.b64decode(packed), LARGEST)
         text = content.decode()
     except (zlib.error, binascii.Error, ValueError):
-        raise RequestRefused(
-            400, "This is not what the page before had. Import the file again."
-        ) from None
+        raise RequestRefused(400, "The preview has changed. Import the file again.") from None
     if not unpacking.eof:
-        raise RequestRefused(413, "This is more than can be imported at once.")
+        raise RequestRefused(413, "The file is too large to import at once.")
     return text

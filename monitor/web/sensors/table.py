@@ -74,7 +74,7 @@ def blueprint(engine: Engine) -> Blueprint:
             return page(400, f"{error}.", "value", request.form, ticked)
         macs = _macs(ticked)
         if not (macs or everything):
-            return page(400, "Choose at least one sensor.", "mac", request.form)
+            return page(400, "Select at least one sensor.", "mac", request.form)
         with writing(engine) as connection:
             version = sensors.next_version(connection)
             if everything:
@@ -90,7 +90,7 @@ def blueprint(engine: Engine) -> Blueprint:
                     connection, g.principal, "sensors changed", known, changes, version, detail
                 )
         same = len(there) - len(changes)
-        others = f", {number(same)} already so" if same else ""
+        others = f", {number(same)} unchanged" if same else ""
         flash(f"{bulk.counted(len(changes))} changed{others}.")
         query, current = forms.typed("q") or None, forms.typed("page") or None
         return redirect(url_for("admin_sensors.listed", q=query, page=current), 303)

@@ -57,10 +57,10 @@ async function fetchSensors(address, cursor) {
     });
     reply = await response.json();
   } catch {
-    throw new Unreachable(response && !response.ok ? `The server answers ${response.status}.` : "The server can't be reached.");
+    throw new Unreachable(response && !response.ok ? `The server answered with status ${response.status}.` : "The server can't be reached.");
   }
   if (response.status === 401) throw new Unreachable("You are logged out. Reload this page to log in again.");
-  if (!response.ok) throw new Unreachable(reply.detail ?? `The server answers ${response.status}.`);
+  if (!response.ok) throw new Unreachable(reply.detail ?? `The server answered with status ${response.status}.`);
   epoch = Date.parse(reply.time) - (sent + performance.now()) / 2;
   return reply;
 }

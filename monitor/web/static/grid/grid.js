@@ -54,7 +54,7 @@ function begin() {
 }
 
 function fail(reason) {
-  const since = begun ? ` What you see is from ${localTime(reachedAt, serverNow())}.` : "";
+  const since = begun ? ` This page shows data from ${localTime(reachedAt, serverNow())}.` : "";
   trouble = `${reason}${since}`;
   show(false);
 }
@@ -62,20 +62,20 @@ function fail(reason) {
 function troubleIn({ time, horizon, hindrance, problem, stale_since: staleSince }) {
   const now = Date.parse(time);
   if (problem) {
-    return `${problem} What you see is from ${localTime(Date.parse(staleSince), now)}.`;
+    return `${problem} This page shows data from ${localTime(Date.parse(staleSince), now)}.`;
   }
   if (horizon === null) {
-    return fleet.sensors.length > 0 ? `Monitoring has not begun: nothing was judged yet. ${hindrance}` : "";
+    return fleet.sensors.length > 0 ? `Monitoring has not started. No sensor has been judged yet. ${hindrance}` : "";
   }
   const judged = Date.parse(horizon);
   if (now - judged <= BLIND_AFTER) return "";
-  return `Monitoring is blind since ${localTime(judged, now)}: silence proves nothing now. ${hindrance}`;
+  return `Monitoring has been behind since ${localTime(judged, now)}. Silent sensors can't be detected. ${hindrance}`;
 }
 
 /** A page that slept, or whose question hangs, knows nothing of this moment either. */
 function overdue() {
   if (!begun || document.hidden || Date.now() - answeredAt < SILENT_AFTER) return "";
-  return `The server has not answered yet. What you see is from ${localTime(reachedAt, serverNow())}.`;
+  return `The server has not answered yet. This page shows data from ${localTime(reachedAt, serverNow())}.`;
 }
 
 /** Bring the page to this moment: statuses, places, times, counts, banner. */

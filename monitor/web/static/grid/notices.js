@@ -7,11 +7,11 @@ const WANTED = "notices", TOLD = "notices-told";
 const MOST_TOLD = 500, MOST_AT_ONCE = 3, MOST_NAMES = 8;
 
 const SAYS = {
-  impossible: "Browsers show notices only of pages on https or localhost.",
-  denied: "The browser blocks notices of this page. Its settings for the page can allow them.",
-  open: "You get a notice when a sensor falls silent or returns, while a page is open.",
-  always: "You get a notice when a sensor falls silent or returns, also when no page is open.",
-  off: "No notices any more.",
+  impossible: "Browsers show notifications only for pages on https or localhost.",
+  denied: "Your browser blocks notifications from this page. Allow them in the browser's settings for this page.",
+  open: "You get a notification when a sensor goes down or recovers, while a page is open.",
+  always: "You get a notification when a sensor goes down or recovers, even if no page is open.",
+  off: "Notifications are off.",
 };
 
 export class Notices {
@@ -45,7 +45,7 @@ export class Notices {
 
   #show() {
     this.#bell.ariaPressed = this.#on;
-    this.#bell.title = this.#on ? "Notices are on" : "Get notices";
+    this.#bell.title = this.#on ? "Notifications are on" : "Turn on notifications";
     return this.#on;
   }
 
@@ -93,7 +93,7 @@ function keyOf({ kind, sensor, since }) {
 /** One for each matter and kind; when there are many matters, one for all of a kind. */
 function notices(events) {
   const made = [];
-  for (const [kind, verb] of [["down", "down"], ["recovered", "back"]]) {
+  for (const [kind, verb] of [["down", "down"], ["recovered", "up again"]]) {
     const matters = Map.groupBy(events.filter((event) => event.kind === kind), tagOf);
     const apart = matters.size <= MOST_AT_ONCE ? [...matters] : [[`many ${kind}`, [...matters.values()].flat()]];
     for (const [tag, group] of apart) made.push({ tag, renotify: true, ...words(group, verb) });

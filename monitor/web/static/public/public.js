@@ -14,7 +14,7 @@ async function ask() {
   if (document.hidden) return;
   try {
     const response = await fetch(main.dataset.now, { cache: "no-store", signal: AbortSignal.timeout(PATIENCE) });
-    trouble = response.ok ? "" : response.status === 404 ? "This link leads nowhere any more." : "The server can't tell at the moment.";
+    trouble = response.ok ? "" : response.status === 404 ? "This page doesn't exist or its link was replaced." : "The server can't read the status right now.";
     if (response.ok) show(await response.text());
   } catch {
     trouble = "The server can't be reached.";
@@ -43,7 +43,7 @@ function show(text) {
 
 function judge() {
   const late = !trouble && Date.now() - answeredAt > LATE ? "The server has not answered yet." : trouble;
-  const words = late && `${late} What you see is from ${clocks.format(answeredAt)}.`;
+  const words = late && `${late} This page shows data from ${clocks.format(answeredAt)}.`;
   if (lost.textContent !== words) lost.textContent = words;
   lost.hidden = !words;
   document.documentElement.dataset.live = words ? "no" : "yes";

@@ -15,12 +15,12 @@ export function listBeats(details, address) {
     says.textContent = "";
     try {
       const response = await fetch(`${address}/heartbeats?limit=${PAGE}${before && `&before=${encodeURIComponent(before)}`}`);
-      if (!response.ok) throw new Error(`The server answers ${response.status}.`);
+      if (!response.ok) throw new Error(`The server answered with status ${response.status}.`);
       const { heartbeats, next_before: next } = await response.json();
       for (const beat of heartbeats) body.append(row(beat));
       more.hidden = next === null;
       before = next ?? before;
-      if (body.rows.length === 0) says.textContent = "None are kept.";
+      if (body.rows.length === 0) says.textContent = "No heartbeats.";
     } catch (error) {
       says.textContent = error instanceof TypeError ? "The server can't be reached." : error.message;
       more.hidden = false;
@@ -39,7 +39,7 @@ function row({ time, received, live, metrics }) {
   shown.title = bothTimes(at);
   shown.textContent = localTime(at, 0);
   line.insertCell().append(shown);
-  line.insertCell().textContent = live ? duration(Math.max(Date.parse(received) - at, 0)) : "sent late, as history";
+  line.insertCell().textContent = live ? duration(Math.max(Date.parse(received) - at, 0)) : "sent later";
   line.insertCell().textContent = Object.entries(metrics).map(([name, value]) => `${name} ${figure(value)}`).join(", ") || "–";
   return line;
 }

@@ -3,7 +3,7 @@
 import { figure, figureMarks, fromTo, timeMarks } from "./scale.js";
 
 const LEFT = 44, RIGHT = 8, TOP = 14, AXIS = 22, BEATS = 120, METRIC = 110, BETWEEN = 26;
-const KINDS = { down: "down", unknown: "silent, nobody knows", blind: "monitoring blind", maintenance: "maintenance", paused: "paused" };
+const KINDS = { down: "down", unknown: "unknown", blind: "not monitored", maintenance: "maintenance", paused: "paused" };
 
 export class Chart {
   #told = null;
@@ -147,7 +147,7 @@ export class Chart {
     const top = TOP + BEATS + BETWEEN, known = (list) => list.filter((each) => each !== null);
     const name = make("text", { class: "name", x: LEFT, y: top - 7 }, metric);
     const lows = known(figures.min), highs = known(figures.max);
-    if (lows.length === 0) return [name, make("text", { x: LEFT + 8, y: top + 20 }, "nothing known in this span")];
+    if (lows.length === 0) return [name, make("text", { x: LEFT + 8, y: top + 20 }, "no data in this time range")];
     let low = Math.min(...lows), high = Math.max(...highs);
     if (low === high) [low, high] = [low - Math.max(Math.abs(low) * 0.1, 1), high + Math.max(Math.abs(high) * 0.1, 1)];
     const y = (number) => round(top + 4 + ((METRIC - 8) * (high - number)) / (high - low));

@@ -54,7 +54,7 @@ export function keepLive(mac) {
       time.textContent = localTime(sensor.lastSeen, 0);
       time.title = bothTimes(sensor.lastSeen);
     }
-    set(passed, wrong ? "as far as is known" : ago(now - sensor.lastSeen));
+    set(passed, wrong ? "at the last update" : ago(now - sensor.lastSeen));
   }
 
   document.addEventListener("visibilitychange", () => document.hidden || show());
@@ -63,11 +63,11 @@ export function keepLive(mac) {
 }
 
 function troubleIn({ horizon, hindrance, problem, stale_since: staleSince }, now) {
-  if (problem) return `${problem} What you see is from ${localTime(Date.parse(staleSince), now)}.`;
-  if (horizon === null) return `Monitoring has not begun: nothing was judged yet. ${hindrance}`;
+  if (problem) return `${problem} This page shows data from ${localTime(Date.parse(staleSince), now)}.`;
+  if (horizon === null) return `Monitoring has not started. No sensor has been judged yet. ${hindrance}`;
   const judged = Date.parse(horizon);
   if (now - judged <= BLIND_AFTER) return "";
-  return `Monitoring is blind since ${localTime(judged, now)}: silence proves nothing now. ${hindrance}`;
+  return `Monitoring has been behind since ${localTime(judged, now)}. Silent sensors can't be detected. ${hindrance}`;
 }
 
 function set(element, text) {

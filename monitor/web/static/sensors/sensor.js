@@ -57,17 +57,17 @@ async function load() {
   try {
     const response = await fetch(`${address}/history?${query}`, { signal: mine.signal });
     const reply = await response.json();
-    if (!response.ok) throw new Error(reply.detail ?? `The server answers ${response.status}.`);
+    if (!response.ok) throw new Error(reply.detail ?? `The server answered with status ${response.status}.`);
     told = shaped(reply);
     offer(reply.available_metrics);
-    const cut = told.from - from > told.every ? "; what was before is kept no longer" : "";
+    const cut = told.from - from > told.every ? "; older data has been deleted" : "";
     says.textContent = `${fromTo(told.from, told.to)}${cut}`;
     chart.show(told);
     if (table.open) fill(table, told);
     at("plot").dataset.shown = `${told.from}-${told.to}`;
   } catch (error) {
     if (mine.signal.aborted) return;
-    says.textContent = error instanceof TypeError ? "The server can't be reached: this chart is not new." : error.message;
+    says.textContent = error instanceof TypeError ? "The server can't be reached. This chart may be out of date." : error.message;
   }
   if (question === mine) at("history").removeAttribute("aria-busy");
 }

@@ -2,14 +2,14 @@
 
 import { duration, figure, moment } from "./scale.js";
 
-const KINDS = { down: "Down", unknown: "Silent, nobody knows", blind: "Monitoring blind", maintenance: "Maintenance", paused: "Paused" };
+const KINDS = { down: "Down", unknown: "Unknown", blind: "Not monitored", maintenance: "Maintenance", paused: "Paused" };
 const MOST = 60;
 
 export function fill(details, told) {
   const spans = [...told.spans].sort((a, b) => a.from - b.from).map(({ kind, from, to }) => [KINDS[kind], moment(from), moment(to), duration(to - from)]);
   const tables = [];
-  if (spans.length > 0) tables.push(table("What was not up", ["What", "From", "To", "Length"], spans));
-  tables.push(table("Heartbeats by time", told.metric ? ["From", "Heartbeats", `${told.metric}: least`, "mean", "most"] : ["From", "Heartbeats"], rows(told)));
+  if (spans.length > 0) tables.push(table("Time not up", ["State", "From", "To", "Duration"], spans));
+  tables.push(table("Heartbeats by time", told.metric ? ["From", "Heartbeats", `${told.metric}: minimum`, "mean", "maximum"] : ["From", "Heartbeats"], rows(told)));
   details.replaceChildren(details.firstElementChild, ...tables);
 }
 
