@@ -56,7 +56,7 @@ def test_a_route_is_added_changed_and_removed(rig: Rig, visitor: Visitor) -> Non
     ]
     page = visitor.get(PATH).text
     assert html.escape(f"site={NASTY}") in page
-    assert "after 7 min 30 s pager" in page
+    assert "escalates to pager after 7 min 30 s" in page
     assert 'value="7.5"' in page
     assert visitor.post(f"{PATH}/night/remove", {}, PATH).status_code == 400
     visitor.post(f"{PATH}/night/remove", {"sure": "yes"}, PATH)

@@ -142,7 +142,7 @@ def test_one_incident_comes_with_its_ledger(
         "recipient": None,
         "kind": "down",
         "event": "held",
-        "text": "the alert was held back until 2026-11-23 01:03:00 UTC: silenced: works",
+        "text": "the alert was held until 2026-11-23 01:03:00 UTC: silenced: works",
         "until": "2026-11-23T01:03:00.000Z",
     }
     assert problem(client.get("/api/v1/incidents/999", headers=viewer), 404)
