@@ -7,6 +7,7 @@ from playwright.sync_api import Browser, Page, Route, expect
 from monitor.model import HOUR, MINUTE, SECOND
 from monitor.state import silences
 from monitor.state.database import writing
+from tests.waiting import eventually
 from tests.web.fleet_rig import Rig, Server
 from tests.web.grid_page import ask_again, cell, names, show
 from tests.web.test_quiet import silence
@@ -22,6 +23,23 @@ def test_the_first_report_after_page_load_appears_without_a_reload(
     expect(page.get_by_text("02:00:00:00:00:00", exact=True)).to_be_visible(timeout=8_000)
     expect(page.get_by_text("No sensor has reported yet")).to_be_hidden()
     assert page.evaluate("window.notReloaded")
+
+
+def test_a_resize_before_the_first_answer_keeps_what_the_server_wrote(
+    rig: Rig, server: Server, page: Page
+) -> None:
+    rig.beat(1)
+    held: list[Route] = []
+    page.route("**/sensors*", lambda route: held.append(route))
+    page.goto(server.url)
+    eventually(lambda: bool(page.evaluate("1")) and bool(held))
+    page.set_viewport_size({"width": 360, "height": 640})
+    page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    assert page.locator("#grid").get_attribute("aria-rowcount") is None
+    expect(page.locator("#grid .cell")).to_be_visible()
+    assert page.locator("#grid").evaluate("(grid) => grid.clientHeight") > 0
+    held[0].continue_()
+    expect(page.locator("#grid")).to_have_attribute("aria-rowcount", "1")
 
 
 def test_a_name_is_only_text(rig: Rig, server: Server, page: Page) -> None:

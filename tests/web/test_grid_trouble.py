@@ -19,7 +19,7 @@ def test_a_banner_says_that_the_server_is_gone_and_leaves_when_it_is_back(
     banner = page.get_by_role("alert")
     expect(banner).to_be_hidden()
     server.stop()
-    expect(banner).to_contain_text("The server can't be reached. What you see is from")
+    expect(banner).to_contain_text("The server can't be reached. This page shows data from")
     expect(page.locator("html")).to_have_attribute("data-live", "no")
     server.start()
     rig.beat(2)

@@ -79,7 +79,9 @@ def test_the_page_refreshes_itself_and_says_when_it_cannot(
     expect(page.locator("#lost")).to_be_hidden()
     served.stop()
     page.clock.run_for(31_000)
-    expect(page.get_by_role("alert")).to_contain_text("The server can't be reached. What you see")
+    expect(page.get_by_role("alert")).to_contain_text(
+        "The server can't be reached. This page shows data from"
+    )
     served.start()
     page.clock.run_for(11_000)
     expect(page.locator("#lost")).to_be_hidden()

@@ -23,6 +23,8 @@ export class Sheet {
   #state = { now: 0, live: true, bySite: true };
   #top = 0;
   #width = 0;
+  /** Until the first `show`, the page is as the server wrote it. */
+  #started = false;
 
   /** `templates`: those of a group, and of a cell. `drawn(cells)` is called with what is there. */
   constructor(root, templates, drawn) {
@@ -43,6 +45,7 @@ export class Sheet {
   /** Show these groups, as arrange.js makes them. */
   show(groups, now, live) {
     const focused = this.#focused();
+    this.#started = true;
     this.groups = groups;
     this.#state = { now, live, bySite: groups.some(({ site }) => site !== "") };
     this.#root.hidden = groups.length === 0;
@@ -76,6 +79,7 @@ export class Sheet {
   }
 
   #measure() {
+    if (!this.#started) return;
     const style = getComputedStyle(this.#root);
     const rem = parseFloat(getComputedStyle(document.documentElement).fontSize);
     const length = (name) => parseFloat(style.getPropertyValue(name)) * rem;
@@ -101,6 +105,7 @@ export class Sheet {
   }
 
   #draw() {
+    if (!this.#started) return;
     this.#top = this.#root.getBoundingClientRect().top + window.scrollY;
     const from = window.scrollY - this.#top - this.#beyond;
     const to = window.scrollY - this.#top + window.innerHeight + this.#beyond;
