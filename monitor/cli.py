@@ -82,8 +82,10 @@ def build_parser(chosen: str | None = None) -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit status: 0 done, 1 failed with a sentence on standard error, 2 bad usage."""
     given_arguments = sys.argv[1:] if arguments is None else arguments
-    # An option's value may be the name of a command: then its module is imported in vain.
-    parser = build_parser(next((each for each in given_arguments if each in COMMANDS), None))
+    before_command = argparse.ArgumentParser(add_help=False)
+    before_command.add_argument("--config")
+    _, others = before_command.parse_known_args(given_arguments)
+    parser = build_parser(next((each for each in others if each in COMMANDS), None))
     try:
         "".join(given_arguments).encode()
     except UnicodeEncodeError:

@@ -1,6 +1,7 @@
 """Each command and process imports only what it needs: it starts quickly and stays small."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -28,13 +29,14 @@ _HEAVY = {
 
 def imported(statement: str) -> set[str]:
     """The heavy packages that a new interpreter has imported after the statement."""
-    command = [sys.executable, "-c", f"{statement}; {_LIST}"]
+    command = [sys.executable, "-c", f"{statement}\n{_LIST}"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     return _HEAVY.intersection(json.loads(done.stdout.splitlines()[-1]))
 
 
 def test_the_help_text_imports_no_library() -> None:
-    assert imported("import monitor.cli; monitor.cli.build_parser().format_help()") == set()
+    statement = "import contextlib, monitor.cli\nwith contextlib.suppress(SystemExit):"
+    assert imported(f"{statement}\n    monitor.cli.main(['--help'])\n") == set()
 
 
 def test_the_supervisor_imports_no_library() -> None:
@@ -64,6 +66,28 @@ def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="0"):
         cli.main(["--version"])
     assert capsys.readouterr().out.startswith("monitor 0.")
+
+
+def test_a_settings_file_may_have_the_name_of_a_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MONITOR_DATA_DIRECTORY", str(tmp_path / "data"))
+    Path("token").write_text("")
+    assert cli.main(["--config", "token", "check-config"]) == 0
+
+
+def test_the_options_of_serve_reach_its_processes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable in cli.OVERRIDES.values():
+        monkeypatch.setenv(variable, "9")
+    replaced: list[list[str]] = []
+    monkeypatch.setattr("os.execv", lambda _program, arguments: replaced.append(arguments))
+    options = ["--host", "127.0.0.1", "--port", "8123", "--data", str(tmp_path)]
+    assert cli.main(["serve", *options]) == 0
+    assert [os.environ[variable] for variable in cli.OVERRIDES.values()] == options[1::2]
+    assert replaced == [[sys.executable, "-m", "monitor.supervisor"]]
 
 
 @pytest.mark.parametrize(
