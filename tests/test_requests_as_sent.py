@@ -84,4 +84,4 @@ def test_no_client_changes_the_scheme(service: Service, header: str) -> None:
         f"POST /login HTTP/1.0\r\nHost: localhost:{service.port}\r\n{header}: https\r\n"
         f"Origin: https://localhost:{service.port}\r\nContent-Length: 0\r\n\r\n"
     )
-    assert f"sent by a page of https://localhost:{service.port}" in answered(service, request)
+    assert f"came from a page of https://localhost:{service.port}" in answered(service, request)

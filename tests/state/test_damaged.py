@@ -42,7 +42,7 @@ def test_a_damaged_file_is_named_with_what_to_do(
     engine = open_state(f"sqlite:///{file}")
     migrate(engine)
     damage(file)
-    damaged = r"state\.sqlite is damaged \(.*put back a backup"
+    damaged = r"state\.sqlite is damaged \(.*restore a backup"
     with pytest.raises(StateUnavailable, match=damaged):
         list(sensors.newer(engine, 0))
     with pytest.raises(StateUnavailable, match=damaged), writing(engine) as connection:
@@ -94,7 +94,7 @@ def test_a_running_service_keeps_heartbeats_and_answers_503(tmp_path: Path) -> N
         for path in ("/", "/sensors", "/incidents", "/api/v1/incidents", f"/sensors/{MAC}"):
             eventually(lambda path=path: status(service, path) == 503)  # type: ignore[misc]
         assert status(service, "/metrics") == 200
-        for waiting in ("delivery waits", "working by the copy", "sweep postponed"):
+        for waiting in ("delivery is waiting", "using the last copy", "sweep postponed"):
             eventually(lambda waiting=waiting: waiting in said(service), 30)  # type: ignore[misc]
     assert "Traceback" not in said(service)
 

@@ -127,7 +127,7 @@ def test_what_is_over_before_anybody_was_told_is_not_told(
     assert claim(state, DUE + HOUR) is None
     assert outages.ledger()[0] == ("down", "cancelled", f"{reason} before it was sent")
     if reason == "recovered":
-        assert outages.ledger()[1] == ("recovered", "cancelled", "nobody was told")
+        assert outages.ledger()[1] == ("recovered", "cancelled", "no alert was sent")
     assert outages.closed()
 
 
@@ -146,7 +146,7 @@ def test_only_those_still_silent_are_told_of(state: Engine, outages: Outages) ->
     outages.up(1, now=NOW + SECOND)
     assert sent(state)["macs"] == [2]
     assert claim(state, DUE + HOUR) is None
-    assert outages.ledger()[1:] == [("recovered", "cancelled", "nobody was told")]
+    assert outages.ledger()[1:] == [("recovered", "cancelled", "no alert was sent")]
 
 
 def test_a_group_joined_with_others_takes_back_what_was_not_frozen(

@@ -44,7 +44,7 @@ def test_the_order_changes_only_as_a_whole(three: Engine) -> None:
     with writing(three) as connection:
         routes.arrange(connection, ["c", "a", "b"])
         for wrong in (["a", "b"], ["a", "b", "c", "d"], ["a", "b", "b"]):
-            with pytest.raises(ValueError, match="each route once"):
+            with pytest.raises(ValueError, match="each route exactly once"):
                 routes.arrange(connection, wrong)
     assert order(three) == "cab"
 

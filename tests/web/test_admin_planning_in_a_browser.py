@@ -79,7 +79,7 @@ def test_each_page_is_for_everybody(served: Server, page: Page, scheme: str, wid
         f"mac_address,name,labels\n02:00:00:00:00:01,{LONG},floor=3\n02:00:00:00:01:01,New,\n"
     )
     page.get_by_role("button", name="Preview changes").click()
-    expect(page.get_by_role("button", name="Import these")).to_be_visible()
+    expect(page.get_by_role("button", name="Import", exact=True)).to_be_visible()
     looks_right(page, f"preview-{scheme}")
 
 
@@ -164,6 +164,6 @@ def test_what_was_exported_is_uploaded_and_confirmed(
     page.get_by_label("CSV file").set_input_files(changed)
     page.get_by_role("button", name="Preview changes").click()
     expect(page.locator("dd")).to_have_text(["1", "0", "129"])
-    page.get_by_role("button", name="Import these").click()
+    page.get_by_role("button", name="Import", exact=True).click()
     expect(page.get_by_role("status")).to_have_text("1 sensor is imported.")
     assert "=Pump 9" in {row.name for row in sensor_list.every(rig.engine)}

@@ -93,12 +93,12 @@ def test_whom_the_provider_vouches_for_is_made_a_user_with_the_role_of_their_gro
 @pytest.mark.parametrize(
     ("claims", "told"),
     [
-        ({"groups": ["strangers"]}, "none of your groups"),
-        ({"groups": []}, "none of your groups"),
-        ({"groups": None}, "none of your groups"),
-        ({"email": "zoe@evil.example"}, "Only people of example.org"),
-        ({"email_verified": False}, "Only people of example.org"),
-        ({"email": "zoe@example.org.evil.example"}, "Only people of example.org"),
+        ({"groups": ["strangers"]}, "None of your groups"),
+        ({"groups": []}, "None of your groups"),
+        ({"groups": None}, "None of your groups"),
+        ({"email": "zoe@evil.example"}, "Only users of example.org"),
+        ({"email_verified": False}, "Only users of example.org"),
+        ({"email": "zoe@example.org.evil.example"}, "Only users of example.org"),
     ],
 )
 def test_who_is_of_no_group_or_of_another_domain_is_not_let_in(
@@ -127,7 +127,7 @@ def test_who_was_deactivated_here_stays_out(app: Flask, state: Engine) -> None:
     with writing(state) as connection:
         users.change(connection, person(state, "Zoë").id, active=False)
     visitor = Visitor(app)
-    assert "not log in here any more" in logged_in(visitor).text
+    assert "Your account is deactivated" in logged_in(visitor).text
     assert not visitor.is_in()
 
 

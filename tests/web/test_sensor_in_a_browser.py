@@ -143,7 +143,7 @@ def test_the_same_is_told_as_a_table_and_each_heartbeat_by_pages(
     sensor: Server, page: Page
 ) -> None:
     opened(page, sensor)
-    page.get_by_text("The same as a table").click()
+    page.get_by_text("Show as a table").click()
     spans = page.get_by_role("table", name="Time not up").get_by_role("row")
     expect(spans).to_have_count(4)
     expect(spans.nth(1)).to_contain_text(re.compile(r"^Down.*3 h$"))
@@ -178,7 +178,7 @@ def test_everybody_can_use_it_on_a_phone_too(sensor: Server, page: Page, scheme:
     page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
     page.set_viewport_size({"width": 360, "height": 740})
     opened(page, sensor, "?metric=battery")
-    page.get_by_text("The same as a table").click()
+    page.get_by_text("Show as a table").click()
     page.get_by_text("Each one as it came").click()
     expect(page.locator("#beats tbody tr")).to_have_count(50)
     assert page.evaluate("document.documentElement.scrollWidth") == 360
