@@ -33,7 +33,7 @@ def test_a_banner_says_that_monitoring_is_blind(rig: Rig, server: Server, page: 
     rig.judge(ago=16 * SECOND)
     show(page, server)
     banner = page.get_by_role("alert")
-    expect(banner).to_contain_text("Monitoring is behind since")
+    expect(banner).to_contain_text("Monitoring has been behind since")
     expect(banner).to_contain_text("No sweep has completed since then.")
     with writing(rig.engine) as connection:
         horizon.record_hindrance(connection, "The scheduler's clock is wrong.")

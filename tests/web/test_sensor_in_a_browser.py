@@ -148,7 +148,7 @@ def test_the_same_is_told_as_a_table_and_each_heartbeat_by_pages(
     expect(spans).to_have_count(4)
     expect(spans.nth(1)).to_contain_text(re.compile(r"^Down.*3 h$"))
     expect(page.get_by_role("table", name="Heartbeats")).to_be_visible()
-    page.get_by_text("Each one as it came").click()
+    page.get_by_text("All heartbeats, newest first").click()
     lines = page.locator("#beats tbody tr")
     expect(lines).to_have_count(50)
     expect(lines.first).to_contain_text("battery 3.5")
@@ -179,7 +179,7 @@ def test_everybody_can_use_it_on_a_phone_too(sensor: Server, page: Page, scheme:
     page.set_viewport_size({"width": 360, "height": 740})
     opened(page, sensor, "?metric=battery")
     page.get_by_text("Show as a table").click()
-    page.get_by_text("Each one as it came").click()
+    page.get_by_text("All heartbeats, newest first").click()
     expect(page.locator("#beats tbody tr")).to_have_count(50)
     assert page.evaluate("document.documentElement.scrollWidth") == 360
     found = Axe().run(page).response["violations"]
@@ -233,7 +233,7 @@ def test_a_sensor_that_has_only_just_reported_gets_its_chart_a_little_later(
     rig.beat(MAC)
     page.clock.install()
     page.goto(f"{server.url}{PATH}")
-    expect(page.get_by_text("Nothing known yet")).to_be_visible()
+    expect(page.get_by_text("No data yet")).to_be_visible()
     expect(page.get_by_role("heading", name="History")).to_be_hidden()
     rig.register(MAC)
     page.clock.run_for(11_000)
