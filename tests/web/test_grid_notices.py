@@ -66,7 +66,7 @@ def test_permission_is_asked_for_by_a_click_on_the_bell_and_not_before(
         page.evaluate("navigator.serviceWorker.getRegistrations().then((all) => all.length)") == 0
     )
     bell.click()
-    expect(page.get_by_text("The browser blocks notices of this page.")).to_be_visible()
+    expect(page.get_by_text("Your browser blocks notifications from this page.")).to_be_visible()
     assert page.evaluate("window.asked") == 1
     expect(bell).to_have_attribute("aria-pressed", "false")
 

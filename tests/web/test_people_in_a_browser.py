@@ -96,7 +96,7 @@ def test_a_new_password_ends_the_logins_elsewhere_and_the_open_grid_says_so(
     page.get_by_label("New password", exact=True).fill("purple monkey dishwasher")
     page.get_by_label("Repeat the new password").fill("purple monkey dishwasher")
     page.get_by_role("button", name="Change password").click()
-    expect(page.get_by_role("status")).to_contain_text("Other browsers were logged out")
+    expect(page.get_by_role("status")).to_contain_text("You are logged out in all other browsers")
     expect(grid.get_by_role("alert")).to_contain_text("You are logged out.")
     grid.reload()
     expect(grid.get_by_role("heading", name="Log in")).to_be_visible()
