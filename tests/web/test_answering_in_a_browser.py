@@ -80,7 +80,9 @@ def test_a_person_just_woken_acknowledges_with_a_thumb(rig: Rig, url: str, phone
         assert box["height"] >= 44
         assert box["y"] + box["height"] <= 740
     phone.get_by_role("button", name="Acknowledge").click()
-    expect(phone.get_by_role("status")).to_have_text("All of these incidents are acknowledged or have ended.")
+    expect(phone.get_by_role("status")).to_have_text(
+        "All of these incidents are acknowledged or have ended."
+    )
     expect(phone.get_by_text("Acknowledged (2)")).to_be_visible()
     with reading(rig.engine) as connection:
         by = connection.execute(incident.select()).all()

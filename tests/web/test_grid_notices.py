@@ -84,9 +84,11 @@ def test_an_incident_and_its_end_are_told_once_by_two_tabs(
     rig.beat(1)
     rig.close_incident(1)
     poll(rig, pages)
-    eventually(lambda: shown(*pages) == ["Boiler is back at Harbour", "Boiler is down at Harbour"])
+    eventually(
+        lambda: shown(*pages) == ["Boiler is down at Harbour", "Boiler is up again at Harbour"]
+    )
     (notice,) = notices(pages[0])
-    assert notice["title"] == "Boiler is back at Harbour"
+    assert notice["title"] == "Boiler is up again at Harbour"
     assert notice["url"] == "/sensors/00:00:00:00:00:01"
     assert notice["tag"] == topic(thread(1, opened_at)), "a push would take its place"
 
