@@ -62,7 +62,8 @@ def read(path: Path) -> str:
     try:
         key = path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError([f"{path}: the secret key can't be read: {error}"]) from error
+        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise SettingsError([f"{path}: the secret key can't be read: {why}"]) from error
     if len(key.strip()) < SHORTEST_KEY:
         raise SettingsError(
             [

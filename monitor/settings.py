@@ -1,11 +1,13 @@
-"""Settings from a TOML file and MONITOR_<SECTION>_<NAME> variables; every error at once."""
+"""Settings from a TOML file and MONITOR_<SECTION>_<NAME> variables; reports all errors at once."""
 
+import json
 import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_type_hints
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -18,7 +20,8 @@ Port = Annotated[int, Meta(ge=1, le=65535)]
 Count = Annotated[int, Meta(ge=1)]
 DaysShown = Annotated[int, Meta(ge=90, le=36_500)]
 """Pages offer up to 90 days."""
-Seconds = Annotated[float, Meta(ge=0.1, le=10 * 365 * 86_400)]
+Rate = Annotated[float, Meta(ge=0.1, le=1_000_000)]
+Seconds = Annotated[float, Meta(ge=0.1, le=10 * 365 * 86_400, description="seconds")]
 
 SHORTEST_KEY = 32
 """Characters of a secret key."""
@@ -66,28 +69,28 @@ class ServerSettings:
 
     @property
     def address(self) -> str:
-        """Where browsers find it when `base_url` says nothing else."""
+        """The URL for browsers if `base_url` is empty."""
         host = "localhost" if self.host in ("0.0.0.0", "::") else self.host  # noqa: S104
         return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
 
 
 @dataclass(frozen=True)
 class DataSettings:
-    """The data directory: spool, dead letters, embedded store and state."""
+    """The data directory: WAL, rejected heartbeats, embedded store and state."""
 
     directory: str = "data"
 
 
 @dataclass(frozen=True)
 class StateSettings:
-    """The state database; empty means a SQLite file in the data directory."""
+    """The state database. An empty URL means a SQLite file in the data directory."""
 
     url: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True)
 class StoreSettings:
-    """The heartbeat store. InfluxDB is chosen by its own INFLUXDB_V2_ variables."""
+    """The heartbeat store. The INFLUXDB_V2_ variables select InfluxDB."""
 
     heartbeats_bucket: str = "heartbeats"
     arrivals_bucket: str = "arrivals"
@@ -96,7 +99,7 @@ class StoreSettings:
 
 @dataclass(frozen=True)
 class RetentionSettings:
-    """For how many days the state keeps what has ended; heartbeats are the store's matter."""
+    """How many days the state keeps closed incidents and audit rows."""
 
     incidents_days: DaysShown = 400
     audit_days: DaysShown = 400
@@ -104,20 +107,20 @@ class RetentionSettings:
 
 @dataclass(frozen=True)
 class IngestSettings:
-    """What the door accepts."""
+    """What the ingest app accepts."""
 
     token: str = field(default="", repr=False)
     max_sensors: Count = 100_000
     body_limit: Count = 4 * 1024 * 1024
     batch_rows: Count = 20_000
-    rate_per_sensor: Seconds = 10
+    rate_per_sensor: Rate = 10
     fsync: Literal["interval", "always"] = "interval"
     spool_limit: Count = 1024**3
 
 
 @dataclass(frozen=True)
 class StalenessSettings:
-    """When silence counts. Seconds."""
+    """When a silent sensor is down. Seconds."""
 
     threshold: Seconds = 600
     sweep_interval: Seconds = 5
@@ -126,13 +129,13 @@ class StalenessSettings:
 
 @dataclass(frozen=True)
 class AlertsSettings:
-    """How incidents gather into messages. Seconds."""
+    """How incidents are grouped into messages. Seconds."""
 
-    group_wait: Annotated[float, Meta(ge=0, le=86_400)] = 30
+    group_wait: Annotated[float, Meta(ge=0, le=86_400, description="seconds")] = 30
     group_interval: Seconds = 300
-    repeat_interval: Annotated[float, Meta(ge=60, le=30 * 86_400)] = 14_400
+    repeat_interval: Annotated[float, Meta(ge=60, le=30 * 86_400, description="seconds")] = 14_400
     flapping_outages: Annotated[int, Meta(ge=2, le=1_000)] = 3
-    flapping_window: Annotated[float, Meta(ge=1, le=30 * 86_400)] = 3_600
+    flapping_window: Annotated[float, Meta(ge=1, le=30 * 86_400, description="seconds")] = 3_600
     blind_notice_after: Seconds = 15
     time_zone: str = "UTC"
     sites: tuple[str, ...] = ()
@@ -163,7 +166,7 @@ class WebhookSettings:
 
 @dataclass(frozen=True)
 class WatchdogSettings:
-    """A URL that is asked for while all goes well; off while `url` is empty."""
+    """The URL that the watchdog calls while all is well; off while `url` is empty."""
 
     url: str = field(default="", repr=False)
     allow_internal: bool = False
@@ -171,7 +174,7 @@ class WatchdogSettings:
 
 @dataclass(frozen=True)
 class OidcSettings:
-    """The OpenID Connect provider that vouches for people; off while `issuer` is empty."""
+    """Login with an OpenID Connect provider; off while `issuer` is empty."""
 
     issuer: str = ""
     client_id: str = ""
@@ -209,7 +212,7 @@ class Settings:
     watchdog: WatchdogSettings = WatchdogSettings()
     oidc: OidcSettings = OidcSettings()
     influxdb: InfluxDBSettings | None = None
-    """Not a section: chosen by INFLUXDB_V2_URL, _ORG and _TOKEN."""
+    """Not a section: set by INFLUXDB_V2_URL, _ORG and _TOKEN."""
 
     @property
     def data_directory(self) -> Path:
@@ -237,22 +240,23 @@ def variables() -> set[str]:
 
 
 def milliseconds(seconds: float) -> int:
-    """Of a setting in seconds."""
+    """Convert a setting in seconds."""
     return round(seconds * SECOND)
 
 
 def load(path: Path | None, environment: Mapping[str, str]) -> Settings:
     """Settings from the file at `path` (None: defaults) overridden by `environment`.
 
-    Raises SettingsError naming every setting that can't be used.
+    Raises SettingsError, which names every setting that can't be used.
     """
     problems: list[str] = []
     tables = _read(path, problems)
     for unknown in tables.keys() - _SECTIONS.keys():
-        problems.append(f"[{unknown}]: unknown section")
+        problems.append(_unknown_table(unknown, tables[unknown]))
     for variable in environment.keys() - variables() - _OTHER_VARIABLES:
         if variable.startswith("MONITOR_") and not variable.startswith("MONITOR_TEST_"):
-            problems.append(f"{variable}: unknown setting")
+            hint = _did_you_mean(get_close_matches(variable, sorted(variables()), 1, 0.85))
+            problems.append(f"{variable}: unknown setting{hint}")
     sections = {
         name: _section(name, kind, tables.get(name, {}), environment, problems)
         for name, kind in _SECTIONS.items()
@@ -278,9 +282,39 @@ def _read(path: Path | None, problems: list[str]) -> dict[str, Any]:
         return {}
     try:
         return tomllib.loads(path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        problems.append(f"{path}: {error}")
-        return {}
+    except OSError as error:
+        problems.append(f"{path}: can't read the settings file: {error.strerror}")
+    except UnicodeDecodeError:
+        problems.append(f"{path}: the settings file must be UTF-8 text")
+    except tomllib.TOMLDecodeError as error:
+        problems.append(f"{path}: invalid TOML: {error}")
+    return {}
+
+
+def _unknown_table(name: str, value: object) -> str:
+    if name == "influxdb":
+        return (
+            f"[influxdb]: unknown section; set {', '.join(INFLUXDB_VARIABLES)} in the environment"
+        )
+    if isinstance(value, dict):
+        return f"[{name}]: unknown section" + _did_you_mean(
+            [f"[{each}]" for each in get_close_matches(name, _SECTIONS, 1)]
+        )
+    return f"{name}: settings must be in a section such as [server]" + _did_you_mean(
+        _same_name(name)
+    )
+
+
+def _did_you_mean(names: list[str]) -> str:
+    return f"; did you mean {' or '.join(names)}?" if names else ""
+
+
+def _same_name(name: str) -> list[str]:
+    return [
+        f"{section}.{name}"
+        for section, kind in _SECTIONS.items()
+        if name in (part.name for part in fields(kind))
+    ]
 
 
 def _section(
@@ -291,22 +325,28 @@ def _section(
     problems: list[str],
 ) -> Any:
     if not isinstance(table, dict):
-        problems.append(f"[{section}] must be a table")
+        problems.append(f"{section}: must be a section: write [{section}] on a line of its own")
         table = {}
     hints = get_type_hints(kind, include_extras=True)
     for unknown in table.keys() - hints.keys():
-        problems.append(f"{section}.{unknown}: unknown setting")
+        close = [f"{section}.{each}" for each in get_close_matches(unknown, hints, 1)]
+        problems.append(
+            f"{section}.{unknown}: unknown setting{_did_you_mean(close or _same_name(unknown))}"
+        )
     values: dict[str, Any] = {}
     for part in fields(kind):
         variable, hint = _variable(section, part.name), hints[part.name]
+        given = environment.get(variable, table.get(part.name))
+        if given is None:  # TOML has no null
+            continue
         try:
-            if variable in environment:
-                values[part.name] = _from_text(environment[variable], hint)
-            elif part.name in table:
-                values[part.name] = msgspec.convert(table[part.name], hint)
-        except msgspec.ValidationError as error:
+            values[part.name] = (
+                _from_text(given, hint) if variable in environment else msgspec.convert(given, hint)
+            )
+        except msgspec.ValidationError:
             where = variable if variable in environment else f"{section}.{part.name}"
-            problems.append(f"{where}: {error}")
+            shown = f", not {_shown(given)}" if part.repr else ""
+            problems.append(f"{where}: must be {_expected(hint)}{shown}")
     return kind(**values)
 
 
@@ -317,6 +357,31 @@ def _from_text(text: str, hint: Any) -> Any:
         else text
     )
     return msgspec.convert(value, hint, strict=False)
+
+
+def _shown(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, default=str)[:80]
+
+
+def _expected(hint: Any) -> str:
+    """What a setting of this type accepts, in words."""
+    if hint == tuple[str, ...]:
+        return 'a list of strings such as ["a", "b"]'
+    if get_origin(hint) is Literal:
+        return " or ".join(f'"{choice}"' for choice in get_args(hint))
+    if hint is bool:
+        return "true or false"
+    if hint is str:
+        return "a string in quotes"
+    kind, limits = get_args(hint)
+    what = "a whole number" if kind is int else "a number"
+    if limits.description:
+        what += f" of {limits.description}"
+    return (
+        f"{what}, at least {limits.ge}"
+        if limits.le is None
+        else (f"{what} from {limits.ge} to {limits.le}")
+    )
 
 
 def _influxdb(environment: Mapping[str, str], problems: list[str]) -> InfluxDBSettings | None:
@@ -351,22 +416,22 @@ def _contradictions(settings: Settings) -> list[str]:
         problems.append(
             f"server.secret_key: must have at least {SHORTEST_KEY} characters ({advice})"
         )
-    if settings.email.server and not (settings.email.sender and settings.email.recipients):
-        problems.append("email.server: email.sender and email.recipients must be set too")
+    if settings.email.server:
+        for name in ("sender", "recipients"):
+            if not getattr(settings.email, name):
+                problems.append(f"email.{name}: must be set if email.server is set")
     if settings.webhook.url and not _is_web_address(settings.webhook.url):
         problems.append("webhook.url: must look like https://host/path")
     if settings.watchdog.url and not _is_web_address(settings.watchdog.url):
         problems.append("watchdog.url: must look like https://host/path")
-    if settings.oidc.issuer and not (
-        _is_web_address(settings.oidc.issuer) and settings.oidc.client_id
-    ):
-        problems.append(
-            "oidc.issuer: must look like https://host/path; oidc.client_id must be set too"
-        )
+    if settings.oidc.issuer and not _is_web_address(settings.oidc.issuer):
+        problems.append("oidc.issuer: must look like https://host/path")
+    if settings.oidc.issuer and not settings.oidc.client_id:
+        problems.append("oidc.client_id: must be set if oidc.issuer is set")
     try:
         ZoneInfo(settings.alerts.time_zone)
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        problems.append("alerts.time_zone: must be a name such as Europe/Berlin")
+        problems.append("alerts.time_zone: must be the name of a time zone such as Europe/Berlin")
     for rule in settings.alerts.sites:
         if not _SITE_RULE.fullmatch(rule):
             problems.append(f"alerts.sites: {rule!r} must look like 02:00:01=Site A")

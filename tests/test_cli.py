@@ -107,7 +107,7 @@ def test_what_only_the_parts_can_tell_of_the_settings_is_a_sentence_too(
     assert cli.main(["check-config"]) == 1
     told = capsys.readouterr().err
     assert "state.url:" in told
-    assert "email:" in told
+    assert "email.sender:" in told
 
 
 def test_the_channels_are_those_switched_on() -> None:

@@ -1,6 +1,5 @@
 """What commands check and prepare before a process starts."""
 
-from sqlalchemy import Engine
 from sqlalchemy.exc import ArgumentError
 
 from monitor.bootstrap.channels import email_channel, webhook_channel
@@ -9,34 +8,36 @@ from monitor.settings import Settings, SettingsError
 from monitor.state import migrating, tokens
 from monitor.state.database import open_state, reading
 
+_NAMES = {"signing_secret": "secret"}
+"""Settings of channels that the settings file has by another name."""
+
 
 def check(settings: Settings) -> None:
     """What only the parts themselves can tell of the settings. Raises SettingsError."""
     problems = []
-    checks = (
-        ("state.url", _open_state),
-        ("email", email_channel),
-        ("webhook", webhook_channel),
-    )
-    for section, make in checks:
+    try:
+        open_state(settings.state_url)
+    except (ArgumentError, ValueError):  # ValueError: the port is not a number
+        problems.append("state.url: must look like postgresql://user:password@host/name")
+    except OSError as error:
+        name = "state.url" if settings.state.url else "data.directory"
+        problems.append(f"{name}: can't create {error.filename}: {error.strerror}")
+    except ModuleNotFoundError as error:
+        problems.append(
+            f"state.url: {error.name} is missing; pip install 'heartbeat-monitor[postgresql]'"
+        )
+    for section, make in (("email", email_channel), ("webhook", webhook_channel)):
         try:
             make(settings)
-        except (ArgumentError, ValueError, OSError) as error:
-            problems.append(f"{section}: {error}")
-        except ModuleNotFoundError as error:
-            problems.append(
-                f"{section}: {error.name} is missing; pip install 'heartbeat-monitor[postgresql]'"
-            )
+        except ValueError as error:  # starts with the name of the channel's setting
+            name, _, reason = str(error).partition(":")
+            problems.append(f"{section}.{_NAMES.get(name, name)}:{reason}")
     try:
         check_key(settings)
     except SettingsError as error:
         problems += error.problems
     if problems:
         raise SettingsError(problems)
-
-
-def _open_state(settings: Settings) -> Engine:
-    return open_state(settings.state_url)
 
 
 def migrate(settings: Settings) -> None:

@@ -153,8 +153,10 @@ class Parties(NamedTuple):
     def read(cls, sender: str, recipients: Sequence[str]) -> Self:
         """Each with or without a name. Raises ValueError for what is not an address."""
         if not recipients:
-            raise ValueError("at least one recipient is required")
-        return cls(_address(sender), tuple(_address(recipient) for recipient in recipients))
+            raise ValueError("recipients: at least one is required")
+        return cls(
+            _address("sender", sender), tuple(_address("recipients", each) for each in recipients)
+        )
 
     @property
     def addresses(self) -> Sequence[str]:
@@ -191,16 +193,20 @@ def _local_part(thread: str) -> str:
     return re.sub(r"[^A-Za-z0-9_+=-]", "_", thread)
 
 
-def _address(text: str) -> Address:
-    """The one address in `text`, with or without a name. Raises ValueError."""
+def _address(setting: str, text: str) -> Address:
+    """The one address in `text`, with or without a name. Raises ValueError that names `setting`."""
     parsed = EmailMessage(policy=SMTP)
-    parsed["To"] = text  # a line break in it raises ValueError here
+    wrong = f"{setting}: {text[:80]!r} is not one email address such as name@example.org"
+    try:
+        parsed["To"] = text
+    except ValueError:  # a line break
+        raise ValueError(wrong) from None
     header: Any = parsed["To"]
     if len(header.addresses) != 1 or header.defects:
-        raise ValueError(f"{text[:80]!r} is not one email address")
+        raise ValueError(wrong)
     address: Address = header.addresses[0]
     if not (address.username and address.domain):
-        raise ValueError(f"{text[:80]!r} is not an email address like name@example.org")
+        raise ValueError(wrong)
     return address
 
 
