@@ -14,22 +14,22 @@ run: $(BIN)/.installed ## Install and run the service on http://127.0.0.1:8000
 test: $(BIN)/.installed-test ## Install and run the tests
 	$(BIN)/python -m pytest
 
-lint: $(BIN)/.installed-test ## Check style, types and the borders of the rooms
+lint: $(BIN)/.installed-test ## Check style, types and imports
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(BIN)/.installed-test ## Measure the budget, as ratios
+bench: $(BIN)/.installed-test ## Measure speed and memory
 	$(BIN)/python -m tests.bench
 
 fuzz: $(BIN)/.installed-test ## Send 50,000 requests that are almost valid
 	$(BIN)/python -m tests.fuzz
 
-soak: $(BIN)/.installed-test ## Kill processes under load for 20 minutes, and check what was promised
+soak: $(BIN)/.installed-test ## Kill processes under load for 20 minutes, and check that nothing is lost
 	$(BIN)/python -m tests.soak
 
-clean: ## Remove what was installed, not the data
+clean: ## Remove the installation, but keep the data
 	rm -rf .venv build *.egg-info
 
 $(BIN)/python:

@@ -76,7 +76,7 @@ class ServerSettings:
 
 @dataclass(frozen=True)
 class DataSettings:
-    """The data directory: WAL, rejected heartbeats, embedded store and state."""
+    """The data directory: WAL, dead letters, embedded store and state."""
 
     directory: str = "data"
 
