@@ -1,1 +1,1 @@
-"""What the past says: silences, outages and uptime, from the heartbeats and the windows."""
+"""History of sensors: gaps, outages and uptime, computed from heartbeats and windows."""

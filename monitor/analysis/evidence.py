@@ -1,4 +1,4 @@
-"""Gathers what is known of a sensor's past from the store and the state."""
+"""Reads a sensor's history from the store and the state."""
 
 from collections.abc import Iterable
 
@@ -16,23 +16,25 @@ from monitor.store.interface import Gap, Store
 
 
 class UnknownSensor(Exception):
-    """It has never reported here, or was forgotten."""
+    """The sensor never reported, or was deleted."""
 
 
 class Archive:
-    """Reads afresh each time; threads may share it. Everything raises StoreUnavailable,
-    StateUnavailable and UnknownSensor."""
+    """Reads without a cache. Thread-safe.
+
+    Every method raises StoreUnavailable, StateUnavailable and UnknownSensor.
+    """
 
     def __init__(
         self, store: Store, engine: Engine, clock: Clock, threshold: int, retention: int
     ) -> None:
-        """`threshold` (the default one) and `retention` in ms."""
+        """`threshold` (the default) and `retention` in ms."""
         self.store, self.engine, self.clock = store, engine, clock
         self._threshold, self._retention = threshold, retention
 
     def evidence(self, mac: int, start: int, stop: int) -> Evidence:
-        """What is known of [start, stop), which is cut to the time that is past and kept."""
-        # The horizon first: all that was received up to it is then in the store.
+        """The evidence for [start, stop), limited to past time within the retention."""
+        # Read the horizon first: everything received up to it is then in the store.
         with reading(self.engine) as connection:
             sensor = self._find(connection, mac)
             first_seen = sensors.first_seen(connection, mac)
@@ -42,27 +44,27 @@ class Archive:
         start, threshold = min(max(start, oldest), now), sensor.threshold or self._threshold
         span = start, max(min(stop, now), start)
         gaps = self.store.gaps([mac], *span, threshold)[mac]
-        reached = min([start, *(gap.before or oldest for gap in gaps)])
+        earliest = min([start, *(gap.before or oldest for gap in gaps)])
         with reading(self.engine) as connection:
-            planned = silences.in_force(connection, reached, span[1])[1]
-            blind = horizon.blind_windows(connection, reached)
-            paused = pauses.spans(connection, mac, reached)
+            planned = silences.in_force(connection, earliest, span[1])[1]
+            blind = horizon.blind_windows(connection, earliest)
+            paused = pauses.spans(connection, mac, earliest)
         return Evidence(
             *span,
             threshold,
             gaps,
-            # What was heard before is kept no longer, and its absence means nothing.
+            # Older heartbeats are deleted, so their absence proves nothing.
             first_seen=None if first_seen is None else max(first_seen, oldest),
             last_seen=self._last_seen(mac, gaps, span[1]),
             blind=[*(BlindWindow(*row) for row in blind), BlindWindow(judged, now)],
-            maintenance=_maintenance(planned, sensor, reached, span[1]),
+            maintenance=_maintenance(planned, sensor, earliest, span[1]),
             paused=[
-                BlindWindow(begun, span[1] if over is None else over) for begun, over in paused
+                BlindWindow(since, span[1] if until is None else until) for since, until in paused
             ],
         )
 
     def sensor(self, mac: int) -> Sensor:
-        """As it is registered."""
+        """The registered sensor."""
         with reading(self.engine) as connection:
             return self._find(connection, mac)
 
@@ -83,7 +85,7 @@ class Archive:
 def _maintenance(
     planned: Iterable[MaintenanceRow], sensor: Sensor, since: int, until: int
 ) -> list[BlindWindow]:
-    """Those that end after `since`; the sensor is meant by what it is called now."""
+    """Occurrences that end after `since`, matched by the sensor's current attributes."""
     known = matching.attributes(sensor.mac, sensor.name, sensor.site, sensor.labels)
     return [
         BlindWindow(*times)

@@ -1,4 +1,4 @@
-"""Heartbeats as text to take away, a line each."""
+"""Export of heartbeats as text, one per line."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -8,26 +8,26 @@ from monitor.model import Heartbeat, format_mac, format_time
 
 
 def csv(beats: Iterable[Heartbeat], metrics: Sequence[str]) -> Iterator[str]:
-    """A line of names, then one for each heartbeat; metrics that it lacks stay empty.
+    """A header line, then one line per heartbeat. Missing metrics are empty.
 
-    Nothing needs quotation marks: all there is are times, addresses, true or false and numbers.
+    No value needs quotation marks: there are only times, addresses, true or false, and numbers.
     """
     yield ",".join(("time", "mac_address", "received", "live", *metrics))
     for beat in beats:
-        figures = beat.metrics or {}
+        values = beat.metrics or {}
         yield ",".join(
             (
                 format_time(beat.time),
                 format_mac(beat.mac),
                 format_time(beat.received),
                 "true" if beat.live else "false",
-                *(repr(figures[name]) if name in figures else "" for name in metrics),
+                *(repr(values[name]) if name in values else "" for name in metrics),
             )
         )
 
 
 def ndjson(beats: Iterable[Heartbeat]) -> Iterator[str]:
-    """An object for each heartbeat, just as `POST /heartbeats` takes it."""
+    """One JSON object per heartbeat, in the format that `POST /heartbeats` accepts."""
     for beat in beats:
         row = {"mac_address": format_mac(beat.mac), "time": format_time(beat.time)}
         yield msgspec.json.encode({**row, **(beat.metrics or {})}).decode()

@@ -1,4 +1,4 @@
-"""Figures of the whole service: kept counts, and what is open or owed now."""
+"""Figures of the whole service: stored counters, and what is open or pending now."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ from monitor.state.tally import BOUNDS, Labels
 
 
 class Latency(NamedTuple):
-    """How many took at most each of BOUNDS, how many there are, and their total (ms)."""
+    """A cumulative histogram: counts up to each of BOUNDS, the number, and the total (ms)."""
 
     within: Sequence[int]
     number: int
@@ -23,17 +23,17 @@ class Latency(NamedTuple):
 
 
 class Figures(NamedTuple):
-    """What `/metrics` tells of the service; moments and durations in ms."""
+    """What `/metrics` reports about the service; moments and durations in ms."""
 
     progress: Progress
     sensors: Mapping[bool, int]
-    """paused -> how many registered ones."""
+    """paused -> number of registered sensors."""
     open_sources: int
     blind: int
     opened: Mapping[bool, int]
-    """proven -> incidents ever opened."""
+    """proven -> incidents opened so far."""
     closed: Mapping[Labels, int]
-    """(reason,) -> incidents ever closed."""
+    """(reason,) -> incidents closed so far."""
     open: Mapping[bool, int]
     """acknowledged -> incidents open now."""
     finished: Mapping[Labels, int]
@@ -41,23 +41,23 @@ class Figures(NamedTuple):
     owed: Mapping[Labels, int]
     """(channel, kind, pending | claimed) -> messages."""
     due_since: int | None
-    """Since when the message that waits longest has been due."""
+    """When the oldest pending message became due."""
     attempts: Mapping[Labels, int]
-    """(channel, sent | retry | failed) -> tries."""
+    """(channel, sent | retry | failed) -> attempts."""
     suppressions: Mapping[Labels, int]
-    """(channel, kind) -> incidents a channel was not told of, or not at once."""
+    """(channel, kind) -> messages about incidents that were suppressed or delayed."""
     failing: Mapping[str, bool]
-    """channel -> its last message was not accepted."""
+    """channel -> whether its last message was refused."""
     decided: Latency
-    """From the end of the threshold to the incident."""
+    """From the end of the threshold to the opening of the incident."""
     delivered: Mapping[Labels, Latency]
-    """(channel,) -> from the incident to the acceptance of the message that told of it."""
+    """(channel,) -> from the opening of the incident to the acceptance of its message."""
     told: Mapping[Labels, Latency]
-    """(channel,) -> from the end of the threshold to the same acceptance."""
+    """(channel,) -> from the end of the threshold to that acceptance."""
 
 
 def read(connection: Connection) -> Figures:
-    """All of them, as of now: what was counted, and queries bounded by what there is now."""
+    """All figures as of now: stored counters, and queries over current rows only."""
     progress, counted = horizon.progress(connection), tally.totals(connection)
     opened = counted["opened"]
     ended, acknowledged = incident.c.closed_at, incident.c.acknowledged_at
@@ -88,7 +88,7 @@ def read(connection: Connection) -> Figures:
 
 
 def _latencies(counted: Mapping[Labels, int]) -> dict[Labels, Latency]:
-    """Labels -> the distribution, of what `tally.add_latencies` counted."""
+    """Labels -> histogram, from the counters that `tally.add_latencies` writes."""
     numbers: dict[Labels, list[int]] = defaultdict(lambda: [0] * (len(BOUNDS) + 1))
     totals: dict[Labels, int] = defaultdict(int)
     for (*labels, place), amount in counted.items():

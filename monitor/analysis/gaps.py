@@ -1,15 +1,15 @@
-"""Silences of a sensor, and which of them were outages.
+"""Gaps in a sensor's heartbeats, and which of them were outages.
 
-A silence is the time between two neighbouring heartbeats, by their own times, that lie further
-apart than the threshold in force now. It is looked at as a whole, from the last heartbeat before
-to the first one after, or to the end of what is known:
+A gap is the time between two consecutive heartbeats, by their own times, that are further apart
+than the current threshold. It is judged as a whole, from the last heartbeat before it to the first
+one after it, or to the end of the evidence:
 
-- It was an outage when it holds more than one threshold of unbroken listening (that is proof), or
-  more than five in all (a presumption): the two clauses by which incidents open. Listening counts
-  only outside maintenance and pauses here, for those explain a silence.
-- The outage began at the last heartbeat, not one threshold later: an incident says "silent since"
-  that moment too, and its duration is counted from there.
-- Any other silence tells nothing, so nobody knows how the sensor was.
+- It was an outage if it contains more than one threshold of uninterrupted observed time (proven),
+  or more than five thresholds in total (presumed). Incidents open by the same two rules. Time in
+  maintenance or in a pause does not count here, because it explains a gap.
+- The outage began at the last heartbeat, not one threshold later. An incident's "silent since" is
+  the same moment, and its duration is counted from there.
+- In any other gap the sensor's status is unknown.
 """
 
 from bisect import bisect_left, bisect_right
@@ -24,7 +24,7 @@ from monitor.staleness.rules import PRESUMED_AFTER
 
 
 class GapVerdict(StrEnum):
-    """What a silence was."""
+    """What a gap was."""
 
     PROVEN = "proven"
     PRESUMED = "presumed"
@@ -32,45 +32,45 @@ class GapVerdict(StrEnum):
 
 
 class Gap(NamedTuple):
-    """Nothing was heard after `start`, a heartbeat, and before `stop`."""
+    """No heartbeat came between `start`, a heartbeat, and `stop`."""
 
     start: int
     stop: int
     over: bool
-    """A heartbeat ended it at `stop`; otherwise nothing is known beyond."""
+    """Whether a heartbeat ended it at `stop`; otherwise the evidence ends there."""
     verdict: GapVerdict
 
     @property
     def outage(self) -> bool:
-        """The sensor was down."""
+        """Whether the sensor was down."""
         return self.verdict is not GapVerdict.UNKNOWN
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """What is known of one sensor up to `stop`; moments and durations in ms.
+    """What is known about one sensor up to `stop`; moments and durations in ms.
 
-    The windows reach back to the first gap's beginning.
+    The windows go back to the start of the first gap.
     """
 
     start: int
     stop: int
     threshold: int
     gaps: Sequence[tuple[int | None, int | None]]
-    """(last heartbeat before, first one after) of each silence longer than the threshold that
-    reaches into [start, stop), as Store.gaps tells them."""
+    """(last heartbeat before, first one after) of each gap longer than the threshold that overlaps
+    [start, stop), as Store.gaps returns them."""
     first_seen: int | None = None
-    """The sensor is known to have been heard then, even if that heartbeat is kept no longer."""
+    """The first time the sensor reported, even if that heartbeat is no longer stored."""
     last_seen: int | None = None
-    """When the last heartbeat before `stop` was received: it proves life then, though its own time
-    may be earlier, by a clock that is behind."""
+    """When the last heartbeat before `stop` was received. The sensor was up then, even if the
+    heartbeat's own time is earlier because the sensor's clock is slow."""
     blind: Sequence[BlindWindow] = ()
     maintenance: Sequence[BlindWindow] = ()
     paused: Sequence[BlindWindow] = ()
 
     @property
     def begin(self) -> int:
-        """From when on the sensor counts: its first heartbeat, `stop` if there was none."""
+        """When the sensor's time starts to count: its first heartbeat, or `stop` without one."""
         if not self.gaps or self.gaps[0][0] is not None:
             return self.start
         known = [moment for moment in (self.gaps[0][1], self.first_seen) if moment is not None]
@@ -89,15 +89,15 @@ class Evidence:
     @cached_property
     def listened(self) -> ObservedTime:
         """Time outside pauses, maintenance and blind windows."""
-        return ObservedTime(self._excuses)
+        return ObservedTime(self._unjudged)
 
     @cached_property
-    def _excuses(self) -> list[BlindWindow]:
+    def _unjudged(self) -> list[BlindWindow]:
         return merge([*self.paused, *self.maintenance, *self.blind])
 
     @cached_property
-    def silences(self) -> list[Gap]:
-        """In order; the first may begin before `start`, none ends after `stop`."""
+    def judged_gaps(self) -> list[Gap]:
+        """The judged gaps, in order. The first may begin before `start`; none ends after `stop`."""
         return [
             Gap(start, stop, over, self._judge(start, stop))
             for start, stop, over in self._bounded()
@@ -123,14 +123,14 @@ class Evidence:
         return GapVerdict.UNKNOWN
 
     def _runs(self, start: int, stop: int) -> list[BlindWindow]:
-        first = bisect_right(self._excuses, start, key=lambda window: window.stop)
-        last = bisect_left(self._excuses, stop, key=lambda window: window.start)
-        return subtract(BlindWindow(start, stop), self._excuses[first:last])
+        first = bisect_right(self._unjudged, start, key=lambda window: window.stop)
+        last = bisect_left(self._unjudged, stop, key=lambda window: window.start)
+        return subtract(BlindWindow(start, stop), self._unjudged[first:last])
 
 
-def outages(silences: Iterable[Gap]) -> list[Gap]:
-    """Those silences in which the sensor was down."""
-    return [silence for silence in silences if silence.outage]
+def outages(gaps: Iterable[Gap]) -> list[Gap]:
+    """The gaps in which the sensor was down."""
+    return [gap for gap in gaps if gap.outage]
 
 
 def _longest(windows: Iterable[BlindWindow]) -> int:

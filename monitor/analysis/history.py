@@ -1,4 +1,4 @@
-"""What pages and the API show of the past: sparklines, charts, uptime."""
+"""History as pages and the API show it: sparklines, charts, uptime."""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
@@ -18,10 +18,10 @@ from monitor.state.ledger import IncidentView
 from monitor.store.interface import Bucket, Store, StoreUnavailable
 
 SPARKS = 48
-"""Buckets of a sparkline."""
+"""Number of buckets in a sparkline."""
 
 DAYS = (1, 7, 30, 90)
-"""Spans for which uptime is told."""
+"""Spans, in days, for which uptime is computed."""
 
 _STEPS = (
     *(n * SECOND for n in (10, 30)),
@@ -33,13 +33,13 @@ _SPARK_LIFETIME = 30 * SECOND
 _SPARKS_KEPT = 20_000
 _UPTIME_LIFETIME = MINUTE
 _UPTIMES_KEPT = 10_000
-_PATIENCE = 5.0  # seconds
-_MOST_CASES = 500
-_LOOKED_AT = 20
+_UPTIME_TIMEOUT = 5.0  # seconds
+_MAX_INCIDENTS = 500
+_METRICS_SAMPLE = 20  # heartbeats
 
 
 class Sparklines(NamedTuple):
-    """mac -> heartbeats in each bucket of `every` ms from `start` on; the last lasts yet."""
+    """mac -> heartbeats in each bucket of `every` ms from `start`; the last is incomplete."""
 
     start: int
     every: int
@@ -47,7 +47,7 @@ class Sparklines(NamedTuple):
 
 
 class UptimeSpan(NamedTuple):
-    """Uptime over [start, stop), the last `days` of it or what is kept of them."""
+    """Uptime over [start, stop): the last `days`, or as much of them as is stored."""
 
     days: int
     start: int
@@ -56,7 +56,7 @@ class UptimeSpan(NamedTuple):
 
 
 class Chart(NamedTuple):
-    """One sensor over [start, stop); windows lie within, silences may begin before."""
+    """One sensor over [start, stop). Windows are cut to it; gaps may begin before it."""
 
     start: int
     stop: int
@@ -65,7 +65,7 @@ class Chart(NamedTuple):
     buckets: list[Bucket]
     """The first may begin before `start`."""
     metrics: Mapping[str, list[Bucket]]
-    """The same buckets with the figures of a metric."""
+    """The same buckets with the values of a metric."""
     silences: list[Gap]
     cases: list[IncidentView]
     """Incidents, the newest first."""
@@ -75,42 +75,45 @@ class Chart(NamedTuple):
 
 
 class History:
-    """The past of sensors. Threads may share it; everything raises StoreUnavailable,
-    StateUnavailable, and what is about one sensor UnknownSensor."""
+    """The history of sensors. Thread-safe.
+
+    Every method raises StoreUnavailable and StateUnavailable; those for one sensor also raise
+    UnknownSensor.
+    """
 
     def __init__(
         self, store: Store, engine: Engine, clock: Clock, threshold: int, retention: int
     ) -> None:
-        """`threshold` (the default one) and `retention` in ms."""
+        """`threshold` (the default) and `retention` in ms."""
         self._archive = Archive(store, engine, clock, threshold, retention)
         self._store, self._engine, self._clock = store, engine, clock
         self._sparks = Memory[tuple[int, int, int], list[int]](clock, _SPARK_LIFETIME, _SPARKS_KEPT)
         self._uptimes = Memory[int, list[UptimeSpan]](clock, _UPTIME_LIFETIME, _UPTIMES_KEPT)
 
     def sparklines(self, macs: Collection[int], length: int) -> Sparklines:
-        """The last `length` ms, a multiple of SPARKS, in one question to the store.
+        """Counts for the last `length` ms, a multiple of SPARKS, with one query to the store.
 
-        Counts may be half a minute old.
+        Counts are up to 30 seconds old.
         """
         every = length // SPARKS
         stop = self._clock.now() // every * every + every
         start = stop - length
-        found: dict[int, list[int]] = {}
+        counts: dict[int, list[int]] = {}
         for mac in macs:
-            kept = self._sparks.get((mac, start, every))
-            if kept is not None:
-                found[mac] = kept
-        missing = [mac for mac in macs if mac not in found]
+            cached = self._sparks.get((mac, start, every))
+            if cached is not None:
+                counts[mac] = cached
+        missing = [mac for mac in macs if mac not in counts]
         if missing:
             for mac, buckets in self._store.history(missing, start, stop, every).items():
-                found[mac] = [bucket.beats for bucket in buckets]
-                self._sparks.put((mac, start, every), found[mac])
-        return Sparklines(start, every, found)
+                counts[mac] = [bucket.beats for bucket in buckets]
+                self._sparks.put((mac, start, every), counts[mac])
+        return Sparklines(start, every, counts)
 
     def uptimes(self, mac: int) -> list[UptimeSpan]:
-        """For each of DAYS; up to a minute old, as `stop` says."""
+        """Uptime for each of DAYS. Up to a minute old: see `stop`."""
         try:
-            return self._uptimes.shared(mac, lambda: self._spans(mac), _PATIENCE)
+            return self._uptimes.shared(mac, lambda: self._spans(mac), _UPTIME_TIMEOUT)
         except TimeoutError as error:
             raise StoreUnavailable("the store is too slow") from error
 
@@ -124,16 +127,16 @@ class History:
         return spans
 
     def uptime(self, mac: int, start: int, stop: int) -> Uptime:
-        """Over what of [start, stop) is past and kept."""
+        """Uptime over [start, stop), limited to past time within the retention."""
         return uptime(self._archive.evidence(mac, start, stop))
 
     def chart(
         self, mac: int, start: int, stop: int, points: int, metrics: Sequence[str] = ()
     ) -> Chart:
-        """At most `points` buckets, or one more where the first begins before `start`.
+        """At most `points` buckets, or one more if the first begins before `start`.
 
-        The span is cut to the time that is past and kept. Raises ValueError for what can be no
-        metric.
+        The span is limited to past time within the retention. Raises ValueError for an invalid
+        metric name.
         """
         known = self._archive.evidence(mac, start, stop)
         start, stop = known.start, known.stop
@@ -145,14 +148,14 @@ class History:
         if buckets is None:
             buckets = self._store.history([mac], start, stop, every)[mac]
         with reading(self._engine) as connection:
-            cases = ledger.cases(connection, _MOST_CASES, mac=mac, since=start)
+            cases = ledger.cases(connection, _MAX_INCIDENTS, mac=mac, since=start)
         return Chart(
             start,
             stop,
             every,
             buckets,
             figures,
-            known.silences,
+            known.judged_gaps,
             [case for case in cases if case.last_seen < stop],
             *(
                 _within(windows, start, stop)
@@ -161,20 +164,20 @@ class History:
         )
 
     def heartbeats(self, mac: int, before: int | None, limit: int) -> list[Heartbeat]:
-        """The newest first, older than `before`; None: all there are."""
+        """Up to `limit` heartbeats, the newest first: those before `before`, or the latest."""
         self._archive.sensor(mac)
         latest = self._clock.now() + HOUR
         before = latest if before is None else min(max(before, 0), latest)
         return self._store.newest(mac, before, limit)
 
     def metrics(self, mac: int) -> list[str]:
-        """Names of the metrics that came with its latest heartbeats."""
-        beats = self.heartbeats(mac, None, _LOOKED_AT)
+        """Names of the metrics in the sensor's latest heartbeats."""
+        beats = self.heartbeats(mac, None, _METRICS_SAMPLE)
         return sorted({name for beat in beats for name in beat.metrics or ()})
 
 
 def step(length: int, points: int) -> int:
-    """The least even width (ms) of which at most `points` make up `length`."""
+    """The smallest round width (ms) that covers `length` with at most `points` buckets."""
     for width in _STEPS:
         if width * points >= length:
             return width

@@ -1,4 +1,4 @@
-"""What was worked out a moment ago and may be said again."""
+"""A cache of results that are expensive to compute."""
 
 import threading
 from collections.abc import Callable, Hashable
@@ -12,10 +12,10 @@ Value = TypeVar("Value")
 
 
 class Memory(Generic[Key, Value]):
-    """At most `most` values, each for `lifetime` ms; threads may share it."""
+    """Keeps at most `most` values, each for `lifetime` ms. Thread-safe."""
 
     def __init__(self, clock: Clock, lifetime: int, most: int, usable: int = 0) -> None:
-        """`usable`: ms for which a value will do while its successor is worked out."""
+        """`usable`: ms for which a stale value may be served while a new one is computed."""
         self._clock, self._lifetime, self._most = clock, lifetime, most
         self._usable = max(usable, lifetime)
         self._lock = threading.Lock()
@@ -23,15 +23,15 @@ class Memory(Generic[Key, Value]):
         self._in_work: dict[Key, Future[Value]] = {}
 
     def get(self, key: Key) -> Value | None:
-        """The value, if it is young enough."""
+        """The value, if it is fresh."""
         return self._younger(key, self._lifetime)
 
     def old(self, key: Key) -> Value | None:
-        """The value, if it will do for want of a younger one."""
+        """The value, if it is fresh or stale but still usable."""
         return self._younger(key, self._usable)
 
     def put(self, key: Key, value: Value) -> None:
-        """Keep it from now on, if need be in place of the oldest."""
+        """Stores the value, and removes the oldest ones above the maximum."""
         with self._lock:
             self._kept.pop(key, None)
             self._kept[key] = self._clock.now(), value
@@ -39,10 +39,10 @@ class Memory(Generic[Key, Value]):
                 del self._kept[next(iter(self._kept))]
 
     def shared(self, key: Key, make: Callable[[], Value], patience: float) -> Value:
-        """The value, made now unless it is young enough, by one thread at a time for each key.
+        """The value if it is fresh; otherwise `make()`, called by one thread at a time per key.
 
-        Others get the old one meanwhile, or wait for the new one: at most `patience` seconds, then
-        TimeoutError. What `make` raises reaches all who wait.
+        Meanwhile other threads get the stale value, or wait for the new one: at most `patience`
+        seconds, then TimeoutError. An exception from `make` is raised in every waiting thread.
         """
         own: Future[Value] = Future()
         with self._lock:

@@ -2,13 +2,13 @@
 
 Each moment after the sensor's first heartbeat is one of five:
 
-- up: between two heartbeats that are not further apart than the threshold, whatever else was
-  going on: a heartbeat proves life, also one that was told late;
-- else, in a silence: paused; else maintenance; else unknown while monitoring was blind, or when
-  the silence was no outage (monitor.analysis.gaps says which are); else down.
+- up: between two heartbeats that are not further apart than the threshold. A pause, maintenance or
+  a blind window does not change this: a heartbeat proves that the sensor was up, even if it was
+  received late.
+- Otherwise the moment is in a gap. It is paused; else maintenance; else unknown if monitoring was
+  blind or the gap was not an outage (see monitor.analysis.gaps); else down.
 
-The percentage leaves out what is unknown, paused or maintenance. The thresholds are those in force
-now.
+The percentage leaves out unknown, paused and maintenance time. It uses the current thresholds.
 """
 
 from typing import NamedTuple
@@ -17,7 +17,7 @@ from monitor.analysis.gaps import Evidence, Gap
 
 
 class Uptime(NamedTuple):
-    """Milliseconds of each kind; together the part of the span after the first heartbeat."""
+    """Milliseconds of each status. Their sum is the part of the span after the first heartbeat."""
 
     up: int = 0
     down: int = 0
@@ -27,29 +27,29 @@ class Uptime(NamedTuple):
 
     @property
     def share(self) -> float | None:
-        """Up, of the time that was either up or down: 0 to 1; None without such time."""
-        told = self.up + self.down
-        return self.up / told if told else None
+        """up / (up + down), 0 to 1; None if both are 0."""
+        known = self.up + self.down
+        return self.up / known if known else None
 
 
 def uptime(evidence: Evidence, since: int | None = None) -> Uptime:
-    """Over [since, evidence.stop), or all that the evidence spans."""
+    """Uptime over [since, evidence.stop), or over the whole evidence."""
     begin = max(evidence.begin, evidence.start if since is None else since)
     tally = Uptime(up=max(evidence.stop - begin, 0))
-    for silence in evidence.silences:
-        start = max(silence.start, begin)
-        if start < silence.stop:
-            tally = _less(tally, evidence, silence, start)
+    for gap in evidence.judged_gaps:
+        start = max(gap.start, begin)
+        if start < gap.stop:
+            tally = _moved(tally, evidence, gap, start)
     return tally
 
 
-def _less(tally: Uptime, evidence: Evidence, silence: Gap, start: int) -> Uptime:
-    """The tally without the silence's time, from `start` on, among what is up."""
-    length = silence.stop - start
-    unpaused = evidence.unpaused.between(start, silence.stop)
-    watched = evidence.watched.between(start, silence.stop)
-    listened = evidence.listened.between(start, silence.stop)
-    down = listened if silence.outage else 0
+def _moved(tally: Uptime, evidence: Evidence, gap: Gap, start: int) -> Uptime:
+    """The tally with the gap's time, from `start`, moved from `up` to the other statuses."""
+    length = gap.stop - start
+    unpaused = evidence.unpaused.between(start, gap.stop)
+    watched = evidence.watched.between(start, gap.stop)
+    listened = evidence.listened.between(start, gap.stop)
+    down = listened if gap.outage else 0
     return Uptime(
         up=tally.up - length,
         down=tally.down + down,

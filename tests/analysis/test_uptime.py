@@ -23,9 +23,9 @@ def every_minute(start: int, stop: int) -> list[int]:
 
 
 def test_a_sensor_that_beats_is_up_all_the_time() -> None:
-    told = uptime(evidence(*every_minute(0, HOUR), stop=HOUR))
-    assert told == Uptime(up=HOUR)
-    assert told.share == 1.0
+    verdicts = uptime(evidence(*every_minute(0, HOUR), stop=HOUR))
+    assert verdicts == Uptime(up=HOUR)
+    assert verdicts.share == 1.0
 
 
 def test_before_the_first_heartbeat_nothing_counts() -> None:
@@ -43,11 +43,11 @@ def test_a_sensor_whose_heartbeats_are_kept_no_longer_is_down() -> None:
 def test_an_outage_began_at_the_last_heartbeat_and_ended_at_the_next() -> None:
     beats = [*every_minute(0, HOUR), *every_minute(2 * HOUR, 3 * HOUR)]
     known = evidence(*beats, stop=3 * HOUR)
-    (outage,) = outages(known.silences)
+    (outage,) = outages(known.judged_gaps)
     assert outage == (59 * MINUTE, 2 * HOUR, True, GapVerdict.PROVEN)
-    told = uptime(known)
-    assert told == Uptime(up=119 * MINUTE, down=61 * MINUTE)
-    assert told.share == pytest.approx(119 / 180)
+    verdicts = uptime(known)
+    assert verdicts == Uptime(up=119 * MINUTE, down=61 * MINUTE)
+    assert verdicts.share == pytest.approx(119 / 180)
 
 
 def test_a_silence_as_long_as_the_threshold_is_no_outage() -> None:
@@ -66,15 +66,15 @@ def test_an_outage_that_began_before_the_span_counts_from_its_beginning_on() -> 
 def test_blind_time_is_unknown_and_left_out_of_the_share() -> None:
     blind = [BlindWindow(30 * MINUTE, 60 * MINUTE)]
     known = evidence(0, *every_minute(2 * HOUR, 3 * HOUR), stop=3 * HOUR, blind=blind)
-    told = uptime(known)
-    assert told == Uptime(up=HOUR, down=90 * MINUTE, unknown=30 * MINUTE)
-    assert told.share == pytest.approx(60 / 150)
+    verdicts = uptime(known)
+    assert verdicts == Uptime(up=HOUR, down=90 * MINUTE, unknown=30 * MINUTE)
+    assert verdicts.share == pytest.approx(60 / 150)
 
 
 def test_a_silence_in_which_too_little_was_listened_is_unknown() -> None:
     blind = [BlindWindow(5 * MINUTE, 55 * MINUTE)]
     known = evidence(*every_minute(0, 60 * MINUTE)[::60], 60 * MINUTE, stop=HOUR + 1, blind=blind)
-    assert outages(known.silences) == []
+    assert outages(known.judged_gaps) == []
     assert uptime(known) == Uptime(up=1, unknown=HOUR)
 
 
@@ -86,9 +86,9 @@ def test_heartbeats_prove_life_also_while_monitoring_is_blind() -> None:
 def test_a_dead_sensor_under_ever_new_blindness_is_presumed_down() -> None:
     blind = [BlindWindow(n * 9 * MINUTE, n * 9 * MINUTE + 20_000) for n in range(1, 30)]
     known = evidence(0, stop=2 * HOUR, blind=blind)
-    assert [silence.verdict for silence in known.silences] == [GapVerdict.PRESUMED]
+    assert [gap.verdict for gap in known.judged_gaps] == [GapVerdict.PRESUMED]
     assert uptime(known) == Uptime(down=2 * HOUR - 13 * 20_000, unknown=13 * 20_000)
-    assert evidence(0, stop=50 * MINUTE, blind=blind).silences[0].verdict is GapVerdict.UNKNOWN
+    assert evidence(0, stop=50 * MINUTE, blind=blind).judged_gaps[0].verdict is GapVerdict.UNKNOWN
 
 
 def test_maintenance_explains_a_silence_but_takes_nothing_from_what_is_up() -> None:
@@ -96,15 +96,15 @@ def test_maintenance_explains_a_silence_but_takes_nothing_from_what_is_up() -> N
     up = evidence(*every_minute(0, 3 * HOUR), stop=3 * HOUR, maintenance=works)
     assert uptime(up) == Uptime(up=3 * HOUR)
     beats = [*every_minute(0, HOUR + 1), *every_minute(2 * HOUR + 3 * MINUTE, 3 * HOUR)]
-    told = uptime(evidence(*beats, stop=3 * HOUR, maintenance=works))
-    assert told == Uptime(up=117 * MINUTE, unknown=3 * MINUTE, maintenance=HOUR)
-    assert told.share == 1.0
+    verdicts = uptime(evidence(*beats, stop=3 * HOUR, maintenance=works))
+    assert verdicts == Uptime(up=117 * MINUTE, unknown=3 * MINUTE, maintenance=HOUR)
+    assert verdicts.share == 1.0
 
 
 def test_an_outage_that_outlasts_maintenance_is_down_outside_of_it() -> None:
     works = [BlindWindow(HOUR, 2 * HOUR)]
-    told = uptime(evidence(*every_minute(0, HOUR + 1), stop=3 * HOUR, maintenance=works))
-    assert told == Uptime(up=HOUR, down=HOUR, maintenance=HOUR)
+    verdicts = uptime(evidence(*every_minute(0, HOUR + 1), stop=3 * HOUR, maintenance=works))
+    assert verdicts == Uptime(up=HOUR, down=HOUR, maintenance=HOUR)
 
 
 def test_a_pause_goes_before_maintenance_and_that_before_blindness() -> None:
@@ -123,8 +123,8 @@ def test_a_pause_goes_before_maintenance_and_that_before_blindness() -> None:
 def test_a_clock_that_is_behind_makes_no_outage_of_the_present() -> None:
     beats = every_minute(0, HOUR)
     assert uptime(evidence(*beats, stop=2 * HOUR)).down == 61 * MINUTE
-    told = uptime(evidence(*beats, stop=2 * HOUR, last_seen=2 * HOUR - MINUTE))
-    assert told == Uptime(up=2 * HOUR)
+    verdicts = uptime(evidence(*beats, stop=2 * HOUR, last_seen=2 * HOUR - MINUTE))
+    assert verdicts == Uptime(up=2 * HOUR)
 
 
 moments = st.integers(100, 200)
@@ -191,7 +191,7 @@ def test_a_silence_is_an_outage_when_an_incident_would_have_opened_in_it(
         if any(verdict.down for verdict in verdicts)
         else GapVerdict.UNKNOWN
     )
-    told = [silence.verdict for silence in known.silences]
-    assert told == ([expected] if length > threshold else [])
+    found = [gap.verdict for gap in known.judged_gaps]
+    assert found == ([expected] if length > threshold else [])
     if length <= threshold:
         assert expected is GapVerdict.UNKNOWN
