@@ -1,1 +1,1 @@
-"""Ways to reach a recipient."""
+"""Channels: ways to send a message to recipients."""

@@ -1,8 +1,8 @@
-"""Connections to addresses that were looked at, and to no others.
+"""Connections to checked addresses only.
 
-A name is resolved once. Every address it has must be public unless internal ones are allowed, and
-the connection is made to just those: whoever may write a setting, or the DNS, must not reach the
-inside of the network through us.
+A host name is resolved once. All its addresses must be public unless internal ones are allowed, and
+the connection goes to one of exactly these addresses. So a person who can change a setting or the
+DNS can't reach the internal network through this service (SSRF).
 """
 
 import ipaddress
@@ -11,10 +11,10 @@ from collections.abc import Iterable
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
-_MOST = 4  # with 4 seconds for each, well below what a channel may take
+_MAX_TRIED = 4  # at 4 seconds each, well below a channel's time limit
 
 # "Globally reachable" as of IANA's IPv4 and IPv6 Special-Purpose Address Registries (RFC 6890),
-# where N/A counts as not. The narrowest network that holds an address decides.
+# where N/A counts as false. The smallest network that contains an address decides.
 _REACHABLE = {
     ipaddress.ip_network(network): reachable
     for network, reachable in {
@@ -37,10 +37,10 @@ _REACHABLE = {
         "198.18.0.0/15": False,  # benchmarking
         "198.51.100.0/24": False,  # documentation
         "203.0.113.0/24": False,  # documentation
-        "224.0.0.0/4": False,  # multicast: of another registry
+        "224.0.0.0/4": False,  # multicast (from another registry)
         "240.0.0.0/4": False,  # reserved, with limited broadcast
         "::/0": False,  # what is not global unicast: unspecified, loopback, fc00::/7, fe80::/10 …
-        "2000::/3": True,  # global unicast: of IANA's IPv6 address space
+        "2000::/3": True,  # global unicast (from IANA's IPv6 address space registry)
         "64:ff9b:1::/48": False,  # the same for local use
         "100::/64": False,  # discard only
         "100:0:0:1::/64": False,  # dummy prefix
@@ -65,14 +65,14 @@ _TRANSLATED = ipaddress.IPv6Network("64:ff9b::/96")
 
 
 class Internal(Exception):
-    """The name leads to an address that is not public."""
+    """The host name has an address that is not public."""
 
     def __init__(self) -> None:
         super().__init__("the address is internal; set allow_internal to send there")
 
 
 def is_public(text: str) -> bool:
-    """Whether an IP address belongs to the public network, whatever form it is wrapped in."""
+    """Whether an IP address is public, also if it is IPv4-mapped or translated (NAT64)."""
     address = ipaddress.ip_address(text.partition("%")[0])
     if isinstance(address, ipaddress.IPv6Address):
         if address.ipv4_mapped:
@@ -83,24 +83,24 @@ def is_public(text: str) -> bool:
 
 
 def _is_reachable(address: Address) -> bool:
-    holding = (network for network in _REACHABLE if address in network)
-    return _REACHABLE[max(holding, key=lambda network: network.prefixlen)]
+    matching = (network for network in _REACHABLE if address in network)
+    return _REACHABLE[max(matching, key=lambda network: network.prefixlen)]
 
 
 def resolve(host: str, port: int, allow_internal: bool) -> list[str]:
-    """The addresses that the name has just now.
+    """The host's current addresses.
 
-    Raises Internal unless all are public or internal ones are allowed, and socket.gaierror for a
-    name that is not known.
+    Raises Internal unless all are public or internal ones are allowed, and socket.gaierror for an
+    unknown host.
     """
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except ValueError as error:  # such as a label of 64 letters
         raise socket.gaierror(socket.EAI_NONAME, "not a valid host name") from error
-    places = [str(place[4][0]) for place in found]
-    if not allow_internal and not all(is_public(place) for place in places):
+    resolved = [str(info[4][0]) for info in found]
+    if not allow_internal and not all(is_public(address) for address in resolved):
         raise Internal
-    return places
+    return resolved
 
 
 def connect(
@@ -110,19 +110,19 @@ def connect(
     timeout: float | None,
     options: Iterable[tuple[int, int, int | bytes]] = (),
 ) -> socket.socket:
-    """A socket to the first address that answers, of those the name has just now.
+    """A socket to the first of the host's current addresses that answers.
 
-    `timeout`: seconds for each address; `options`: as `setsockopt` takes them. Raises Internal,
-    and OSError (socket.gaierror for a name that is not known).
+    `timeout`: seconds for each address; `options`: arguments for `setsockopt`. Raises Internal,
+    and OSError (socket.gaierror for an unknown host).
     """
-    trouble = OSError("the host name has no address")
-    for place in resolve(host, port, allow_internal)[:_MOST]:
+    failure = OSError("the host name has no address")
+    for address in resolve(host, port, allow_internal)[:_MAX_TRIED]:
         try:
-            connected = socket.create_connection((place, port), timeout)
+            connected = socket.create_connection((address, port), timeout)
         except OSError as error:
-            trouble = error
+            failure = error
             continue
         for option in options:
             connected.setsockopt(*option)
         return connected
-    raise trouble
+    raise failure

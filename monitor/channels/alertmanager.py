@@ -1,13 +1,13 @@
-"""Prometheus Alertmanager (API v2), for those who group, route and silence there already.
+"""Prometheus Alertmanager (API v2), for users who already group, route and silence alerts there.
 
-It forgets its alerts when it restarts, and those that are not sent again. So the notifier sends
-all that stands each minute, as Prometheus does, with an end some minutes ahead: an alert whose end
-could not be delivered expires. An alert stands until its incident is closed, acknowledged or
-silenced here or not: Alertmanager has silences of its own.
+Alertmanager loses its alerts when it restarts, and drops alerts that are not sent again. So the
+notifier sends all active alerts every minute, as Prometheus does, with an end a few minutes ahead:
+an alert expires even if its end could not be delivered. An alert is active until its incident is
+closed, even if the incident is acknowledged or silenced here: Alertmanager has its own silences.
 
-Several that work together (high availability) share what they sent, but not their alerts: each is
-sent all of them. A message counts as accepted once one of them took all of it; one that was away
-has it within a minute of its return.
+Instances of a cluster (high availability) share the log of what they sent, but not their alerts, so
+every instance gets all alerts. A message is accepted once one instance accepted all of it. An
+instance that was unreachable has the alerts within a minute of its return.
 """
 
 import json
@@ -28,35 +28,35 @@ from monitor.decoding import from_json
 from monitor.model import SECOND, format_time, parse_time
 
 _BATCH = 250
-"""Alerts in one POST: well below the 1 MB that proxies often allow."""
+"""Alerts in one POST request: well below the 1 MB that many proxies allow."""
 
-_ASKED = 20
-"""Sensors in one query: of an answer only the beginning is read."""
+_QUERY_BATCH = 20
+"""Sensors in one query: only the start of a response is read."""
 
-_PATIENCE = 25
-"""Seconds for all of them together."""
+_TIMEOUT = 25
+"""Seconds for all instances together."""
 
 _log = logging.getLogger(__name__)
 
 
 class Settings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """What is known of them."""
+    """The addresses and the login."""
 
     urls: list[str]
-    """Of their start pages."""
+    """The base URL of each instance."""
     username: str = ""
-    """For a door that wants a password."""
+    """For basic authentication."""
 
 
 class Secrets(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """For those behind a door; one of them at most."""
+    """For instances that require a login. Set at most one."""
 
     password: str = ""
     bearer_token: str = ""
 
 
 def make(name: str, settings: Settings, secrets: Secrets, allow_internal: bool) -> "Alertmanager":
-    """The channel. Raises ValueError, which names no secret."""
+    """The channel. Raises ValueError, which contains no secret."""
     if not settings.urls:
         raise ValueError("urls: at least one is required")
     for url in settings.urls:
@@ -77,7 +77,7 @@ def make(name: str, settings: Settings, secrets: Secrets, allow_internal: bool) 
 
 
 class Alertmanager:
-    """One or more Alertmanagers that are all told the same."""
+    """One or more Alertmanager instances that all receive the same alerts."""
 
     def __init__(
         self,
@@ -86,59 +86,63 @@ class Alertmanager:
         headers: Mapping[str, str],
         allow_internal: bool = False,
     ) -> None:
-        """`urls` are those of their start pages; `headers` open the door, if it is closed."""
+        """`urls`: the base URL of each instance; `headers`: for authentication."""
         self.name = name
         self._urls = [url.rstrip("/") for url in urls]
         self._headers, self._allow_internal = dict(headers), allow_internal
 
     def send(self, message: Message) -> None:
-        """Accepted by at least one, or SendFailed: permanent only if all refused for good."""
+        """Returns once at least one instance accepted the message. Raises SendFailed, which is
+        permanent only if all failures are."""
         threads, now = ThreadPoolExecutor(len(self._urls)), Clock().now()
-        told = [threads.submit(self._tell, url, message, now) for url in self._urls]
-        wait(told, _PATIENCE)
+        calls = [threads.submit(self._post, url, message, now) for url in self._urls]
+        wait(calls, _TIMEOUT)
         threads.shutdown(wait=False, cancel_futures=True)
         failures = []
-        for number, each in enumerate(told, 1):
-            failure = each.exception() if each.done() else _LATE
+        for number, call in enumerate(calls, 1):
+            failure = call.exception() if call.done() else _TIMED_OUT
             if failure is None:
                 continue
             if not isinstance(failure, SendFailed):
                 raise failure
             failures.append(failure)
-            _log.warning("%s: Alertmanager %d of %d: %s", self.name, number, len(told), failure)
-        if len(failures) == len(told):
-            wishes = [failure.retry_after for failure in failures if failure.retry_after]
+            _log.warning("%s: Alertmanager %d of %d: %s", self.name, number, len(calls), failure)
+        if len(failures) == len(calls):
+            delays = [failure.retry_after for failure in failures if failure.retry_after]
             raise SendFailed(
                 "; ".join(sorted({failure.detail for failure in failures})),
                 permanent=all(failure.permanent for failure in failures),
-                retry_after=min(wishes, default=None),
+                retry_after=min(delays, default=None),
             )
 
-    def _tell(self, url: str, message: Message, now: int) -> None:
+    def _post(self, url: str, message: Message, now: int) -> None:
         content = alerts.alerts(message, now)
         if message.kind == "recovered":
-            content = self._ended(url, content)
+            content = self._ended_alerts(url, content)
         headers = {"Content-Type": "application/json", **self._headers}
         for start in range(0, len(content), _BATCH):
             body = json.dumps(content[start : start + _BATCH]).encode()
             http.post(f"{url}/api/v2/alerts", body, headers, self._allow_internal)
 
-    def _ended(self, url: str, content: Sequence[Alert]) -> list[Alert]:
-        """The ends of these alerts, also of those told of under labels the sensor had then.
+    def _ended_alerts(self, url: str, content: Sequence[Alert]) -> list[Alert]:
+        """These alerts as ended, also under the labels that the sensor had earlier.
 
-        By the receiver's clock they are in the past: it would ignore an end yet to come.
+        The ends are in the past by the receiver's clock: it would ignore a future end.
         """
         ended = []
-        for start in range(0, len(content), _ASKED):
-            part = {alert["labels"]["mac"]: alert for alert in content[start : start + _ASKED]}
-            held, now = self._held(url, list(part))
-            known = [part[labels["mac"]] | {"labels": labels} for labels in held]
-            new = [alert for alert in part.values() if alert["labels"] not in held]
-            ended += [_past(alert, now) for alert in known + new]
+        for start in range(0, len(content), _QUERY_BATCH):
+            part = {
+                alert["labels"]["mac"]: alert for alert in content[start : start + _QUERY_BATCH]
+            }
+            firing, now = self._firing(url, list(part))
+            known = [part[labels["mac"]] | {"labels": labels} for labels in firing]
+            new = [alert for alert in part.values() if alert["labels"] not in firing]
+            ended += [_moved_to_past(alert, now) for alert in known + new]
         return ended
 
-    def _held(self, url: str, macs: Sequence[str]) -> tuple[list[dict[str, str]], int | None]:
-        """Labels of the silences of these sensors that it holds, and its time (ms) if it says."""
+    def _firing(self, url: str, macs: Sequence[str]) -> tuple[list[dict[str, str]], int | None]:
+        """Labels of the receiver's `SensorSilent` alerts of these sensors, and its time (ms) if
+        the response has a Date header."""
         filters = (f'alertname="{alerts.SILENT}"', f'mac=~"{"|".join(macs)}"')
         query = urlencode([("filter", each) for each in filters])
         try:
@@ -146,15 +150,15 @@ class Alertmanager:
         except SendFailed as refused:
             if not refused.permanent:
                 raise
-            return [], None  # one that lets us write and not read
+            return [], None  # the login allows writing but not reading
         try:
-            found = from_json(answer.body, list[_Held])
+            found = from_json(answer.body, list[_FiringAlert])
         except msgspec.DecodeError:
             raise SendFailed("the answer is not from an Alertmanager", permanent=False) from None
         return [alert.labels for alert in found if alert.labels.get("mac") in macs], _date(answer)
 
 
-class _Held(msgspec.Struct):
+class _FiringAlert(msgspec.Struct):
     labels: dict[str, str]
 
 
@@ -166,7 +170,7 @@ def _date(answer: http.Answer) -> int | None:
     return round(moment.timestamp()) * SECOND
 
 
-def _past(alert: Alert, now: int | None) -> Alert:
+def _moved_to_past(alert: Alert, now: int | None) -> Alert:
     if now is None:
         return alert
     ends = min(parse_time(alert["endsAt"]), now - SECOND)
@@ -174,4 +178,4 @@ def _past(alert: Alert, now: int | None) -> Alert:
     return alert | {"startsAt": format_time(starts), "endsAt": format_time(ends)}
 
 
-_LATE = SendFailed("no answer in time", permanent=False)
+_TIMED_OUT = SendFailed("no answer in time", permanent=False)

@@ -1,7 +1,7 @@
-"""Our messages as alerts of Prometheus: one for each sensor, told apart by its labels.
+"""Messages as Prometheus alerts: one per sensor, identified by its labels.
 
-An alert is known by all of its labels together, so they hold only what seldom changes; what tells
-of the moment is in the annotations.
+All labels together identify an alert, so they contain only what seldom changes. Current values are
+in the annotations.
 """
 
 import re
@@ -14,32 +14,32 @@ from monitor.model import DAY, HOUR, MINUTE, SECOND, format_time, parse_time
 SILENT = "SensorSilent"
 
 Alert = dict[str, Any]
-"""As `POST /api/v2/alerts` takes it: `labels`, `annotations`, `startsAt`, `endsAt`, …"""
+"""As `POST /api/v2/alerts` accepts it: `labels`, `annotations`, `startsAt`, `endsAt`, …"""
 
 FIRING = 5 * MINUTE
-"""How long a silence fires after it was last sent: it is sent again each minute until it ends."""
+"""How long a `SensorSilent` alert fires after it was last sent. It is sent again each minute."""
 
 LASTING = {"flapping": 1 * DAY, "notice": 1 * HOUR}
-"""How long alerts of other kinds fire."""
+"""How long alerts of other kinds fire (ms)."""
 
 _TEST = 5 * MINUTE
 _NAMES = {"flapping": "SensorFlapping", "notice": "MonitoringNotice", "test": "MonitoringTest"}
-_SAID = {SILENT: "is silent", "SensorFlapping": "keeps going silent and recovering"}
-_OWN = frozenset({"alertname", "mac", "name", "site"})
+_SUMMARIES = {SILENT: "is silent", "SensorFlapping": "keeps going silent and recovering"}
+_RESERVED = frozenset({"alertname", "mac", "name", "site"})
 
 
 def alerts(message: Message, now: int) -> list[Alert]:
-    """What this message says, for a receiver that knows nothing else.
+    """The message as alerts that contain everything a receiver needs.
 
-    Of sensors: `SensorSilent`, firing for `FIRING` from `now` (ms); `SensorFlapping`, for a day.
-    Without sensors: `MonitoringNotice`, for an hour, and `MonitoringTest`.
+    With sensors: `SensorSilent`, firing for `FIRING` from `now` (ms), and `SensorFlapping`, for a
+    day. Without sensors: `MonitoringNotice`, for an hour, and `MonitoringTest`.
     """
     members: list[Mapping[str, Any]] = message.data["members"]
     if message.kind == "recovered":
         return [_of_sensor(message, SILENT, member, _end(message, member)) for member in members]
     if message.kind in ("down", "reminder"):
         return [
-            # Not by our clock alone: it may have been set back since.
+            # The clock may have been set back since the incident was opened.
             _of_sensor(message, SILENT, member, max(now, parse_time(member["opened_at"])) + FIRING)
             for member in members
         ]
@@ -48,8 +48,8 @@ def alerts(message: Message, now: int) -> list[Alert]:
         labels = {"alertname": _NAMES[message.kind], "severity": message.severity}
         if message.kind == "notice":
             labels["thread"] = message.thread
-        said = {"summary": message.subject, "description": message.text}
-        return [_alert(message, labels, said, message.time, ends, message.link)]
+        annotations = {"summary": message.subject, "description": message.text}
+        return [_alert(message, labels, annotations, message.time, ends, message.link)]
     return [_of_sensor(message, _NAMES[message.kind], member, ends) for member in members]
 
 
@@ -58,23 +58,23 @@ def _of_sensor(message: Message, name: str, member: Mapping[str, Any], ends: int
     labels = {_label(key): value for key, value in sorted(member["labels"].items())}
     labels.setdefault("severity", "critical")
     labels |= {"alertname": name, "mac": mac, "name": member["name"] or "", "site": site or ""}
-    who = (member["name"] or mac) + (f" at {site}" if site else "")
+    title = (member["name"] or mac) + (f" at {site}" if site else "")
     annotations = {
-        "summary": f"{who} {_SAID[name]}",
+        "summary": f"{title} {_SUMMARIES[name]}",
         "description": _evidence(member),
         "last_seen": member["last_seen"],
     }
     link = message.link
-    if not link.endswith(mac):  # it leads to all sensors
+    if not link.endswith(mac):  # the link of a message about several sensors
         link += f"sensors/{mac}"
     return _alert(message, labels, annotations, parse_time(member["opened_at"]), ends, link)
 
 
 def _end(message: Message, member: Mapping[str, Any]) -> int:
-    """When it came back, or else was found to be no silence any more."""
-    back = member["recovered_at"]
-    ends = message.time if back is None else parse_time(back)
-    # Without a moment between start and end it would be refused.
+    """When the sensor recovered, or else when the incident was closed for another reason."""
+    recovered_at = member["recovered_at"]
+    ends = message.time if recovered_at is None else parse_time(recovered_at)
+    # Alertmanager refuses an alert that does not end after its start.
     return max(ends, parse_time(member["opened_at"]) + SECOND)
 
 
@@ -107,7 +107,7 @@ def _alert(
 
 
 def _label(name: str) -> str:
-    """A sensor's label as Prometheus allows it: letters, digits, underscores; not one of ours."""
+    """A sensor's label as a valid Prometheus label that is not one of the reserved names."""
     valid = re.sub(r"[^a-zA-Z0-9_]", "_", name)
-    plain = valid not in _OWN and re.match(r"[a-zA-Z]|_[^_]", valid)
+    plain = valid not in _RESERVED and re.match(r"[a-zA-Z]|_[^_]", valid)
     return valid if plain else f"label_{valid}"

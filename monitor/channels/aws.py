@@ -1,4 +1,4 @@
-"""Calls to Amazon Web Services, signed with an access key (Signature Version 4)."""
+"""Requests to Amazon Web Services, signed with an access key (Signature Version 4)."""
 
 import re
 from collections.abc import Mapping
@@ -12,8 +12,8 @@ _KEY_ID = re.compile(r"[A-Z0-9]{16,128}")
 _CODE = re.compile(r"<Code>([A-Za-z.]{1,80})</Code>")
 _NAME = re.compile(r"[A-Za-z]{1,80}")
 
-# Said of the moment or of our account, not of the message: it passes, or a person mends it.
-_PASSING = re.compile(
+# Temporary conditions, and errors of the account that an operator can fix. Retry these.
+_TEMPORARY = re.compile(
     "Throttl|TooManyRequests|LimitExceeded|SendingPaused|RequestExpired|RequestTimeTooSkewed"
 )
 
@@ -24,7 +24,7 @@ class Account:
     def __init__(
         self, service: str, region: str, access_key_id: str, secret: str, endpoint: str, host: str
     ) -> None:
-        """`endpoint`, or else https at `host` in the region. Raises ValueError."""
+        """If `endpoint` is empty, it is https://HOST.REGION.amazonaws.com. Raises ValueError."""
         try:
             from botocore.auth import SigV4Auth
             from botocore.credentials import Credentials
@@ -45,7 +45,8 @@ class Account:
         self._signer: Any = SigV4Auth(Credentials(access_key_id, secret), service, region)
 
     def post(self, path: str, body: bytes, content_type: str, allow_internal: bool) -> http.Answer:
-        """Accepted by a 2xx answer. Raises SendFailed, with the service's word for it."""
+        """Sends a POST request and returns the 2xx response. Raises SendFailed with the service's
+        error code."""
         from botocore.awsrequest import AWSRequest
 
         url = self._url + path
@@ -61,15 +62,16 @@ def _explained(refused: http.Refused) -> SendFailed:
     code = _code(refused.answer.headers, refused.answer.body)
     if code:
         refused.detail += f": {code}"
-    if refused.status in (401, 403) or _PASSING.search(code):
+    if refused.status in (401, 403) or _TEMPORARY.search(code):
         refused.permanent = False
     return refused
 
 
 def _code(headers: Mapping[str, str], body: bytes) -> str:
-    """Of JSON services in a header, of the others in XML; never their words, which name the key."""
-    said = _NAME.match(headers.get("x-amzn-ErrorType", ""))
-    if said:
-        return said[0]
+    """The error code: from a header for JSON services, from XML for the others. The error text is
+    not used, because it contains the access key."""
+    named = _NAME.match(headers.get("x-amzn-ErrorType", ""))
+    if named:
+        return named[0]
     found = _CODE.search(body.decode("utf-8", "replace"))
     return found[1] if found else ""

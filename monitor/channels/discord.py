@@ -1,4 +1,4 @@
-"""Discord: a webhook of a channel (discord.com/developers/docs/resources/webhook)."""
+"""Discord: a channel's webhook (discord.com/developers/docs/resources/webhook)."""
 
 import re
 
@@ -9,15 +9,15 @@ from monitor.channels.interface import Message
 from monitor.channels.text import evidence, shortened, title
 
 _LONGEST_TITLE = 256
-_LONGEST = 3_500  # of 4,096, for the links follow
-_WAIT = "?wait=true"  # else what could not be kept is answered as if it were
+_LONGEST = 3_500  # of 4,096: the links follow
+_WAIT = "?wait=true"  # without it, Discord answers 2xx even if it could not save the message
 _COLOURS = {"recovered": 0x2E7D32, "notice": 0x546E7A, "test": 0x546E7A}
 _ALARM = 0xC62828
-_MARKS = re.compile(r"([\\`*_~|<>\[\]()#])")
+_MARKUP = re.compile(r"([\\`*_~|<>\[\]()#])")
 
 
 class Settings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """Which webhook: the number in its URL."""
+    """The webhook: the number in its URL."""
 
     webhook_id: str
     endpoint: str = "https://discord.com/api/webhooks"
@@ -41,15 +41,15 @@ def make(name: str, settings: Settings, secrets: Secrets, allow_internal: bool) 
 
 
 class Discord:
-    """One chat of one server."""
+    """One channel of one Discord server."""
 
     def __init__(self, name: str, url: str, allow_internal: bool) -> None:
         self.name, self._url, self._allow_internal = name, url, allow_internal
 
     def send(self, message: Message) -> None:
-        """Accepted by Discord, or SendFailed."""
+        """Returns once Discord accepted the message. Raises SendFailed."""
         links = [f"[{_escaped(action.label)}]({action.url})" for action in message.actions]
-        shown = {
+        embed = {
             "title": shortened(_escaped(title(message)), _LONGEST_TITLE),
             "description": "\n\n".join(
                 part for part in (shortened(_escaped(evidence(message)), _LONGEST), *links) if part
@@ -57,11 +57,11 @@ class Discord:
             "color": _COLOURS.get(message.kind, _ALARM),
         }
         if message.link:
-            shown["url"] = message.link
-        content = {"embeds": [shown], "allowed_mentions": {"parse": []}}
+            embed["url"] = message.link
+        content = {"embeds": [embed], "allowed_mentions": {"parse": []}}
         http.post_json(self._url, content, {}, self._allow_internal)
 
 
 def _escaped(text: str) -> str:
-    """Names are text, whatever marks of Discord's they hold."""
-    return _MARKS.sub(r"\\\1", text)
+    """The text with Discord's markup characters escaped."""
+    return _MARKUP.sub(r"\\\1", text)

@@ -1,7 +1,7 @@
 """Email by SMTP.
 
-Through the standard library, not through apprise: a repeated message has to carry the Message-ID
-of the first one, which apprise can't be told.
+This uses smtplib, not apprise: a message that is sent again must have the same Message-ID, which
+apprise can't set.
 """
 
 import re
@@ -24,11 +24,11 @@ from monitor.channels.interface import Message, SendFailed
 from monitor.model import SECOND
 
 TIMEOUT = 10
-"""Seconds for each step of the conversation."""
+"""Seconds for each step of the SMTP session."""
 
 Security = Literal["none", "starttls", "tls"]
 
-# Said about our own account, not about the message: a person can put it right meanwhile.
+# These are about the account, not about the message. An operator can fix it, so retry.
 _ACCOUNT_REFUSED = frozenset({530, 534, 535, 538})
 
 
@@ -44,7 +44,7 @@ class Settings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 
 class Secrets(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """For a server that wants a login."""
+    """For a server that requires a login."""
 
     password: str = ""
 
@@ -65,7 +65,7 @@ def make(name: str, settings: Settings, secrets: Secrets, allow_internal: bool) 
 
 
 class Email:
-    """Each message to one recipient. Raises ValueError for what is not an address."""
+    """Sends each message to one recipient. Raises ValueError for an invalid address."""
 
     def __init__(
         self,
@@ -86,22 +86,25 @@ class Email:
 
     @property
     def recipients(self) -> Sequence[str]:
-        """Their addresses, each once."""
+        """The recipients' addresses, without duplicates."""
         return self._parties.addresses
 
     def send(self, message: Message) -> None:
-        """Accepted by the server for its recipient (all of them, if it names none), or SendFailed.
+        """Sends to the message's recipient, or to all if it names none. Raises SendFailed.
 
-        4xx replies, lost connections and trouble with our own account are passing; 5xx replies to
-        sender, recipients or content are permanent.
+        4xx replies, lost connections and problems with the account are temporary failures; 5xx
+        replies to sender, recipients or content are permanent ones.
         """
         parties = self._parties.only(message.recipient)
-        letter = envelope(message, parties)
+        mail = envelope(message, parties)
         with _failures(), self._session() as session:
-            refused = session.send_message(letter)
+            refused = session.send_message(mail)
         if refused:
             raise SendFailed(
-                "; ".join(f"{who}: {_said(*reply)}" for who, reply in sorted(refused.items())),
+                "; ".join(
+                    f"{address}: {_reply_text(*reply)}"
+                    for address, reply in sorted(refused.items())
+                ),
                 permanent=all(_permanent(code) for code, _ in refused.values()),
             )
 
@@ -120,7 +123,7 @@ class Email:
             if self._username:
                 session.login(self._username, self._password)
             yield session
-            # Accepted is accepted, however the server says goodbye.
+            # The message is accepted already, so an error in QUIT does not matter.
             with suppress(smtplib.SMTPException, OSError):
                 session.quit()
         finally:
@@ -128,7 +131,7 @@ class Email:
 
 
 class _Session(smtplib.SMTP):
-    """A conversation with an address that was looked at; with `context`, in TLS from the start."""
+    """An SMTP session with a checked address; with `context`, in TLS from the start."""
 
     def __init__(
         self, server: str, port: int, allow_internal: bool, context: ssl.SSLContext | None
@@ -144,14 +147,14 @@ class _Session(smtplib.SMTP):
 
 
 class Parties(NamedTuple):
-    """From whom to whom."""
+    """Sender and recipients."""
 
     sender: Address
     recipients: tuple[Address, ...]
 
     @classmethod
     def read(cls, sender: str, recipients: Sequence[str]) -> Self:
-        """Each with or without a name. Raises ValueError for what is not an address."""
+        """Parses addresses with or without a name. Raises ValueError for an invalid one."""
         if not recipients:
             raise ValueError("recipients: at least one is required")
         return cls(
@@ -160,11 +163,11 @@ class Parties(NamedTuple):
 
     @property
     def addresses(self) -> Sequence[str]:
-        """Of the recipients, each once."""
+        """The recipients' addresses, without duplicates."""
         return tuple(dict.fromkeys(each.addr_spec for each in self.recipients))
 
     def only(self, recipient: str) -> Self:
-        """To the recipient of this address; to all, if it is empty."""
+        """The same with only the recipient of this address; all recipients if it is empty."""
         if not recipient:
             return self
         return self._replace(
@@ -173,23 +176,23 @@ class Parties(NamedTuple):
 
 
 def envelope(message: Message, parties: Parties) -> EmailMessage:
-    """The same bytes each time: nothing in it is taken from the moment of sending."""
+    """The email. Its bytes are the same at each attempt: nothing depends on the time of sending."""
     domain = parties.sender.domain.encode("idna").decode("ascii")
-    letter = EmailMessage(policy=SMTP)
-    letter["From"] = parties.sender
-    letter["To"] = parties.recipients
-    letter["Subject"] = " ".join(message.subject.split())
-    letter["Date"] = format_datetime(datetime.fromtimestamp(message.time // SECOND, UTC))
-    letter["Message-ID"] = f"<{message.key}@{domain}>"
-    if message.thread:  # mail programs show what refers to the same as one conversation
-        letter["References"] = f"<{_local_part(message.thread)}@{domain}>"
-    letter["Auto-Submitted"] = "auto-generated"  # RFC 3834: no out-of-office replies
-    letter.set_content(message.text, cte="quoted-printable")
-    return letter
+    mail = EmailMessage(policy=SMTP)
+    mail["From"] = parties.sender
+    mail["To"] = parties.recipients
+    mail["Subject"] = " ".join(message.subject.split())
+    mail["Date"] = format_datetime(datetime.fromtimestamp(message.time // SECOND, UTC))
+    mail["Message-ID"] = f"<{message.key}@{domain}>"
+    if message.thread:  # mail clients group messages with the same reference
+        mail["References"] = f"<{_local_part(message.thread)}@{domain}>"
+    mail["Auto-Submitted"] = "auto-generated"  # RFC 3834: no out-of-office replies
+    mail.set_content(message.text, cte="quoted-printable")
+    return mail
 
 
 def _local_part(thread: str) -> str:
-    """Threads of notices hold names; RFC 5322 wants a dot-atom."""
+    """The thread as a dot-atom (RFC 5322): threads of notices contain names."""
     return re.sub(r"[^A-Za-z0-9_+=-]", "_", thread)
 
 
@@ -218,20 +221,20 @@ def _failures() -> Iterator[None]:
         raise SendFailed(str(error), permanent=False) from None
     except smtplib.SMTPRecipientsRefused as error:
         replies = error.recipients.values()
-        said = "; ".join(sorted({_said(code, text) for code, text in replies}))
+        reply = "; ".join(sorted({_reply_text(code, text) for code, text in replies}))
         raise SendFailed(
-            f"no recipient was accepted: {said}",
+            f"no recipient was accepted: {reply}",
             permanent=all(_permanent(code) for code, _ in replies),
         ) from None
     except smtplib.SMTPAuthenticationError as error:
-        # The reply's text is left out: some servers repeat what they were given.
+        # The reply's text is left out: some servers repeat the credentials.
         raise SendFailed(f"the login was refused ({error.smtp_code})", permanent=False) from None
     except (smtplib.SMTPConnectError, smtplib.SMTPHeloError) as error:
-        said = _said(error.smtp_code, error.smtp_error)
-        raise SendFailed(f"the server refused the connection: {said}", permanent=False) from None
+        reply = _reply_text(error.smtp_code, error.smtp_error)
+        raise SendFailed(f"the server refused the connection: {reply}", permanent=False) from None
     except smtplib.SMTPResponseException as error:
-        said = _said(error.smtp_code, error.smtp_error)
-        raise SendFailed(f"not accepted: {said}", permanent=_permanent(error.smtp_code)) from None
+        reply = _reply_text(error.smtp_code, error.smtp_error)
+        raise SendFailed(f"not accepted: {reply}", permanent=_permanent(error.smtp_code)) from None
     except smtplib.SMTPServerDisconnected:
         raise SendFailed("the connection was lost", permanent=False) from None
     except smtplib.SMTPException as error:
@@ -250,6 +253,6 @@ def _permanent(code: int) -> bool:
     return 500 <= code < 600 and code not in _ACCOUNT_REFUSED
 
 
-def _said(code: int, text: bytes | str) -> str:
+def _reply_text(code: int, text: bytes | str) -> str:
     words = text.decode("utf-8", "replace") if isinstance(text, bytes) else text
     return f"{code} {' '.join(words.split())}"[:200]

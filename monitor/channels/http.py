@@ -1,7 +1,7 @@
-"""Calls to receivers: one request each, to an address that was looked at, and nowhere else.
+"""HTTP requests to receivers: one request per call, only to an address that was checked.
 
-No redirects, no proxies, no .netrc; TLS is verified against the name. What goes wrong is told
-without URLs, since their paths are often the receiver's secret.
+No redirects, no proxies, no .netrc; TLS is verified against the host name. Errors don't contain
+URLs, because their paths are often the receiver's secret.
 """
 
 import json
@@ -24,24 +24,24 @@ from monitor.channels.interface import SendFailed
 from monitor.model import SECOND
 
 TIMEOUTS = (4, 10)
-"""Seconds to connect, and between two pieces of the answer."""
+"""Seconds to connect, and between two chunks of the response."""
 
 LARGEST = 64 * 1024
-"""Bytes of an answer that are read."""
+"""How many bytes of a response are read."""
 
 _SECONDS = re.compile(r"[0-9]+(\.[0-9]+)?")
-_MOST_SECONDS = 999_999_999
+_MAX_SECONDS = 999_999_999
 _HEADERS = {"User-Agent": "heartbeat-monitor", "Accept-Encoding": "identity"}
-_AGAIN = frozenset({408, 425, 429})
+_RETRIABLE = frozenset({408, 425, 429})
 
-# Their debug lines name the URL, and so does the warning of an answer with malformed headers. Each
-# by its own name: other libraries set the level of "urllib3" back.
+# Their debug messages contain the URL, and so does the warning about malformed response headers.
+# Each logger is set by name, because other libraries reset the level of "urllib3".
 for _name in ("urllib3.connection", "urllib3.connectionpool", "urllib3.util.retry"):
     logging.getLogger(_name).setLevel(logging.ERROR)
 
 
 class Answer(NamedTuple):
-    """What a receiver said."""
+    """A receiver's response."""
 
     status: int
     headers: Mapping[str, str]
@@ -50,67 +50,71 @@ class Answer(NamedTuple):
 
 
 class Refused(SendFailed):
-    """It answered, and not with success."""
+    """The receiver answered with a status other than 2xx."""
 
     def __init__(self, answer: Answer) -> None:
-        passing = answer.status in _AGAIN or answer.status >= 500
+        temporary = answer.status in _RETRIABLE or answer.status >= 500
         detail = f"answer {answer.status}"
         if 300 <= answer.status < 400:
             detail += ": redirects are not followed"
         super().__init__(
             detail,
-            permanent=not passing,
-            retry_after=_retry_after(answer.headers) if passing else None,
+            permanent=not temporary,
+            retry_after=_retry_after(answer.headers) if temporary else None,
             gone=answer.status == 410,
         )
         self.answer = answer
 
     @property
     def status(self) -> int:
-        """The answer's."""
+        """The HTTP status of the response."""
         return self.answer.status
 
 
 def checked_url(setting: str, url: str) -> str:
-    """The URL without a slash at its end. Raises ValueError for what a person mistyped."""
+    """The URL without a slash at its end. Raises ValueError for an invalid one."""
     try:
         parts = urlsplit(url.strip())
-        usual = parts.scheme in ("http", "https") and parts.hostname and not parts.username
+        valid = parts.scheme in ("http", "https") and parts.hostname and not parts.username
     except ValueError:
-        usual = False
-    if not usual or parts.query or parts.fragment:
+        valid = False
+    if not valid or parts.query or parts.fragment:
         raise ValueError(f"{setting}: must look like https://example.org")
     return parts.geturl().rstrip("/")
 
 
 def post(url: str, body: bytes, headers: Mapping[str, str], allow_internal: bool = False) -> Answer:
-    """Accepted by a 2xx answer. Raises Refused, SendFailed."""
+    """Sends a POST request and returns the 2xx response. Raises Refused, SendFailed."""
     return _call("POST", url, body, headers, allow_internal)
 
 
 def post_json(
     url: str, content: Any, headers: Mapping[str, str], allow_internal: bool = False
 ) -> Answer:
-    """As `post`. A login that is refused (401) is passing: a person can mend it meanwhile."""
+    """As `post`, with JSON. Status 401 is a temporary failure: an operator can fix the login."""
     body = json.dumps(content, ensure_ascii=False).encode()
-    return _logged_in(url, body, {"Content-Type": "application/json", **headers}, allow_internal)
+    return _post_with_login(
+        url, body, {"Content-Type": "application/json", **headers}, allow_internal
+    )
 
 
 def post_form(
     url: str, fields: Mapping[str, str], headers: Mapping[str, str], allow_internal: bool = False
 ) -> Answer:
-    """As `post_json`, of a form's fields."""
+    """As `post_json`, with form fields."""
     kind = "application/x-www-form-urlencoded"
     body = urlencode(fields).encode()
-    return _logged_in(url, body, {"Content-Type": kind, **headers}, allow_internal)
+    return _post_with_login(url, body, {"Content-Type": kind, **headers}, allow_internal)
 
 
 def get(url: str, headers: Mapping[str, str], allow_internal: bool = False) -> Answer:
-    """A 2xx answer. Raises Refused, SendFailed."""
+    """Sends a GET request and returns the 2xx response. Raises Refused, SendFailed."""
     return _call("GET", url, None, headers, allow_internal)
 
 
-def _logged_in(url: str, body: bytes, headers: Mapping[str, str], allow_internal: bool) -> Answer:
+def _post_with_login(
+    url: str, body: bytes, headers: Mapping[str, str], allow_internal: bool
+) -> Answer:
     try:
         return post(url, body, headers, allow_internal)
     except Refused as refused:
@@ -147,25 +151,25 @@ def _call(
 
 
 def _read(response: requests.Response) -> bytes:
-    """The beginning of the body; success is success, whatever becomes of the rest."""
-    found = b""
+    """The start of the body. A lost connection is no error here: the status is known."""
+    body = b""
     try:
         for piece in response.iter_content(8192):
-            found += piece
-            if len(found) >= LARGEST:
+            body += piece
+            if len(body) >= LARGEST:
                 break
     except requests.RequestException:
         pass
-    return found[:LARGEST]
+    return body[:LARGEST]
 
 
 def _retry_after(headers: Mapping[str, str]) -> int | None:
-    """In ms; a date is taken relative to the answer's own Date, so no two clocks are compared."""
-    wish = headers.get("Retry-After", "").strip()
-    if _SECONDS.fullmatch(wish):
-        return round(min(float(wish), _MOST_SECONDS) * SECOND)
+    """In ms. A date is relative to the response's own Date, so that two clocks are not compared."""
+    value = headers.get("Retry-After", "").strip()
+    if _SECONDS.fullmatch(value):
+        return round(min(float(value), _MAX_SECONDS) * SECOND)
     try:
-        until = parsedate_to_datetime(wish)
+        until = parsedate_to_datetime(value)
         answered = parsedate_to_datetime(headers.get("Date", ""))
         return max(int((until - answered).total_seconds()) * SECOND, 0)
     except (TypeError, ValueError):
@@ -182,7 +186,7 @@ def _failure(error: requests.RequestException) -> SendFailed:
     return SendFailed(f"could not be sent ({type(error).__name__})", permanent=False)
 
 
-# --- Connections to addresses that were looked at ------------------------------------------------
+# --- Connections to checked addresses -------------------------------------------------------------
 
 
 def _connected(connection: Any, allow_internal: bool) -> socket.socket:
@@ -222,7 +226,7 @@ _POOLS = {allowed: _pools(allowed) for allowed in (False, True)}
 
 
 class _Transport(HTTPAdapter):
-    """Requests' transport over such connections."""
+    """A transport adapter for Requests that uses these connections."""
 
     def __init__(self, allow_internal: bool) -> None:
         self._pools = _POOLS[allow_internal]

@@ -1,49 +1,50 @@
-"""What every channel is: something that takes a message, or says why it could not."""
+"""The interface of channels: send a message, or raise SendFailed with the reason."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 TRACKS_SENSORS = frozenset({"alertmanager", "pagerduty"})
-"""Kinds whose receiver keeps a state of its own: it gets every closing, and every member."""
+"""Kinds whose receiver tracks each sensor: it gets every recovery and every member."""
 
 
 class Action(NamedTuple):
-    """Something the recipient can do about a message: a page to open."""
+    """A link that the recipient can open to act on a message."""
 
     label: str
     url: str
 
 
 class Message(NamedTuple):
-    """The same key always comes with the same content: a receiver may drop repetitions."""
+    """A message to send. The same key always has the same content, so a receiver may drop
+    duplicates."""
 
     key: str
     kind: str
     """down | recovered | reminder | flapping | notice | test"""
     time: int
-    """When it was frozen (epoch ms)."""
+    """When the message was frozen (epoch ms)."""
     subject: str
     """One line."""
     text: str
     data: Mapping[str, Any]
-    """All of it as JSON, for programs."""
+    """The whole message as JSON, for programs."""
     thread: str = ""
-    """The same for all messages about one matter."""
+    """The same for all messages about one group or one notice."""
     severity: str = "critical"
     """critical | warning | info"""
     link: str = ""
-    """The page that shows more."""
+    """The page with details."""
     actions: tuple[Action, ...] = ()
     recipient: str = ""
-    """The one it is for, of a channel with several; empty: all of them."""
+    """One of the channel's recipients; empty for all of them."""
 
 
 class SendFailed(Exception):
-    """The message was not accepted, or that is unknown.
+    """The message was not accepted, or it is unknown whether it was.
 
-    `permanent`: trying again is useless. `retry_after`: the receiver's wish (ms from now).
-    `gone`: the recipient exists no more, so the channel is of no use either.
-    `detail` is kept and shown: it says what happened, without addresses' paths or secrets.
+    `permanent`: retrying is useless. `retry_after`: the delay that the receiver asks for (ms).
+    `gone`: the recipient no longer exists, so the channel is useless.
+    `detail` is stored and shown. It describes the failure without URL paths or secrets.
     """
 
     def __init__(
@@ -62,14 +63,14 @@ class SendFailed(Exception):
 
 
 class Channel(Protocol):
-    """A way to reach recipients. Used by one thread at a time."""
+    """A way to send messages to recipients. Used by one thread at a time."""
 
     @property
     def name(self) -> str:
-        """The name under which messages are owed to it."""
+        """The channel's name, as messages in the outbox refer to it."""
 
     def send(self, message: Message) -> None:
-        """Returns once the message was accepted. Raises SendFailed."""
+        """Returns once the receiver accepted the message. Raises SendFailed."""
 
 
 @runtime_checkable
@@ -78,4 +79,4 @@ class Several(Protocol):
 
     @property
     def recipients(self) -> Sequence[str]:
-        """As `Message.recipient` names them."""
+        """The values that `Message.recipient` can have."""

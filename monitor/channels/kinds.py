@@ -1,4 +1,4 @@
-"""The kinds of channels there are."""
+"""All kinds of channels."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -23,24 +23,24 @@ from monitor.channels.interface import Channel
 
 
 class Kind(NamedTuple):
-    """How channels of one kind are made."""
+    """How to create channels of one kind."""
 
     settings: type[Any]
-    """A msgspec Struct: what may be shown."""
+    """A msgspec Struct: the settings that may be shown."""
     secrets: type[Any]
-    """Another: what is encrypted, and never shown again."""
+    """A msgspec Struct: the settings that are stored encrypted and never shown."""
     make: Callable[[str, Any, Any, bool], Channel]
-    """(name, settings, secrets, whether it may lead to internal addresses). Raises ValueError,
-    which names the setting and no secret."""
+    """(name, settings, secrets, whether internal addresses are allowed) -> channel. Raises
+    ValueError, which names the setting but contains no secret."""
     metered: bool = False
     """Each message costs money."""
     lasting: Mapping[str, int] | None = None
-    """The receiver forgets what is not sent again: `down` until the incident is closed, other
-    kinds for as long (ms) as it is given here."""
+    """Set if the receiver forgets messages that are not sent again. Then `down` is sent again until
+    the incident is closed, and other kinds of messages for the time given here (ms)."""
 
 
-def _kind(module: Any, **traits: Any) -> Kind:
-    return Kind(module.Settings, module.Secrets, module.make, **traits)
+def _kind(module: Any, **options: Any) -> Kind:
+    return Kind(module.Settings, module.Secrets, module.make, **options)
 
 
 KINDS: Mapping[str, Kind] = {

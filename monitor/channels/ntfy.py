@@ -1,4 +1,4 @@
-"""ntfy: notices to phones by topic, on ntfy.sh or a server of one's own (docs.ntfy.sh/publish)."""
+"""ntfy: push notifications by topic, from ntfy.sh or your own server (docs.ntfy.sh/publish)."""
 
 import re
 from base64 import b64encode
@@ -10,13 +10,13 @@ from monitor.channels import http
 from monitor.channels.interface import Message
 from monitor.channels.text import evidence, shortened, shortened_bytes
 
-_LONGEST = 3_900  # bytes; beyond 4,096 it would become a file
+_LONGEST = 3_900  # bytes; ntfy makes a longer text than 4,096 bytes an attachment
 _URGENT, _HIGH, _USUAL = 5, 4, 3
 _TAGS = {"recovered": "white_check_mark", "notice": "information_source", "test": "test_tube"}
 
 
 class Settings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """The topic, on which server."""
+    """The topic and its server."""
 
     topic: str
     server: str = "https://ntfy.sh"
@@ -24,7 +24,7 @@ class Settings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 
 class Secrets(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """For a topic that is not open to all; one of them at most."""
+    """For a topic that is not public. Set at most one."""
 
     token: str = ""
     password: str = ""
@@ -58,7 +58,7 @@ class Ntfy:
         self._headers, self._allow_internal = headers, allow_internal
 
     def send(self, message: Message) -> None:
-        """Accepted by the server, or SendFailed."""
+        """Returns once the server accepted the message. Raises SendFailed."""
         content: dict[str, Any] = {
             "topic": self._topic,
             "title": shortened(message.subject, 250),

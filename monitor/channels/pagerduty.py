@@ -1,5 +1,7 @@
-"""PagerDuty: Events API v2 (developer.pagerduty.com/docs/events-api-v2). One matter of ours is one
-of theirs, resolved once nobody of it is silent any more."""
+"""PagerDuty: Events API v2 (developer.pagerduty.com/docs/events-api-v2).
+
+One group is one PagerDuty alert. It is resolved once none of the group's sensors is silent.
+"""
 
 import re
 from typing import Any
@@ -43,26 +45,26 @@ class PagerDuty:
         self._allow_internal = allow_internal
 
     def send(self, message: Message) -> None:
-        """Accepted by PagerDuty, or SendFailed."""
+        """Returns once PagerDuty accepted the message. Raises SendFailed."""
         event: dict[str, Any] = {
             "routing_key": self._routing_key,
             "event_action": "trigger",
-            "dedup_key": _matter(message),
+            "dedup_key": _dedup_key(message),
         }
         if message.kind == "recovered" and not message.data["silent"]:
             event["event_action"] = "resolve"
         else:
-            event |= self._told(message)
+            event |= self._trigger(message)
         try:
             http.post_json(self._url, event, {}, self._allow_internal)
         except http.Refused as refused:
-            # Their words for a refusal repeat what was given, the key among it: left out.
+            # The response's text is left out: it repeats the request, including the key.
             raise SendFailed(
                 refused.detail, permanent=refused.permanent, retry_after=refused.retry_after
             ) from None
 
     @staticmethod
-    def _told(message: Message) -> dict[str, Any]:
+    def _trigger(message: Message) -> dict[str, Any]:
         links = [{"href": action.url, "text": action.label} for action in message.actions]
         return {
             "client": "heartbeat-monitor",
@@ -83,6 +85,6 @@ class PagerDuty:
         }
 
 
-def _matter(message: Message) -> str:
-    """Flapping is a matter of its own, which somebody has to resolve by hand."""
+def _dedup_key(message: Message) -> str:
+    """Flapping is a separate alert, which has to be resolved manually."""
     return f"{message.thread}-flapping" if message.kind == "flapping" else message.thread

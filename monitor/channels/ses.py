@@ -1,6 +1,6 @@
 """Amazon SES: email (docs.aws.amazon.com/ses/latest/APIReference-V2/API_SendEmail.html).
 
-The same letter as by SMTP, but for the Message-ID, which SES replaces by one of its own.
+The email is the same as by SMTP, except that SES replaces the Message-ID.
 """
 
 import json
@@ -14,11 +14,11 @@ from monitor.channels.email import Parties, envelope
 from monitor.channels.interface import Message
 
 _PATH = "/v2/email/outbound-emails"
-_MOST = 50
+_MAX_RECIPIENTS = 50
 
 
 class Settings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """The addresses, and by which account."""
+    """The addresses and the AWS account."""
 
     region: str
     access_key_id: str
@@ -26,19 +26,19 @@ class Settings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """An address of a domain that SES has verified."""
     recipients: list[str]
     endpoint: str = ""
-    """https://email.REGION.amazonaws.com unless it is given."""
+    """Empty for https://email.REGION.amazonaws.com."""
 
 
 class Secrets(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """Of an access key that may ses:SendEmail and ses:SendRawEmail, and no more."""
+    """The secret of an access key that is allowed only ses:SendEmail and ses:SendRawEmail."""
 
     secret_access_key: str
 
 
 def make(name: str, settings: Settings, secrets: Secrets, allow_internal: bool) -> "Ses":
     """The channel. Raises ValueError."""
-    if len(settings.recipients) > _MOST:
-        raise ValueError(f"recipients: SES allows at most {_MOST}")
+    if len(settings.recipients) > _MAX_RECIPIENTS:
+        raise ValueError(f"recipients: SES allows at most {_MAX_RECIPIENTS}")
     account = Account(
         "ses",
         settings.region,
@@ -52,7 +52,7 @@ def make(name: str, settings: Settings, secrets: Secrets, allow_internal: bool) 
 
 
 class Ses:
-    """Each message to one recipient."""
+    """Sends each message to one recipient."""
 
     def __init__(self, name: str, account: Account, parties: Parties, allow_internal: bool) -> None:
         self.name, self._account, self._parties = name, account, parties
@@ -60,16 +60,16 @@ class Ses:
 
     @property
     def recipients(self) -> Sequence[str]:
-        """Their addresses, each once."""
+        """The recipients' addresses, without duplicates."""
         return self._parties.addresses
 
     def send(self, message: Message) -> None:
-        """Accepted by SES, or SendFailed."""
+        """Returns once SES accepted the message. Raises SendFailed."""
         parties = self._parties.only(message.recipient)
-        letter = envelope(message, parties).as_bytes()
+        mail = envelope(message, parties).as_bytes()
         content = {
             "Destination": {"ToAddresses": [each.addr_spec for each in parties.recipients]},
-            "Content": {"Raw": {"Data": b64encode(letter).decode()}},
+            "Content": {"Raw": {"Data": b64encode(mail).decode()}},
         }
         body = json.dumps(content).encode()
         self._account.post(_PATH, body, "application/json", self._allow_internal)

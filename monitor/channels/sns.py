@@ -1,4 +1,4 @@
-"""Amazon SNS: an SMS to one telephone (docs.aws.amazon.com/sns/latest/api/API_Publish.html)."""
+"""Amazon SNS: an SMS to one phone (docs.aws.amazon.com/sns/latest/api/API_Publish.html)."""
 
 import re
 from urllib.parse import urlencode
@@ -14,19 +14,19 @@ _FORM = "application/x-www-form-urlencoded"
 
 
 class Settings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """Whom to write to, by which account."""
+    """The recipient and the AWS account."""
 
     region: str
     access_key_id: str
     recipient: str
     sender_id: str = ""
-    """The name it comes from, in countries that allow one."""
+    """The sender's name, in countries that allow one."""
     endpoint: str = ""
-    """https://sns.REGION.amazonaws.com unless it is given."""
+    """Empty for https://sns.REGION.amazonaws.com."""
 
 
 class Secrets(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """Of an access key that may sns:Publish, and no more."""
+    """The secret of an access key that is allowed only sns:Publish."""
 
     secret_access_key: str
 
@@ -51,14 +51,14 @@ def make(name: str, settings: Settings, secrets: Secrets, allow_internal: bool) 
 
 
 class Sns:
-    """One telephone."""
+    """One phone."""
 
     def __init__(
         self, name: str, account: Account, number: str, sender: str, allow_internal: bool
     ) -> None:
         self.name, self._account, self._allow_internal = name, account, allow_internal
         self._fields = {"Action": "Publish", "Version": "2010-03-31", "PhoneNumber": number}
-        # Transactional: delivered rather than cheap.
+        # Transactional messages have the best delivery rate.
         attributes = {"AWS.SNS.SMS.SMSType": "Transactional"}
         if sender:
             attributes["AWS.SNS.SMS.SenderID"] = sender
@@ -70,6 +70,6 @@ class Sns:
             }
 
     def send(self, message: Message) -> None:
-        """Accepted by SNS, or SendFailed."""
+        """Returns once SNS accepted the message. Raises SendFailed."""
         body = urlencode({**self._fields, "Message": sms.text(message)}).encode()
         self._account.post("/", body, _FORM, self._allow_internal)

@@ -1,5 +1,5 @@
-"""Microsoft Teams: a workflow that posts what a webhook receives ("When a Teams webhook request is
-received"), as an Adaptive Card."""
+"""Microsoft Teams: an Adaptive Card, sent to a workflow that starts "When a Teams webhook request
+is received"."""
 
 from typing import Any
 from urllib.parse import urlsplit
@@ -10,17 +10,17 @@ from monitor.channels import http
 from monitor.channels.interface import Message
 from monitor.channels.text import evidence, shortened, shortened_bytes, title
 
-_LONGEST = 10_000  # bytes: a message may have 28 KB, with all around it
+_LONGEST = 10_000  # bytes; a whole message may have 28 KB
 _LONGEST_TITLE = 300
 _MOST_LINES = 30
 
 
 class Settings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """Nothing of it may be shown."""
+    """Empty: all settings are secret."""
 
 
 class Secrets(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """The workflow's URL, as Teams gives it: whoever has it can post."""
+    """The workflow's URL as Teams shows it. Anyone who has it can post."""
 
     workflow_url: str
 
@@ -42,7 +42,7 @@ class Teams:
         self.name, self._url, self._allow_internal = name, url, allow_internal
 
     def send(self, message: Message) -> None:
-        """Accepted by the workflow, or SendFailed."""
+        """Returns once the workflow accepted the message. Raises SendFailed."""
         lines = shortened_bytes(evidence(message), _LONGEST).splitlines()
         heading = shortened(title(message), _LONGEST_TITLE)
         blocks = [
@@ -66,6 +66,6 @@ class Teams:
         http.post_json(self._url, content, {}, self._allow_internal)
 
 
-def _block(text: str, **looks: str) -> dict[str, Any]:
-    """Text as it is: unlike a TextBlock's, that of a TextRun is no Markdown."""
-    return {"type": "RichTextBlock", "inlines": [{"type": "TextRun", "text": text, **looks}]}
+def _block(text: str, **style: str) -> dict[str, Any]:
+    """A block of plain text. A TextRun, unlike a TextBlock, does not interpret Markdown."""
+    return {"type": "RichTextBlock", "inlines": [{"type": "TextRun", "text": text, **style}]}

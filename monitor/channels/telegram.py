@@ -1,4 +1,4 @@
-"""Telegram: a bot that writes to one chat (core.telegram.org/bots/api#sendmessage)."""
+"""Telegram: a bot that sends to one chat (core.telegram.org/bots/api#sendmessage)."""
 
 import logging
 import re
@@ -11,20 +11,20 @@ from monitor.channels.text import evidence, shortened, title
 from monitor.decoding import from_json
 from monitor.model import SECOND
 
-_LONGEST = 4_000  # of 4,096, however they are counted
+_LONGEST = 4_000  # of 4,096, with a margin
 
 _log = logging.getLogger(__name__)
 
 
 class Settings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """The chat: its number, or @name of a public channel."""
+    """The chat: its number, or the @name of a public channel."""
 
     chat_id: str
     endpoint: str = "https://api.telegram.org"
 
 
 class Secrets(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """As @BotFather gave it."""
+    """The token from @BotFather."""
 
     bot_token: str
 
@@ -58,7 +58,7 @@ class Telegram:
         self._allow_internal = allow_internal
 
     def send(self, message: Message) -> None:
-        """Accepted by Telegram, or SendFailed."""
+        """Returns once Telegram accepted the message. Raises SendFailed."""
         links = "\n".join(f"{action.label}: {action.url}" for action in message.actions)
         head = "\n\n".join(part for part in (title(message), evidence(message)) if part)
         room = _LONGEST - len(links) - 2 if links else _LONGEST
@@ -71,7 +71,7 @@ class Telegram:
     def _post(self, text: str) -> None:
         """Raises http.Refused, SendFailed."""
         content = {
-            "text": text,  # without a parse mode it is only text, whatever a name holds
+            "text": text,  # without a parse mode it is plain text, so names need no escaping
             "link_preview_options": {"is_disabled": True},
         }
         try:
@@ -80,7 +80,7 @@ class Telegram:
             moved = _reply(refused).parameters.migrate_to_chat_id
             if moved is None:
                 raise
-            _log.warning("%s: the group has become a supergroup: chat_id is %d", self.name, moved)
+            _log.warning("%s: the group became a supergroup; set chat_id to %d", self.name, moved)
             http.post_json(self._url, {"chat_id": str(moved), **content}, {}, self._allow_internal)
 
 
@@ -92,7 +92,7 @@ def _reply(refused: http.Refused) -> _Reply:
 
 
 def _explained(refused: http.Refused, reply: _Reply) -> SendFailed:
-    """With Telegram's own words, and its wish for a pause."""
+    """Adds Telegram's error text and its `retry_after`."""
     if reply.parameters.retry_after > 0 and not refused.permanent:
         refused.retry_after = reply.parameters.retry_after * SECOND
     if reply.description:

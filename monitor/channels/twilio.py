@@ -1,6 +1,6 @@
-"""Twilio: an SMS to one telephone (twilio.com/docs/messaging/api/message-resource).
+"""Twilio: an SMS to one phone (twilio.com/docs/messaging/api/message-resource).
 
-Accepted means queued at Twilio: whether it reached the telephone is told in Twilio's console only.
+Accepted means queued at Twilio. Only Twilio's console shows whether the phone received it.
 """
 
 import re
@@ -18,7 +18,7 @@ _QUEUE_FULL = 21611
 
 
 class Settings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """Who writes to whom."""
+    """The account, the sender and the recipient."""
 
     account_sid: str
     sender: str
@@ -28,7 +28,7 @@ class Settings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 
 class Secrets(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """The account's."""
+    """The account's token."""
 
     auth_token: str
 
@@ -59,7 +59,7 @@ def make(name: str, settings: Settings, secrets: Secrets, allow_internal: bool) 
 
 
 class Twilio:
-    """One telephone."""
+    """One phone."""
 
     def __init__(
         self, name: str, url: str, login: str, parties: dict[str, str], allow_internal: bool
@@ -68,7 +68,7 @@ class Twilio:
         self._allow_internal = allow_internal
 
     def send(self, message: Message) -> None:
-        """Accepted by Twilio, or SendFailed."""
+        """Returns once Twilio accepted the message. Raises SendFailed."""
         fields = {**self._parties, "Body": sms.text(message)}
         headers = {"Authorization": self._login}
         try:
@@ -78,7 +78,7 @@ class Twilio:
 
 
 def _explained(refused: http.Refused) -> SendFailed:
-    """With Twilio's number for it; its words repeat telephone numbers."""
+    """Adds Twilio's error code. Its error text is left out, because it contains phone numbers."""
     try:
         code = from_json(refused.answer.body, _Reply).code
     except msgspec.DecodeError:

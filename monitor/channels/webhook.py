@@ -1,16 +1,16 @@
-"""A webhook: one POST of JSON for each message.
+"""A webhook: one POST request with JSON for each message.
 
-The body is the message's data, as outbox/message.py composes it, with its `key`. A message may
-come more than once, then with the same bytes and the same `Idempotency-Key` header. Any 2xx answer
-accepts it; 408, 425, 429 and 5xx ask for a repetition, in time with `Retry-After`; all else
-refuses it for good.
+The body is the message's data, as outbox/message.py composes it, with its `key`. A message may be
+sent more than once, each time with the same bytes and the same `Idempotency-Key` header. Any 2xx
+status accepts it. 408, 425, 429 and 5xx are temporary failures: the message is sent again, after
+`Retry-After` if that header is set. Any other status is a permanent failure.
 
-With a signing secret three headers are those of Standard Webhooks (standardwebhooks.com):
-`webhook-id` (the key), `webhook-timestamp` (seconds since 1970, of this attempt) and
-`webhook-signature`: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`. The key of the
-HMAC is what follows `whsec_` in the secret, in base64, as the libraries for receivers expect it;
-or else the secret's own bytes. A receiver compares the signature, refuses a timestamp minutes away
-from its own time, and tells repetitions by the id, which may come days later.
+With a signing secret there are three more headers, as in Standard Webhooks (standardwebhooks.com):
+`webhook-id` (the key), `webhook-timestamp` (Unix seconds of this attempt) and `webhook-signature`:
+`v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`. If the secret starts with `whsec_`,
+the HMAC key is the rest of it, decoded from base64, as the libraries for receivers expect;
+otherwise it is the secret's bytes. A receiver should check the signature, refuse a timestamp that
+is minutes away from its own time, and recognize duplicates by the id, even days later.
 """
 
 import base64
@@ -30,13 +30,13 @@ _PREFIX = "whsec_"
 
 
 class Settings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """Where it is."""
+    """The receiver's address."""
 
     url: str
 
 
 class Secrets(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """What lets the receiver know that it is we who call."""
+    """The secret with which the receiver verifies the sender."""
 
     signing_secret: str = ""
 
@@ -47,7 +47,7 @@ def make(name: str, settings: Settings, secrets: Secrets, allow_internal: bool) 
 
 
 class Webhook:
-    """One URL that is told of every message. Raises ValueError for what can't be right."""
+    """One URL that receives every message. Raises ValueError for an invalid setting."""
 
     def __init__(
         self,
@@ -64,7 +64,7 @@ class Webhook:
         self._secret = _key(signing_secret)
 
     def send(self, message: Message) -> None:
-        """Accepted by a 2xx answer, or SendFailed."""
+        """Returns once the receiver answered with 2xx. Raises SendFailed."""
         body = json.dumps(message.data, ensure_ascii=False, sort_keys=True).encode()
         headers = {"Content-Type": "application/json", "Idempotency-Key": message.key}
         if self._secret:

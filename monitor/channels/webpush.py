@@ -1,8 +1,9 @@
-"""Web Push: a message to one browser that subscribed, even while no page of ours is open.
+"""Web Push: a message to one browser that subscribed, even if none of our pages is open.
 
-RFC 8030 (the push service and its headers), RFC 8291 over 8188 (only the browser can read the
-message), RFC 8292 (VAPID: the push service knows who sends). The browser's service worker gets a
-JSON object of `title`, `body`, `url`, `kind` and `tag`; the same tag replaces what is shown.
+RFC 8030 (the push service and its headers), RFC 8291 over 8188 (encryption: only the browser can
+read the message), RFC 8292 (VAPID: identifies the sender to the push service). The browser's
+service worker gets a JSON object with `title`, `body`, `url`, `kind` and `tag`; a notification
+replaces an older one with the same tag.
 """
 
 import hashlib
@@ -34,26 +35,26 @@ from monitor.state.channels import BROWSER_PREFIX
 from monitor.vault import Vault
 
 _TTL = DAY // SECOND
-"""For how long the push service keeps a message for a browser that is away."""
+"""How long (s) the push service keeps a message for a browser that is offline."""
 
-_LARGEST = 2_800  # push services take 4,096 bytes at least, encrypted; some of them no more
+_LARGEST = 2_800  # push services must accept 4,096 bytes, encrypted; some accept no more
 _LONGEST = 2_000
 _LONGEST_TITLE = 200
 _SIGNED_FOR = 12 * HOUR // SECOND  # at most 24 h, and clocks differ
 
 
 class Subscription(NamedTuple):
-    """What a browser gives away so that it can be reached. Whoever has it can write to it."""
+    """A browser's push subscription. Anyone who has it can send to the browser."""
 
     endpoint: str
     p256dh: str
-    """Its public key, in base64url."""
+    """The browser's public key, in base64url."""
     auth: str
-    """A secret it shares with us, in base64url."""
+    """The authentication secret shared with the browser, in base64url."""
 
     @property
     def origin(self) -> str:
-        """The push service; unlike the rest of the endpoint no secret."""
+        """The push service's origin. Unlike the rest of the endpoint, it is not secret."""
         parts = urlsplit(self.endpoint)
         return f"{parts.scheme}://{parts.netloc}"
 
@@ -63,8 +64,13 @@ class Subscription(NamedTuple):
         return f"{BROWSER_PREFIX}{hashlib.sha256(self.endpoint.encode()).hexdigest()[:8]}"
 
     def check(self) -> None:
-        """Whether a browser can have given it away. Raises BadSubscription."""
-        for field, check in (("endpoint", _endpoint), ("p256dh", _point), ("auth", _shared)):
+        """Raises BadSubscription if a field is invalid."""
+        checks = (
+            ("endpoint", _check_endpoint),
+            ("p256dh", _check_public_key),
+            ("auth", _check_secret),
+        )
+        for field, check in checks:
             try:
                 check(getattr(self, field))
             except ValueError as error:
@@ -72,7 +78,7 @@ class Subscription(NamedTuple):
 
 
 class BadSubscription(ValueError):
-    """What was given can't be a subscription; `field` names the part at fault."""
+    """The subscription is invalid; `field` names the invalid field."""
 
     def __init__(self, field: str, detail: str) -> None:
         super().__init__(detail)
@@ -80,13 +86,13 @@ class BadSubscription(ValueError):
 
 
 class Identity:
-    """Who we are to push services: one key for all browsers, which subscribe with its public half.
+    """The sender's identity for push services (VAPID): one key pair for all browsers.
 
-    `contact`: mailto: or https address of whoever answers for this service.
+    Browsers subscribe with its public key. `contact`: mailto: or https address of the operator.
     """
 
     def __init__(self, key: str, contact: str) -> None:
-        """`key` as `make_key` made it. Raises ValueError."""
+        """`key` is the result of `make_key`. Raises ValueError."""
         loaded = load_der_private_key(_decoded(key), password=None)
         if not isinstance(loaded, ec.EllipticCurvePrivateKey):
             raise ValueError("the Web Push key has the wrong type")
@@ -94,12 +100,12 @@ class Identity:
 
     @property
     def public_key(self) -> str:
-        """For the browser's `applicationServerKey`: 65 bytes in base64url."""
+        """The browser's `applicationServerKey`: 65 bytes in base64url."""
         point = self._key.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
         return _encoded(point)
 
     def headers(self, origin: str) -> dict[str, str]:
-        """Proof for this push service that it is we who send (RFC 8292)."""
+        """Headers that authenticate the sender to this push service (RFC 8292)."""
         expires = int(time.time()) + _SIGNED_FOR
         signer = Vapid02(self._key, conf={"no-strict": True})  # a contact may also be on loopback
         signed: dict[str, str] = signer.sign({"aud": origin, "sub": self._contact, "exp": expires})
@@ -113,15 +119,15 @@ def make_key() -> str:
 
 
 def own_key(engine: Engine, vault: Vault) -> str:
-    """The key of this installation, made when there is none yet.
+    """This installation's private key, created if there is none.
 
-    Raises StateUnavailable, and vault.Unreadable when the secret key is another one.
+    Raises StateUnavailable, and vault.Unreadable if the secret key has changed.
     """
     return secrets.once(engine, vault, "webpush", lambda: make_key().encode()).decode()
 
 
 def contact(base_url: str, sender: str) -> str:
-    """Whom a push service may ask: the sender of our emails, or whoever serves our pages."""
+    """The contact for push services: the sender of our emails, or else the base URL's host."""
     address = parseaddr(sender)[1]
     if address:
         return f"mailto:{address}"
@@ -132,16 +138,16 @@ def contact(base_url: str, sender: str) -> str:
 
 
 class Settings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """What may be shown of a browser's channel."""
+    """The settings of a browser's channel that are not secret."""
 
     contact: str
-    """What its push service is told of us."""
+    """The contact that the push service gets."""
     push_service: str = ""
     subscribed_by: str = ""
 
 
 class Secrets(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """The subscription, and our private key: it is valid only together with that."""
+    """The subscription, and the private key with whose public key the browser subscribed."""
 
     endpoint: str
     p256dh: str
@@ -171,7 +177,8 @@ class WebPush:
         self._allow_internal = allow_internal
 
     def send(self, message: Message) -> None:
-        """Accepted by the push service, or SendFailed; `gone` when the browser unsubscribed."""
+        """Returns once the push service accepted the message. Raises SendFailed, with `gone` if
+        the browser unsubscribed."""
         to = self._subscription
         encrypted = http_ece.encrypt(
             payload(message),
@@ -199,15 +206,16 @@ class WebPush:
 
 
 def topic(thread: str) -> str:
-    """Replaces what the push service still keeps under it: at most 32 characters of base64url."""
+    """The Topic header: at most 32 characters of base64url. A message replaces an undelivered one
+    with the same topic at the push service."""
     return _encoded(hashlib.sha256(thread.encode()).digest())[:32]
 
 
 def payload(message: Message) -> bytes:
-    """What the browser is told, short enough for every push service."""
+    """The JSON for the service worker, short enough for every push service."""
     content = {
         "title": message.subject[:_LONGEST_TITLE],
-        "body": message.text.partition("\n\n")[2].strip(),  # its first paragraph is the subject
+        "body": message.text.partition("\n\n")[2].strip(),  # the first paragraph is the subject
         "tag": topic(message.thread or message.key),
         "url": message.link,
         "kind": message.kind,
@@ -223,26 +231,26 @@ def _json(content: dict[str, str]) -> bytes:
 
 
 def _shortened(text: str, excess: int) -> str:
-    """Without its last `excess` bytes."""
+    """The text without its last `excess` bytes."""
     kept = text.encode()[: -excess - len("…".encode())]
     return kept.decode(errors="ignore").rstrip() + "…"
 
 
-def _endpoint(text: str) -> None:
+def _check_endpoint(text: str) -> None:
     parts = urlsplit(text)
-    _ = parts.port  # raises ValueError for what is no number
+    _ = parts.port  # raises ValueError for an invalid port
     if parts.scheme != "https" or not parts.hostname or parts.username or len(text) > _LONGEST:
         raise ValueError("must be an address like https://push.example.org/…")
 
 
-def _point(text: str) -> None:
+def _check_public_key(text: str) -> None:
     try:
         ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), _decoded(text))
     except ValueError:
         raise ValueError("must be a public key of the curve P-256 in base64url") from None
 
 
-def _shared(text: str) -> None:
+def _check_secret(text: str) -> None:
     if len(_decoded(text)) != 16:
         raise ValueError("must be 16 bytes in base64url")
 

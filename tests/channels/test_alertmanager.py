@@ -180,7 +180,7 @@ def test_when_all_fail_it_is_tried_again_unless_all_refused_for_good(
 def test_one_that_hangs_holds_up_no_other(
     two: tuple[Receiver, Receiver], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_PATIENCE", 0.2)
+    monkeypatch.setattr(module, "_TIMEOUT", 0.2)
     go_on = threading.Event()
     two[0].before_answer = lambda _: bool(go_on.wait(10))
     try:

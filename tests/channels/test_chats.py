@@ -130,7 +130,7 @@ def test_a_group_of_telegram_that_has_moved_is_followed(
     service.before_answer = moved
     of("telegram").channel(base(service)).send(down())
     assert len(service.requests) == 2
-    assert "chat_id is -1001234567890" in caplog.text
+    assert "set chat_id to -1001234567890" in caplog.text
 
 
 def test_ntfy_rings_by_severity_and_opens_the_sensor(service: Receiver) -> None:
