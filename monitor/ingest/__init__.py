@@ -1,1 +1,1 @@
-"""From the socket to the store: the door, the spool and the shipper."""
+"""Intake of heartbeats: the ingest app, the write-ahead log and the shipper."""

@@ -1,7 +1,7 @@
-"""The door: answers /heartbeat and /heartbeats itself, hands every other path on.
+"""The ingest app: answers /heartbeat and /heartbeats, and passes all other paths on.
 
-It carries nearly every request there is, so it is a bare WSGI callable; measured, a view of a
-framework costs about as much as all of the work done here.
+It handles nearly all requests, so it is a plain WSGI callable: by measurement, a framework's view
+costs about as much time as all of the work done here.
 """
 
 import math
@@ -36,38 +36,38 @@ StartResponse = Callable[..., Any]
 Application = Callable[[Environ, StartResponse], Iterable[bytes]]
 
 _AHEAD = MINUTE
-"""How far ahead of ours a sensor's clock may be."""
+"""How far a report's time may be in the future."""
 _RATE_WINDOW = 10.0
 """Seconds."""
 _LISTED = 100
-"""How many rejected rows, and how many ignored fields, a reply names."""
+"""The maximum number of rejected rows, and of ignored fields, in a reply."""
 _RETRY_AFTER = "5"
 
 _READING, _WRITING = ("GET", "HEAD"), ("POST", "PUT")
 _JSON = "application/json"
 _LINES = ("application/x-ndjson", "application/jsonl")
 _FORMS = ("", "application/x-www-form-urlencoded")
-"""The first: no Content-Type at all. Text of any kind may be a form, too."""
+"""Content types of forms; "" is a missing Content-Type. Any text/ type may be a form, too."""
 _EXAMPLE = """curl -d '{"mac_address": "02:00:00:00:00:00"}' http://HOST/heartbeat"""
-_CEILING = "sensor limit reached (ingest.max_sensors)"
+_SENSOR_LIMIT = "sensor limit reached (ingest.max_sensors)"
 
 
 class IngestLimits(NamedTuple):
-    """What the door accepts. `retention` in ms, `body` in bytes, decompressed ones too."""
+    """What the app accepts. `retention` in ms; `body` in bytes, before and after decompression."""
 
     retention: int
     body: int
     batch_rows: int
     rate_per_sensor: float
-    """Heartbeats a second, on average over ten seconds, in one worker."""
+    """Heartbeats per second, averaged over ten seconds, in one worker."""
 
 
 class IngestApp:
-    """A WSGI application. Made in each worker, after the fork."""
+    """A WSGI application. Created in each worker, after the fork."""
 
     def __init__(
         self,
-        spool: WalWriter,
+        wal: WalWriter,
         registry: Registry,
         limits: IngestLimits,
         clock: Clock,
@@ -75,9 +75,9 @@ class IngestApp:
         fallback: Application,
         ignored_fields: SharedCounts,
     ) -> None:
-        """`hosts`: names it answers to, as Flask's TRUSTED_HOSTS; none: to any.
-        `ignored_fields`: counted by the reasons of `fields.DETAILS`."""
-        self._spool, self._registry, self._limits, self._clock = spool, registry, limits, clock
+        """`hosts`: accepted Host headers, as Flask's TRUSTED_HOSTS; empty for all.
+        `ignored_fields`: counters, named by the reasons in `fields.DETAILS`."""
+        self._wal, self._registry, self._limits, self._clock = wal, registry, limits, clock
         self._hosts = tuple(hosts)
         self._fallback, self._ignored_fields = fallback, ignored_fields
         self._most_in_window = round(limits.rate_per_sensor * _RATE_WINDOW)
@@ -118,34 +118,35 @@ class IngestApp:
         try:
             if method in _WRITING:
                 self._check_caller(environ)
-                report, left_out = self._posted(environ)
+                report, skipped = self._posted(environ)
             elif method in _READING:
                 self._check_caller(environ)
-                report, left_out = parse.query(environ["QUERY_STRING"])
+                report, skipped = parse.query(environ["QUERY_STRING"])
             else:
                 raise _not_allowed(_READING + _WRITING)
             if report.time is not None:
                 parse.check_time(report, self._span())
         except UnusableReport as error:
             raise Problem(HTTPStatus.BAD_REQUEST, error.detail, error.field) from error
-        self._check_ceiling(report)
-        self._count(report.mac)
+        self._check_sensor_limit(report)
+        self._check_rate(report.mac)
         if report.metrics:
             report, surplus = self._with_known_metrics(report)
             if surplus:
-                left_out = [*left_out, *surplus]
-        received = self._keep([report])
-        if left_out:
-            self._ignored_fields.add(reason for _, reason in left_out)
-        return self._reply(report, received, left_out)
+                skipped = [*skipped, *surplus]
+        received = self._append([report])
+        if skipped:
+            self._ignored_fields.add(reason for _, reason in skipped)
+        return self._reply(report, received, skipped)
 
     def _posted(self, environ: Environ) -> Sent:
-        """Few clients name the type of what they send, and some name a wrong one."""
+        """Parses a request body. Many clients send no Content-Type or a wrong one, so the body is
+        checked first."""
         body, query = read_body(environ, self._limits.body), environ["QUERY_STRING"]
         if not body and query:
             return parse.query(query)
         kind = environ.get("CONTENT_TYPE", "")
-        if kind == _JSON or _begins_with(body, b"{["):
+        if kind == _JSON or _starts_with(body, b"{["):
             return parse.single(body, query)
         kind = _plain(kind)
         if kind.endswith("json"):
@@ -163,15 +164,15 @@ class IngestApp:
         now = self._clock.now()
         return AcceptedTimes(now - self._limits.retention, now + _AHEAD)
 
-    def _reply(self, report: Report, received: int, left_out: Sequence[Ignored]) -> bytes:
+    def _reply(self, report: Report, received: int, skipped: Sequence[Ignored]) -> bytes:
         mac, server_time = report.mac, self._server_time(received)
         if report.time is None:
             time, more = server_time, ""
         else:
             time = format_time(report.time)
             more = f',"skew_seconds":{(report.time - received) / SECOND}'
-        if left_out:
-            named = [{"field": name, "detail": DETAILS[reason]} for name, reason in left_out]
+        if skipped:
+            named = [{"field": name, "detail": DETAILS[reason]} for name, reason in skipped]
             more += f',"ignored":{msgspec.json.encode(named[:_LISTED]).decode()}'
         return (
             f'{{"mac_address":"{format_mac(mac)}","time":"{time}","server_time":"{server_time}"'
@@ -179,7 +180,7 @@ class IngestApp:
         ).encode()
 
     def _server_time(self, moment: int) -> str:
-        """As `format_time`, at the cost of once a second."""
+        """As `format_time`, but the text of each second is cached."""
         second, rest = divmod(moment, SECOND)
         known, text = self._second
         if known != second:
@@ -192,7 +193,7 @@ class IngestApp:
             raise _not_allowed(_WRITING)
         self._check_caller(environ)
         body = read_body(environ, self._limits.body)
-        lines = _plain(environ.get("CONTENT_TYPE", "")) in _LINES or _begins_with(body, b"{")
+        lines = _plain(environ.get("CONTENT_TYPE", "")) in _LINES or _starts_with(body, b"{")
         read = parse.lines if lines else parse.array
         try:
             batch = read(body, self._span(), self._limits.batch_rows)
@@ -204,15 +205,15 @@ class IngestApp:
                 f"{error.args[0]} rows; at most {self._limits.batch_rows} are "
                 "allowed in one request",
             ) from error
-        kept, rejected, left_out = self._admitted(batch)
+        kept, rejected, skipped = self._admitted(batch)
         listed = [
             {"row": row.row, "field": row.field, "detail": row.detail} for row in rejected[:_LISTED]
         ]
         if not kept:
             detail = "all rows were rejected" if rejected else "the request has no rows"
             raise Problem(HTTPStatus.BAD_REQUEST, detail, rejected=listed)
-        received = self._keep(kept)
-        self._ignored_fields.add(reason for _, (_, reason) in left_out)
+        received = self._append(kept)
+        self._ignored_fields.add(reason for _, (_, reason) in skipped)
         return msgspec.json.encode(
             {
                 "accepted": len(kept),
@@ -220,21 +221,21 @@ class IngestApp:
                 "rejected_count": len(rejected),
                 "ignored": [
                     {"row": row, "field": name, "detail": DETAILS[reason]}
-                    for row, (name, reason) in left_out[:_LISTED]
+                    for row, (name, reason) in skipped[:_LISTED]
                 ],
-                "ignored_count": len(left_out),
+                "ignored_count": len(skipped),
                 "received": format_time(received),
             }
         )
 
-    def _keep(self, reports: list[Report]) -> int:
+    def _append(self, reports: list[Report]) -> int:
         try:
-            return self._spool.append(reports)
+            return self._wal.append(reports)
         except WalUnavailable as error:
             raise _unavailable(f"heartbeats can't be stored right now: {error}") from error
 
     def _check_caller(self, environ: Environ) -> None:
-        """Where the request comes from, which host it was meant for, the token. Raises Problem."""
+        """Checks the request's site, host and token. Raises Problem."""
         caller.check_site(environ)
         caller.check_host(environ, self._hosts)
         if environ["QUERY_STRING"]:
@@ -242,19 +243,19 @@ class IngestApp:
         if self._registry.admits_bearer(environ.get("HTTP_AUTHORIZATION", "")):
             return
         if self._registry.token_required is None:
-            self._spool.refuse()
+            self._wal.refuse()
             raise _unavailable(
                 "tokens can't be checked yet: the state database could not be read since the start"
             )
         raise caller.unauthorized()
 
-    def _check_ceiling(self, report: Report) -> None:
-        """The ceiling of sensors. Raises Problem."""
+    def _check_sensor_limit(self, report: Report) -> None:
+        """Raises Problem for a new sensor above the limit."""
         if not self._registry.admit(report.mac):
-            raise Problem(HTTPStatus.FORBIDDEN, _CEILING, "mac_address")
+            raise Problem(HTTPStatus.FORBIDDEN, _SENSOR_LIMIT, "mac_address")
 
     def _with_known_metrics(self, report: Report) -> tuple[Report, Sequence[Ignored]]:
-        """Without those for whose names there is no room."""
+        """The report without surplus metrics, and the surplus metrics as ignored fields."""
         surplus = self._registry.surplus_metrics(report.mac, report.metrics or ())
         if not surplus:
             return report, ()
@@ -263,27 +264,27 @@ class IngestApp:
     def _admitted(
         self, batch: Batch
     ) -> tuple[list[Report], list[UnusableRow], list[tuple[int, Ignored]]]:
-        """What is kept, the rows that are not, and the fields left out with their rows."""
+        """The accepted reports, the rejected rows, and the ignored fields with their rows."""
         kept: list[Report] = []
-        rejected, left_out = batch.unusable, batch.ignored
+        rejected, skipped = batch.unusable, batch.ignored
         for sent, row in zip(batch.reports, batch.rows, strict=True):
             try:
-                self._check_ceiling(sent)
+                self._check_sensor_limit(sent)
             except Problem as problem:
                 rejected.append(UnusableRow(row, problem.field, problem.detail))
                 continue
             report = sent
             if sent.metrics:
                 report, surplus = self._with_known_metrics(sent)
-                left_out.extend((row, field) for field in surplus)
+                skipped.extend((row, field) for field in surplus)
             kept.append(report)
-        # Of a row that is rejected nothing is kept, so nothing is left out.
+        # Ignored fields are not reported for rejected rows.
         refused = {row.row for row in rejected}
-        left_out = sorted(pair for pair in left_out if pair[0] not in refused)
-        return kept, sorted(rejected), left_out
+        skipped = sorted(pair for pair in skipped if pair[0] not in refused)
+        return kept, sorted(rejected), skipped
 
-    def _count(self, mac: int) -> None:
-        """Refuse a sensor that reports far too often. Raises Problem."""
+    def _check_rate(self, mac: int) -> None:
+        """Counts a heartbeat. Raises Problem for a sensor that reports too often."""
         now = monotonic()
         if now > self._window_ends:
             self._counts, self._window_ends = {}, now + _RATE_WINDOW
@@ -298,12 +299,12 @@ class IngestApp:
 
 
 def _plain(content_type: str) -> str:
-    """Without its parameters."""
+    """The media type without parameters."""
     return content_type.partition(";")[0].strip().lower()
 
 
-def _begins_with(body: bytes, characters: bytes) -> bool:
-    """Whether the first that is no white space (nor byte order mark) is one of these."""
+def _starts_with(body: bytes, characters: bytes) -> bool:
+    """Whether the first character after white space and byte order mark is one of these."""
     start = body[:64].lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
     return bool(start) and start in characters
 

@@ -1,4 +1,4 @@
-"""The body of a request: read within its limit, decompressed within its limit."""
+"""Reads and decompresses the body of a request, within a size limit."""
 
 import zlib
 from http import HTTPStatus
@@ -6,22 +6,22 @@ from typing import Any
 
 from monitor.ingest.problem import Problem
 
-_DIGITS = 18
+_MAX_DIGITS = 18
 _GZIP = 16 + zlib.MAX_WBITS
 _ZLIB, _RAW = zlib.MAX_WBITS, -zlib.MAX_WBITS
 _WINDOW = 64 * 1024
-"""Compressed bytes handed over at once: zlib copies what it leaves of them after each member."""
-_MOST_MEMBERS = 1_000
-"""A gzip body may consist of several members; each costs a decompressor of its own."""
+"""Compressed bytes per call of zlib, which copies the unused rest of them after each member."""
+_MAX_MEMBERS = 1_000
+"""A gzip body may have several members; each needs its own decompressor."""
 
 
 def read_body(environ: dict[str, Any], limit: int) -> bytes:
-    """All of it, at most `limit` bytes, decompressed ones too. Raises Problem."""
+    """The whole body, decompressed: at most `limit` bytes before and after. Raises Problem."""
     length = environ.get("CONTENT_LENGTH")
     if length:
         if not (length.isascii() and length.isdigit()):
             raise Problem(HTTPStatus.BAD_REQUEST, "Content-Length is not a number")
-        if len(length) > _DIGITS or int(length) > limit:
+        if len(length) > _MAX_DIGITS or int(length) > limit:
             raise _too_large(limit)
         expected = int(length)
     elif environ.get("wsgi.input_terminated") and "HTTP_TRANSFER_ENCODING" in environ:
@@ -58,20 +58,20 @@ def _decoded(body: bytes, encoding: str, limit: int) -> bytes:
 
 
 def _has_zlib_header(body: bytes) -> bool:
-    """RFC 1950; "deflate" should have it, but some clients send the bare stream of RFC 1951."""
+    """RFC 1950. "deflate" should have this header, but some clients send a raw RFC 1951 stream."""
     return len(body) >= 2 and body[0] & 0x0F == 8 and int.from_bytes(body[:2], "big") % 31 == 0
 
 
 def _inflated(body: bytes, window_bits: int, limit: int) -> bytes:
-    """`window_bits` name the format, as zlib wants it. Never makes more than `limit` bytes and
-    one, however much is promised."""
+    """`window_bits`: zlib's code of the format. Decompresses at most `limit` + 1 bytes, so that a
+    small body can't use up the memory."""
     compressed, position, members = memoryview(body), 0, 0
     pieces: list[bytes] = []
     room = limit + 1
     while position < len(body):
         members += 1
-        if members > _MOST_MEMBERS:
-            raise Problem(HTTPStatus.BAD_REQUEST, f"has more than {_MOST_MEMBERS} gzip members")
+        if members > _MAX_MEMBERS:
+            raise Problem(HTTPStatus.BAD_REQUEST, f"has more than {_MAX_MEMBERS} gzip members")
         unzip = zlib.decompressobj(window_bits)
         while not unzip.eof:
             window = compressed[position : position + _WINDOW]

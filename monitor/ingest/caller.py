@@ -1,5 +1,4 @@
-"""Who may send heartbeats: whatever is not a page of another site, calls this server by its name
-and has a token where one is needed."""
+"""Checks of a request's origin: its host name, its site (CSRF), and tokens in the URL."""
 
 from collections.abc import Sequence
 from http import HTTPStatus
@@ -14,7 +13,7 @@ _TOKEN_NAMES = ("token", "access_token", "authorization")
 
 
 def check_host(environ: dict[str, Any], hosts: Sequence[str]) -> None:
-    """`hosts`: names it answers to, as Flask's TRUSTED_HOSTS; none: to any. Raises Problem."""
+    """`hosts`: accepted Host headers, as Flask's TRUSTED_HOSTS; empty for all. Raises Problem."""
     host = environ.get("HTTP_HOST", "")
     if hosts and host not in hosts and not host_is_trusted(host, hosts):
         raise Problem(
@@ -23,14 +22,14 @@ def check_host(environ: dict[str, Any], hosts: Sequence[str]) -> None:
 
 
 def check_site(environ: dict[str, Any]) -> None:
-    """A form, an image or a script of another site's page needs no more than the address of this
-    server; browsers tell by these headers where it comes from. Raises Problem."""
+    """Refuses requests from pages of other sites (CSRF), such as forms, images or scripts. Browsers
+    send the origin in these headers. Raises Problem."""
     site = environ.get("HTTP_SEC_FETCH_SITE")
     if site is not None:
         if site not in _SAME_SITE:
             raise Problem(HTTPStatus.FORBIDDEN, "requests from pages of other sites are refused")
         return
-    # Over plain HTTP browsers send only this one.
+    # Over plain HTTP, browsers send only this header.
     origin = environ.get("HTTP_ORIGIN")
     if origin is not None and origin.partition("://")[2] != environ.get("HTTP_HOST"):
         raise Problem(
@@ -39,7 +38,7 @@ def check_site(environ: dict[str, Any]) -> None:
 
 
 def check_query(query: str) -> None:
-    """Raises Problem for a token in the address."""
+    """Raises Problem for a token in the query string."""
     lowered = "&" + query.lower()
     for name in _TOKEN_NAMES:
         if f"&{name}=" in lowered:
@@ -51,7 +50,7 @@ def check_query(query: str) -> None:
 
 
 def unauthorized() -> Problem:
-    """The answer to a sensor without a valid token."""
+    """The response to a sensor without a valid token."""
     return Problem(
         HTTPStatus.UNAUTHORIZED,
         "send the header Authorization: Bearer TOKEN; create a token with `monitor token "

@@ -1,4 +1,4 @@
-"""Heartbeats that the store refuses for good, kept with the reason, one JSON object a line."""
+"""The dead letters: heartbeats that the store rejected, with the reason, as NDJSON."""
 
 import os
 from collections.abc import Sequence
@@ -10,13 +10,14 @@ from monitor.model import Heartbeat, format_mac, format_time
 
 
 class DeadLetters:
-    """A file that only grows; whoever reads it may move it away at any time."""
+    """An append-only file. An operator may move it away at any time."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     def write(self, refused: Sequence[tuple[Heartbeat, str]], now: int) -> None:
-        """On disk when it returns. Raises OSError; a repetition may then write a line twice."""
+        """Appends the heartbeats and syncs the file. Raises OSError; a retry may then write a line
+        twice."""
         lines = b"".join(
             msgspec.json.encode(
                 {

@@ -1,6 +1,6 @@
-"""What a heartbeat carries beside its address and time: metrics, and what is left out, and why.
+"""Fields of a heartbeat other than address and time: metrics, and which are ignored and why.
 
-A sensor that reports is alive, so nothing here costs it the heartbeat.
+An invalid metric never makes the heartbeat invalid: the sensor reports, so it is up.
 """
 
 import math
@@ -13,12 +13,12 @@ from urllib.parse import parse_qsl
 import msgspec
 
 MOST_METRICS = 16
-"""How many metrics one heartbeat may carry."""
+"""The maximum number of metrics in one heartbeat."""
 
 MOST_METRIC_NAMES = 64
-"""How many names of metrics a fleet may use."""
+"""The maximum number of metric names in use by the fleet."""
 
-OURS = frozenset({"mac_address", "time"})
+_NOT_METRICS = frozenset({"mac_address", "time"})
 
 NOT_A_NUMBER = "not_a_number"
 NOT_FINITE = "not_finite"
@@ -41,7 +41,7 @@ DETAILS = {
         f"most {MOST_METRIC_NAMES}"
     ),
 }
-"""Why a field is left out -> in words. The reasons are label values in /metrics."""
+"""Reason why a field is ignored -> description. The reasons are label values in /metrics."""
 
 _METRIC = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,31}", re.ASCII)
 _RESERVED = frozenset({"mac", "received"})
@@ -52,14 +52,14 @@ _scalar: msgspec.json.Decoder[float | bool | None] = msgspec.json.Decoder(float 
 
 
 class Ignored(NamedTuple):
-    """A field that is left out; `reason` is a key of DETAILS."""
+    """An ignored field; `reason` is a key of DETAILS."""
 
     field: str
     reason: str
 
 
 def ignored(names: Iterable[str], reason: str) -> list[Ignored]:
-    """These fields are left out for the same reason. Names are cut, and fit for a reply."""
+    """These fields, ignored for one reason. Names are shortened, and valid UTF-8 for a reply."""
     return [Ignored(_printable(name), reason) for name in names]
 
 
@@ -68,18 +68,18 @@ def _printable(name: str) -> str:
 
 
 def form(text: str) -> tuple[dict[str, Any], list[Ignored]]:
-    """The fields of a query string or a form, numbers and booleans read from their text.
+    """The fields of a query string or a form. Numbers and booleans are parsed.
 
-    Of a field that is given twice the first counts. Raises ValueError for too many fields.
+    If a field is given twice, the first value is used. Raises ValueError for too many fields.
     """
-    found: dict[str, Any] = {}
+    fields: dict[str, Any] = {}
     repeated = []
     for name, value in parse_qsl(text, keep_blank_values=True, max_num_fields=_MOST_FIELDS):
-        if name in found:
+        if name in fields:
             repeated.append(name)
         else:
-            found[name] = value if name == "mac_address" else _number_or_text(value)
-    return found, ignored(repeated, GIVEN_TWICE)
+            fields[name] = value if name == "mac_address" else _number_or_text(value)
+    return fields, ignored(repeated, GIVEN_TWICE)
 
 
 def _number_or_text(text: str) -> float | str | None:
@@ -90,16 +90,17 @@ def _number_or_text(text: str) -> float | str | None:
 
 
 def metrics(fields: Mapping[str, Any]) -> tuple[dict[str, float] | None, Sequence[Ignored]]:
-    """The metrics among these fields; booleans are 0 and 1, null is absent."""
+    """The metrics among these fields, and the ignored fields. Booleans become 0 and 1; null means
+    that the field is absent."""
     kept: dict[str, float] = {}
     left_out: list[Ignored] = []
     for name, value in fields.items():
-        if name in OURS or value is None:
+        if name in _NOT_METRICS or value is None:
             continue
         kind = type(value)
         if kind is not float and kind is not int and kind is not bool:
             left_out += ignored([name], NOT_A_NUMBER)
-        elif not _may_name_a_metric(name):
+        elif not _is_metric_name(name):
             left_out += ignored([name], UNUSABLE_NAME)
         elif len(kept) >= MOST_METRICS:
             left_out += ignored([name], TOO_MANY)
@@ -111,7 +112,7 @@ def metrics(fields: Mapping[str, Any]) -> tuple[dict[str, float] | None, Sequenc
 
 
 @lru_cache(1_000)
-def _may_name_a_metric(name: str) -> bool:
+def _is_metric_name(name: str) -> bool:
     return bool(_METRIC.fullmatch(name)) and name not in _RESERVED
 
 

@@ -1,4 +1,4 @@
-"""Bytes and query strings become reports; whatever is wrong with them is named by its field."""
+"""Parses request bodies and query strings into reports. Errors name the field at fault."""
 
 import json
 import re
@@ -11,52 +11,52 @@ from monitor.ingest.fields import Ignored, form, metrics
 from monitor.model import SECOND, parse_mac, parse_time
 
 _MILLISECONDS_FROM = 1e11
-"""A number above this is a time in milliseconds, below it in seconds (until the year 5138)."""
+"""A number above this is a time in milliseconds, otherwise in seconds (until the year 5138)."""
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _NOT_FINITE = re.compile(rb"(?<=[:,\[\s])[+-]?(?:nan|inf(?:inity)?)(?=\s*[,}\]])", re.IGNORECASE)
-"""As devices print them, which is no JSON."""
+"""Non-finite numbers as devices print them; they are not valid JSON."""
 
 _json = msgspec.json.Decoder()
 _raw_rows = msgspec.json.Decoder(list[msgspec.Raw])
 
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-"""What msgspec raises for bytes that it can't read: not UTF-8 and nested too deep included."""
+"""What msgspec raises for bytes that it can't decode, also if not UTF-8 or nested too deeply."""
 
 
 class Report(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """What a sensor said, before it is stamped; also the row of a spool record."""
+    """A sensor's report before it has a time of receipt; also a row of a WAL record."""
 
     mac: int
     time: int | None
-    """The sensor's own stamp; None: the moment it is received."""
+    """The sensor's own timestamp (ms); None for the time of receipt."""
     live: bool
-    """The sensor itself is speaking now; otherwise this is history."""
+    """True if the sensor reports now; False for history."""
     metrics: dict[str, float] | None
 
     def without(self, names: Iterable[str]) -> "Report":
-        """The same less these metrics."""
-        gone = frozenset(names)
-        kept = {name: n for name, n in (self.metrics or {}).items() if name not in gone}
+        """The report without these metrics."""
+        removed = frozenset(names)
+        kept = {name: n for name, n in (self.metrics or {}).items() if name not in removed}
         return Report(self.mac, self.time, self.live, kept or None)
 
 
 class Sent(NamedTuple):
-    """The report of one request, and the fields that are left out of it."""
+    """The report of one request, and its ignored fields."""
 
     report: Report
     ignored: Sequence[Ignored]
 
 
 class AcceptedTimes(NamedTuple):
-    """The times that a sensor may claim, in ms, both ends included."""
+    """The times that a report may have, in ms, both ends included."""
 
     earliest: int
     latest: int
 
 
 class UnusableReport(ValueError):
-    """A report that can't be used; `field` is None when all of it is at fault."""
+    """An invalid report; `field` is None if the error is not in one field."""
 
     def __init__(self, field: str | None, detail: str) -> None:
         super().__init__(detail)
@@ -65,11 +65,11 @@ class UnusableReport(ValueError):
 
 
 class TooManyRows(Exception):
-    """A batch of more rows than are taken at once."""
+    """A batch has more rows than allowed in one request."""
 
 
 class UnusableRow(NamedTuple):
-    """One row of a batch (counted from 0) that can't be used."""
+    """An invalid row of a batch; rows are counted from 0."""
 
     row: int
     field: str | None
@@ -77,8 +77,8 @@ class UnusableRow(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """The usable and the unusable rows of one request; `rows[i]` is the row number of a report,
-    and each of `ignored` is a row number and a field left out of that row."""
+    """The valid and the invalid rows of one request. `rows[i]` is the row number of `reports[i]`,
+    and `ignored` has pairs of a row number and an ignored field of that row."""
 
     reports: list[Report]
     rows: list[int]
@@ -87,33 +87,33 @@ class Batch(NamedTuple):
 
 
 def single(body: bytes, query: str = "") -> Sent:
-    """The report of a JSON body, completed by the fields of a query string; its time is to be
-    checked. Raises UnusableReport."""
+    """The report in a JSON body, with additional fields from a query string. The caller checks its
+    time. Raises UnusableReport."""
     fields = _document(body)
     if not query or type(fields) is not dict:
-        return _sent(fields, live=True)
-    return _together(query, fields, ())
+        return _report(fields, live=True)
+    return _with_query(query, fields, ())
 
 
 def posted_form(body: bytes, query: str = "") -> Sent:
-    """The same of a form, as HTML forms and `curl -d` send it."""
+    """The same from a form body, as HTML forms and `curl -d` send it."""
     try:
         text = body.removeprefix(_BYTE_ORDER_MARK).decode().strip()
     except UnicodeDecodeError as error:
         raise UnusableReport(None, f"is not UTF-8: {error}") from error
-    return _together(query, *_form(text))
+    return _with_query(query, *_form(text))
 
 
 def query(text: str) -> Sent:
-    """The same from `GET /heartbeat?…`, where numbers are text. Raises UnusableReport."""
+    """The same from the query string of `GET /heartbeat?…`. Raises UnusableReport."""
     fields, ignored = _form(text)
-    return _sent(fields, live=True, ignored=ignored)
+    return _report(fields, live=True, ignored=ignored)
 
 
-def _together(query: str, fields: dict[str, Any], ignored: Sequence[Ignored]) -> Sent:
-    """What the body holds counts; the query adds to it."""
+def _with_query(query: str, fields: dict[str, Any], ignored: Sequence[Ignored]) -> Sent:
+    """Adds the query's fields. Fields of the body have precedence."""
     more, repeated = _form(query)
-    return _sent(more | fields, live=True, ignored=[*ignored, *repeated])
+    return _report(more | fields, live=True, ignored=[*ignored, *repeated])
 
 
 def _form(text: str) -> tuple[dict[str, Any], list[Ignored]]:
@@ -124,7 +124,7 @@ def _form(text: str) -> tuple[dict[str, Any], list[Ignored]]:
 
 
 def check_time(report: Report, span: AcceptedTimes) -> None:
-    """Raises UnusableReport when the sensor's own time, if any, lies outside `span`."""
+    """Raises UnusableReport if the report has a time of its own and it is outside `span`."""
     if report.time is None:
         return
     if report.time > span.latest:
@@ -134,9 +134,9 @@ def check_time(report: Report, span: AcceptedTimes) -> None:
 
 
 def array(body: bytes, span: AcceptedTimes, most: int) -> Batch:
-    """The rows of a JSON array. Raises UnusableReport when it is none, TooManyRows."""
+    """The rows of a JSON array. Raises TooManyRows, and UnusableReport if it is not an array."""
     body = body.removeprefix(_BYTE_ORDER_MARK)
-    read: Callable[[Any], Any] = _as_it_is
+    read: Callable[[Any], Any] = _unchanged
     try:
         documents = _json.decode(body)
     except _UNREADABLE:
@@ -151,7 +151,7 @@ def array(body: bytes, span: AcceptedTimes, most: int) -> Batch:
 
 
 def _rows(body: bytes) -> list[bytes]:
-    """The rows of an array that can't be read as a whole, so that the good ones can be kept."""
+    """The raw rows of an array that can't be decoded as a whole: the valid ones can be kept."""
     if not body:
         raise UnusableReport(None, "the body is empty")
     try:
@@ -161,13 +161,13 @@ def _rows(body: bytes) -> list[bytes]:
 
 
 def lines(body: bytes, span: AcceptedTimes, most: int) -> Batch:
-    """The rows of NDJSON, one object a line; empty lines don't count. Raises TooManyRows."""
+    """The rows of NDJSON, one object per line, without empty lines. Raises TooManyRows."""
     body = body.removeprefix(_BYTE_ORDER_MARK)
     try:
         documents = _json.decode_lines(body)
-        read: Callable[[Any], Any] = _as_it_is
+        read: Callable[[Any], Any] = _unchanged
     except _UNREADABLE:
-        # Line by line, so that the bad ones can be named and the others kept.
+        # Line by line: the invalid ones are reported, and the others kept.
         documents = [line for line in body.split(b"\n") if line and not line.isspace()]
         read = _document
     if len(documents) > most:
@@ -175,7 +175,7 @@ def lines(body: bytes, span: AcceptedTimes, most: int) -> Batch:
     return _batch(documents, read, span)
 
 
-def _as_it_is(document: Any) -> Any:
+def _unchanged(document: Any) -> Any:
     return document
 
 
@@ -183,7 +183,7 @@ def _batch(documents: Iterable[Any], read: Callable[[Any], Any], span: AcceptedT
     batch = Batch([], [], [], [])
     for number, document in enumerate(documents):
         try:
-            report, ignored = _sent(read(document), live=False)
+            report, ignored = _report(read(document), live=False)
             check_time(report, span)
         except UnusableReport as error:
             batch.unusable.append(UnusableRow(number, error.field, error.detail))
@@ -204,7 +204,7 @@ def _document(body: bytes) -> Any:
         raise UnusableReport(None, f"is not UTF-8: {error}") from error
     except _UNREADABLE as error:
         refusal = UnusableReport(None, f"is not JSON: {error}")
-    # A number that is none costs its field, not the heartbeat.
+    # For a non-finite number only its field is ignored, not the whole heartbeat.
     try:
         return json.loads(_with_plain_numbers(body), parse_int=float)
     except (ValueError, RecursionError):
@@ -212,12 +212,12 @@ def _document(body: bytes) -> Any:
 
 
 def _with_plain_numbers(body: bytes) -> bytes:
-    """NaN and infinity written as numbers of JSON that are too large to be finite."""
+    """Replaces NaN and infinity by a JSON number that is too large for a float."""
     return _NOT_FINITE.sub(b"1e999", body)
 
 
-def _sent(fields: Any, live: bool, ignored: Sequence[Ignored] = ()) -> Sent:
-    """`live`: a report that carries its own time is nevertheless the sensor speaking now."""
+def _report(fields: Any, live: bool, ignored: Sequence[Ignored] = ()) -> Sent:
+    """`live`: whether a report with a time of its own is still a live one, not history."""
     if type(fields) is not dict:
         raise UnusableReport(None, 'must be an object like {"mac_address": "02:00:00:00:00:00"}')
     text = fields.get("mac_address")
@@ -232,9 +232,9 @@ def _sent(fields: Any, live: bool, ignored: Sequence[Ignored] = ()) -> Sent:
         return Sent(Report(mac, None, True, None), ignored)
     stamp = fields.get("time")
     time = None if stamp is None else _time(stamp)
-    kept, left_out = metrics(fields)
+    kept, unusable = metrics(fields)
     report = Report(mac, time, live or time is None, kept)
-    return Sent(report, [*ignored, *left_out] if ignored else left_out)
+    return Sent(report, [*ignored, *unusable] if ignored else unusable)
 
 
 def _time(value: object) -> int:

@@ -1,4 +1,4 @@
-"""From the spool to the store, one chunk at a time; what the shipper does while it has the lock."""
+"""The shipper's work while it has the lock: moves heartbeats from the WAL to the store."""
 
 import logging
 from collections.abc import Callable, Mapping
@@ -14,27 +14,27 @@ from monitor.model import DAY, MINUTE, SECOND, Heartbeat, Seen
 from monitor.store.interface import CoverageSpan, Store, StoreRejected
 
 CHUNK = 20_000
-"""Heartbeats after which a chunk is shipped."""
+"""Heartbeats in a chunk; the last record may exceed it."""
 
 _MARGIN = 5
-"""The wall clock may be slewed a little between two processes' readings (ms)."""
+"""Safety margin (ms): the wall clock may be slewed between the readings of two processes."""
 
 _PULSE_EVERY = 1 * SECOND
 _CLOCK_CHECK_EVERY = 10 * SECOND
 _EXPIRE_EVERY = 5 * MINUTE
-"""Often and little: meanwhile nothing is shipped."""
+"""Short, so that each run deletes little: nothing is shipped meanwhile."""
 _CLOCK_TOLERANCE = 2 * SECOND
 
 log = logging.getLogger(__name__)
 
 SaveMetricNames = Callable[[Mapping[str, int]], None]
-"""Saves names of metrics, each with a sensor that sent it; may raise StateUnavailable."""
+"""Saves metric names, each with a sensor that sent it. May raise StateUnavailable."""
 
 
 class Pipeline:
-    """Each call of `step` observes all workers, ships a chunk at most, and stores due coverage.
+    """Each `step` observes all workers, ships at most one chunk, and stores coverage when due.
 
-    StoreUnavailable and OSError pass through; the next step then takes up the same heartbeats.
+    Raises StoreUnavailable and OSError; the next step then ships the same heartbeats again.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class Pipeline:
     ) -> None:
         self.stats = ShipperStats()
         self.clock_offset = 0
-        """The store's time less ours, when last asked (ms)."""
+        """The store's clock minus this host's clock at the last check (ms)."""
         self._source, self._store, self._clock = source, store, clock
         self._save_metric_names = save_metric_names
         self._backlog = WalReader(directory / "spool")
@@ -59,10 +59,10 @@ class Pipeline:
         self._saved_names: set[str] = set()
         self._names_saved_on = 0
         self._unsaved_names: dict[str, int] = {}
-        self._workers_listen = True
+        self._workers_alive = True
 
     def observe(self) -> None:
-        """Look at all workers."""
+        """Reads what all workers have written."""
         now = self._clock.now()
         outlook = self._backlog.look(now)
         if outlook.settled:
@@ -74,12 +74,12 @@ class Pipeline:
             now, self._settled, outlook.alive, outlook.died or stepped, outlook.refusals
         )
         self._backlog.dismiss(outlook.refusals)
-        self._workers_listen = outlook.alive
+        self._workers_alive = outlook.alive
         self.stats.damaged = self._backlog.damaged_so_far
         self.stats.backlog_bytes = self._backlog.waiting
 
     def step(self) -> bool:
-        """True when more waits to be shipped."""
+        """Returns whether there is more to ship."""
         self.observe()
         try:
             heartbeats, readers = self._gather()
@@ -95,7 +95,7 @@ class Pipeline:
         now = self._clock.now()
         if not 0 <= now - self._pulsed_at < _PULSE_EVERY:
             self._pulsed_at = now if self.store_coverage() else 0
-        self._chores(now)
+        self._maintain(now)
         self.stats.backlog_bytes = self._backlog.waiting
         return self.stats.backlog_bytes > 0
 
@@ -129,8 +129,8 @@ class Pipeline:
         self._remember_names(stored)
 
     def _remember_names(self, stored: list[Heartbeat]) -> None:
-        """Each name of a metric that is not saved yet, with a sensor that sent it: each once a
-        day, since a name that is no longer sent becomes free."""
+        """Collects metric names to save, each with a sensor that sent it. Each name is saved once a
+        day: one that is no longer sent goes out of use."""
         today = self._clock.now() // DAY
         if today != self._names_saved_on:
             self._saved_names.clear()
@@ -143,12 +143,12 @@ class Pipeline:
                     self._unsaved_names.setdefault(name, beat.mac)
 
     def stored_up_to(self) -> int:
-        """All received up to this moment is in the store."""
+        """Everything received up to this moment (ms) is in the store."""
         oldest = self._backlog.oldest()
         return self._settled if oldest is None else min(self._settled, oldest - 1)
 
     def store_coverage(self) -> bool:
-        """Store for which time every heartbeat was accepted and stored; False if for none."""
+        """Stores the coverage spans. Returns False if there are none."""
         stored = self.stored_up_to()
         spans = self._coverage.to_store(stored)
         for span in spans:
@@ -159,21 +159,21 @@ class Pipeline:
         return bool(spans)
 
     def close_coverage(self) -> None:
-        """All is shipped, and this worker has stopped. If it was the last one, store the newest
-        span again as closing; otherwise the next shipper starts a span of its own."""
+        """Called when everything is shipped and this worker has stopped. If it was the last one,
+        stores the newest span again as closing; otherwise the next shipper starts a new span."""
         self.store_coverage()
-        if self._workers_listen:
+        if self._workers_alive:
             return
         now = self._clock.now()
         last = self._coverage.newest_stored
         if last is not None:
             closing_span = CoverageSpan(self._source, last.start, last.until, closing=True)
         else:
-            # This shipper came only to close up after another one.
-            mine = [p for p in self._store.coverage(now - MINUTE, now) if p.source == self._source]
-            if not mine:
+            # This shipper has stored no span: the last one is from an earlier shipper.
+            own = [p for p in self._store.coverage(now - MINUTE, now) if p.source == self._source]
+            if not own:
                 return
-            closing_span = max(mine, key=lambda span: span.until)._replace(closing=True)
+            closing_span = max(own, key=lambda span: span.until)._replace(closing=True)
         self._store.pulse(closing_span)
 
     def _save_names(self) -> None:
@@ -187,7 +187,7 @@ class Pipeline:
         self._saved_names.update(self._unsaved_names)
         self._unsaved_names = {}
 
-    def _chores(self, now: int) -> None:
+    def _maintain(self, now: int) -> None:
         if not 0 <= now - self._checked_at < _CLOCK_CHECK_EVERY:
             self.clock_offset = self._clock.offset(self._store.ping)
             self._checked_at = now
@@ -197,7 +197,7 @@ class Pipeline:
 
     @property
     def trouble(self) -> str | None:
-        """Why heartbeats are not stored in time or with the right time; None if all is well."""
+        """Why heartbeats are not stored, or with a wrong time; None if they are."""
         if not self.stats.pulsed:
             return "nothing is stored yet"
         if abs(self.clock_offset) > _CLOCK_TOLERANCE:
@@ -207,5 +207,5 @@ class Pipeline:
         return None
 
     def close(self) -> None:
-        """Let go of all files."""
+        """Closes all files."""
         self._backlog.close()

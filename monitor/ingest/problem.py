@@ -1,4 +1,4 @@
-"""Answers that say what was wrong: `application/problem+json` (RFC 9457)."""
+"""Error responses: `application/problem+json` (RFC 9457)."""
 
 from http import HTTPStatus
 from typing import Any
@@ -9,7 +9,7 @@ CONTENT_TYPE = "application/problem+json"
 
 
 class Problem(Exception):
-    """A request that gets no 2xx. `field` names the part of the request at fault."""
+    """A request that gets an error response. `field` names the part of the request at fault."""
 
     def __init__(
         self,
@@ -25,7 +25,7 @@ class Problem(Exception):
         self.field = field
         self.headers = headers or {}
         self.rejected = rejected
-        """The rows at fault, where a batch held no good one."""
+        """The rejected rows of a batch that has no valid row."""
 
     def body(self) -> bytes:
         """The JSON document."""

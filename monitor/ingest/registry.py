@@ -1,4 +1,4 @@
-"""Each worker's copy of what the door must know: sensors, thresholds, tokens, metric names."""
+"""Each worker's copy of the state for the ingest app: sensors, thresholds, tokens, metric names."""
 
 import hashlib
 import logging
@@ -16,39 +16,39 @@ from monitor.state import metric_names, sensors, tokens
 from monitor.state.database import reading, writing
 
 _REFRESH = 2.0
-"""Seconds between readings of the state."""
+"""Seconds between two reads of the state."""
 
 log = logging.getLogger(__name__)
 
 
 class RegistryChanges(NamedTuple):
-    """What the state says, as far as it is newer than a version."""
+    """Changes in the state since a version."""
 
     version: int
     complete: bool
-    """`sensors` is all there are, not only what changed."""
+    """Whether `sensors` has all sensors, not only changed ones."""
     sensors: Collection[tuple[int, int | None, bool]]
-    """(mac, threshold in ms or None, forgotten)"""
+    """(mac, threshold in ms or None, deleted)"""
     token_required: bool
     token_digests: frozenset[bytes]
     metric_names: Mapping[str, int | None]
-    """name -> the sensor that sent it first, as far as that is known"""
+    """name -> the sensor that sent it first; None if unknown"""
 
 
 Load = Callable[[int], RegistryChanges]
-"""Reads what is newer than a version (0: everything). Raises StateUnavailable."""
+"""Reads the changes since a version (0: everything). Raises StateUnavailable."""
 
 
 def from_state(engine: Engine, retention: int) -> Load:
-    """Read from the state database; names of metrics that were not sent for `retention` (ms) are
-    free again."""
+    """A loader that reads the state database. A metric name that was not sent for `retention` (ms)
+    is no longer in use."""
 
     def load(version: int) -> RegistryChanges:
         with reading(engine) as connection:
             current = sensors.current_version(connection)
             required, digests = tokens.active(connection)
             names = metric_names.in_use(connection, retention)
-        # A state put back from a backup is older than the copy.
+        # A state restored from a backup may be older than the copy.
         since = version if version <= current else 0
         changed = sensors.newer(engine, since)
         return RegistryChanges(
@@ -63,24 +63,24 @@ def from_state(engine: Engine, retention: int) -> Load:
     return load
 
 
-def noting_metrics(engine: Engine, retention: int) -> Callable[[Mapping[str, int]], None]:
-    """Write names of metrics, each with a sensor that sent it, to the state database; raises
-    StateUnavailable."""
+def metric_name_saver(engine: Engine, retention: int) -> Callable[[Mapping[str, int]], None]:
+    """A function that saves metric names, each with a sensor that sent it, in the state database.
+    It raises StateUnavailable."""
 
-    def note(senders: Mapping[str, int]) -> None:
+    def save(senders: Mapping[str, int]) -> None:
         with writing(engine) as connection:
             metric_names.note(connection, senders, retention)
 
-    return note
+    return save
 
 
 class Registry:
-    """A copy that is at most some seconds old, or as old as the state has been out of reach."""
+    """A copy that is at most a few seconds old, except while the state can't be read."""
 
     def __init__(
         self, load: Load, default_threshold: int, settings_token: str, max_sensors: int
     ) -> None:
-        """`default_threshold` in ms; `settings_token`: always valid, "" for none."""
+        """`default_threshold` in ms; `settings_token`: a token that is always valid, or ""."""
         self._load = load
         self._max_sensors = max_sensors
         self._default = _seconds(default_threshold)
@@ -91,26 +91,26 @@ class Registry:
         self._thresholds: dict[int, str] = {}
         self._metrics: dict[str, int | None] = {}
         self._new_metrics: dict[str, int | None] = {}
-        self._brought: Counter[int | None] = Counter()
+        self._names_added: Counter[int | None] = Counter()
         self._digests = self._settings_digests
         self._admitted: set[str] = set()
         self.token_required: bool | None = None
-        """None: the state was never read, so nobody knows."""
+        """None until the state was read once."""
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="registry", daemon=True)
 
     def start(self) -> None:
-        """Read the state, now if it can be reached, and again every other second."""
+        """Reads the state now, and then every two seconds."""
         self._try_refresh()
         self._thread.start()
 
     def close(self) -> None:
-        """Stop reading."""
+        """Stops reading."""
         self._closing.set()
         self._thread.join()
 
     def refresh(self) -> None:
-        """Take over what changed. Raises StateUnavailable."""
+        """Reads the changes. Raises StateUnavailable."""
         changes = self._load(self._version)
         if changes.complete:
             self._known, self._thresholds = set(), {}
@@ -123,12 +123,12 @@ class Registry:
             if threshold is not None:
                 self._thresholds[mac] = _seconds(threshold)
         self._new -= self._known
-        noted = changes.metric_names
+        saved = changes.metric_names
         self._new_metrics = {
-            name: mac for name, mac in self._new_metrics.copy().items() if name not in noted
+            name: mac for name, mac in self._new_metrics.copy().items() if name not in saved
         }
-        self._metrics = {**noted, **self._new_metrics}
-        self._brought = Counter(self._metrics.values())
+        self._metrics = {**saved, **self._new_metrics}
+        self._names_added = Counter(self._metrics.values())
         self._digests = changes.token_digests | self._settings_digests
         self._admitted = set()
         self.token_required = changes.token_required or bool(self._settings_digests)
@@ -145,24 +145,24 @@ class Registry:
             log.warning("the state database can't be read; using the last copy: %s", error)
 
     def admits_bearer(self, authorization: str) -> bool:
-        """Whether this Authorization header lets a sensor in. False while nobody knows."""
+        """Whether this Authorization header is valid. False until the state was read once."""
         if self.token_required is False or authorization in self._admitted:
             return True
         admitted = self._admitted
         scheme, _, secret = authorization.partition(" ")
         if scheme.lower() != "bearer" or _digest(secret.strip()) not in self._digests:
             return False
-        # Until the next refresh, which may revoke it, the same header needs no digest.
+        # The header needs no further check until the next refresh, which may revoke the token.
         if admitted is self._admitted:
             admitted.add(authorization)
         return True
 
     def threshold(self, mac: int) -> str:
-        """The threshold in force, in seconds, as a JSON number."""
+        """The sensor's threshold in seconds, as a JSON number."""
         return self._thresholds.get(mac, self._default)
 
     def admit(self, mac: int) -> bool:
-        """Whether this sensor may report: a known one, or a new one below the ceiling."""
+        """Whether this sensor may report: it is known, or the limit of sensors is not reached."""
         if mac in self._known or mac in self._new:
             return True
         if len(self._known) + len(self._new) >= self._max_sensors:
@@ -171,20 +171,20 @@ class Registry:
         return True
 
     def surplus_metrics(self, mac: int, names: Iterable[str]) -> list[str]:
-        """Those of the names that are new to the fleet and for which there is no room.
+        """The names that are new to the fleet and exceed a limit.
 
-        So that no sender can use up all names, one sensor brings in as many as a heartbeat may
-        carry, and sensors that are not registered yet together at most half of all.
+        One sensor may add as many names as a heartbeat may have, and all unregistered sensors
+        together at most half of the fleet's names. So no sender can use up all names.
         """
         known = self._metrics
         return [n for n in names if n not in known and not self._admit_metric(mac, n)]
 
     def _admit_metric(self, mac: int, name: str) -> bool:
-        room = MOST_METRIC_NAMES if mac in self._known else MOST_METRIC_NAMES // 2
-        if len(self._metrics) >= room or self._brought[mac] >= MOST_METRICS:
+        limit = MOST_METRIC_NAMES if mac in self._known else MOST_METRIC_NAMES // 2
+        if len(self._metrics) >= limit or self._names_added[mac] >= MOST_METRICS:
             return False
         self._metrics[name] = self._new_metrics[name] = mac
-        self._brought[mac] += 1
+        self._names_added[mac] += 1
         return True
 
 

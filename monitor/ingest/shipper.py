@@ -1,4 +1,4 @@
-"""The shipper: a thread in every worker; the one that has the data directory's lock works."""
+"""The shipper: a thread in every worker. Only the one with the data directory's lock works."""
 
 import contextlib
 import fcntl
@@ -14,25 +14,25 @@ from monitor.clock import Clock
 from monitor.ingest import status
 from monitor.ingest.pipeline import Pipeline, SaveMetricNames
 from monitor.ingest.status import ShipperStats
-from monitor.ingest.wal.reader import someone_listens
+from monitor.ingest.wal.reader import any_worker_alive
 from monitor.model import SECOND
 from monitor.store.interface import Store, StoreError
 from monitor.store.line_protocol import is_source
 
-_ROUND = 0.25
-"""Seconds between looks at the spool."""
+_STEP_INTERVAL = 0.25
+"""Seconds between two steps of the pipeline."""
 _LOCK_RETRY = 0.5
-"""Seconds between attempts to become the shipper."""
+"""Seconds between attempts to get the lock."""
 _BACK_OFF = (0.25, 5.0)
-"""Seconds to wait after a failure: at first, at most."""
-_FAREWELL = 10.0
-"""Seconds that a stopping worker gives itself to ship what is left."""
+"""Seconds to wait after a failure: initially, at most."""
+_STOP_TIMEOUT = 10.0
+"""Seconds that a stopping worker has to ship the rest."""
 
 log = logging.getLogger(__name__)
 
 
 class Shipper:
-    """Made and started in each worker, after the fork and after its spool."""
+    """Created and started in each worker, after the fork and after its WAL writer."""
 
     def __init__(
         self,
@@ -41,7 +41,7 @@ class Shipper:
         open_store: Callable[[], Store],
         save_metric_names: SaveMetricNames,
     ) -> None:
-        """`directory`: the data directory. `open_store` is called only with the lock held."""
+        """`directory`: the data directory. `open_store` is called only while the lock is held."""
         self._directory, self._clock = directory, clock
         self._open_store, self._save_metric_names = open_store, save_metric_names
         directory.mkdir(parents=True, exist_ok=True)
@@ -51,17 +51,18 @@ class Shipper:
         self._thread = threading.Thread(target=self._run, name="shipper", daemon=True)
 
     def start(self) -> None:
-        """Begin to ship, or to wait for the lock."""
+        """Starts to ship, or to wait for the lock."""
         self._thread.start()
 
     def close(self) -> None:
-        """Called after the worker's spool is closed: the last worker ships all that is left.
+        """Called after the worker's WAL writer is closed: the last worker ships the rest.
 
-        Takes about 10 s at most; what could not be shipped then waits for the next start.
+        Takes about 10 s at most. Heartbeats that are not shipped then are shipped after the next
+        start.
         """
-        self._give_up_at = time.monotonic() + _FAREWELL
+        self._give_up_at = time.monotonic() + _STOP_TIMEOUT
         self._closing.set()
-        self._thread.join(_FAREWELL + 1)
+        self._thread.join(_STOP_TIMEOUT + 1)
 
     def _run(self) -> None:
         with (self._directory / "shipper.lock").open("ab") as lock:
@@ -74,12 +75,12 @@ class Shipper:
                 if _locked(lock.fileno()):
                     self._work()
                     return
-                if someone_listens(self._directory / "spool"):
+                if any_worker_alive(self._directory / "spool"):
                     return
                 time.sleep(0.05)
 
     def _work(self) -> None:
-        """Ship until this worker ends, and then all that is left; with the lock held."""
+        """Ships until this worker stops, and then the rest. The caller holds the lock."""
         with contextlib.ExitStack() as resources:
             pipeline: Pipeline | None = None
             back_off, trouble = 0.0, ""
@@ -92,10 +93,10 @@ class Shipper:
                     if closing and not more:
                         pipeline.close_coverage()
                         return
-                    pause = 0.0 if more else _ROUND - (time.monotonic() - started)
+                    pause = 0.0 if more else _STEP_INTERVAL - (time.monotonic() - started)
                     back_off, trouble = 0.0, pipeline.trouble or ""
                 except Exception as error:
-                    # Any error: a shipper that ends ships nothing more.
+                    # Catch any error: the shipper must not stop.
                     if str(error) != trouble:
                         expected = isinstance(error, StoreError | OSError)
                         log.error("heartbeats can't be stored: %s", error, exc_info=not expected)
@@ -134,9 +135,9 @@ class Shipper:
 
 
 def source_id(directory: Path) -> str:
-    """The identity of this data directory as a source; made when first asked for.
+    """The source id of this data directory, created at the first call.
 
-    A damaged one is replaced: the sweep then waits for the source that is gone, until it is lost.
+    A damaged id is replaced. The sweep then waits for the old source until it counts as lost.
     """
     path = directory / "source-id"
     known = _read_source(path)
@@ -146,7 +147,7 @@ def source_id(directory: Path) -> str:
             file.write(secrets.token_hex(8))
             file.flush()
             os.fsync(file.fileno())
-        # Another worker may be first: then its identity holds.
+        # If another worker was faster, its id is used.
         with contextlib.suppress(FileExistsError):
             os.link(new, path)
         new.unlink()
@@ -155,7 +156,7 @@ def source_id(directory: Path) -> str:
 
 
 def _read_source(path: Path) -> str | None:
-    """None where there is none; one that can't be used is moved away."""
+    """The stored source id, or None if there is none. A damaged file is moved away."""
     try:
         source = path.read_bytes().decode("ascii", "replace").strip()
     except FileNotFoundError:

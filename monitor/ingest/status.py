@@ -1,4 +1,4 @@
-"""What the shipper at work says about itself, in a file that every worker can read."""
+"""The shipper's status, in a file that every worker can read."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,30 +13,31 @@ FILE = "shipper.json"
 """In the data directory."""
 
 WRONG_CLOCK = 10 * SECOND
-"""A host whose clock is so far off the store's would store heartbeats with wrong times."""
+"""If the host's clock differs from the store's by more than this (ms), no heartbeats are accepted:
+they would be stored with wrong times."""
 
 _FRESH = 15 * SECOND
 
 
 @dataclass
 class ShipperStats:
-    """Counters since this shipper began; moments and sizes as they are now."""
+    """Counters since this shipper started; current moments and sizes."""
 
     shipped: int = 0
     dead_letters: int = 0
     damaged: int = 0
     backlog_bytes: int = 0
     watermark: int = 0
-    """All received up to this moment is stored (ms)."""
+    """Everything received up to this moment is stored (ms)."""
     last_success: int = 0
-    """When the store last took what it was given (ms)."""
+    """When the store last accepted a write (ms)."""
     pulsed: bool = False
-    """A pulse of this shipper is stored."""
+    """Whether a coverage span of this shipper is stored."""
 
 
 @dataclass(frozen=True)
 class IngestStatus:
-    """Whether a 2xx leads to a stored heartbeat in time, and if not, why."""
+    """Whether accepted heartbeats are stored in time; if not, `reason` is why."""
 
     ready: bool
     reason: str
@@ -44,23 +45,23 @@ class IngestStatus:
     """When this was written (ms)."""
     stats: ShipperStats = field(default_factory=ShipperStats)
     clock_offset: int = 0
-    """The store's time less ours (ms)."""
+    """The store's clock minus this host's clock (ms)."""
 
 
 def write(path: Path, status: IngestStatus) -> None:
-    """Replace the file as a whole. Raises OSError."""
+    """Replaces the file atomically. Raises OSError."""
     new = path.with_suffix(".new")
     new.write_bytes(msgspec.json.encode(status))
     new.replace(path)
 
 
 def read(path: Path) -> IngestStatus:
-    """What was written last. Raises OSError, msgspec.DecodeError."""
+    """The last written status. Raises OSError, msgspec.DecodeError."""
     return from_json(path.read_bytes(), IngestStatus)
 
 
 class ClockCheck:
-    """Callable: why this host must not stamp heartbeats; None while its clock is right."""
+    """Callable: returns why this host must not accept heartbeats; None if its clock is right."""
 
     def __init__(self, path: Path, clock: Clock) -> None:
         self._path, self._clock = path, clock
@@ -70,7 +71,7 @@ class ClockCheck:
             status = read(self._path)
         except (OSError, msgspec.DecodeError):
             return None
-        told_ago = self._clock.now() - status.at
-        if abs(told_ago) > _FRESH or abs(status.clock_offset) <= WRONG_CLOCK:
+        age = self._clock.now() - status.at
+        if abs(age) > _FRESH or abs(status.clock_offset) <= WRONG_CLOCK:
             return None
         return f"the store's clock is {status.clock_offset / SECOND:+.0f} s off this host's clock"

@@ -5,7 +5,7 @@ from sqlalchemy import Engine
 
 from monitor.errors import StateUnavailable
 from monitor.ingest.fields import MOST_METRIC_NAMES, MOST_METRICS
-from monitor.ingest.registry import Registry, from_state, noting_metrics
+from monitor.ingest.registry import Registry, from_state, metric_name_saver
 from monitor.model import DAY, MINUTE
 from monitor.state import sensors, tokens
 from monitor.state.database import open_state, writing
@@ -108,7 +108,7 @@ def test_the_settings_token_is_known_before_the_state_is(engine: Engine) -> None
 
 
 def note(engine: Engine, **senders: int) -> None:
-    noting_metrics(engine, RETENTION)(senders)
+    metric_name_saver(engine, RETENTION)(senders)
 
 
 def names(count: int) -> list[str]:

@@ -1,1 +1,1 @@
-"""The write-ahead log: what is acknowledged is in it before it is stored."""
+"""The write-ahead log: it holds accepted heartbeats until they are stored."""

@@ -1,14 +1,15 @@
-"""The spool's files: a header page, then records that only grow; both written by mapping.
+"""The format of WAL segments: a header page and appended records, both written through mmap.
 
-    header   4096 bytes, of which the first hold native 64-bit integers
+    header   4096 bytes that start with native 64-bit integers
     record   magic, length of payload, checksum, payload (reports as MessagePack), received (ms)
 
-A mapped byte belongs to the file at once, so it survives the process as a written one does; and
-storing it never lets go of the interpreter's lock while that of the spool is held, which under
-load costs more than the write. The room is allocated beforehand, so a full disk shows there.
+A byte written through a mapping belongs to the file at once, so it survives a crash of the process
+like one written by write(). Unlike write(), it does not release the GIL while the WAL's lock is
+held, which under load takes longer than the write. Space is allocated in advance, so a full disk
+raises an error there and not at the write.
 
-The worker that writes a segment holds its `flock` for as long as it lives. Everything here is
-meant for a local file system, where a mapping and reads of the file agree.
+A worker holds the `flock` of its segment as long as it lives. This requires a local file system, on
+which a mapping and reads of the file are consistent.
 """
 
 import contextlib
@@ -28,20 +29,21 @@ import msgspec
 HEADER_SIZE = 4096
 SUFFIX = ".segment"
 NEW_SUFFIX = ".new"
-"""Not yet a segment: its header is being written."""
+"""Suffix of a segment whose header is not complete yet."""
 REFUSING_SUFFIX = ".refusing"
-"""Empty; held by a worker that has no room for a segment and refuses every heartbeat."""
+"""Suffix of an empty file, locked by a worker that has no space for a segment and refuses all
+heartbeats."""
 
-# Which integer of the header says what.
+# Positions of the integers in the header.
 FORMAT = 0
-APPENDS = 1  # odd while an append is under way
-LENGTH = 2  # what lies before is whole
+APPENDS = 1  # odd during an append
+LENGTH = 2  # everything before this offset is complete
 REFUSED_FROM = 3
 REFUSED_UNTIL = 4  # 0: still refusing
-REFUSAL_SEEN = 5  # the REFUSED_UNTIL that the shipper has dealt with
-ENDED = 6  # 1: the worker let go of it cleanly
+REFUSAL_SEEN = 5  # the REFUSED_UNTIL that the shipper has processed
+ENDED = 6  # 1: the worker closed it cleanly
 SHIPPED = 7
-SHIPPED_CHECK = 8  # the complement of SHIPPED; otherwise SHIPPED is not believed
+SHIPPED_CHECK = 8  # the complement of SHIPPED; if it differs, SHIPPED is ignored
 
 OUR_FORMAT = int.from_bytes(b"hbspool\x02", "little")
 
@@ -49,33 +51,33 @@ _MAGIC = b"\xf5hb\xfa"
 _FRAME = struct.Struct("<4sII")
 _STAMP = 8
 OVERHEAD = _FRAME.size + _STAMP
-"""Bytes that a record takes beside its payload."""
+"""Bytes of a record without its payload."""
 
 _LONGEST = 256 * 1024 * 1024
 _PAGE = 4096
 _STEP = 4 * _PAGE
-"""Room is allocated by so many bytes, where there are as many."""
+"""Space is allocated in steps of so many bytes, or of one page on a nearly full disk."""
 
 encode = msgspec.msgpack.Encoder().encode
-"""Reports to the payload of a record."""
+"""Encodes reports as the payload of a record."""
 
 decode = msgspec.msgpack.Decoder(list[tuple[int, int | None, bool, dict[str, float] | None]]).decode
-"""The payload of a record to the fields of its reports; raises msgspec.DecodeError."""
+"""Decodes the payload of a record to the fields of its reports. Raises msgspec.DecodeError."""
 
 Frame = tuple[int, int, int, memoryview]
-"""A record in a piece of a file: where it starts and ends there, received (ms), payload."""
+"""A record in a chunk of a file: its start and end in the chunk, received (ms), payload."""
 
 
 def frame(payload: bytes, checksum: int, received: int) -> bytes:
-    """A record; `checksum` is crc32(payload), which can be made before the moment is known."""
+    """A record. `checksum` is crc32(payload), so it can be computed before `received` is known."""
     stamp = received.to_bytes(_STAMP, "little")
     return _FRAME.pack(_MAGIC, len(payload), crc32(stamp, checksum)) + payload + stamp
 
 
 def frames(data: bytes, final: bool) -> Iterator[Frame]:
-    """The sound records in `data`, in order; what lies between them is damaged, or never used.
+    """The intact records in `data`, in order. Bytes between them are damaged or unused.
 
-    Unless `final`, a record that reaches beyond `data` ends the search: more is to be read.
+    Unless `final`, a record that continues beyond `data` ends the search: read more data then.
     """
     view, size = memoryview(data), len(data)
     position = data.find(_MAGIC)
@@ -95,16 +97,15 @@ def frames(data: bytes, final: bool) -> Iterator[Frame]:
 
 
 class SegmentWriter:
-    """One growing segment of this process. Its user lets one thread in at a time, except to
-    `sync`."""
+    """A segment that this process appends to. Not thread-safe, except for `sync`."""
 
     def __init__(self, directory: Path, now: int) -> None:
-        """Raises OSError when there is no room for it."""
+        """Creates the file. Raises OSError if there is no space for it."""
         header = array("q", bytes(HEADER_SIZE))
         header[FORMAT] = OUR_FORMAT
         header[LENGTH] = HEADER_SIZE
-        # Real bytes: a mapping of a hole would die of SIGBUS on a full disk.
-        self._file, self.path = _hold(directory, now, SUFFIX, header.tobytes())
+        # Write real bytes: writing to a mapped hole raises SIGBUS on a full disk.
+        self._file, self.path = _create_locked(directory, now, SUFFIX, header.tobytes())
         self.length = self._allocated = HEADER_SIZE
         self._map = self._page = mmap.mmap(self._file, HEADER_SIZE)
         self._header = memoryview(self._page).cast("q")
@@ -113,8 +114,10 @@ class SegmentWriter:
         self._sync_lock = threading.Lock()
 
     def append(self, payload: bytes, checksum: int, now: Callable[[], int]) -> int:
-        """Add a record stamped `now()`, and return the stamp. Raises OSError: then it is as if
-        nothing had been written, and that moment counts as refused."""
+        """Appends a record with the time of receipt `now()`, and returns that time.
+
+        Raises OSError; then nothing is written, and that moment counts as refused.
+        """
         header = self._header
         header[APPENDS] += 1
         try:
@@ -146,29 +149,29 @@ class SegmentWriter:
             self._map, self._allocated = grown, size
             return
         self._refuse(now)
-        # It may have got some of what it could not have all of.
+        # A part of the space may have been allocated.
         with contextlib.suppress(OSError):
             os.ftruncate(self._file, self._allocated)
-        raise error or OSError("no room")
+        raise error or OSError("no space")
 
     def refuse(self, now: Callable[[], int]) -> None:
-        """A valid heartbeat is being refused."""
+        """Notes that a valid heartbeat is refused."""
         self._header[APPENDS] += 1
         self._refuse(now())
         self._header[APPENDS] += 1
 
     def inherit_refusal(self, start: int) -> None:
-        """This segment follows one that refuses since `start`."""
+        """Continues the previous segment's refusal, which started at `start`."""
         self._refuse(start)
 
     def _refuse(self, now: int) -> None:
-        """Note in the header that heartbeats are refused from `now` on."""
+        """Notes in the header that heartbeats are refused from `now`."""
         header = self._header
         self.refusing = True
-        goes_on = header[REFUSED_FROM] and not header[REFUSED_UNTIL]
-        if goes_on:
+        continues = header[REFUSED_FROM] and not header[REFUSED_UNTIL]
+        if continues:
             return
-        # The header has room for one span: one that the shipper has not seen yet is extended.
+        # The header has one span only: if the shipper has not seen the last one, it is extended.
         seen = header[REFUSED_UNTIL] == header[REFUSAL_SEEN]
         if seen:
             header[REFUSED_FROM] = now
@@ -180,16 +183,17 @@ class SegmentWriter:
 
     @property
     def refused_from(self) -> int:
-        """Since when heartbeats are refused; meaningful only while they are."""
+        """Start of the current refusal (ms). Valid only while `refusing`."""
         return self._header[REFUSED_FROM]
 
     @property
     def drained(self) -> bool:
-        """It holds records, and all of them are stored."""
+        """Whether the segment has records and all of them are stored."""
         return HEADER_SIZE < self.length <= self._header[SHIPPED]
 
     def sync(self) -> None:
-        """All that was appended before the call survives a power cut; raises OSError."""
+        """Syncs to disk: everything appended before the call survives a power failure. Raises
+        OSError."""
         length = self.length
         with self._sync_lock:
             if self._synced >= length:
@@ -201,52 +205,53 @@ class SegmentWriter:
             self._synced = target
 
     def end(self, now: int) -> None:
-        """No record will follow, and what was refused until `now` is over."""
+        """Marks the segment as complete; a refusal ends at `now`."""
         if self.refusing:
             self._accept(now)
         self._header[ENDED] = 1
 
     def close(self) -> None:
-        """Let go of the file and its lock."""
+        """Closes the file and releases its lock."""
         with contextlib.suppress(OSError):
             os.ftruncate(self._file, self.length)
         self._header.release()
         self._page.close()
         self._map.close()
         os.close(self._file)
-        self._file = -1  # a late `sync` must not meet another file under the same number
+        self._file = -1  # the number may be reused: a late `sync` must not use it
 
 
 class RefusalMarker:
-    """What a worker holds that has no room even for a segment: it refuses every heartbeat."""
+    """An empty, locked file of a worker that has no space for a segment and refuses all
+    heartbeats."""
 
     def __init__(self, directory: Path, now: int) -> None:
-        """Raises OSError."""
+        """Creates the file. Raises OSError."""
         self.since = now
-        self._file, self._path = _hold(directory, now, REFUSING_SUFFIX, b"")
+        self._file, self._path = _create_locked(directory, now, REFUSING_SUFFIX, b"")
 
     def close(self) -> None:
-        """The worker refuses no more, or listens no more."""
+        """Deletes the file: the refusal ends, or the worker stops."""
         with contextlib.suppress(OSError):
             self._path.unlink()
         os.close(self._file)
 
 
 def created(path: Path) -> int:
-    """When a file of the spool was made (ms); 0 for a name that is not ours."""
+    """When a WAL file was created (ms); 0 for any other file name."""
     moment, _, _ = path.name.partition("-")
     return int(moment) if moment.isascii() and moment.isdigit() else 0
 
 
-def _hold(directory: Path, now: int, suffix: str, content: bytes) -> tuple[int, Path]:
-    """A new file that shows up under its name only once it is locked and filled."""
+def _create_locked(directory: Path, now: int, suffix: str, content: bytes) -> tuple[int, Path]:
+    """Creates a file. It gets its final name only when it is locked and has its content."""
     name = f"{now:013d}-{os.getpid()}-{secrets.token_hex(4)}"
     new, path = directory / (name + NEW_SUFFIX), directory / (name + suffix)
     file = os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(file, fcntl.LOCK_EX)
         if os.write(file, content) < len(content):
-            raise OSError("no room for a header")
+            raise OSError("no space for a header")
         new.rename(path)
     except OSError:
         os.close(file)

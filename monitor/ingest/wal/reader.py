@@ -1,4 +1,4 @@
-"""The shipper's side of the spool: the segments of all workers, living and dead."""
+"""The reader of the WAL: the segments of all workers, running and dead."""
 
 import fcntl
 import mmap
@@ -26,21 +26,21 @@ from monitor.model import Heartbeat
 _WINDOW = 256 * 1024
 """Bytes read at once, unless a record is longer."""
 
-_PATIENCE = 200
-"""How long an append under way is waited for (ms)."""
+_APPEND_TIMEOUT = 200
+"""How long to wait for an unfinished append (ms)."""
 
 _ABANDONED = 60_000
-"""A file that was not finished within this many ms was left behind by a death."""
+"""If a file was not finished within this time (ms), its worker died."""
 
 
 class SegmentReader:
-    """The shipper's view of a segment, whoever wrote it. Not for several threads.
+    """Reads one segment. Not thread-safe.
 
-    Begins where an earlier shipper left off; `look` sees what there is, `take` reads it.
+    Starts where the last shipper stopped. `look` reads the header, `take` the records.
     """
 
     def __init__(self, path: Path) -> None:
-        """Raises OSError; EOFError when not even the header is there."""
+        """Raises OSError, and EOFError if the header is incomplete."""
         self.path = path
         self._file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
         try:
@@ -52,49 +52,50 @@ class SegmentReader:
             raise
         self._header = memoryview(self._map).cast("q")
         self.damaged = int(self._header[wal_format.FORMAT] != wal_format.OUR_FORMAT)
-        """Damaged places met so far."""
+        """Number of damaged places found so far."""
         self.alive, self.ended, self.settled = True, False, False
-        """Its worker lives; let go of it cleanly; nothing was half-way, when last looked."""
+        """As of the last look: the worker is alive; it closed the segment cleanly; no append was
+        unfinished."""
         self.position = self.end = self.shipped
 
     @property
     def shipped(self) -> int:
-        """Up to this offset everything is stored."""
+        """Everything before this offset is stored."""
         offset = self._header[wal_format.SHIPPED]
-        sound = offset > HEADER_SIZE and ~offset == self._header[wal_format.SHIPPED_CHECK]
-        return offset if sound else HEADER_SIZE
+        valid = offset > HEADER_SIZE and ~offset == self._header[wal_format.SHIPPED_CHECK]
+        return offset if valid else HEADER_SIZE
 
     def ship(self) -> None:
-        """All that was taken is stored."""
+        """Marks all taken records as stored."""
         self._header[wal_format.SHIPPED] = self.position
         self._header[wal_format.SHIPPED_CHECK] = ~self.position
 
     def rewind(self) -> None:
-        """What was taken since the last `ship` is to be taken again."""
+        """Goes back to the last `ship`: records taken since then are taken again."""
         self.position = self.shipped
 
     @property
     def refusal(self) -> Refusal | None:
-        """The last span of refusing, unless `dismiss` was called for it."""
+        """The last refusal, unless `dismiss` was called for it."""
         header = self._header
         start, stop = header[wal_format.REFUSED_FROM], header[wal_format.REFUSED_UNTIL]
         if not start or (stop and stop == header[wal_format.REFUSAL_SEEN]):
             return None
-        # The clock may have been set back while it lasted.
+        # The clock may have been set back during the refusal.
         return Refusal(min(start, stop), stop) if stop else Refusal(start, None)
 
     def dismiss(self, refusal: Refusal) -> None:
-        """This span need not be shown again, if it is over."""
+        """Marks this refusal as processed if it has ended."""
         if refusal.stop is not None:
             self._header[wal_format.REFUSAL_SEEN] = refusal.stop
 
     def look(self, patience: int) -> None:
-        """See what is there now; waits up to `patience` ms for an append that is under way."""
+        """Reads the header. Waits up to `patience` ms for an unfinished append."""
         self.alive = self.alive and not _lockable(self._file)
         header = self._header
         self.ended = header[wal_format.ENDED] == 1
         if not self.alive:
-            # A killed worker may have written a record that its header does not know of.
+            # A killed worker may have written a record but not updated its header.
             self.end, self.settled = os.fstat(self._file).st_size, True
             return
         appends = header[wal_format.APPENDS]
@@ -102,29 +103,29 @@ class SegmentReader:
             sleep(0.001)
             patience -= 1
         self.settled = not appends % 2 or header[wal_format.APPENDS] != appends
-        # The bytes are read well after this, so it does not matter in which order a processor
-        # makes them and the length visible.
+        # The bytes are read much later, so the order in which the processor makes the bytes and
+        # the length visible does not matter.
         self.end = header[wal_format.LENGTH]
 
     @property
     def drained(self) -> bool:
-        """All that was there at the last look has been taken."""
+        """Whether everything seen by the last `look` has been taken."""
         return self.position >= self.end
 
     @property
     def finished(self) -> bool:
-        """Nothing is left here to ship and nothing will come: the file can go."""
+        """Whether everything is shipped and no more will be written: the file can be deleted."""
         if self.shipped < self.end:
             return False
         return self.refusal is None if self.ended else not self.alive
 
     def oldest(self) -> int | None:
-        """When the first record that was not taken yet was received; None without one."""
+        """When the first record that is not taken yet was received; None if there is none."""
         data, final = self._window()
         return next((received for _, _, received, _ in frames(data, final)), None)
 
     def take(self) -> list[Heartbeat]:
-        """What the next records brought; moves `position`. Empty where there was only damage."""
+        """The heartbeats of the next records; advances `position`. Empty if all were damaged."""
         data, final = self._window()
         heartbeats: list[Heartbeat] = []
         position = 0
@@ -141,7 +142,7 @@ class SegmentReader:
                     Heartbeat(mac, received if time is None else time, received, live, metrics)
                 )
         if final:
-            # Room that was allocated and never used holds zeros.
+            # Allocated space that was not used contains zeros.
             self.damaged += bool(data[position:].strip(b"\0"))
             self.position = self.end
         else:
@@ -149,7 +150,8 @@ class SegmentReader:
         return heartbeats
 
     def _window(self) -> tuple[bytes, bool]:
-        """Bytes from `position` on that hold a sound record, or all there are (True)."""
+        """Bytes from `position` with at least one intact record, or all bytes left; and whether
+        these are all bytes left."""
         size, left = _WINDOW, self.end - self.position
         while True:
             data = os.pread(self._file, min(size, left), self.position)
@@ -159,14 +161,14 @@ class SegmentReader:
             size *= 4
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Closes the file."""
         self._header.release()
         self._map.close()
         os.close(self._file)
 
 
 class Outlook(NamedTuple):
-    """What one look at all workers showed."""
+    """The result of one look at all segments, as `CoverageTracker.observe` needs it."""
 
     alive: bool
     died: bool
@@ -175,25 +177,25 @@ class Outlook(NamedTuple):
 
 
 class WalReader:
-    """All segments in a directory, those first that began first. For the one who ships."""
+    """All segments in a directory, the oldest first. Used by the active shipper."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._readers: dict[Path, SegmentReader] = {}
         self._refusing: dict[Path, int] = {}
-        self._mourned: set[Path] = set()
-        self._damaged = 0  # in segments that are gone
+        self._known_dead: set[Path] = set()
+        self._damaged = 0  # in deleted segments
 
     def look(self, now: int) -> Outlook:
-        """See what all workers have written. Everything received before `now` is then there,
-        unless the outlook is not settled."""
+        """Reads the headers of all segments. If the outlook is settled, everything received before
+        `now` is visible."""
         self._find(now)
         if not any(reader.alive for reader in self._readers.values()):
-            # A worker may have changed segments between the listing and the look.
+            # A worker may have started a new segment between the listing and the look.
             self._find(now)
         readers = self.readers
-        died = {r.path for r in readers if not r.alive and not r.ended} - self._mourned
-        self._mourned |= died
+        died = {r.path for r in readers if not r.alive and not r.ended} - self._known_dead
+        self._known_dead |= died
         refusals = [r.refusal for r in readers if r.refusal is not None and (r.alive or r.ended)]
         refusals += [Refusal(created(path), None) for path in self._refusing]
         return Outlook(
@@ -205,48 +207,48 @@ class WalReader:
 
     @property
     def readers(self) -> list[SegmentReader]:
-        """The eldest first."""
+        """The readers of all segments, the oldest first."""
         return [self._readers[path] for path in sorted(self._readers)]
 
     @property
     def damaged_so_far(self) -> int:
-        """Damaged places met in all segments."""
+        """Number of damaged places found in all segments."""
         return self._damaged + sum(reader.damaged for reader in self._readers.values())
 
     @property
     def waiting(self) -> int:
-        """Bytes not yet taken."""
+        """Bytes that are not taken yet."""
         return sum(reader.end - reader.position for reader in self._readers.values())
 
     def oldest(self) -> int | None:
-        """When the earliest record not taken yet was received; None when all are taken."""
+        """When the oldest record that is not taken yet was received; None if all are taken."""
         moments = [r.oldest() for r in self._readers.values() if not r.drained]
         return min((moment for moment in moments if moment is not None), default=None)
 
     def rewind(self) -> None:
-        """What was taken but not marked as shipped is to be taken again."""
+        """Goes back: records that were taken but not shipped are taken again."""
         for reader in self._readers.values():
             reader.rewind()
 
     def dismiss(self, refusals: Sequence[Refusal]) -> None:
-        """These spans of refusing were dealt with."""
+        """Marks these refusals as processed."""
         for reader in self._readers.values():
-            shown = reader.refusal
-            if shown is not None and shown in refusals:
-                reader.dismiss(shown)
+            refusal = reader.refusal
+            if refusal is not None and refusal in refusals:
+                reader.dismiss(refusal)
 
     def sweep(self) -> None:
-        """Delete segments that are wholly shipped and done with."""
+        """Deletes segments that are finished."""
         for path, reader in list(self._readers.items()):
             if reader.finished:
                 path.unlink(missing_ok=True)
                 self._damaged += reader.damaged
-                self._mourned.discard(path)
+                self._known_dead.discard(path)
                 del self._readers[path]
                 reader.close()
 
     def close(self) -> None:
-        """Let go of all files."""
+        """Closes all files."""
         for reader in self._readers.values():
             reader.close()
         self._readers.clear()
@@ -256,12 +258,12 @@ class WalReader:
         for path in self._directory.iterdir():
             if path.suffix == SUFFIX and path not in self._readers:
                 self._open(path)
-            elif path.suffix == REFUSING_SUFFIX and not _remove_if_left(path):
+            elif path.suffix == REFUSING_SUFFIX and not _remove_if_abandoned(path):
                 self._refusing[path] = created(path)
             elif path.suffix == NEW_SUFFIX and now - created(path) > _ABANDONED:
-                _remove_if_left(path)
+                _remove_if_abandoned(path)
         for reader in self._readers.values():
-            reader.look(_PATIENCE)
+            reader.look(_APPEND_TIMEOUT)
 
     def _open(self, path: Path) -> None:
         try:
@@ -273,23 +275,23 @@ class WalReader:
             path.unlink(missing_ok=True)
 
 
-def _remove_if_left(path: Path) -> bool:
-    """Remove a file whose worker is gone; True when it is."""
+def _remove_if_abandoned(path: Path) -> bool:
+    """Deletes a file if its worker is dead. Returns whether it is gone."""
     try:
         file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     except FileNotFoundError:
         return True
     try:
-        left = _lockable(file)
-        if left:
+        abandoned = _lockable(file)
+        if abandoned:
             path.unlink(missing_ok=True)
-        return left
+        return abandoned
     finally:
         os.close(file)
 
 
-def someone_listens(directory: Path) -> bool:
-    """Whether a living worker has not let go of its segment."""
+def any_worker_alive(directory: Path) -> bool:
+    """Whether a running worker still has an open segment."""
     for path in directory.glob("*" + SUFFIX):
         try:
             reader = SegmentReader(path)
@@ -301,7 +303,7 @@ def someone_listens(directory: Path) -> bool:
                 return True
         finally:
             reader.close()
-    return any(not _remove_if_left(path) for path in directory.glob("*" + REFUSING_SUFFIX))
+    return any(not _remove_if_abandoned(path) for path in directory.glob("*" + REFUSING_SUFFIX))
 
 
 def _lockable(file: int) -> bool:

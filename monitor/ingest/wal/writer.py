@@ -1,4 +1,4 @@
-"""The writing side of the spool: one worker's current segment. A returned append is on disk."""
+"""The writer of the WAL: one worker's current segment."""
 
 import contextlib
 import logging
@@ -13,20 +13,21 @@ from monitor.ingest.parse import Report
 from monitor.ingest.wal.format import OVERHEAD, RefusalMarker, SegmentWriter, encode
 
 ROTATE_AT = 8 * 1024 * 1024
-"""A segment longer than this is followed by a new one, so that what was shipped can go."""
+"""When a segment is longer than this (bytes), a new one is started, so that shipped ones can be
+deleted."""
 
-_ROUND = 1.0
-"""Seconds between the keeper's rounds: the most that a power cut takes away."""
+_SYNC_INTERVAL = 1.0
+"""Seconds between two runs of maintenance: a power failure loses at most the data of one."""
 
 log = logging.getLogger(__name__)
 
 
 class WalUnavailable(Exception):
-    """The heartbeats could not be written: no room, or the disk fails."""
+    """The heartbeats could not be written: the disk is full or fails."""
 
 
 class WalWriter:
-    """Made in each worker, after the fork. Any thread may call its methods."""
+    """Created in each worker, after the fork. Thread-safe."""
 
     def __init__(
         self,
@@ -36,11 +37,11 @@ class WalWriter:
         always_sync: bool,
         trouble: Callable[[], str | None] = lambda: None,
     ) -> None:
-        """`limit`: bytes that all segments in `directory` may take together.
+        """`limit`: the maximum size in bytes of all segments in `directory` together.
 
-        `always_sync`: each append waits for the disk; otherwise the disk is told every second.
-        `trouble`: asked every second, why nothing may be taken in for now.
-        Raises OSError when the directory can't be used at all; a full disk is not that.
+        `always_sync`: each append waits for the disk; otherwise the segment is synced every second.
+        `trouble`: called every second; returns why heartbeats must be refused now, or None.
+        Raises OSError if the directory can't be used; a full disk is not an error here.
         """
         self._directory, self._clock = directory, clock
         self._limit, self._always_sync = limit, always_sync
@@ -54,17 +55,17 @@ class WalWriter:
         try:
             self._segment = SegmentWriter(directory, clock.now())
         except OSError as error:
-            log.error("no room for a segment: %s", error)
+            log.error("the write-ahead log can't be created: %s", error)
             self._marker = RefusalMarker(directory, clock.now())
         self._closing = threading.Event()
-        self._keeper = threading.Thread(target=self._keep, name="spool-keeper", daemon=True)
-        self._keeper.start()
+        self._maintainer = threading.Thread(target=self._maintain, name="spool-keeper", daemon=True)
+        self._maintainer.start()
 
     def append(self, reports: Sequence[Report]) -> int:
-        """Write one record and return the moment it was received (ms).
+        """Writes one record and returns its time of receipt (ms).
 
-        When it returns, the record survives this process. Raises WalUnavailable, and then that
-        moment counts as not listened to.
+        When it returns, the record survives a crash of this process. Raises WalUnavailable; then
+        the time is not covered.
         """
         payload = encode(reports)
         checksum, size = crc32(payload), OVERHEAD + len(payload)
@@ -104,23 +105,23 @@ class WalWriter:
         return received
 
     def refuse(self) -> None:
-        """A valid heartbeat gets no 2xx for a reason of ours: this moment is not listened to."""
+        """Notes that a valid heartbeat was refused: this moment is not covered."""
         with self._lock:
             if self._segment is not None:
                 self._segment.refuse(self._clock.now)
 
     def _rotate(self) -> SegmentWriter:
-        """The segment to write to: a new one where possible. Raises WalUnavailable."""
+        """The segment to write to: a new one if possible. Raises WalUnavailable."""
         now, old = self._clock.now(), self._segment
         if self._closing.is_set() and old is None:
             raise WalUnavailable("the server is stopping")
         try:
             new = SegmentWriter(self._directory, now)
         except OSError as error:
-            return self._without_room(old, now, error)
+            return self._without_new_segment(old, now, error)
         self._segment = new
         self._room -= new.length
-        # A refusal goes on in the new segment until its first append.
+        # A refusal continues in the new segment until its first append.
         if old is not None:
             if old.refusing:
                 new.inherit_refusal(old.refused_from)
@@ -131,16 +132,19 @@ class WalWriter:
             self._marker = None
         return new
 
-    def _without_room(self, old: SegmentWriter | None, now: int, error: OSError) -> SegmentWriter:
-        """There is no room for a new segment. The old one goes on, unless it is of no use."""
+    def _without_new_segment(
+        self, old: SegmentWriter | None, now: int, error: OSError
+    ) -> SegmentWriter:
+        """There is no space for a new segment. Returns the old one unless it is useless, otherwise
+        raises WalUnavailable."""
         if old is not None:
             if not (old.refusing and old.drained):
                 return old
-            self._make_way(old, now)
+            self._release(old, now)
         raise WalUnavailable(str(error)) from error
 
-    def _make_way(self, segment: SegmentWriter, now: int) -> None:
-        """Let the shipper delete a segment that is of no use on a full disk but takes room."""
+    def _release(self, segment: SegmentWriter, now: int) -> None:
+        """Lets the shipper delete a useless segment, to free space on a full disk."""
         try:
             self._marker = RefusalMarker(self._directory, segment.refused_from)
         except OSError:
@@ -152,10 +156,10 @@ class WalWriter:
         segment.end(now)
         self._retired.append(segment)
 
-    def _keep(self) -> None:
-        """Tell the disk, measure the spool, and see whether a refusal can end."""
-        while not self._closing.wait(_ROUND):
-            self._let_go()
+    def _maintain(self) -> None:
+        """Syncs the segment, measures the WAL, and ends a refusal when possible."""
+        while not self._closing.wait(_SYNC_INTERVAL):
+            self._close_retired()
             self._trouble = self._find_trouble()
             with self._lock:
                 segment = self._segment
@@ -169,7 +173,7 @@ class WalWriter:
                 with contextlib.suppress(WalUnavailable):
                     self.append(())
 
-    def _let_go(self) -> None:
+    def _close_retired(self) -> None:
         with self._lock:
             retired, self._retired = self._retired, []
         for segment in retired:
@@ -180,24 +184,24 @@ class WalWriter:
             segment.close()
 
     def close(self) -> None:
-        """The worker listens no more; an append from now on is refused."""
+        """Called when the worker stops. Later appends raise WalUnavailable."""
         self._closing.set()
-        self._keeper.join()
+        self._maintainer.join()
         with self._lock:
             segment, self._segment = self._segment, None
             if segment is not None:
                 self._retire(segment, self._clock.now())
             if self._marker is not None:
                 self._marker.close()
-        self._let_go()
+        self._close_retired()
 
 
 def _size(directory: Path) -> int:
-    """Bytes taken by the files of the spool."""
+    """The size of all WAL files in bytes."""
     size = 0
     with os.scandir(directory) as entries:
         for entry in entries:
-            # The shipper removes files meanwhile.
+            # The shipper may delete files meanwhile.
             with contextlib.suppress(FileNotFoundError):
                 size += entry.stat().st_size
     return size
