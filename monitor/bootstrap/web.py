@@ -9,7 +9,7 @@ from monitor.ingest import status
 from monitor.ingest.app import IngestApp, IngestLimits
 from monitor.ingest.counts import SharedCounts
 from monitor.ingest.fields import DETAILS
-from monitor.ingest.registry import Registry, from_state, noting_metrics
+from monitor.ingest.registry import Registry, from_state, metric_name_saver
 from monitor.ingest.shipper import Shipper
 from monitor.ingest.wal.writer import WalWriter
 from monitor.model import DAY
@@ -54,7 +54,7 @@ def _web_process(settings: Settings, ignored_fields: SharedCounts) -> WebProcess
         directory,
         clock,
         lambda: open_store(settings, writable=True),
-        noting_metrics(engine, retention),
+        metric_name_saver(engine, retention),
     )
     shipper.start()
     pages = build_pages(settings, engine, clock, ignored_fields)

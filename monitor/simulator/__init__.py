@@ -1,1 +1,1 @@
-"""A fleet for trials: made up or recorded, it speaks HTTP to a live server and nothing else."""
+"""A simulated or recorded fleet for tests. It sends heartbeats to a running server by HTTP."""

@@ -1,4 +1,4 @@
-"""`monitor simulate`: its arguments, and one run from them."""
+"""The command `monitor simulate`: its arguments, and one run."""
 
 import argparse
 import os
@@ -24,61 +24,77 @@ from monitor.simulator.tally import Tally
 
 
 def add(command: Callable[..., argparse.ArgumentParser]) -> None:
-    """Add the subcommand to the parser; durations are seconds."""
+    """Adds the subcommand to the parser. Its durations are in seconds."""
     parser = command("simulate", run)
     parser.epilog = (
-        "An ingest token is taken from $MONITOR_TOKEN. "
-        "The exit status is 1 when anything but a 2xx came back."
+        "The ingest token is read from $MONITOR_TOKEN. "
+        "The exit status is 1 if a reply had a status other than 2xx."
     )
     parser.add_argument(
         "--url",
         type=_url,
         default="http://127.0.0.1:8000",
-        help="the server's (default: %(default)s)",
+        help="the server's URL (default: %(default)s)",
     )
     parser.add_argument(
-        "--duration", type=_seconds, metavar="SECONDS", help="of the plan (default: until Ctrl-C)"
+        "--duration",
+        type=_seconds,
+        metavar="SECONDS",
+        help="length of the run (default: until Ctrl-C)",
     )
     parser.add_argument(
-        "--connections", type=_count, default=32, metavar="N", help="kept alive (default: 32)"
+        "--connections",
+        type=_count,
+        default=32,
+        metavar="N",
+        help="number of connections (default: 32)",
     )
     parser.add_argument(
-        "--record", type=Path, metavar="FILE", help="CSV of what was acknowledged, by stored time"
+        "--record", type=Path, metavar="FILE", help="write acknowledged heartbeats to this CSV file"
     )
     parser.add_argument(
-        "--sent", type=Path, metavar="FILE", help="CSV of what was sent, acknowledged or not"
+        "--sent", type=Path, metavar="FILE", help="write all sent heartbeats to this CSV file"
     )
     recorded = parser.add_argument_group("a recorded fleet")
     recorded.add_argument(
-        "--trace", type=Path, metavar="FILE", help="CSV of time, mac_address and metrics"
+        "--trace", type=Path, metavar="FILE", help="CSV file with time, mac_address and metrics"
     )
     recorded.add_argument(
-        "--speed", type=_positive, default=1.0, metavar="N", help="so many times as fast"
+        "--speed",
+        type=_positive,
+        default=1.0,
+        metavar="N",
+        help="replay N times as fast (default: 1)",
     )
-    _add_fleet(parser.add_argument_group("a made-up fleet"))
+    _add_fleet(parser.add_argument_group("a simulated fleet"))
 
 
 def _add_fleet(group: "argparse._ArgumentGroup") -> None:
-    # Suppressed defaults: those of Fleet hold, and a trace can refuse what was given with it.
+    # Defaults are suppressed: SimulatedFleet has them, and --trace must see which options are set.
     def add(option: str, kind: Callable[[str], object], text: str) -> None:
         group.add_argument(
             option, type=kind, default=argparse.SUPPRESS, metavar=_METAVARS[kind], help=text
         )
 
-    add("--sensors", _count, f"how many (default: {SimulatedFleet.sensors})")
-    add("--first-mac", _mac, f"of the sensors (default: {format_mac(SimulatedFleet.first_mac)})")
-    add("--interval", _seconds, f"between reports (default: {SimulatedFleet.interval // 1000})")
-    add("--jitter", _share, f"of the interval, each way (default: {SimulatedFleet.jitter})")
-    add("--die", _share, "share of the sensors that fall silent (default: 0)")
-    add("--die-after", _seconds, f"when they do (default: {SimulatedFleet.die_after // 1000})")
-    add("--return-after", _seconds, "how long after it they come back (default: never)")
-    add("--flap", _share, "share that is silent for a while, back for a while (default: 0)")
-    add("--flap-silence", _seconds, f"that while (default: {SimulatedFleet.flap_silence // 1000})")
-    add("--seed", int, f"of everything random (default: {SimulatedFleet.seed})")
+    fleet = SimulatedFleet
+    add("--sensors", _count, f"number of sensors (default: {fleet.sensors})")
+    add("--first-mac", _mac, f"lowest MAC address (default: {format_mac(fleet.first_mac)})")
+    add("--interval", _seconds, f"between two reports (default: {fleet.interval // 1000})")
+    add("--jitter", _share, f"share of the interval, plus or minus (default: {fleet.jitter})")
+    add("--die", _share, "share of the sensors that stop reporting (default: 0)")
+    add("--die-after", _seconds, f"when they stop (default: {fleet.die_after // 1000})")
+    add("--return-after", _seconds, "how long they stay silent (default: until the end)")
+    add("--flap", _share, "share of the sensors that flap (default: 0)")
+    add(
+        "--flap-silence",
+        _seconds,
+        f"length of each silence of a flapping sensor (default: {fleet.flap_silence // 1000})",
+    )
+    add("--seed", int, f"of the random numbers (default: {fleet.seed})")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Exit status: 0 all acknowledged, 1 something was not, 2 the arguments can't be used.
+    """Returns the exit status: 0 if all heartbeats were acknowledged, 1 if not, 2 for an error.
 
     The summary goes to standard output, everything else to standard error.
     """
@@ -93,7 +109,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _reports(arguments: argparse.Namespace) -> tuple[Iterator[PlannedHeartbeat], int | None]:
-    """The reports and, where it is known, how many milliseconds they take."""
+    """The reports, and how long they take (ms) if it is known."""
     names = [field.name for field in fields(SimulatedFleet)]
     given = {name: getattr(arguments, name) for name in names if hasattr(arguments, name)}
     length: int | None = arguments.duration
@@ -101,7 +117,7 @@ def _reports(arguments: argparse.Namespace) -> tuple[Iterator[PlannedHeartbeat],
         reports = plan(SimulatedFleet(**given))
     elif given:
         option = min(given).replace("_", "-")
-        raise ValueError(f"--trace replays a recorded fleet; --{option} is for a made-up one")
+        raise ValueError(f"--trace replays a recorded fleet; --{option} is for a simulated one")
     else:
         whole = round(trace.measure(arguments.trace).length / arguments.speed)
         length = whole if length is None else min(length, whole)
@@ -133,7 +149,7 @@ def _drive(
 
 @contextmanager
 def _ended_by_signals(sender: Sender) -> Iterator[None]:
-    """Ctrl-C and SIGTERM end the run with its summary; a second one ends it at once."""
+    """Ctrl-C and SIGTERM stop the run and print its summary. A second one ends the process."""
 
     def end(number: int, _frame: FrameType | None) -> None:
         signal.signal(number, signal.SIG_DFL)

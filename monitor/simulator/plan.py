@@ -1,4 +1,4 @@
-"""Which sensor of a made-up fleet reports when: pure, and the same for the same seed."""
+"""Plans when each sensor of a simulated fleet reports. Deterministic for a given seed; no I/O."""
 
 import heapq
 from collections.abc import Iterator, Mapping
@@ -13,14 +13,14 @@ class PlannedHeartbeat(NamedTuple):
     """One heartbeat to send."""
 
     moment: int
-    """Milliseconds after the beginning."""
+    """Milliseconds after the start."""
     mac: int
     metrics: Mapping[str, float]
 
 
 @dataclass(frozen=True)
 class SimulatedFleet:
-    """A made-up fleet; shares are 0 to 1, durations milliseconds. ValueError if impossible."""
+    """The parameters of a fleet. Shares are 0 to 1, durations in ms. Raises ValueError."""
 
     sensors: int = 100
     first_mac: int = 0x020000000000
@@ -30,11 +30,11 @@ class SimulatedFleet:
     die: float = 0.0
     die_after: int = MINUTE
     return_after: int | None = None
-    """How long after their death the dead come back; None: never."""
+    """How long dead sensors stay silent; None: until the end."""
     flap: float = 0.0
-    """This share alternates between silence and life. It is apart from the share that dies."""
+    """Share of the sensors that alternate between silence and reports; other sensors than `die`."""
     flap_silence: int = 15 * MINUTE
-    """Length of each silence, and of the life between two."""
+    """Length of each silence, and of the time between two."""
     seed: int = 1
 
     def __post_init__(self) -> None:
@@ -44,11 +44,11 @@ class SimulatedFleet:
             raise ValueError(f"there are no {self.sensors} addresses from the first one on")
 
     def dying(self) -> frozenset[int]:
-        """The addresses of those that die."""
+        """The addresses of the sensors that die."""
         return frozenset(self._drawn()[: self._deaths])
 
     def flapping(self) -> frozenset[int]:
-        """The addresses of those that flap."""
+        """The addresses of the sensors that flap."""
         return frozenset(self._drawn()[self._deaths :])
 
     @property
@@ -62,8 +62,8 @@ class SimulatedFleet:
 
 
 def plan(fleet: SimulatedFleet) -> Iterator[PlannedHeartbeat]:
-    """All reports in the order of their moments; ends only if every sensor is dead for good."""
-    random = Random(f"{fleet.seed} reports")  # noqa: S311 a game, not a secret
+    """All reports ordered by moment. Ends only if every sensor dies and none returns."""
+    random = Random(f"{fleet.seed} reports")  # noqa: S311 a simulation, not a secret
     dying = fleet.dying()
     phases = {mac: random.randrange(2 * fleet.flap_silence) for mac in sorted(fleet.flapping())}
     due = [
@@ -79,8 +79,8 @@ def plan(fleet: SimulatedFleet) -> Iterator[PlannedHeartbeat]:
             continue
         if dead and fleet.return_after is not None:
             dead = moment < fleet.die_after + fleet.return_after
-        away = mac in phases and (moment + phases[mac]) // fleet.flap_silence % 2 == 1
-        if not dead and not away:
+        silent = mac in phases and (moment + phases[mac]) // fleet.flap_silence % 2 == 1
+        if not dead and not silent:
             yield PlannedHeartbeat(moment, mac, _metrics(moment, random))
         gap = fleet.interval * (1 + fleet.jitter * random.uniform(-1, 1))
         heapq.heapreplace(due, (moment + max(1, round(gap)), mac))

@@ -1,4 +1,4 @@
-"""How a run is going: a bar on a terminal, elsewhere a line every few seconds."""
+"""Shows the progress of a run: a bar on a terminal, otherwise a line every few seconds."""
 
 import threading
 import time
@@ -16,7 +16,7 @@ _BAR_EVERY = 0.2
 
 @contextmanager
 def shown(tally: Tally, console: Console, seconds: float | None) -> Iterator[None]:
-    """Shows it while the body runs, from a thread; `seconds` is how long the run should take."""
+    """Shows the progress from a thread while the body runs. `seconds`: expected length."""
     ended = threading.Event()
     show = _bar if console.is_terminal else _lines
     thread = threading.Thread(target=show, args=(tally, console, seconds, ended), daemon=True)
@@ -37,18 +37,18 @@ def _bar(tally: Tally, console: Console, seconds: float | None, ended: threading
     )
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task("", total=seconds, now="")
-        began = time.monotonic()
+        started = time.monotonic()
         while not ended.wait(_BAR_EVERY):
-            passed = time.monotonic() - began
-            progress.update(task, completed=min(passed, seconds or passed), now=_state(tally))
+            elapsed = time.monotonic() - started
+            progress.update(task, completed=min(elapsed, seconds or elapsed), now=_state(tally))
 
 
 def _lines(tally: Tally, console: Console, seconds: float | None, ended: threading.Event) -> None:
-    began = time.monotonic()
-    whole = f" of {seconds:.0f}" if seconds else ""
+    started = time.monotonic()
+    total = f" of {seconds:.0f}" if seconds else ""
     while not ended.wait(_LINE_EVERY):
-        passed = time.monotonic() - began
-        console.print(f"{passed:.0f}{whole} s: {_state(tally)}", highlight=False)
+        elapsed = time.monotonic() - started
+        console.print(f"{elapsed:.0f}{total} s: {_state(tally)}", highlight=False)
 
 
 def _state(tally: Tally) -> str:

@@ -1,4 +1,4 @@
-"""Files that tell what was sent and what was acknowledged, to be compared with the store."""
+"""Records sent and acknowledged heartbeats in files, to compare them with the store."""
 
 import errno
 import json
@@ -15,15 +15,15 @@ from monitor.model import format_time
 
 
 class Record:
-    """Two CSV files of `time,mac_address`, either of them optional. Any thread may write.
+    """Two optional CSV files with `time,mac_address`. Thread-safe. Raises OSError.
 
-    Each row reaches the operating system at once, so that a killed run loses none. Raises OSError.
+    Rows are written without buffering, so a killed run loses none.
     """
 
     def __init__(self, acknowledged: Path | None = None, sent: Path | None = None) -> None:
         with ExitStack() as opened:
-            self._acknowledged = _begin(opened, acknowledged)
-            self._sent = _begin(opened, sent)
+            self._acknowledged = _create(opened, acknowledged)
+            self._sent = _create(opened, sent)
             self._files = opened.pop_all()
         self._lock = threading.Lock()
 
@@ -39,13 +39,14 @@ class Record:
         self._files.close()
 
     def attempted(self, mac: str) -> None:
-        """About to be sent, at this machine's time: it may get stored whatever comes after."""
+        """Records that a heartbeat is about to be sent, with this host's time. Even if the request
+        fails, it may be stored."""
         if self._sent is not None:
             with self._lock:
                 _write(self._sent, format_time(time.time_ns() // 1_000_000), mac)
 
     def acknowledged(self, mac: str, reply: bytes) -> bool:
-        """Got a 2xx, whose `time` is when it was stored; False if it is needed and not there."""
+        """Records a 2xx reply with its `time`. Returns False if the reply has no `time`."""
         if self._acknowledged is None:
             return True
         try:
@@ -57,7 +58,7 @@ class Record:
         return True
 
 
-def _begin(opened: ExitStack, path: Path | None) -> FileIO | None:
+def _create(opened: ExitStack, path: Path | None) -> FileIO | None:
     if path is None:
         return None
     file = opened.enter_context(path.open("wb", buffering=0))

@@ -1,4 +1,4 @@
-"""Sends reports when their moment comes, over a bounded pool of kept-alive connections."""
+"""Sends reports at their planned moments, over a pool of keep-alive connections."""
 
 import json
 import select
@@ -17,55 +17,55 @@ from monitor.simulator.tally import Tally
 
 TIMEOUT = 10.0
 _BACKLOG = 10_000
-"""Reports that may wait for a connection; beyond it the plan waits too."""
-_NOTICED_WITHIN = 0.2
-"""Seconds from a call of `stop` to its effect."""
+"""The maximum number of reports that wait for a connection."""
+_STOP_LATENCY = 0.2
+"""The maximum number of seconds from a call of `stop` to its effect."""
 _IDLE = 1.0
-"""Seconds after which a connection is not used again: a server may just be closing it."""
+"""Seconds after which an idle connection is not reused: the server may be closing it."""
 
 
 class Target(NamedTuple):
-    """Where heartbeats go. `url` is the server's, without /heartbeat; an empty token sends none."""
+    """The server. `url` is its base URL, without /heartbeat; "" is no token."""
 
     url: str
     token: str = ""
 
 
 class Sender:
-    """One run of a fleet against one server. A heartbeat is tried once, as firmware does."""
+    """One run of a fleet against one server. Each heartbeat is sent once, without retries."""
 
     def __init__(self, target: Target, connections: int, tally: Tally, record: Record) -> None:
         self._target, self._connections = target, connections
         self._tally, self._record = tally, record
         self._queue: SimpleQueue[tuple[float, PlannedHeartbeat] | None] = SimpleQueue()
-        # Not an Event: its lock may be held by the thread that a signal handler interrupts.
+        # Not an Event: a signal handler may interrupt the thread that holds its lock.
         self._stopping = False
 
     def stop(self) -> None:
-        """Ends `run` soon: what is under way is finished, what waits is not sent."""
+        """Stops `run`: requests in progress are finished, waiting reports are not sent."""
         self._stopping = True
 
     def run(self, reports: Iterable[PlannedHeartbeat]) -> None:
-        """Blocks until all reports have been sent and answered, or `stop` was called.
+        """Blocks until all reports were sent and answered, or `stop` was called.
 
-        Raises OSError when the record can't be written, and whatever `reports` raises.
+        Raises OSError if the record can't be written, and any exception from `reports`.
         """
         with ThreadPoolExecutor(self._connections, "sender") as pool:
             workers = [pool.submit(self._work) for _ in range(self._connections)]
             try:
-                self._follow(reports)
+                self._enqueue(reports)
             finally:
                 for _ in workers:
                     self._queue.put(None)
         for worker in workers:
             worker.result()
 
-    def _follow(self, reports: Iterable[PlannedHeartbeat]) -> None:
-        beginning = time.monotonic()
+    def _enqueue(self, reports: Iterable[PlannedHeartbeat]) -> None:
+        started = time.monotonic()
         for report in reports:
-            due = beginning + report.moment / 1000
+            due = started + report.moment / 1000
             while not self._stopping and (early := due - time.monotonic()) > 0:
-                time.sleep(min(early, _NOTICED_WITHIN))
+                time.sleep(min(early, _STOP_LATENCY))
             while not self._stopping and self._queue.qsize() >= _BACKLOG:
                 time.sleep(0.01)
             if self._stopping:
@@ -77,7 +77,7 @@ class Sender:
         try:
             while (item := self._queue.get()) is not None:
                 if self._stopping:
-                    self._tally.left()
+                    self._tally.skipped()
                 else:
                     self._send(connection, *item)
         except BaseException:
@@ -90,20 +90,20 @@ class Sender:
         mac = format_mac(report.mac)
         body = json.dumps({"mac_address": mac, **report.metrics}).encode()
         self._record.attempted(mac)
-        began = time.monotonic()
+        started = time.monotonic()
         try:
             status, reply = connection.post(body)
         except (OSError, HTTPException) as error:
-            self._tally.failed(_kind(error), began - due)
+            self._tally.failed(_kind(error), started - due)
             return
         if 200 <= status < 300 and not self._record.acknowledged(mac, reply):
-            self._tally.failed(f"status {status} without the stored time", began - due)
+            self._tally.failed(f"status {status} without the stored time", started - due)
             return
-        self._tally.replied(status, reply, time.monotonic() - began, began - due)
+        self._tally.replied(status, reply, time.monotonic() - started, started - due)
 
 
 class _Connection:
-    """One kept-alive connection, opened when there is something to send."""
+    """One keep-alive connection, opened at the first request."""
 
     def __init__(self, target: Target) -> None:
         parts = urlsplit(target.url)
@@ -126,7 +126,7 @@ class _Connection:
         try:
             if self._http.sock is None:
                 self._http.connect()
-            # One packet: HTTPConnection.request would send head and body in two.
+            # One packet: HTTPConnection.request would send head and body separately.
             self._http.sock.sendall(b"%b%d\r\n\r\n%b" % (self._head, len(body), body))
             response = HTTPResponse(self._http.sock, method="POST")
             response.begin()

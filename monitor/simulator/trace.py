@@ -1,4 +1,4 @@
-"""A recorded fleet read from CSV: time, mac_address, and a column for each metric."""
+"""Reads a recorded fleet from CSV: time, mac_address, and one column for each metric."""
 
 import csv
 from collections.abc import Callable, Iterator
@@ -13,18 +13,18 @@ T = TypeVar("T")
 
 
 class TraceError(Exception):
-    """The file can't be replayed; the text names file, line and column."""
+    """The file is invalid. The text names file, line and column."""
 
 
 class Extent(NamedTuple):
-    """How much there is to replay; `length` in milliseconds of the recording."""
+    """The size of a recording; `length` in ms."""
 
     reports: int
     length: int
 
 
 def measure(path: Path) -> Extent:
-    """Reads the file to its end, so that a mistake in it shows before anything is sent.
+    """Reads the whole file, so that errors are found before anything is sent.
 
     Raises TraceError.
     """
@@ -32,14 +32,14 @@ def measure(path: Path) -> Extent:
     for report in replay(path):
         reports, length = reports + 1, report.moment
     if not reports:
-        raise TraceError(f"{path}: holds no reports")
+        raise TraceError(f"{path}: has no reports")
     return Extent(reports, length)
 
 
 def replay(path: Path, speed: float = 1.0) -> Iterator[PlannedHeartbeat]:
-    """The reports in the file's order, their moments counted from the first and divided by `speed`.
+    """The reports in the file's order. Moments are relative to the first, divided by `speed`.
 
-    An empty cell is a metric that was not reported. Raises TraceError.
+    An empty cell means that the metric was not reported. Raises TraceError.
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
@@ -77,7 +77,7 @@ def _header(columns: list[str]) -> list[str]:
             raise ValueError(f"column {name}: is missing from the first line")
     for name in columns:
         if not name or columns.count(name) > 1:
-            raise ValueError(f"column {name or columns.index(name) + 1}: needs a name of its own")
+            raise ValueError(f"column {name or columns.index(name) + 1}: needs a unique name")
     return columns
 
 

@@ -174,7 +174,7 @@ def test_options_of_a_made_up_fleet_are_refused_with_a_trace(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert simulate("--trace", tmp_path / "fleet.csv", "--first-mac", "020000000000") == 2
-    assert "--first-mac is for a made-up one" in capsys.readouterr().err
+    assert "--first-mac is for a simulated one" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -54,9 +54,9 @@ ROW = "2017-03-21T05:00:02Z,02:00:00:00:13:9e,1\n"
     [
         ("", "line 1: column time: is missing"),
         ("time,mac\n", "line 1: column mac_address: is missing"),
-        ("time,mac_address,a,a\n", "line 1: column a: needs a name of its own"),
-        ("time,mac_address,\n", "line 1: column 3: needs a name of its own"),
-        (HEAD, "holds no reports"),
+        ("time,mac_address,a,a\n", "line 1: column a: needs a unique name"),
+        ("time,mac_address,\n", "line 1: column 3: needs a unique name"),
+        (HEAD, "has no reports"),
         (HEAD + ROW + "2017-03-21T05:00:02Z,02:00\n", "line 3: has 2 cells for 3 columns"),
         (HEAD + ROW + ROW.replace("13:9e", "13"), "line 3: column mac_address: .* not a MAC"),
         (HEAD + ROW.replace("Z", ""), "line 2: column time: .* no time zone"),
