@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from uuid import uuid4
 
@@ -61,7 +62,7 @@ def _programs() -> Path | None:
     return next((place for place in found if (place / "pg_ctl").exists()), None)
 
 
-def _as_owner_of(directory: Path):
+def _as_owner_of(directory: Path) -> Callable[..., None]:
     """Runs programs, as another user if we are root, which PostgreSQL refuses."""
     prefix: list[str] = []
     if os.geteuid() == 0:

@@ -30,7 +30,7 @@ class Receiver:
     """The answer's."""
     date: str | None = None
     """The answer's Date; None: now."""
-    before_answer: Callable[[Request], None] = lambda _: None
+    before_answer: Callable[[Request], object] = lambda _: None
     """Called with each request when it was recorded; may wait, to make the server hang."""
 
 

@@ -40,11 +40,10 @@ class Service:
         self,
         directory: Path,
         *command: str,
-        port: int | None = None,
         **variables: object,
     ) -> None:
         self.directory = directory
-        self.port = port or free_port()
+        self.port = int(str(variables.get("MONITOR_SERVER_PORT", 0))) or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.command = command or ("serve",)
         self.environment = environment_of(directory, self.port, **variables)

@@ -1,5 +1,6 @@
 """A real SMTP server on a free loopback port, which can be told to refuse."""
 
+import asyncio
 import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -37,7 +38,7 @@ class Mailbox:
         parsed = (
             message_from_bytes(raw.replace(b"\r\n", b"\n"), policy=default) for raw in self.accepted
         )
-        return [cast(EmailMessage, message) for message in parsed]
+        return list(parsed)
 
     # The names of the hooks are aiosmtpd's.
 
@@ -64,6 +65,7 @@ class Mailbox:
         self, server: SMTPServer, _session: Session, _envelope: Envelope
     ) -> str:
         if self.hangs_up_on_quit:
+            assert isinstance(server.transport, asyncio.WriteTransport)
             server.transport.abort()
         return "221 Bye"
 

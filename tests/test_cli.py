@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from monitor import cli
+from monitor import cli, settings
 from monitor.bootstrap.channels import own_channels
 from monitor.state.access_tables import token
 from monitor.state.database import open_state, reading
@@ -111,7 +111,7 @@ def test_what_only_the_parts_can_tell_of_the_settings_is_a_sentence_too(
 
 
 def test_the_channels_are_those_switched_on() -> None:
-    given = cli.settings.load(None, {"MONITOR_WEBHOOK_URL": "https://example.org/hook"})
+    given = settings.load(None, {"MONITOR_WEBHOOK_URL": "https://example.org/hook"})
     assert [channel.name for channel in own_channels(given)] == ["webhook"]
 
 

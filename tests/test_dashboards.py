@@ -21,12 +21,12 @@ from tests.influxd.server import Access
 DASHBOARDS = Path(__file__).parent.parent / "dashboards"
 BUCKET = f"dashboards-{uuid4().hex[:12]}"
 FILES = sorted(DASHBOARDS.glob("*.json"))
-QUERIES = [
-    pytest.param(target["query"], id=f"{file.stem}: {panel['title']} {target['refId']}")
+QUERIES: dict[str, str] = {
+    f"{file.stem}: {panel['title']} {target['refId']}": target["query"]
     for file in FILES
     for panel in json.loads(file.read_text())["panels"]
     for target in panel["targets"]
-]
+}
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +67,7 @@ def asked(access: Access, bucket: str, query: str) -> list[dict[str, Any]]:
     return series
 
 
-@pytest.mark.parametrize("query", QUERIES)
+@pytest.mark.parametrize("query", QUERIES.values(), ids=QUERIES)
 def test_each_query_gives_data(influxdb: Access, store: InfluxStore, query: str) -> None:
     series = asked(influxdb, BUCKET, query)
     values = [row[1] for each in series for row in each["values"]]
@@ -75,7 +75,7 @@ def test_each_query_gives_data(influxdb: Access, store: InfluxStore, query: str)
 
 
 def test_the_number_of_sensors_heard_is_right(influxdb: Access, store: InfluxStore) -> None:
-    (series,) = asked(influxdb, BUCKET, QUERIES[0].values[0])
+    (series,) = asked(influxdb, BUCKET, next(iter(QUERIES.values())))
     assert [row[1] for row in series["values"]] == [2]
 
 

@@ -268,11 +268,11 @@ def slower_than_the_lease(rig: Rig, monkeypatch: pytest.MonkeyPatch, seconds: in
 
     def ran_out(at: int) -> bool:
         with reading(rig.engine) as connection:
-            return bool(connection.scalar(select(database_now(connection))) > at)
+            return bool(connection.execute(select(database_now(connection))).scalar_one() > at)
 
     def answer(*arguments: Any) -> Any:
         with reading(rig.engine) as connection:
-            expires_at = connection.scalar(select(lease.c.expires_at))
+            expires_at = connection.execute(select(lease.c.expires_at)).scalar_one()
         eventually(lambda: ran_out(expires_at), seconds + 30)
         slow.append("coverage")
         return coverage(*arguments)

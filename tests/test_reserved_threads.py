@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import requests
-from sqlalchemy import event
+from sqlalchemy import Connection, event
 from werkzeug.test import Client
 
 from monitor.state import sensors
@@ -142,7 +142,7 @@ def test_a_page_that_fails_makes_way_for_the_next() -> None:
 def test_what_passes_without_a_place_asks_nothing_of_the_state(
     whole: Whole, method: str, path: str
 ) -> None:
-    begun = []
+    begun: list[Connection] = []
     event.listen(whole.engine, "begin", begun.append)
     headers = {"Accept": "text/html", "Authorization": "Bearer of-no-one"}
     answer = whole.app.test_client().open(path, method=method, headers=headers)

@@ -2,12 +2,14 @@
 
 import time
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 T = TypeVar("T")
 
 
-def eventually(condition: Callable[[], T], seconds: float = 10.0, every: float = 0.02) -> T:
+def eventually(
+    condition: Callable[[], T | Literal[False] | None], seconds: float = 10.0, every: float = 0.02
+) -> T:
     """The first truthy value of `condition`; fails when none came within `seconds`."""
     deadline = time.monotonic() + seconds
     while True:

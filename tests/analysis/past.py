@@ -66,10 +66,8 @@ class Past:
                 "works",
                 list(matchers),
                 "UTC",
-                *(
-                    datetime.fromtimestamp(moment / 1_000, UTC).strftime("%Y-%m-%dT%H:%M")
-                    for moment in (start, stop)
-                ),
+                _local(start),
+                _local(stop),
                 None,
                 "bo",
                 NOW,
@@ -84,3 +82,8 @@ class Past:
         with writing(self.state) as connection:
             for table in (blind_window, maintenance, pause):
                 connection.execute(delete(table))
+
+
+def _local(moment: int) -> str:
+    """A moment in ms as the text of a datetime-local field in UTC."""
+    return datetime.fromtimestamp(moment / 1_000, UTC).strftime("%Y-%m-%dT%H:%M")

@@ -13,9 +13,10 @@ from monitor.model import DAY, HOUR, MINUTE, SECOND, Heartbeat
 from monitor.staleness.blindness import BlindWindow
 from monitor.store.interface import Store
 from tests.analysis import brute
-from tests.analysis.past import MAC, NOW, Past, T
+from tests.analysis.past import MAC, Past, T
 from tests.cases import Cases
 from tests.conftest import RETENTION
+from tests.store.beats import NOW
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import psutil
 import requests
@@ -14,6 +15,7 @@ from sqlalchemy import bindparam, update
 from monitor.model import MINUTE, SECOND, format_mac
 from monitor.state import sensors
 from monitor.state.database import open_state, writing
+from monitor.state.tables import sensor
 from tests.bench.table import RUNS, Row
 from tests.service import Service
 from tests.waiting import eventually
@@ -63,7 +65,7 @@ class Fleet:
         assert answer.status_code == 200, answer.text
 
     def _describe(self) -> None:
-        table = sensors.sensor
+        table = sensor
         rows = [
             {
                 "key": _FIRST + number,
@@ -78,8 +80,9 @@ class Fleet:
             with writing(self._engine) as connection:
                 version = sensors.next_version(connection)
                 changed = update(table).where(table.c.mac == bindparam("key"))
-                names = {name: bindparam(name) for name in ("name", "site", "labels")}
-                done = connection.execute(changed.values(version=version, **names), rows)
+                columns: dict[str, Any] = {"version": version}
+                columns |= {name: bindparam(name) for name in ("name", "site", "labels")}
+                done = connection.execute(changed.values(columns), rows)
                 return done.rowcount == len(rows)
 
         eventually(registered, 60, every=5)

@@ -6,9 +6,7 @@ import re
 import sys
 from base64 import b64decode
 from email import message_from_bytes
-from email.message import EmailMessage
 from email.policy import default
-from typing import cast
 
 import pytest
 
@@ -79,7 +77,7 @@ def test_ses_gets_the_letter_that_a_mail_server_would_get(service: Receiver) -> 
     content = sent(of("ses"), service, down(name="Kessel Ä"))
     assert content["Destination"] == {"ToAddresses": ["night@example.org", "jo@example.net"]}
     raw = b64decode(content["Content"]["Raw"]["Data"])
-    letter = cast(EmailMessage, message_from_bytes(raw, policy=default))
+    letter = message_from_bytes(raw, policy=default)
     assert letter["From"] == "Heartbeats <monitor@example.org>"
     assert letter["To"] == "night@example.org, Jo Doe <jo@example.net>"
     assert "Kessel Ä" in letter["Subject"]

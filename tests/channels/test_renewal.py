@@ -1,7 +1,7 @@
 """What stands at a real Alertmanager: it is sent again, for it forgets."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -149,7 +149,7 @@ class Deaf:
     def __init__(self) -> None:
         self.got: list[Message] = []
         self.fails = False
-        self.act = lambda: None
+        self.act: Callable[[], object] = lambda: None
 
     def send(self, message: Message) -> None:
         if self.fails:

@@ -57,7 +57,7 @@ def test_a_message_arrives_as_json_with_its_key(hook: Receiver) -> None:
 
 def test_sent_twice_it_is_the_same_to_the_byte(hook: Receiver) -> None:
     Webhook(hook.url, allow_internal=True).send(MESSAGE)
-    shuffled = MESSAGE._replace(data=dict(reversed(MESSAGE.data.items())))
+    shuffled = MESSAGE._replace(data=dict(reversed(list(MESSAGE.data.items()))))
     Webhook(hook.url, allow_internal=True).send(shuffled)
     first, second = hook.requests
     assert first.body == second.body

@@ -62,7 +62,7 @@ def test_a_heartbeat_is_among_the_sensors_within_a_second(tmp_path: Path) -> Non
             mac = f"02:00:00:00:00:0{number}"
             reply = service.beat(mac.upper().replace(":", "-"))
             assert reply["mac_address"] == mac
-            shown = eventually(lambda mac=mac: service.sensors().get(mac), 1.0)  # type: ignore[misc]
+            shown = eventually(lambda: service.sensors().get(mac), 1.0)  # noqa: B023
             assert (shown["status"], shown["last_seen"]) == ("up", reply["time"])
 
 

@@ -36,7 +36,7 @@ def test_a_leader_that_was_stopped_longer_than_its_lease_writes_nothing_any_more
         state = open_state(f"sqlite:///{tmp_path / 'data' / 'state.sqlite'}")
         (leader,) = eventually(lambda: service.named("scheduler"))
         eventually(lambda: generation(state) == 1)
-        with Service(tmp_path, "scheduler", port=service.port, **variables):
+        with Service(tmp_path, "scheduler", MONITOR_SERVER_PORT=service.port, **variables):
             service.beat(MAC)
             eventually(lambda: service.sensors().get(MAC))
             with nobody_in_the_file(state):

@@ -35,7 +35,7 @@ def test_heartbeats_swallowed_by_a_page_stay_in_the_spool(tmp_path: Path, influx
                 eventually(lambda: between.tricked > 3, 20)
             eventually(lambda: requests.get(f"{service.url}/readyz", timeout=5).status_code == 503)
             between.trick = None
-            store = InfluxStore(*influxdb, *buckets.values(), DAY)
+            store = InfluxStore(*influxdb, buckets["heartbeats"], buckets["arrivals"], DAY)
             stored = eventually(
                 lambda: len(seen := store.last_seen(since)) == len(MACS) and seen, 30
             )

@@ -1,9 +1,8 @@
 """What a state says, without the numbers and keys by which it says it."""
 
 from collections.abc import Mapping
-from typing import Any
 
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, RowMapping, select
 
 from monitor.state.database import reading
 from monitor.state.tables import metadata
@@ -39,5 +38,5 @@ def facts(engine: Engine) -> Facts:
     return {name: sorted(rows) for name, rows in found.items()}
 
 
-def _waits_for_another_try(row: Mapping[str, Any]) -> bool:
+def _waits_for_another_try(row: RowMapping) -> bool:
     return row.get("state") == "pending" and row["frozen_at"] is not None

@@ -40,7 +40,8 @@ class Nursery:
     def rehearse(self, what: str) -> list[str]:
         """Do it all, in the nursery itself; the steps that it takes."""
         self._mine.send((what, None))
-        return self._mine.recv()
+        steps: list[str] = self._mine.recv()
+        return steps
 
     def run(self, what: str, burns_at: int) -> bool:
         """Do it in a process of its own; False when it was killed before that step."""

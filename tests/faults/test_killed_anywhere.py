@@ -10,7 +10,7 @@ import pytest
 
 from tests import postgres
 from tests.faults.field import Field
-from tests.faults.ground import File, Server
+from tests.faults.ground import File, Ground, Server
 from tests.faults.processes import DELIVER, SWEEP
 from tests.waiting import eventually
 
@@ -33,7 +33,7 @@ pytestmark = pytest.mark.timeout(400)
 def field(request: pytest.FixtureRequest, fast_directory: Path) -> Iterator[Field]:
     """Shortly before the sweep in question."""
     if request.param == "sqlite":
-        ground = File(fast_directory)
+        ground: Ground = File(fast_directory)
     else:
         ground = Server(postgres.fresh_database())
     field = Field(fast_directory, ground)

@@ -75,7 +75,7 @@ def _path(method: str, rule: str, ground: Ground, chance: random.Random) -> str:
     }
     kind = next((word for word in rule.split("/") if word in numbers), "")
     removes = method == "DELETE" or rule.endswith("/remove")
-    known = {
+    known: dict[str, str] = {
         "mac": _MAC,
         "name": REMOVABLE if "channels" in rule and removes else KEPT,
         "down": str(chance.randrange(20)),
@@ -87,7 +87,8 @@ def _path(method: str, rule: str, ground: Ground, chance: random.Random) -> str:
 
     def value(found: re.Match[str]) -> str:
         if found[1]:
-            return chance.choice(found[1].split(",")).strip()
+            options: list[str] = found[1].split(",")
+            return chance.choice(options).strip()
         return known[found[2]]
 
     return _PARAMETER.sub(value, rule)

@@ -38,7 +38,7 @@ def answered(service: Service, request: bytes) -> str:
     return answer.decode()
 
 
-def reply(text: str) -> dict[str, Any]:
+def reply(text: str | bytes) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(text)
     assert found["mac_address"] == MAC
     assert "ignored" not in found

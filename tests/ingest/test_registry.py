@@ -1,7 +1,7 @@
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, update
 
 from monitor.errors import StateUnavailable
 from monitor.ingest.fields import MOST_METRIC_NAMES, MOST_METRICS
@@ -10,6 +10,7 @@ from monitor.model import DAY, MINUTE
 from monitor.state import sensors, tokens
 from monitor.state.database import open_state, writing
 from monitor.state.migrating import migrate
+from monitor.state.tables import sensor
 from tests.waiting import eventually
 
 RETENTION = 90 * DAY
@@ -50,8 +51,8 @@ def test_a_forgotten_sensor_makes_room_for_another(engine: Engine) -> None:
     assert not registry.admit(3)
     with writing(engine) as connection:
         connection.execute(
-            sensors.sensor.update()
-            .where(sensors.sensor.c.mac == 1)
+            update(sensor)
+            .where(sensor.c.mac == 1)
             .values(forgotten_at=5, version=sensors.next_version(connection))
         )
     registry.refresh()

@@ -4,6 +4,7 @@ import signal
 import sys
 
 from monitor.channels.email import Email
+from monitor.channels.interface import Channel
 from monitor.channels.webhook import Webhook
 from monitor.state.database import open_state
 from tests.delivering import delivery
@@ -11,7 +12,7 @@ from tests.delivering import delivery
 
 def main(state_url: str, hook_url: str, smtp_port: str) -> None:
     """Delivers until killed or told to stop."""
-    channels = [
+    channels: list[Channel] = [
         Webhook(hook_url, allow_internal=True),
         Email("127.0.0.1", int(smtp_port), "none", "", "", "m@example.org", ["n@example.org"]),
     ]

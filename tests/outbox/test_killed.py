@@ -105,7 +105,7 @@ def test_a_stopped_notifier_that_wakes_up_late_overwrites_nothing(
 ) -> None:
     outage(state, "webhook")
     slow = notifiers.start()
-    stopped = []
+    stopped: list[int] = []
 
     def stop_the_first(_: Request) -> None:
         if not stopped:

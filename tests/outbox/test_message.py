@@ -44,7 +44,7 @@ def _composed(kind: str, members: Any, changes: dict[str, Any]) -> dict[str, Any
 
 
 def _occasion(kind: str, members: Any, changes: dict[str, Any]) -> MessageContext:
-    options = {
+    options: dict[str, Any] = {
         "silent": len(members),
         "site": "Site X",
         "neighbours": 230,

@@ -50,7 +50,7 @@ def recipients(box: Mailbox) -> Iterator[Recipients]:
     with ExitStack() as stack:
         for name in NAMES[1:]:
             found.hooks[name] = stack.enter_context(receiver())
-        found.hooks["hangs"].before_answer = lambda _: found.answer.wait(30) and None
+        found.hooks["hangs"].before_answer = lambda _: found.answer.wait(30)
         found.hooks["broken"].status = 500
         found.hooks["busy"].status = 429
         found.hooks["busy"].headers = {"Retry-After": "900"}

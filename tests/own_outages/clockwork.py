@@ -31,7 +31,7 @@ class Clockwork:
         self._file = directory / "clock"
         self.environment = {
             "LD_PRELOAD": f"{monotonic}:{libraries[0]}",
-            "FAKETIME_TIMESTAMP_FILE": self._file,
+            "FAKETIME_TIMESTAMP_FILE": str(self._file),
             "FAKETIME_NO_CACHE": "1",
             "FAKETIME_DONT_FAKE_MONOTONIC": "1",
         }

@@ -81,7 +81,9 @@ def test_no_open_source_is_blind_and_the_horizon_stays() -> None:
 
 
 def test_a_farewell_is_waited_for_and_then_gone_on_without() -> None:
-    living = lambda until: SourceSpan("a", 0, until, False)  # noqa: E731
+    def living(until: int) -> SourceSpan:
+        return SourceSpan("a", 0, until, False)
+
     leaving = SourceSpan("b", 0, 5_000, True)
     state = observe(NEW, [living(5_000), leaving], 5_000)
     now = 5_000

@@ -3,7 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from sqlalchemy import Engine, insert, select
+from sqlalchemy import Connection, Engine, insert, select
 
 from monitor.errors import StateUnavailable
 from monitor.state import leases
@@ -137,7 +137,7 @@ def test_a_take_over_waits_for_the_end_of_the_old_leaders_transaction(state: Eng
         assert taking.result() == Lease("sweep", "b", 2)
 
 
-def _ran_out(connection, held: Lease) -> bool:
+def _ran_out(connection: Connection, held: Lease) -> bool:
     try:
         leases.fence(connection, held)
     except LeaseLost:

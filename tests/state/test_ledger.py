@@ -1,5 +1,7 @@
 """What the ledger is read from."""
 
+from typing import Any
+
 import pytest
 from sqlalchemy import Engine
 
@@ -23,7 +25,7 @@ def test_incidents_are_found_by_sensor_site_state_and_time(state: Engine, cases:
     third = cases.incident(1, group, opened_at=NOW + 2 * MINUTE)
     stranger = cases.incident(3, group)
 
-    def numbers(limit: int = 10, **conditions: object) -> list[int]:
+    def numbers(limit: int = 10, **conditions: Any) -> list[int]:
         with reading(state) as connection:
             return [case.id for case in ledger.cases(connection, limit, **conditions)]
 

@@ -2,6 +2,7 @@
 
 import itertools
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from threading import Barrier
 
 import pytest
@@ -345,7 +346,7 @@ def test_a_fault_while_freezing_leaves_nothing_behind(state: Engine, outages: Ou
     assert outages.told_of() == [set()]
 
 
-def test_an_outbox_out_of_reach_is_unavailable(tmp_path) -> None:
+def test_an_outbox_out_of_reach_is_unavailable(tmp_path: Path) -> None:
     engine = open_state(f"sqlite:///{tmp_path}/empty.db")
     with pytest.raises(StateUnavailable):
         claims.claim(engine, "email", "a", NOW, CLAIM, compose, TERMS)

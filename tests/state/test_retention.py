@@ -24,6 +24,7 @@ from monitor.state.tables import (
     silence,
     suppression,
 )
+from monitor.state.tables import tally as tally_table
 from tests.cases import NOW, Cases
 from tests.counting import counted, recount
 from tests.web.visitors import add_user
@@ -31,7 +32,7 @@ from tests.web.visitors import add_user
 KEPT = RetentionConfig(incidents=400 * DAY, audit=100 * DAY)
 LATER = NOW + 410 * DAY
 OVER = {"closed_at": NOW, "closed_reason": "recovered", "recovered_at": NOW}
-SENT = {"state": "sent", "finished_at": NOW}
+SENT: dict[str, Any] = {"state": "sent", "finished_at": NOW}
 
 
 @pytest.fixture
@@ -187,7 +188,7 @@ def test_counts_are_merged_and_stay_the_same(
     assert before["told"]["mail", "14"] == 20
     prune(state, lease)
     assert counted(state) == before
-    assert rows(state, tally.tally) == [sum(map(len, before.values()))]
+    assert rows(state, tally_table) == [sum(map(len, before.values()))]
     assert not tally.can_be_merged(state)
 
 

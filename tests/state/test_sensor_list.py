@@ -1,12 +1,14 @@
 """Sensors as they are listed, and changed many at once."""
 
+from typing import Any
+
 import pytest
 from sqlalchemy import Engine
 
 from monitor.state import database, pauses, sensor_list, sensors
 from monitor.state.database import reading, writing
 
-NAMED = {
+NAMED: dict[int, dict[str, Any]] = {
     0x0200_0000_000A: {"name": "Boiler", "site": "Hall 100%"},
     0x0200_0000_000B: {"name": "pump_1", "site": "Hall B"},
     0x0200_0000_000C: {"labels": {"floor": "3"}, "threshold": 5_000, "paused": True},
@@ -61,7 +63,7 @@ def test_all_are_read_in_turn_without_those_forgotten(
 
 
 def test_many_are_changed_at_once_and_each_as_it_is_said(state: Engine) -> None:
-    changes = {
+    changes: dict[int, dict[str, Any]] = {
         0x0200_0000_000A: {"paused": True},
         0x0200_0000_000C: {"paused": False, "threshold": None},
         1: {"site": "Hall B"},

@@ -10,6 +10,7 @@ from unittest.mock import patch
 
 from sqlalchemy import Connection, Engine, QueuePool, event
 
+from monitor.clock import Clock
 from monitor.model import DAY, Heartbeat
 from monitor.state.database import open_state
 from monitor.state.migrating import migrate
@@ -22,12 +23,11 @@ RETENTION = 30 * DAY
 _UNIX_EPOCH = 2_440_587.5  # as a Julian day
 
 
-class Hand:
+class Hand(Clock):
     """The one clock of an example, moved by the test; the databases read it too."""
 
-    steps = 0
-
     def __init__(self) -> None:
+        super().__init__()
         self.time = START
 
     def now(self) -> int:

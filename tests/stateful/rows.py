@@ -62,7 +62,9 @@ class Rows:
 
     def progress(self) -> tuple[int, int]:
         """(horizon, swept at)."""
-        return self._state.execute("SELECT horizon, swept_at FROM service").fetchone()
+        query = "SELECT horizon, swept_at FROM service"
+        horizon, swept_at = self._state.execute(query).fetchone()
+        return horizon, swept_at
 
     def incidents(self) -> dict[int, Incident]:
         """By their numbers."""

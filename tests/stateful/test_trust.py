@@ -5,7 +5,7 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -74,7 +74,12 @@ def machine_on(files: Files, figures: Counter[str]) -> type[RuleBasedStateMachin
             two_doors=st.booleans(),
             escalates=st.booleans(),
         )
-        def begin(self, fleet, two_doors, escalates) -> None:
+        def begin(
+            self,
+            fleet: list[tuple[int, float, str | None, int, bool]],
+            two_doors: bool,
+            escalates: bool,
+        ) -> None:
             if escalates:
                 self.world.escalate()
             if two_doors:
@@ -106,7 +111,15 @@ def machine_on(files: Files, figures: Counter[str]) -> type[RuleBasedStateMachin
             live=st.booleans(),
         )
         @precondition(lambda self: len(self.world.sensors) < 7)
-        def a_sensor_is_new(self, threshold, share, site, door, others, live) -> None:
+        def a_sensor_is_new(
+            self,
+            threshold: int,
+            share: float,
+            site: str | None,
+            door: int,
+            others: bool,
+            live: bool,
+        ) -> None:
             door %= len(self.world.doors)
             self.world.add_sensor(threshold, share, site, door, others, live)
 
@@ -172,7 +185,9 @@ def machine_on(files: Files, figures: Counter[str]) -> type[RuleBasedStateMachin
             delay=st.sampled_from([0, MINUTE]),
             length=st.sampled_from([2 * MINUTE, 10 * MINUTE]),
         )
-        def somebody_wants_silence(self, site, number, delay, length) -> None:
+        def somebody_wants_silence(
+            self, site: str | None, number: int, delay: int, length: int
+        ) -> None:
             silent = [sensor for sensor in self.sensors if not sensor.alive]
             self.world.silence(site, one_of(silent or self.sensors, number), delay, length)
 
@@ -382,7 +397,7 @@ def machine_on(files: Files, figures: Counter[str]) -> type[RuleBasedStateMachin
             self.world.tick(sensor.threshold + MINUTE)
             self.world.tick(MINUTE)
 
-        def check_invariants(self, *arguments: object, **options: object) -> None:
+        def check_invariants(self, *arguments: Any, **options: Any) -> None:
             figures["steps"] += 1
             super().check_invariants(*arguments, **options)
 

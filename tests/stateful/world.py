@@ -223,10 +223,17 @@ class World:
     def maintain(self, site: str, length: int) -> None:
         """From this minute on work is done at a site."""
         start = self.now - self.now % MINUTE
-        texts = [_local(start), _local(start + length)]
         with writing(self.files.engine) as connection:
             number = silences.add_maintenance(
-                connection, "works", [f"site={site}"], "UTC", *texts, None, "somebody", self.now
+                connection,
+                "works",
+                [f"site={site}"],
+                "UTC",
+                _local(start),
+                _local(start + length),
+                None,
+                "operator",
+                self.now,
             )
         self._quieten(number, site, None, start, start + length, True)
 

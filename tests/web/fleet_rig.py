@@ -16,7 +16,7 @@ from monitor.model import DAY, MINUTE, Heartbeat, Seen
 from monitor.state import incidents, sensors
 from monitor.state.database import open_state, writing
 from monitor.state.migrating import migrate
-from monitor.state.tables import service
+from monitor.state.tables import sensor, service
 from monitor.store.sqlite import SqliteStore
 from monitor.vault import Vault
 from monitor.web.api import history
@@ -105,9 +105,8 @@ class Rig:
         with writing(self.engine) as connection:
             version = sensors.next_version(connection)
             sensors.configure(connection, mac, version)
-            table = sensors.sensor
             connection.execute(
-                update(table).where(table.c.mac == mac).values(forgotten_at=self.clock.now())
+                update(sensor).where(sensor.c.mac == mac).values(forgotten_at=self.clock.now())
             )
 
     def open_incidents(self, macs: Iterable[int], silent_for: int = 11 * MINUTE) -> int:

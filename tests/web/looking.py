@@ -10,7 +10,7 @@ from playwright.sync_api import Page
 
 from monitor.vault import Vault
 from monitor.web.auth.people import People
-from tests.service import free_port
+from tests.ports import free_port
 from tests.web.fleet_rig import Rig, Server
 from tests.web.visitors import PASSWORD
 

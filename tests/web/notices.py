@@ -28,6 +28,11 @@ def shown(*places: Page | Worker) -> list[str]:
     return sorted(title for place in places for title in place.evaluate("self.shown"))
 
 
+def was_shown(place: Page | Worker, title: str) -> bool:
+    """Whether `shown` lists a title."""
+    return title in shown(place)
+
+
 def notices(page: Page) -> list[dict[str, str]]:
     """Those that the browser shows now: title, body, tag, url."""
     found: list[dict[str, str]] = page.evaluate(_NOTICES)

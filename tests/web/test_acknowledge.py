@@ -11,6 +11,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import Engine, event, select
 from werkzeug.test import TestResponse
 
+from monitor.clock import Clock
 from monitor.model import HOUR, MINUTE
 from monitor.outbox import acknowledge_link
 from monitor.state.database import open_state, reading
@@ -29,10 +30,11 @@ VAULT = Vault("k" * 32)
 link = acknowledge_link.links(VAULT, BASE)
 
 
-class Still:
+class Still(Clock):
     """A clock that a test sets."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.time = NOW + MINUTE
 
     def now(self) -> int:

@@ -11,9 +11,10 @@ from monitor.state.database import open_state
 from monitor.state.migrating import migrate
 from monitor.store.sqlite import SqliteStore
 from monitor.web.api import history as history_api
-from tests.analysis.past import MAC, NOW, Past
+from tests.analysis.past import MAC, Past
 from tests.cases import Cases
 from tests.conftest import RETENTION
+from tests.store.beats import NOW
 from tests.web.api_client import Api, apis
 
 SENSOR = "/sensors/02:00:00:00:00:0a"

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
-from monitor.channels.webpush import own_key
+from monitor.channels.webpush import Subscription, own_key
 from monitor.clock import Clock
 from monitor.state import channels
 from monitor.state.database import reading, writing
@@ -115,7 +115,7 @@ def test_what_is_no_subscription_is_refused(
 def test_nobody_takes_over_the_name_of_another_browser(
     state: Engine, api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(webpush.Subscription, "channel", "browser-00000000")
+    monkeypatch.setattr(Subscription, "channel", "browser-00000000")
     api.call("POST", PATH, ANNA.as_json())
     api.refused(409, "POST", PATH, Browser("https://push.example.org/mallory").as_json())
     assert [each.secrets for each in stored(state)] == [secrets_of(state, ANNA)]

@@ -275,8 +275,9 @@ class Blurred(SqliteStore):
         newest = super().arrivals(None).cursor.position
         if after is None:
             return Arrivals([], {}, Cursor(newest))
-        rows = {str(row) for row in range(1, newest + 1) if row not in self.hidden} - after.read
-        seen = [super(Blurred, self).arrivals(Cursor(int(row) - 1)).seen[0] for row in rows]
+        visible = {("here", "row", row) for row in range(1, newest + 1) if row not in self.hidden}
+        rows = visible - after.read
+        seen = [super(Blurred, self).arrivals(Cursor(row - 1)).seen[0] for _, _, row in rows]
         return Arrivals(seen, {}, Cursor(newest, after.read | rows))
 
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
@@ -12,7 +13,7 @@ from tests.waiting import eventually
 from tests.web.browser import complaints_of
 from tests.web.fleet_rig import Rig, Server
 from tests.web.grid_page import ask_again, show
-from tests.web.notices import RECORD, notices, shown
+from tests.web.notices import RECORD, notices, shown, was_shown
 from tests.web.test_quiet import silence
 
 
@@ -155,7 +156,7 @@ def test_a_push_is_shown_while_no_page_would_tell_and_takes_the_place_of_its_not
             "ServiceWorker.deliverPushMessage",
             {"origin": server.url, "registrationId": activated[0], "data": json.dumps(pushed)},
         )
-        eventually(lambda title=title: title in shown(worker))
+        eventually(partial(was_shown, worker, title))
         assert notices(pages[0]) == [pushed]
 
 

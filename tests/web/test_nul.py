@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 from tests import postgres
 from tests.web.visitors import BASE, BROWSER, logged_in
@@ -43,7 +44,7 @@ def test_no_request_with_the_character_nul_is_an_error_of_ours(tmp_path: Path) -
             paths.add(_TEXT.sub("x%00", rule.rule))
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}:
             for path in paths:
-                given = {"headers": headers, "base_url": BASE, "method": method}
+                given: dict[str, Any] = {"headers": headers, "base_url": BASE, "method": method}
                 if method == "GET":
                     queries = [""] if "%" in path else [f"{name}=x%00" for name in NAMES]
                     answers = [visitor.client.open(f"{path}?{query}", **given) for query in queries]

@@ -11,7 +11,7 @@ from monitor.state.database import reading, writing
 from monitor.vault import Vault
 from monitor.web.admin import public_pages as public
 from monitor.web.auth.people import People
-from tests.service import free_port
+from tests.ports import free_port
 from tests.web.fleet_rig import Rig, Server
 from tests.web.looking import grave_in, log_in
 from tests.web.visitors import add_user

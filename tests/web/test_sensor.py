@@ -8,7 +8,7 @@ from flask.testing import FlaskClient
 from monitor.analysis.history import UptimeSpan
 from monitor.analysis.uptime import Uptime
 from monitor.model import DAY, MINUTE, SECOND
-from monitor.web.grid.fleet import Fleet
+from monitor.web.grid.fleet import Fleet, SensorEntry
 from monitor.web.sensors import uptime_bars
 from tests.cases import Cases
 from tests.web.fleet_rig import Rig
@@ -139,9 +139,12 @@ def test_one_sensor_costs_no_look_at_the_others(rig: Rig, monkeypatch: pytest.Mo
     fleet.changes(None)
     looked: list[int] = []
     entry = Fleet._entry
-    monkeypatch.setattr(
-        Fleet, "_entry", lambda self, mac, now: looked.append(mac) or entry(self, mac, now)
-    )
+
+    def look(self: Fleet, mac: int, now: int) -> SensorEntry:
+        looked.append(mac)
+        return entry(self, mac, now)
+
+    monkeypatch.setattr(Fleet, "_entry", look)
     assert [one.mac for one in fleet.one(7).entries] == [7]
     assert looked == [7]
     assert fleet.one(99).entries == []

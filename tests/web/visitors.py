@@ -2,6 +2,7 @@
 
 import html
 import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from flask import Flask, Response, g
@@ -80,7 +81,11 @@ class Visitor:
         return html.unescape(found[1])
 
     def post(
-        self, path: str, form: dict[str, str] | None = None, page: str = "/account", **options: Any
+        self,
+        path: str,
+        form: Mapping[str, str | Sequence[str]] | None = None,
+        page: str = "/account",
+        **options: Any,
     ) -> TestResponse:
         """Send the form that was loaded with `page`."""
         data = {"csrf_token": self.token(page), **(form or {})}
