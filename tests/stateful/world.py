@@ -215,7 +215,7 @@ class World:
                 start,
                 start + length,
                 "told so",
-                "somebody",
+                "operator",
                 self.now,
             )
         self._quieten(number, site, sensor, start, start + length, False)
