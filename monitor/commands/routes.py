@@ -1,4 +1,4 @@
-"""`monitor route`: which channels are told of which sensors."""
+"""`monitor route`: which channels receive the alerts of which sensors."""
 
 import argparse
 from collections.abc import Callable

@@ -38,8 +38,8 @@ def flapping_since(
 
 
 def held(members: Mapping[int, Member], rule: FlappingRule, now: int) -> dict[int, Held]:
-    """Incident id -> until when a down message leaves it out: a flapping sensor is told of again
-    only once it stays silent for as long as the window."""
+    """Incident id -> until when down messages leave it out. A flapping sensor is reported again
+    only when it was silent for the whole window."""
     ends = {
         number: member.opened_at + rule.window_of(member.threshold)
         for number, member in members.items()

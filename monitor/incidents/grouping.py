@@ -1,5 +1,5 @@
-"""Which incidents are told of together: those of one site, unless it is many sites at once; strays
-alone, until there are many; all there are, when the whole fleet is silent."""
+"""Which incidents share a message: those of one site, or of many sites that fail at once; sensors
+without a site if there are many; all incidents if the whole fleet is silent."""
 
 from collections.abc import Mapping
 
@@ -9,7 +9,7 @@ TOGETHER_FROM = 5
 """So many open incidents without a site are one matter, not that many."""
 
 NO_SITE = "no site"
-"""The cohort of sensors without a site that are told of together."""
+"""The cohort of sensors without a site that share messages."""
 
 MANY_SITES_FROM = 10
 """Outages that begin at so many sites within the same wait have one cause, not that many."""
@@ -22,7 +22,7 @@ _NEARLY_ALL = 0.95
 
 
 def cohort(mac: int, site: str | None, together: bool) -> str:
-    """The key under which an incident of this sensor is told of."""
+    """The cohort of an incident of this sensor."""
     if site:
         return _SITE + site
     return NO_SITE if together else _SENSOR + format_mac(mac)
@@ -39,7 +39,7 @@ def is_stray(cohort_key: str) -> bool:
 
 
 def is_fleet_wide(overdue: int, watched: int, sites: int) -> bool:
-    """Whether silence has more than one place and spares next to nobody.
+    """Whether almost all sensors are silent, at more than one site.
 
     `overdue`: how many of the `watched` sensors have not been heard for half their threshold.
     """
@@ -51,8 +51,8 @@ def assign(
 ) -> dict[int, str]:
     """mac -> cohort for the incidents that open, and for earlier ones that now join others.
 
-    `opening`: mac -> site of each new incident. `untold`: mac -> cohort of earlier ones nobody
-    was told of yet. `together`: how many incidents without a site are open besides these.
+    `opening`: mac -> site of each new incident. `untold`: mac -> cohort of earlier ones that
+    no message has reported. `together`: how many incidents without a site are open besides these.
     """
     if fleet_wide:
         joining = (mac for mac, key in untold.items() if key != FLEET)

@@ -103,7 +103,7 @@ class _Quiet:
         return list(map(tuple, found))
 
     def ended(self, meant: tuple[int, ...]) -> Held | None:
-        """Until the silence or window is over."""
+        """Until the silence or window ends."""
         return self._held(meant, None, 0)
 
     def lasting(self, meant: tuple[int, ...], opened_at: int, threshold: int) -> Held | None:

@@ -1,4 +1,4 @@
-"""Which channels are told of an incident: the first route that matches its sensor, or all."""
+"""Which channels receive an incident: those of the first route that matches its sensor, or all."""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
@@ -39,7 +39,7 @@ class Routing:
         off: Sequence[rows.ChannelRow] = (),
     ) -> None:
         """`of_settings`: channels that the settings switch on. `tracking_kinds`: kinds of channels
-        that keep a state of their own and are told of every closing. `off`: channels that are
+        that keep a state of their own and receive every closing. `off`: channels that are
         switched off."""
         known = {*of_settings, *(row.name for row in channels)}
         browsers = [row.name for row in channels if row.kind == _BROWSER_KIND]
@@ -52,7 +52,7 @@ class Routing:
             if row.escalate_after is not None:
                 for name in _expanded(row.escalate_to, known, browsers):
                     delays.setdefault(name, row.escalate_after)
-            # One whose channels are all gone leads to the default: nobody told is worse.
+            # If all channels of a route are gone, the default channels get its alerts.
             told_at_once = 0 in delays.values()
             return [Recipient(*item) for item in delays.items()] if told_at_once else self._default
 
@@ -78,7 +78,7 @@ class Routing:
         return self._off.get(route, self._default_off)
 
     def tracking(self, route: str) -> list[Recipient]:
-        """Those of them who are told of every closing."""
+        """The recipients that receive every closing."""
         return [who for who in self.recipients(route) if who.channel in self._tracking]
 
 

@@ -28,7 +28,7 @@ class Alerting:
     group_interval: int
     flapping: FlappingRule = USUAL
     tracking_kinds: frozenset[str] = field(default_factory=frozenset)
-    """Kinds of channels that are told of every closing, not of recoveries alone."""
+    """Kinds of channels that receive every closing, not only recoveries."""
 
 
 class Opening(NamedTuple):
@@ -62,7 +62,7 @@ def open_all(
 ) -> None:
     """Open one incident for each silence and owe its group a message.
 
-    `fleet_wide`: the silence spares nobody, so sites do not matter.
+    `fleet_wide`: almost all sensors are silent, so sites do not matter.
     """
     # Groups before anything that is decided about them: a notifier may be closing one just now.
     held = incidents.lock_open_groups(connection)
@@ -119,7 +119,7 @@ def open_all(
     for group_id, route, kind in sorted(owed):
         recipients = route_to.recipients(route)
         if kind == "flapping":
-            # Escalation is for an outage that lasts and that nobody acknowledges.
+            # Only an outage that lasts, and is not acknowledged, escalates.
             recipients = [who for who in recipients if not who.delay]
         _owe(connection, group_id, kind, recipients, alerting, now, now - begun[group_id])
     _note_switched_off(connection, {mac: routes[mac] for mac in new}, route_to, now)
@@ -188,8 +188,8 @@ def _note_switched_off(
 def _untold(
     connection: Connection, earlier: Mapping[int, Incident], groups: Mapping[int, AlertGroup]
 ) -> tuple[set[int], int]:
-    """Earlier incidents that may still join others: those nobody was told of; and how many
-    without a site can't, or have joined others already."""
+    """Earlier incidents that may still join others, since no message has reported them; and how
+    many without a site can't, or have joined others already."""
     # A scheduler of an older version may have left an open incident in a closed group.
     earlier = {mac: row for mac, row in earlier.items() if row.group_id in groups}
     silent = incidents.untold(connection, {row.group_id for row in earlier.values()})
@@ -214,7 +214,7 @@ def _flapping(
 
 
 def _join(connection: Connection, moving: Mapping[Incident, int], now: int, version: int) -> None:
-    """Move incidents that nobody was told of into the group that tells of all."""
+    """Move incidents that no message has reported into the group that reports all."""
     incidents.change(
         connection,
         {row.id: {"group_id": group_id, "version": version} for row, group_id in moving.items()},

@@ -42,7 +42,7 @@ class Silence:
 
 
 def reason(what: str, number: int, words: str) -> str:
-    """Why somebody was not told, short enough for the ledger."""
+    """Why someone was not notified, short enough for the ledger."""
     told = f"{what} {number} ({' '.join(words.split())})"
     return told if len(told) <= _LONGEST_REASON else told[: _LONGEST_REASON - 1] + "…"
 

@@ -35,7 +35,7 @@ class TimelineEntry(NamedTuple):
     kind: str | None
     """down | recovered | reminder | flapping; None as above."""
     event: str
-    """opened | acknowledged | closed | nobody | written | sent | retry | failed | cancelled |
+    """opened | acknowledged | closed | unsent | written | sent | retry | failed | cancelled |
     waiting | held | suppressed"""
     text: str
     until: int | None = None
@@ -65,7 +65,7 @@ def tell(facts: Facts, now: int, zone: tzinfo = UTC) -> list[TimelineEntry]:
         entries += (entry._replace(recipient=sending.recipient) for entry in of_it)
     if not facts.sendings and not facts.suppressions:
         text = "no one was notified: there is no channel"
-        entries.append(TimelineEntry(facts.case.opened_at, None, None, "nobody", text))
+        entries.append(TimelineEntry(facts.case.opened_at, None, None, "unsent", text))
     return sorted(dict.fromkeys(entries), key=lambda entry: entry.at)
 
 
@@ -121,13 +121,13 @@ def _named(row: Sending, now: int) -> Iterator[TimelineEntry]:
 
 
 def _left_out(case: IncidentView, row: Sending, now: int) -> Iterator[TimelineEntry]:
-    """A message that could have told of the incident, and does not, or not yet."""
+    """A message that does not include the incident, or not yet."""
     if row.kind == "recovered" and case.closed_reason != "recovered":
         return
     if row.kind == "flapping" and case.flapping_since is None:
         return
     if row.kind == "reminder" and case.closed_at is not None and case.acknowledged_at is None:
-        return  # nobody expects one
+        return  # none is expected
     end = None if row.kind == "recovered" else _end(case)
     if end is not None and end[0] <= (row.frozen_at or row.finished_at or now):
         text = f"{_MESSAGES.get(row.kind, row.kind)} was not sent: {end[1]} first"
@@ -167,5 +167,5 @@ def answered_by(case: IncidentView) -> str:
 
 
 def ending(case: IncidentView) -> str:
-    """Why it is over: recovered."""
+    """Why it was closed, such as: recovered."""
     return _ENDINGS.get(case.closed_reason or "", case.closed_reason or "")

@@ -26,7 +26,7 @@ class Served(NamedTuple):
 
     channel: Channel
     tracks: bool = False
-    """Its receiver is told of every closing and every member."""
+    """Its receiver gets every closing and every member."""
     budget: int | None = None
     """The most messages in 24 hours."""
     lasting: Mapping[str, int] | None = None

@@ -81,8 +81,8 @@ def claim(
     """The next message due on this channel, held for `duration` ms by the database's clock.
 
     Claims of other holders that ran out are taken over. A message never claimed before is frozen
-    with what `compose` makes of it, put off while all it could tell of are held back, or
-    cancelled when there is nobody left to tell of. None: no message is due, or others are at
+    with what `compose` makes of it, postponed while all its members are held, or cancelled when
+    it has no members left. None: no message is due, or others are at
     work on those that are. Raises StateUnavailable.
     """
     while True:
@@ -200,8 +200,8 @@ def _body(
 def _still_to_be_sent(
     connection: Connection, row: Any, now: int, terms: RecipientConfig
 ) -> Body | None:
-    """A frozen text, unless a silence that began meanwhile covers all it tells of, or it would
-    remind of what is over."""
+    """The frozen text. None if a new silence covers all members, or if it is a reminder and all
+    members have recovered."""
     body: Body = row.body
     members = recipients.told(connection, row.id)
     if row.kind == "reminder" and all(member.recovered_at for member in members.values()):
@@ -218,7 +218,7 @@ def _still_to_be_sent(
 
 
 def _put_off(connection: Connection, row: Any, until: int, now: int, why: str | None) -> None:
-    """Let it wait as if it had not been claimed; `why` when somebody may end that sooner."""
+    """Let it wait as if it had not been claimed; `why` if a user can end the wait sooner."""
     change(
         connection,
         row.id,
@@ -295,7 +295,7 @@ def out_of_budget(connection: Connection) -> list[str]:
 def record_sent(engine: Engine, claim: Claim, now: int, remind_after: int | None = None) -> bool:
     """False when the claim ran out and another took over. Raises StateUnavailable.
 
-    `remind_after`: ms after which those still silent are told of again.
+    `remind_after`: ms after which a reminder reports those that are still silent.
     """
     with writing(engine) as connection:
         health.record_success(connection, claim.channel, now, claim.recipient)

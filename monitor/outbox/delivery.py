@@ -46,13 +46,13 @@ class DeliveryConfig:
     frame: Frame
     hold: Hold = lambda _connection, _members, _kind, _now: {}
     remind_after: int | None = None
-    """Ms after which those still silent are told of again, until acknowledged."""
+    """Ms between reminders of those that are still silent, until acknowledged."""
     renew_every: int = MINUTE
     """Ms after which what stands is sent again to receivers that would forget it."""
     acknowledge_link: Callable[[int, str, int], str] | None = None
     """(notification, channel, now) -> the link by which its recipient can answer for it."""
     recipients: Callable[[Connection], Collection[str]] = lambda _connection: ()
-    """The channels told of what concerns the service itself."""
+    """The channels that receive notices."""
     look_out: Callable[[Engine, int], None] = lambda _engine, _now: None
     """(state, now): called every few seconds, to notice what no other process would."""
 

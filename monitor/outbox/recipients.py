@@ -11,7 +11,7 @@ from monitor.state import incidents
 from monitor.state.tables import alert_group, incident, notification, notification_incident, sensor
 
 Hold = Callable[[Connection, Mapping[int, Member], str, int], Mapping[int, Held]]
-"""(connection, incident id -> member, kind, now) -> those nobody may be told of now."""
+"""(connection, incident id -> member, kind, now) -> those that no message may report now."""
 
 LIMIT_OF_TRACKING = 1_000
 """Members of one message to a receiver that keeps account of each."""
@@ -23,7 +23,7 @@ class RecipientConfig:
 
     hold: Hold
     tracks: bool = False
-    """Its receiver keeps a state of its own: told of every closing, and of every member."""
+    """Its receiver keeps a state of its own: it gets every closing and every member."""
     budget: int | None = None
     """The most messages in 24 hours."""
     recipients: Sequence[str] = ()
@@ -34,17 +34,17 @@ class Decision(NamedTuple):
     """What becomes of a message that is due."""
 
     members: dict[int, Member]
-    """incident id -> whom it tells of; empty: nobody for now."""
+    """incident id -> the member that it reports; empty: none for now."""
     later: int | None
     """When those left out have their turn."""
     held: Mapping[int, Held]
     """Those of the left out that are held back, and why."""
     gone: Mapping[int, str]
-    """incident id -> why this channel is not told of it any more."""
+    """incident id -> why this channel no longer receives it."""
 
 
 class Undeliverable(Exception):
-    """There is nobody left to tell of; the text is the reason."""
+    """The message has no members left; the text is the reason."""
 
 
 class TooEarly(Exception):
@@ -186,7 +186,7 @@ def _flapping(
 def _back(
     connection: Connection, row: Any, terms: RecipientConfig
 ) -> tuple[dict[int, Member], dict[int, str]]:
-    """Over, and this channel was told of the silence and not of its end."""
+    """Closed incidents of which this channel got the start but not the end."""
     in_group = incident.c.group_id == row.group_id
     over = incident.c.closed_reason == "recovered"
     if terms.tracks:

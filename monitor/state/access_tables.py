@@ -35,7 +35,7 @@ token = Table(
     Column("revoked_at", BigInteger),
 )
 
-# Who may log in. No password: it was not chosen yet, or somebody else vouches for the person.
+# Users. No password: it was not chosen yet, or the user logs in with OpenID Connect.
 user = Table(
     "user",
     metadata,
@@ -55,7 +55,7 @@ user = Table(
     Column("last_login_at", BigInteger),
 )
 
-# One browser in which somebody is logged in.
+# One browser in which a user is logged in.
 login = Table(
     "login",
     metadata,

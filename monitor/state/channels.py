@@ -34,7 +34,7 @@ class Stored:
     secrets: Mapping[str, Any] = field(repr=False)
     enabled: bool = True
     is_default: bool = False
-    """Told of whatever no route matches."""
+    """Receives the alerts that no route matches."""
     budget: int | None = None
     """The most messages in 24 hours; None: any number."""
     created_at: int = 0
@@ -69,14 +69,14 @@ def load(connection: Connection, vault: Vault) -> list[Stored]:
 
 
 def find(connection: Connection, vault: Vault, name: str, to_change: bool = False) -> Stored | None:
-    """The channel of this name; `to_change`: nobody else changes it before the transaction ends."""
+    """The channel of this name; `to_change`: locked until the transaction ends."""
     query = select(channel).where(channel.c.name == name)
     row = connection.execute(query.with_for_update() if to_change else query).first()
     return None if row is None else _stored(row, vault)
 
 
 def lock(connection: Connection, name: str) -> None:
-    """Nobody else changes this channel, or decides on its budget, before the transaction ends."""
+    """Lock this channel and its budget until the transaction ends."""
     connection.execute(select(channel.c.id).where(channel.c.name == name).with_for_update())
 
 

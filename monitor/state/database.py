@@ -80,7 +80,7 @@ def _open_sqlite(url: URL) -> Engine:
 def _open_server(url: URL) -> Engine:
     if url.drivername in ("postgresql", "postgres"):
         url = url.set(drivername="postgresql+psycopg")
-    # A stopped process must not keep its locks for ever: the server ends its idle transaction.
+    # The server ends an idle transaction, so that a stopped process does not keep its locks.
     timeouts = f"-c lock_timeout={BUSY}s -c idle_in_transaction_session_timeout={2 * BUSY}s"
     engine = create_engine(
         url,

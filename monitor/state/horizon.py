@@ -66,7 +66,7 @@ def record_hindrance(connection: Connection, hindrance: str) -> None:
 def record_told(
     connection: Connection, behind_since: int, blind_told_until: int, blind_told_at: int
 ) -> None:
-    """Write what was told of blindness."""
+    """Write which blind windows were reported."""
     connection.execute(
         update(service).values(
             behind_since=behind_since,

@@ -43,7 +43,7 @@ def acquire(engine: Engine, name: str, holder: str, duration: int) -> Lease | No
 
 
 def _first(connection: Connection, name: str, holder: str, duration: int) -> int | None:
-    """The generation of a lease nobody ever held, or None when somebody holds it."""
+    """The first generation of a lease; None if the lease has existed before."""
     expires_at = database_now(connection) + duration
     row = select(literal(name), literal(holder), literal(1), expires_at).where(literal(True))
     return connection.execute(
@@ -61,7 +61,7 @@ def renew(engine: Engine, lease: Lease, duration: int) -> bool:
 
 
 def fence(connection: Connection, lease: Lease) -> None:
-    """First statement of each transaction of a leader; until its end nobody else can take over.
+    """First statement of each transaction of a leader; no other can take over until it ends.
 
     Raises LeaseLost, which the caller lets pass so that the transaction rolls back.
     """

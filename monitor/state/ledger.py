@@ -1,4 +1,4 @@
-"""Who was told of which incident and who was not: the rows behind the ledger, read together."""
+"""Who was notified of which incident, and who was not: the rows behind the ledger."""
 
 from collections import defaultdict
 from collections.abc import Collection, Sequence
@@ -86,7 +86,7 @@ class Facts(NamedTuple):
 
 
 class SentMessage(NamedTuple):
-    """A frozen message and whom it told of, the longest silent first."""
+    """A frozen message and the members that it reported, the longest silent first."""
 
     id: int
     group_id: int
@@ -172,7 +172,7 @@ def _of_sensors(
 
 
 def open_ones(connection: Connection) -> tuple[int, int]:
-    """How many incidents are open, and how many of these somebody has acknowledged."""
+    """How many incidents are open, and how many of these are acknowledged."""
     counts = select(func.count(), func.count(incident.c.acknowledged_at))
     row = connection.execute(counts.where(incident.c.closed_at.is_(None))).one()
     return int(row[0]), int(row[1])

@@ -1,4 +1,4 @@
-"""When sensors were paused: rows of `pause`, begun and ended with the sensor's own mark."""
+"""When sensors were paused: rows of `pause`, started and ended together with the sensor's flag."""
 
 from collections.abc import Iterable
 

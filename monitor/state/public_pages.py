@@ -27,7 +27,7 @@ class PublicPage(NamedTuple):
     names: bool
     """Sensors are named, not only counted."""
     key: str
-    """Whoever knows it may look: it is shown to nobody but administrators."""
+    """Everyone who knows it can see the page; only administrators can see the key."""
     created_at: int
 
 
@@ -40,7 +40,7 @@ def listed(connection: Connection) -> list[PublicPage]:
 
 
 def get(connection: Connection, number: int, to_change: bool = False) -> PublicPage | None:
-    """By number; `to_change`: nobody else changes it before the transaction ends."""
+    """By number; `to_change`: locked until the transaction ends."""
     query = _ALL.where(public_page.c.id == number)
     row = connection.execute(query.with_for_update() if to_change else query).first()
     return None if row is None else PublicPage(*row)

@@ -39,7 +39,7 @@ def remove(connection: Connection, name: str) -> bool:
 
 
 def names(connection: Connection, to_change: bool = False) -> list[str]:
-    """In order; `to_change`: nobody else changes it before the transaction ends."""
+    """In order; `to_change`: locked until the transaction ends."""
     if to_change:
         horizon.lock(connection)
     query = select(route.c.name).order_by(route.c.position, route.c.id)

@@ -48,5 +48,5 @@ def switched_off(connection: Connection) -> list[ChannelRow]:
 
 
 def default_channels(connection: Connection, of_settings: tuple[str, ...]) -> list[str]:
-    """Names of all that are told of what no route matches."""
+    """Names of all channels that receive the alerts that no route matches."""
     return [*of_settings, *(row.name for row in channels(connection) if row.is_default)]

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Select, case, insert, or_, select, update
 from monitor.state.tables import maintenance, notification, silence
 
 MOST_PAST = 200
-"""So many of what is over are listed, the newest first."""
+"""The maximum number of ended ones in a list, the newest first."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _ZONES = timedelta(days=2)
@@ -100,7 +100,7 @@ def add_maintenance(
 
 
 def end_silence(connection: Connection, number: int, now: int) -> bool:
-    """End it now, begun or not; False when there is none of this number that still lasts."""
+    """End it now, even before its start; False if no silence of this number still lasts."""
     ended = connection.execute(
         update(silence)
         .where(silence.c.id == number, silence.c.ends_at > now)

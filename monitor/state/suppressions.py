@@ -1,4 +1,4 @@
-"""Why somebody was not told of an incident, or not yet: rows of `suppression`, for the ledger."""
+"""Why someone was not notified of an incident, or not yet: rows of `suppression`."""
 
 from collections.abc import Mapping
 

@@ -174,7 +174,7 @@ notification = Table(
     Column("recipient", String(320)),
     # down | recovered | reminder | flapping | notice
     Column("kind", String(20), nullable=False),
-    # Tells only of incidents open for so long: an escalation waits for somebody to acknowledge.
+    # Includes only incidents open for this long: an escalation waits for an acknowledgement.
     Column("delay", BigInteger, nullable=False, server_default="0"),
     # pending | claimed | sent | failed | cancelled
     Column("state", String(20), nullable=False),
@@ -195,7 +195,7 @@ notification = Table(
 )
 Index("ix_notification_due", notification.c.state, notification.c.next_attempt_at)
 
-# Which incidents a frozen message told of.
+# The members of a frozen message.
 notification_incident = Table(
     "notification_incident",
     metadata,
@@ -226,7 +226,7 @@ tally = Table(
     Column("amount", BigInteger, nullable=False),
 )
 
-# Why somebody was not told of an incident, or not yet.
+# Why someone was not notified of an incident, or not yet.
 suppression = Table(
     "suppression",
     metadata,
@@ -251,7 +251,7 @@ channel = Table(
     # A JSON object, encrypted with the secret key.
     Column("secrets", LargeBinary),
     Column("enabled", Boolean, nullable=False),
-    # Told of whatever no route matches.
+    # Receives the alerts that no route matches.
     Column("is_default", Boolean, nullable=False),
     # The most messages in 24 hours; NULL: any number.
     Column("budget", Integer),
@@ -277,7 +277,7 @@ channel_health = Table(
     Column("error_at", BigInteger),
 )
 
-# Who is told of what: the first route, by position, whose matchers all hold.
+# Which channels receive an alert: the first route, by position, whose matchers all hold.
 route = Table(
     "route",
     metadata,

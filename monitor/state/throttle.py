@@ -108,7 +108,7 @@ def succeeded(connection: Connection, own: Guarded, others: Collection[Guarded] 
 
 
 def _locked(connection: Connection, guarded: Collection[Guarded]) -> dict[bytes, "_Row"]:
-    """Their rows, which nobody else changes before the transaction ends."""
+    """Their rows, locked until the transaction ends."""
     digests = sorted(one.digest for one in guarded)  # all in one order: no two wait for each other
     for digest in digests:
         fresh = {"digest": digest, "failures": 0, "failed_at": 0, "blocked_until": 0}

@@ -15,7 +15,7 @@ ROLES = ("viewer", "operator", "administrator")
 """Each may do what the one before it may."""
 
 COMMAND_LINE = "command line"
-"""Who acted, where nobody logged in."""
+"""The actor if no user is logged in."""
 
 _EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]{1,189}")
 
@@ -32,7 +32,7 @@ class InvalidUser(ValueError):
 
 
 class LastAdministrator(Exception):
-    """Nobody would be left who may administer."""
+    """The change would leave no administrator."""
 
     def __init__(self) -> None:
         super().__init__("this is the last administrator; make another user an administrator first")
@@ -85,7 +85,7 @@ def find(connection: Connection, login: str) -> User | None:
 
 
 def get(connection: Connection, number: int, to_change: bool = False) -> User | None:
-    """By number; `to_change`: nobody else changes the person before the transaction ends."""
+    """By number; `to_change`: locked until the transaction ends."""
     return _one(connection, user.c.id == number, to_change)
 
 
@@ -170,7 +170,7 @@ def _checked_name(name: str) -> str:
 
 
 def _written(connection: Connection, statement: Any) -> int:
-    """The row's number. Raises InvalidUser for what somebody else has already."""
+    """The row's number. Raises InvalidUser if another user has the name or address."""
     try:
         return int(connection.execute(statement).scalar_one())
     except IntegrityError as error:

@@ -65,8 +65,8 @@ def create_app(
     """`open_fleet` is called once, at the first page that needs it; `readiness` gives the reasons
     why this host is not ready; `trusted_hosts` empty trusts any Host header; `engine` is where
     incidents are, and the tokens that the views of `blueprints` require; with `past` each sensor
-    has a page; pages tell moments by the clocks of `zone`; without `people` everybody may look,
-    and nobody logs in."""
+    has a page; pages tell moments by the clocks of `zone`; without `people` the pages
+    are open to everyone, without a login."""
     app = _App(__name__, static_folder=None)
     app.config.update(
         TRUSTED_HOSTS=list(trusted_hosts) or None,

@@ -211,7 +211,7 @@ def _latencies(found: Figures) -> Iterator[Metric]:
     )
     yield _histogram(
         "silence_to_delivery_seconds",
-        "From the end of a sensor's threshold to the acceptance of the message that told of it; "
+        "From the end of a sensor's threshold to the acceptance of the message that reported it; "
         "not of messages that were held back or escalated.",
         found.told,
         ["channel"],
@@ -219,7 +219,7 @@ def _latencies(found: Figures) -> Iterator[Metric]:
     )
     yield _histogram(
         "decision_to_delivery_seconds",
-        "From an incident to the acceptance of the message that told of it, waiting for others of "
+        "From an incident to the acceptance of the message that reported it, waiting for others of "
         "its group included; not of messages that were held back or escalated.",
         found.delivered,
         ["channel"],

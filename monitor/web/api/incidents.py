@@ -1,4 +1,4 @@
-"""/api/v1/incidents: what is out, what became of it, and that somebody knows."""
+"""/api/v1/incidents: list, show and acknowledge incidents."""
 
 from typing import Annotated, Literal
 

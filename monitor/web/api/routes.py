@@ -1,4 +1,4 @@
-"""/api/v1/routes: which channels are told of which sensors. The first route that matches counts."""
+"""/api/v1/routes: which channels receive whose alerts. The first route that matches counts."""
 
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""Logging in and out, and the link by which somebody chooses a password."""
+"""Logging in and out, and the link with which a user chooses a password."""
 
 import hashlib
 from urllib.parse import urlsplit

@@ -116,7 +116,7 @@ def _change_role(connection: Connection, known: User, role: str) -> None:
     try:
         users.change(connection, known.id, role=role)
     except LastAdministrator:
-        return  # somebody must remain who can put it right
+        return  # an administrator must remain
     detail = {"role": {"from": known.role, "to": role}}
     audit.record(connection, known.subject or known.name, "user changed", known.name, detail)
 
@@ -124,14 +124,14 @@ def _change_role(connection: Connection, known: User, role: str) -> None:
 def _added(
     connection: Connection, role: str, subject: str, claims: Mapping[str, Any], now: int
 ) -> int:
-    """Nobody who is here already is taken for them: names and addresses prove nothing."""
+    """Always a new user: the same name or address does not prove that an existing user is meant."""
     email = email_of(claims) or None
     if email and users.find(connection, email):
         email = None
-    wanted = claims.get("name") or claims.get("preferred_username") or "somebody"
+    wanted = claims.get("name") or claims.get("preferred_username") or "user"
     name = "".join(letter for letter in str(wanted) if letter.isprintable() and letter != "@")
     for number in range(1, 100):
-        free = f"{name[:70].strip() or 'somebody'}{f' {number}' if number > 1 else ''}"
+        free = f"{name[:70].strip() or 'user'}{f' {number}' if number > 1 else ''}"
         if users.find(connection, free) is None:
             break
     try:

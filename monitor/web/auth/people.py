@@ -138,7 +138,7 @@ def _by_login() -> Principal | None:
     if found is None:
         return None
     if found.to_note:
-        # Looking on must not fail because somebody else is writing.
+        # A page must not fail because another process is writing.
         with suppress(StateUnavailable), writing(known.engine) as connection:
             logins.note(connection, secret, now)
     return Principal(found.name, found.role, found.user_id)

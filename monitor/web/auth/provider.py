@@ -9,7 +9,7 @@ from monitor.state.users import ROLES
 
 
 class NotWelcome(Exception):
-    """The provider vouches for somebody who may not log in here; the text tells them why."""
+    """The provider knows the user, but the user may not log in here; the text gives the reason."""
 
 
 @dataclass(frozen=True)

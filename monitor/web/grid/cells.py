@@ -25,7 +25,7 @@ MOST_VALUES = 100
 """A label with more values, like a serial number, is searched for, not chosen from a list."""
 
 BLIND_AFTER = 15 * SECOND
-"""A horizon older than this: nobody can know who is silent."""
+"""If the horizon is older than this, the status of sensors is unknown."""
 
 _NOT_STARTED = "Monitoring has not started. No sensor has been judged yet."
 
@@ -42,7 +42,7 @@ class Cell(NamedTuple):
     last_seen: str
     ago: str
     silenced: str
-    """Why nobody is told of it."""
+    """Why its messages are held."""
 
 
 class Count(NamedTuple):

@@ -143,7 +143,7 @@ def _comment(message: SentMessage) -> str:
 
 
 def _groups(cases: list[IncidentView]) -> list[_Group]:
-    """The members by where they stand: first those that nobody has answered for."""
+    """The members by state: first those that are not acknowledged."""
     titles = {
         IncidentState.OPEN: "Silent now",
         IncidentState.ACKNOWLEDGED: "Acknowledged",

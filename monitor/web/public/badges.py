@@ -72,7 +72,7 @@ class Offer(NamedTuple):
 
 
 class BadgeSubject(NamedTuple):
-    """One sensor, or all at a site, or all there are; and what is told of it."""
+    """What a badge shows, and of which sensors: one, all at a site, or all."""
 
     sensor: str | None = None
     """Its MAC address, as text."""
@@ -114,7 +114,7 @@ def blueprint(
 
 
 def _words(subject: BadgeSubject, glance: Glance, past: History) -> Words:
-    """Grey and "unknown" while nobody can know."""
+    """Grey and "unknown" while the status is unknown."""
     if subject.sensor is not None:
         return _of_sensor(parse_mac(subject.sensor), subject.show, glance, past)
     label = subject.site or "sensors"

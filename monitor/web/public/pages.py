@@ -73,7 +73,7 @@ class Board(NamedTuple):
     title: str
     summary: str
     worst: str
-    """The status that the summary is about; empty when nobody knows."""
+    """The status that the summary is about; empty if it is unknown."""
     problem: str | None
     """Why this can't be taken for the present."""
     as_of: int

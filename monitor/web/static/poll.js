@@ -9,7 +9,7 @@ export function serverNow() {
   return epoch + performance.now();
 }
 
-/** Calls `receive(reply)` for each answer and `fail(reason)` for each failure, for ever. */
+/** Calls `receive(reply)` for each answer and `fail(reason)` for each failure, without end. */
 export function poll(receive, fail, address = "/sensors") {
   let cursor = "", failures = 0, timer = 0, asking = false;
 

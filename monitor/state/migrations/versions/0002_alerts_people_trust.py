@@ -1,4 +1,4 @@
-"""Routes, channels, silences, maintenance, and why somebody was or was not told."""
+"""Routes, channels, silences, maintenance, and why someone was or was not notified."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What was told of blindness, when the clock was set back, and how often monitoring was cut off."""
+"""Which blind windows were reported, when clocks were set back, how often judging was cut off."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -58,7 +58,7 @@ export class Cell {
   }
 }
 
-/** Without the server nobody knows how long ago it is: then only the moment is told. */
+/** Without the server the age is unknown: then this is the time itself. */
 function seen(lastSeen, now, live) {
   if (lastSeen === null) return "never";
   return live ? ago(now - lastSeen) : localTime(lastSeen, now);

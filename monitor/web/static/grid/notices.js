@@ -75,7 +75,7 @@ async function shower() {
   return { registration, showNotification: registration.showNotification };
 }
 
-/** Those that no other page has told of. */
+/** The events that no other page has shown. */
 async function claim(events) {
   return navigator.locks.request(TOLD, () => {
     const told = new Set(JSON.parse(localStorage.getItem(TOLD) ?? "[]"));

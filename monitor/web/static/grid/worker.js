@@ -6,7 +6,7 @@ self.addEventListener("activate", (event) => event.waitUntil(self.clients.claim(
 self.addEventListener("push", (event) => {
   const { title, body, tag, url } = event.data.json();
   event.waitUntil((async () => {
-    // A page that is open has told of it: then this only takes that notice's place.
+    // If a page is open, it has shown the notice already: then this one only replaces it.
     const pages = await self.clients.matchAll({ type: "window" });
     await self.registration.showNotification(title, {
       body, tag, renotify: pages.length === 0, data: { url },

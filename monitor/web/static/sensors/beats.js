@@ -1,4 +1,4 @@
-// The heartbeats themselves, page by page, asked for when somebody wants to see them.
+// The heartbeats themselves, page by page, loaded when the user opens the list.
 
 import { duration, figure } from "./scale.js";
 import { bothTimes, localTime } from "../words.js";
