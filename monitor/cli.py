@@ -10,34 +10,47 @@ from importlib.metadata import version
 from pathlib import Path
 
 from monitor import settings
+from monitor.commands import sentence
 from monitor.errors import Invalid, MonitorError
 from monitor.keyfile import make_private, private_files
 from monitor.settings import SettingsError
 
 COMMANDS = {
-    "serve": ("commands.processes", "run everything: migrate, then web, scheduler and notifier"),
-    "web": ("commands.processes", "answer sensors and serve pages"),
-    "scheduler": ("commands.processes", "look for silent sensors; several stand by for each other"),
-    "notifier": ("commands.processes", "send pending messages; run any number"),
+    "serve": (
+        "commands.processes",
+        "run everything: migrate, then start web, scheduler and notifier",
+    ),
+    "web": ("commands.processes", "receive heartbeats and serve the pages"),
+    "scheduler": ("commands.processes", "detect silent sensors; if you run several, one is active"),
+    "notifier": ("commands.processes", "send pending messages; you can run several"),
     "migrate": (
         "commands.processes",
-        "create or update the tables and buckets of state and store",
+        "create or update the tables of the state and the buckets of the store",
     ),
-    "check-config": ("commands.processes", "print every error in the settings"),
+    "check-config": ("commands.processes", "check the settings, and print every error in them"),
     "token": ("commands.tokens", "create, list and revoke tokens"),
-    "sensor": ("commands.sensors", "name a sensor, set its site, labels, threshold; pause it"),
+    "sensor": (
+        "commands.sensors",
+        "change the name, site, labels or threshold of a sensor, or pause it",
+    ),
     "incidents": ("commands.incidents", "list incidents, the newest first"),
     "acknowledge": ("commands.incidents", "acknowledge incidents"),
     "ledger": ("commands.ledger", "show who was notified of which incident, who was not, and why"),
-    "silence": ("commands.silences", "hold messages about some sensors for a while"),
-    "maintenance": ("commands.silences", "hold messages in planned windows"),
-    "channel": ("commands.channels", "set up ways to reach recipients, with their secrets"),
+    "silence": ("commands.silences", "hold messages about some sensors for a limited time"),
+    "maintenance": ("commands.silences", "hold messages during planned maintenance"),
+    "channel": ("commands.channels", "manage channels: where messages are sent"),
     "send": ("commands.channels", "send a test message through a channel"),
-    "route": ("commands.routes", "choose which channels receive alerts of which sensors"),
+    "route": (
+        "commands.routes",
+        "manage routes: which channels receive the alerts of which sensors",
+    ),
     "createsuperuser": ("commands.users", "create an administrator who logs in with a password"),
-    "user": ("commands.users", "list users; deactivate them; set their password"),
-    "export": ("commands.export", "write heartbeats to standard output, by time"),
-    "simulate": ("simulator.command", "send the heartbeats of a fleet to a live server"),
+    "user": ("commands.users", "list and deactivate users, and set passwords"),
+    "export": ("commands.export", "write heartbeats to standard output, sorted by time"),
+    "simulate": (
+        "simulator.command",
+        "send the heartbeats of a simulated or recorded fleet to a server",
+    ),
 }
 """Name -> the module that adds and runs it, imported only then, and what `--help` shows."""
 
@@ -53,20 +66,21 @@ OVERRIDES = {
 def build_parser(chosen: str | None = None) -> argparse.ArgumentParser:
     """All subcommands; only those of the `chosen` one's module have their options and `run`."""
     parser = argparse.ArgumentParser(
-        prog="monitor", description="Sensors report heartbeats. A silent sensor becomes an alert."
+        prog="monitor",
+        description="Receive heartbeats from sensors, and send alerts about silent sensors.",
     )
     parser.add_argument(
         "--config",
         type=Path,
         default=os.environ.get("MONITOR_CONFIG"),
-        help="settings file, as config/monitor.example.toml (default: $MONITOR_CONFIG, or none)",
+        help="settings file (default: $MONITOR_CONFIG, or none)",
     )
     parser.add_argument(
         "--version", action="version", version=f"%(prog)s {version('heartbeat-monitor')}"
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     parsers = {
-        name: commands.add_parser(name, help=summary, description=summary)
+        name: commands.add_parser(name, help=summary, description=sentence(summary))
         for name, (_, summary) in COMMANDS.items()
     }
 

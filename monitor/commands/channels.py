@@ -13,7 +13,7 @@ from monitor.bootstrap.channels import own_channels
 from monitor.bootstrap.stores import open_vault
 from monitor.channels import kinds
 from monitor.clock import Clock
-from monitor.commands import CommandFailed
+from monitor.commands import CommandFailed, add_action
 from monitor.commands.incidents import plain
 from monitor.errors import NotFound
 from monitor.outbox import catalogue
@@ -32,27 +32,29 @@ def add(command: Callable[..., argparse.ArgumentParser]) -> None:
     actions = channel.add_subparsers(dest="action", required=True, metavar="ACTION")
 
     def action(name: str, run: Callable[..., None], summary: str) -> argparse.ArgumentParser:
-        added = actions.add_parser(name, help=summary, description=summary)
+        added = add_action(actions, name, summary)
         added.set_defaults(run=run)
         return added
 
-    new = action("add", _add, "add one")
-    new.add_argument("name")
+    new = action("add", _add, "add a channel")
+    new.add_argument("name", help="name of the new channel")
     new.add_argument("kind", help=f"one of {', '.join(sorted(kinds.KINDS))}")
     _values(new)
-    changed = action("set", _set, "change one; options that you leave out do not change")
-    changed.add_argument("name")
+    changed = action("set", _set, "change a channel; what you leave out does not change")
+    changed.add_argument("name", help="name of the channel")
     _values(changed)
-    changed.add_argument("--enabled", choices=("yes", "no"))
-    action("list", _list, "list all channels, and whether the last message was sent")
+    changed.add_argument(
+        "--enabled", choices=("yes", "no"), help="no: the channel sends nothing until you set yes"
+    )
+    action("list", _list, "list all channels, and whether their last message was sent")
     for name, run, summary in (
-        ("show", _show, "its settings, and which of its secrets are set"),
-        ("remove", _remove, "remove one and cancel its pending messages"),
-        ("test", _test, "send a test message through one"),
+        ("show", _show, "show the settings of a channel, and which secrets are set"),
+        ("remove", _remove, "remove a channel, and cancel its pending messages"),
+        ("test", _test, "send a test message through a channel"),
     ):
-        action(name, run, summary).add_argument("name")
+        action(name, run, summary).add_argument("name", help="name of the channel")
     sent = command("send", _test)
-    sent.add_argument("name", metavar="CHANNEL", help="of `monitor channel list`")
+    sent.add_argument("name", metavar="CHANNEL", help="name of the channel")
 
 
 def _values(parser: argparse.ArgumentParser) -> None:
@@ -61,22 +63,26 @@ def _values(parser: argparse.ArgumentParser) -> None:
         nargs="*",
         type=_setting,
         metavar="KEY=VALUE",
-        help="a setting of this kind; separate lists by commas; KEY= removes it",
+        help="setting of this kind of channel; separate list items with commas; KEY= removes it",
     )
     parser.add_argument(
         "--secret",
         action="append",
         default=[],
         metavar="KEY",
-        help="ask for this secret, or read it as a line of standard input; empty removes it",
+        help="secret to set: the command asks for it, or reads it as a line from standard input; "
+        "an empty line removes it",
     )
     parser.add_argument(
         "--default",
         choices=("yes", "no"),
-        help=("default: receives every alert that no route matches"),
+        help="yes: the channel receives every alert that no route matches",
     )
     parser.add_argument(
-        "--budget", type=_budget, metavar="N", help="daily message limit; 0: no limit"
+        "--budget",
+        type=_budget,
+        metavar="N",
+        help="maximum number of messages in 24 hours; 0: no limit",
     )
 
 

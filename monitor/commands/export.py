@@ -19,24 +19,30 @@ def add(command: Callable[..., argparse.ArgumentParser]) -> None:
     """Add the subcommand to the parser."""
     exported = command("export", _export)
     exported.add_argument(
-        "--sensor", action="append", type=option(parse_mac), metavar="MAC", help="can be repeated"
+        "--sensor",
+        action="append",
+        type=option(parse_mac),
+        metavar="MAC",
+        help="MAC address; can be repeated",
     )
-    exported.add_argument("--site", action="append", help="all sensors there; can be repeated")
+    exported.add_argument(
+        "--site", action="append", help="all sensors of this site; can be repeated"
+    )
     exported.add_argument(
         "--from",
         dest="start",
         type=option(parse_time),
         metavar="TIME",
-        help="such as 2026-11-23T03:42:00Z (default: all stored heartbeats)",
+        help="first time, such as 2026-11-23T03:42:00Z (default: that of the oldest heartbeat)",
     )
     exported.add_argument(
-        "--to", dest="stop", type=option(parse_time), metavar="TIME", help="not included"
+        "--to", dest="stop", type=option(parse_time), metavar="TIME", help="end, exclusive"
     )
     exported.add_argument(
         "--format",
         choices=("csv", "ndjson"),
         default="csv",
-        help="POST /heartbeats accepts ndjson",
+        help="csv (default); ndjson: you can send it to POST /heartbeats",
     )
 
 

@@ -26,10 +26,14 @@ _MOST = 1_000
 def add(command: Callable[..., argparse.ArgumentParser]) -> None:
     """Add the subcommands to the parser."""
     listed = command("incidents", _incidents)
-    listed.add_argument("--open", action="store_true", help="only open ones")
+    listed.add_argument("--open", action="store_true", help="list only open incidents")
     known = command("acknowledge", _acknowledge)
-    known.add_argument("ids", type=number, nargs="+", metavar="ID", help="of `monitor incidents`")
-    known.add_argument("--by", default=None, help="who acknowledges (default: the user's name)")
+    known.add_argument(
+        "ids", type=number, nargs="+", metavar="ID", help="number, from `monitor incidents`"
+    )
+    known.add_argument(
+        "--by", default=None, help="who acknowledges (default: your user name on this machine)"
+    )
 
 
 def number(text: str) -> int:

@@ -26,15 +26,17 @@ def add(command: Callable[..., argparse.ArgumentParser]) -> None:
     """Add the subcommand to the parser."""
     shown = command("ledger", _ledger)
     which = shown.add_mutually_exclusive_group()
-    which.add_argument("--incident", type=number, metavar="ID", help="of `monitor incidents`")
-    which.add_argument("--sensor", type=option(parse_mac), metavar="MAC")
+    which.add_argument("--incident", type=number, metavar="ID", help="number of the incident")
+    which.add_argument("--sensor", type=option(parse_mac), metavar="MAC", help="MAC address")
     shown.add_argument(
         "--since",
         type=option(parse_time),
         metavar="TIME",
-        help="incidents open at this time or later, such as 2026-11-23T03:42:00Z",
+        help="incidents that were open at this time or later, such as 2026-11-23T03:42:00Z",
     )
-    shown.add_argument("--json", action="store_true", help="one JSON document per incident")
+    shown.add_argument(
+        "--json", action="store_true", help="print one JSON document for each incident"
+    )
 
 
 def _ledger(given: Settings, options: argparse.Namespace) -> None:

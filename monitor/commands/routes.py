@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Callable
 
 from monitor.bootstrap.channels import channel_names
-from monitor.commands import CommandFailed
+from monitor.commands import CommandFailed, add_action
 from monitor.commands.incidents import plain
 from monitor.errors import Invalid
 from monitor.model import SECOND
@@ -22,41 +22,44 @@ _OPTIONS = {"name": "NAME", "matchers": "--match", "channels": "--channel"}
 def add(command: Callable[..., argparse.ArgumentParser]) -> None:
     """Add the subcommand to the parser."""
     actions = command("route", _list).add_subparsers(dest="action", required=True, metavar="ACTION")
-    new = actions.add_parser("add", help="add one")
+    new = add_action(actions, "add", "add a route")
     new.set_defaults(run=_add)
-    new.add_argument("name")
+    new.add_argument("name", help="name of the new route")
     new.add_argument(
         "--match",
         action="append",
         default=[],
         metavar="MATCHER",
-        help="which sensors: mac, name, site or a label, like site=Hall A|Hall B or "
-        "severity=warning; can be repeated: a sensor must meet all conditions; none: all sensors",
+        help="condition on mac, name, site or a label, such as site=Hall A|Hall B or "
+        "severity=warning; if you repeat the option, a sensor must meet all conditions (default: "
+        "all sensors)",
     )
     new.add_argument(
         "--channel",
         action="append",
         required=True,
-        help="channel that receives the alerts; `browsers` means all subscribed browsers",
+        help="channel that receives the alerts, or browsers (all subscribed ones); can be repeated",
     )
     new.add_argument(
         "--escalate-to",
         action="append",
         default=[],
         metavar="CHANNEL",
-        help=("channel that receives the alert if no one acknowledges it"),
+        help="channel that receives the alert if no one acknowledges it; can be repeated",
     )
     new.add_argument(
         "--escalate-after",
         type=_seconds,
         metavar="SECONDS",
-        help="how long to wait for an acknowledgement before escalating",
+        help="how long to wait for an acknowledgement",
     )
-    new.add_argument("--position", type=_position, help="1: the first (default: the last)")
-    actions.add_parser("list", help="list all, in the order in which they are tried")
-    removed = actions.add_parser("remove", help="remove one")
+    new.add_argument(
+        "--position", type=_position, help="place in the order of routes; 1: first (default: last)"
+    )
+    add_action(actions, "list", "list all routes, in the order in which they are tried")
+    removed = add_action(actions, "remove", "remove a route")
     removed.set_defaults(run=_remove)
-    removed.add_argument("name")
+    removed.add_argument("name", help="name of the route")
 
 
 def _seconds(text: str) -> float:

@@ -18,20 +18,23 @@ from monitor.state.users import COMMAND_LINE
 def add(command: Callable[..., argparse.ArgumentParser]) -> None:
     """Add the subcommand to the parser."""
     sensor = command("sensor", _sensor)
-    sensor.add_argument("mac_address", type=option(parse_mac))
-    for field, told in (("name", None), ("site", "alerts are grouped by site")):
+    sensor.add_argument("mac_address", type=option(parse_mac), help="in any usual format")
+    for field, told in (("name", "name of the sensor"), ("site", "alerts are grouped by site")):
         sensor.add_argument(f"--{field}", type=option(partial(_words, field)), help=told)
     sensor.add_argument(
         "--label",
         action="append",
         type=option(sensor_fields.label),
         metavar="NAME=VALUE",
-        help="for routes and silences; severity is critical, warning or info; NAME= removes it",
+        help="label for routes and silences; NAME= removes the label; the label severity can be "
+        "critical, warning or info",
     )
     sensor.add_argument(
-        "--threshold", type=option(_threshold), help="seconds of silence; 0: the default"
+        "--threshold",
+        type=option(_threshold),
+        help="seconds of silence until the sensor is down; 0: the default",
     )
-    sensor.add_argument("--paused", choices=("yes", "no"))
+    sensor.add_argument("--paused", choices=("yes", "no"), help="yes: the sensor is not monitored")
 
 
 def _words(field: str, text: str) -> str:

@@ -8,7 +8,7 @@ from datetime import UTC
 from zoneinfo import ZoneInfo
 
 from monitor.clock import Clock
-from monitor.commands import CommandFailed
+from monitor.commands import Actions, CommandFailed, add_action
 from monitor.commands.incidents import number, plain, user
 from monitor.errors import Invalid
 from monitor.model import DAY, HOUR, MINUTE, SECOND, parse_time
@@ -36,27 +36,37 @@ def add(command: Callable[..., argparse.ArgumentParser]) -> None:
     """Add the subcommands to the parser."""
     silence = command("silence", _silence)
     actions = silence.add_subparsers(dest="action", required=True, metavar="ACTION")
-    begin = actions.add_parser("add", help="start one, now or later")
+    begin = add_action(actions, "add", "add a silence that starts now or later")
     _match(begin)
-    begin.add_argument("--from", dest="start", type=_time, metavar="TIME", help="default: now")
+    begin.add_argument(
+        "--from", dest="start", type=_time, metavar="TIME", help="start (default: now)"
+    )
     until = begin.add_mutually_exclusive_group(required=True)
-    until.add_argument("--for", dest="duration", type=_duration_of, help="like 90min, 4h or 1d12h")
-    until.add_argument("--until", type=_time, metavar="TIME", help="like 2026-11-23T03:42:00Z")
-    begin.add_argument("--comment", required=True, help="why")
-    _list_and_end(actions, "silence")
+    until.add_argument(
+        "--for", dest="duration", type=_duration_of, help="duration, such as 90min, 4h or 1d12h"
+    )
+    until.add_argument(
+        "--until", type=_time, metavar="TIME", help="end, such as 2026-11-23T03:42:00Z"
+    )
+    begin.add_argument("--comment", required=True, help="the reason")
+    _list_and_end(actions, "silences", "a silence")
 
     windows = command("maintenance", _maintenance)
     actions = windows.add_subparsers(dest="action", required=True, metavar="ACTION")
-    plan = actions.add_parser("add", help="schedule a window, once or recurring")
+    plan = add_action(actions, "add", "plan maintenance, once or repeatedly")
     plan.add_argument("name", help="name of the maintenance")
     _match(plan)
     plan.add_argument(
-        "--zone", required=True, help=("time zone of start and end, such as Europe/Berlin")
+        "--zone", required=True, help="time zone of start and end, such as Europe/Berlin"
     )
-    plan.add_argument("--start", required=True, help="like 2026-03-29T01:30")
-    plan.add_argument("--stop", required=True, help="like 2026-03-29T03:30")
-    plan.add_argument("--recurrence", metavar="RRULE", help='like "FREQ=WEEKLY;BYDAY=SU"')
-    _list_and_end(actions, "maintenance")
+    plan.add_argument("--start", required=True, help="start, such as 2026-03-29T01:30")
+    plan.add_argument("--stop", required=True, help="end, such as 2026-03-29T03:30")
+    plan.add_argument(
+        "--recurrence",
+        metavar="RRULE",
+        help='when it repeats, such as "FREQ=WEEKLY;BYDAY=SU" (default: once)',
+    )
+    _list_and_end(actions, "maintenance", "maintenance")
 
 
 def _match(parser: argparse.ArgumentParser) -> None:
@@ -65,16 +75,16 @@ def _match(parser: argparse.ArgumentParser) -> None:
         action="append",
         required=True,
         metavar="MATCHER",
-        help="which sensors: mac, name, site or a label, like site=Hall A|Hall B or mac=02:00:*; "
-        "can be repeated: a sensor must meet all conditions",
+        help="condition on mac, name, site or a label, such as site=Hall A|Hall B or mac=02:00:*; "
+        "if you repeat the option, a sensor must meet all conditions",
     )
 
 
-def _list_and_end(actions: "argparse._SubParsersAction[argparse.ArgumentParser]", of: str) -> None:
-    listed = actions.add_parser("list", help="current and upcoming ones")
-    listed.add_argument("--past", action="store_true", help="those that have ended instead")
-    end = actions.add_parser("end", help="end one now")
-    end.add_argument("id", type=number, metavar="ID", help=f"of `monitor {of} list`")
+def _list_and_end(actions: Actions, many: str, one: str) -> None:
+    listed = add_action(actions, "list", f"list current and future {many}")
+    listed.add_argument("--past", action="store_true", help=f"list past {many} instead")
+    end = add_action(actions, "end", f"end {one} now")
+    end.add_argument("id", type=number, metavar="ID", help="number, from the list")
 
 
 def _silence(given: Settings, options: argparse.Namespace) -> None:

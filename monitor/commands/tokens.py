@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Callable
 
 from monitor.clock import Clock
+from monitor.commands import add_action
 from monitor.model import format_time
 from monitor.services import tokens
 from monitor.settings import Settings
@@ -16,17 +17,18 @@ def add(command: Callable[..., argparse.ArgumentParser]) -> None:
     """Add the subcommand to the parser."""
     token = command("token", _token)
     actions = token.add_subparsers(dest="action", required=True, metavar="ACTION")
-    create = actions.add_parser("create", help="make a token and print it, once")
-    create.add_argument("name", type=_name)
+    create = add_action(actions, "create", "create a token and print it; it is not shown again")
+    create.add_argument("name", type=_name, help="name of the new token")
     create.add_argument(
         "--role",
         choices=ROLES,
         default=INGEST,
         help="ingest (default): send heartbeats; viewer: read the API; operator: also "
-        "acknowledge and silence; administrator: also set up channels and routes",
+        "acknowledge incidents and silence sensors; administrator: also change channels and routes",
     )
-    actions.add_parser("list", help="names and roles of tokens, never the tokens")
-    actions.add_parser("revoke", help="stop accepting a token").add_argument("name")
+    add_action(actions, "list", "list names and roles of tokens")
+    revoked = add_action(actions, "revoke", "revoke a token: it is no longer accepted")
+    revoked.add_argument("name", help="name of the token")
 
 
 def _name(text: str) -> str:

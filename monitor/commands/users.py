@@ -8,7 +8,7 @@ from collections.abc import Callable
 from sqlalchemy import Connection, Engine
 
 from monitor.clock import Clock
-from monitor.commands import CommandFailed
+from monitor.commands import CommandFailed, add_action
 from monitor.model import format_time
 from monitor.settings import Settings
 from monitor.state import audit, users
@@ -22,18 +22,22 @@ _ADMINISTRATOR = users.ROLES[-1]
 def add(command: Callable[..., argparse.ArgumentParser]) -> None:
     """Add the subcommands to the parser."""
     first = command("createsuperuser", _create)
-    first.add_argument("--name", help="asked for unless given")
-    first.add_argument("--email", help="asked for unless given; may be empty")
-    first.add_argument("--reset", action="store_true", help="reset an existing user without asking")
-    first.epilog = "The password is asked for, or read from standard input: one line."
+    first.add_argument("--name", help="name of the user (default: the command asks for it)")
+    first.add_argument(
+        "--email", help="email address, can be empty (default: the command asks for it)"
+    )
+    first.add_argument(
+        "--reset", action="store_true", help="if the user exists, set a new password without asking"
+    )
+    first.epilog = "The command asks for the password, or reads it as one line from standard input."
     user = command("user", _user)
     actions = user.add_subparsers(dest="action", required=True, metavar="ACTION")
-    actions.add_parser("list", help="names, roles and last logins")
+    add_action(actions, "list", "list names, roles and last logins")
     for name, summary in (
         ("deactivate", "log out a user and block further logins"),
-        ("password", "set a new password, asked for or read from standard input"),
+        ("password", "ask for a new password, or read it from standard input, and set it"),
     ):
-        actions.add_parser(name, help=summary).add_argument("name", help="or email")
+        add_action(actions, name, summary).add_argument("name", help="name or email address")
 
 
 def _create(given: Settings, options: argparse.Namespace) -> None:

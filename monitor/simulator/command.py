@@ -57,7 +57,10 @@ def add(command: Callable[..., argparse.ArgumentParser]) -> None:
     )
     recorded = parser.add_argument_group("a recorded fleet")
     recorded.add_argument(
-        "--trace", type=Path, metavar="FILE", help="CSV file with time, mac_address and metrics"
+        "--trace",
+        type=Path,
+        metavar="FILE",
+        help="CSV file with time, mac_address and a column for each metric",
     )
     recorded.add_argument(
         "--speed",
@@ -79,18 +82,26 @@ def _add_fleet(group: "argparse._ArgumentGroup") -> None:
     fleet = SimulatedFleet
     add("--sensors", _count, f"number of sensors (default: {fleet.sensors})")
     add("--first-mac", _mac, f"lowest MAC address (default: {format_mac(fleet.first_mac)})")
-    add("--interval", _seconds, f"between two reports (default: {fleet.interval // 1000})")
-    add("--jitter", _share, f"share of the interval, plus or minus (default: {fleet.jitter})")
-    add("--die", _share, "share of the sensors that stop reporting (default: 0)")
-    add("--die-after", _seconds, f"when they stop (default: {fleet.die_after // 1000})")
-    add("--return-after", _seconds, "how long they stay silent (default: until the end)")
+    add("--interval", _seconds, f"time between two heartbeats (default: {fleet.interval // 1000})")
+    add(
+        "--jitter",
+        _share,
+        f"random change of each interval, as a share of it (default: {fleet.jitter})",
+    )
+    add("--die", _share, "share of the sensors that become silent (default: 0)")
+    add(
+        "--die-after",
+        _seconds,
+        f"time until they become silent (default: {fleet.die_after // 1000})",
+    )
+    add("--return-after", _seconds, "time until they report again (default: never)")
     add("--flap", _share, "share of the sensors that flap (default: 0)")
     add(
         "--flap-silence",
         _seconds,
         f"length of each silence of a flapping sensor (default: {fleet.flap_silence // 1000})",
     )
-    add("--seed", int, f"of the random numbers (default: {fleet.seed})")
+    add("--seed", int, f"seed of the random numbers (default: {fleet.seed})")
 
 
 def run(arguments: argparse.Namespace) -> int:
