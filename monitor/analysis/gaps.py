@@ -87,7 +87,7 @@ class Evidence:
         return ObservedTime([*self.paused, *self.maintenance])
 
     @cached_property
-    def listened(self) -> ObservedTime:
+    def observed(self) -> ObservedTime:
         """Time outside pauses, maintenance and blind windows."""
         return ObservedTime(self._unjudged)
 
@@ -118,7 +118,7 @@ class Evidence:
     def _judge(self, start: int, stop: int) -> GapVerdict:
         if _longest(self._runs(start, stop)) > self.threshold:
             return GapVerdict.PROVEN
-        if self.listened.between(start, stop) > PRESUMED_AFTER * self.threshold:
+        if self.observed.between(start, stop) > PRESUMED_AFTER * self.threshold:
             return GapVerdict.PRESUMED
         return GapVerdict.UNKNOWN
 

@@ -48,8 +48,8 @@ def _moved(tally: Uptime, evidence: Evidence, gap: Gap, start: int) -> Uptime:
     length = gap.stop - start
     unpaused = evidence.unpaused.between(start, gap.stop)
     watched = evidence.watched.between(start, gap.stop)
-    listened = evidence.listened.between(start, gap.stop)
-    down = listened if gap.outage else 0
+    observed = evidence.observed.between(start, gap.stop)
+    down = observed if gap.outage else 0
     return Uptime(
         up=tally.up - length,
         down=tally.down + down,

@@ -1,1 +1,1 @@
-"""Who is silent, judged in time that was really listened to."""
+"""Finds silent sensors. Only observed time counts."""

@@ -1,4 +1,4 @@
-"""Which silences are outages: judged, and looked up in the heartbeats themselves."""
+"""Finds the silent sensors that are down, and confirms them in the store."""
 
 from collections.abc import Iterable, Mapping
 
@@ -13,7 +13,7 @@ from monitor.staleness.sensor_cache import SensorCache
 from monitor.store.interface import Store
 
 MOST = 50_000
-"""Outages that one sweep opens: some 20 s of confirming and writing."""
+"""The maximum number of incidents that one sweep opens: about 20 s of queries and writes."""
 
 
 def openings(
@@ -22,15 +22,15 @@ def openings(
     registry: SensorCache,
     deadlines: Deadlines,
     horizon: int,
-    listening: ObservedTime,
+    observed: ObservedTime,
     now: int,
 ) -> list[Opening]:
-    """Judge those whose deadline passed; who seems down is looked up in the store itself.
+    """Judges the sensors whose deadline passed, and confirms those that seem down in the store.
 
-    Who turns out not to be down is watched on by a new deadline; of more than MOST the next sweep
-    judges the rest. Raises StoreUnavailable.
+    Sensors that are not down get a new deadline. If more than MOST are down, the next sweep judges
+    the rest. Raises StoreUnavailable.
     """
-    silent = [*_down(deadlines.passed(horizon), view, registry, deadlines, horizon, listening)]
+    silent = [*_down(deadlines.passed(horizon), view, registry, deadlines, horizon, observed)]
     if not silent:
         return []
     times, threshold = view.times, registry.threshold
@@ -38,7 +38,7 @@ def openings(
         deadlines.push(times[mac] + threshold(mac), mac)
     silent = silent[:MOST]
     view.confirm(silent, horizon - 6 * registry.longest_threshold, now)
-    down = _down(silent, view, registry, deadlines, horizon, listening)
+    down = _down(silent, view, registry, deadlines, horizon, observed)
     intervals = usual_intervals(store, {mac: (times[mac], threshold(mac)) for mac in down}, horizon)
     return [
         Opening(
@@ -47,14 +47,14 @@ def openings(
             threshold(mac),
             verdict.proven,
             intervals.get(mac),
-            0 if verdict.proven else listening.interruptions(times[mac], horizon),
+            0 if verdict.proven else observed.interruptions(times[mac], horizon),
         )
         for mac, verdict in down.items()
     ]
 
 
 def is_fleet_wide(registry: SensorCache, times: Mapping[int, int], horizon: int) -> bool:
-    """Whether next to nobody was heard lately, at more than one site. `times`: mac -> last seen."""
+    """Whether nearly all sensors, at more than one site, are overdue. `times`: mac -> last seen."""
     overdue = watched = 0
     sites = set()
     for mac, sensor in registry.sensors.items():
@@ -72,13 +72,13 @@ def _down(
     registry: SensorCache,
     deadlines: Deadlines,
     horizon: int,
-    listening: ObservedTime,
+    observed: ObservedTime,
 ) -> dict[int, Verdict]:
     down = {}
     for mac in macs:
         if not registry.may_open(registry.sensors[mac]):
             continue
-        verdict = judge(view.times[mac], registry.threshold(mac), horizon, listening)
+        verdict = judge(view.times[mac], registry.threshold(mac), horizon, observed)
         if verdict.down:
             down[mac] = verdict
         else:

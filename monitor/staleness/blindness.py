@@ -1,9 +1,9 @@
-"""What was listened to: the horizon, blind windows and listened time.
+"""The horizon, blind windows and observed time.
 
-A source (a data directory with its shipper) says by pulses over which spans it listened without
-a break and that all it received then is stored. The horizon is the moment up to which that holds
-for every open source: watermarks, as in stream processing (Akidau et al., The Dataflow Model,
-2015). Up to the horizon each moment was listened to or is blind, and that verdict is kept.
+A source (a data directory with its shipper) reports coverage spans: in each it accepted heartbeats
+without interruption, and stored all of them. The horizon is the moment up to which all open sources
+have reported: a watermark, as in stream processing (Akidau et al., The Dataflow Model, 2015). Each
+moment before the horizon is either observed or blind, and this is stored.
 """
 
 from bisect import bisect_left, bisect_right
@@ -18,7 +18,8 @@ FAREWELL_GRACE = 2 * MINUTE
 """How long the horizon waits for a source that stopped cleanly before going on without it."""
 
 _LONGEST_STEP = 15 * SECOND
-"""The most that one observation adds to a standstill: longer pauses are the observer's own."""
+"""The most (ms) that one observation adds to `stalled_for`: in a longer pause the observer itself
+was not running."""
 
 
 class BlindWindow(NamedTuple):
@@ -29,7 +30,7 @@ class BlindWindow(NamedTuple):
 
 
 class SourceSpan(NamedTuple):
-    """`source` listened over [start, until]; `closing` when it then said farewell."""
+    """`source` covered [start, until]; `closing` if it then stopped cleanly."""
 
     source: str
     start: int
@@ -39,7 +40,7 @@ class SourceSpan(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What is remembered of one source."""
+    """The state of one source."""
 
     open: bool
     until: int
@@ -54,13 +55,13 @@ class Advance:
     horizon: int
     sources: Mapping[str, Source]
     blind: list[BlindWindow]
-    """New blind windows; one may lie before the old horizon, when a source came back."""
+    """New blind windows. If a source returned, one may be before the old horizon."""
     lost: list[str]
-    """Sources written off now."""
+    """Sources that are lost since this observation."""
 
 
 class ObservedTime:
-    """Listened time on top of a list of blind windows."""
+    """Observed time: all time outside a list of blind windows."""
 
     def __init__(self, windows: Iterable[BlindWindow]) -> None:
         self._windows = merge(windows)
@@ -76,21 +77,21 @@ class ObservedTime:
         return moment - blind
 
     def between(self, start: int, stop: int) -> int:
-        """Listened milliseconds in (start, stop]."""
+        """Observed milliseconds in (start, stop]."""
         return self._axis(stop) - self._axis(start)
 
     def last_blind(self, moment: int) -> int:
-        """The end of the last blind window that began before `moment`, at most `moment`; or 0."""
+        """The end of the last blind window that starts before `moment`, at most `moment`; or 0."""
         index = bisect_left(self._starts, moment)
         return min(moment, self._windows[index - 1].stop) if index else 0
 
     def interruptions(self, start: int, stop: int) -> int:
-        """How many blind windows touch (start, stop]."""
+        """The number of blind windows that overlap (start, stop]."""
         return sum(1 for window in self._windows if window.start < stop and window.stop > start)
 
 
 def merge(windows: Iterable[BlindWindow]) -> list[BlindWindow]:
-    """The same moments as disjoint windows in order; empty ones are dropped."""
+    """The windows in order, with overlapping ones merged and empty ones removed."""
     merged: list[BlindWindow] = []
     for window in sorted(window for window in windows if window.stop > window.start):
         if merged and window.start <= merged[-1].stop:
@@ -101,7 +102,7 @@ def merge(windows: Iterable[BlindWindow]) -> list[BlindWindow]:
 
 
 def subtract(window: BlindWindow, covered: Iterable[BlindWindow]) -> list[BlindWindow]:
-    """What of `window` no member of `covered` holds."""
+    """The parts of `window` that are not in `covered`."""
     left, position = [], window.start
     for piece in merge(covered):
         if piece.start >= window.stop:
@@ -122,21 +123,21 @@ def advance(
     lost_after: int,
     now: int,
 ) -> Advance:
-    """Move the horizon as far as the spans allow and find what was blind on the way.
+    """Moves the horizon as far as the spans allow, and finds new blind windows.
 
-    `spans`: all that end after `horizon`, neighbouring pieces of one pulse included. `elapsed`:
-    ms since the previous observation. `lost_after`: ms of standing still after which a source is
-    written off. `horizon` is 0 before the first pulse: nothing before it counts as listened.
+    `spans`: all that end after `horizon`, including adjacent pieces of one span. `elapsed`: ms
+    since the previous observation. `lost_after`: ms without progress after which a source is lost.
+    `horizon` is 0 before the first span: no time before it is observed.
     """
-    heard: dict[str, list[SourceSpan]] = {}
+    reported: dict[str, list[SourceSpan]] = {}
     for span in spans:
-        heard.setdefault(span.source, []).append(span)
+        reported.setdefault(span.source, []).append(span)
     after = dict(sources)
     required_from: dict[str, int] = {
         name: horizon for name, source in sources.items() if source.open
     }
     blind: list[BlindWindow] = []
-    for name, pieces in heard.items():
+    for name, pieces in reported.items():
         newest = max(pieces, key=lambda span: span.until)
         known = sources.get(name)
         if known is not None and known.open:
@@ -151,7 +152,7 @@ def advance(
     lost: list[str] = []
     for name, source in sources.items():
         if source.open:
-            after[name] = _observed(source, heard.get(name, []), elapsed)
+            after[name] = _observed(source, reported.get(name, []), elapsed)
             if after[name].stalled_for >= lost_after:
                 after[name] = replace(after[name], open=False)
                 blind.append(BlindWindow(source.until, max(source.until, now)))
@@ -164,7 +165,7 @@ def advance(
     reached = max(horizon, min(after[name].until for name in open_now))
     passed = BlindWindow(horizon, reached)
     covered = {
-        name: [BlindWindow(s.start, s.until) for s in heard.get(name, [])] for name in open_now
+        name: [BlindWindow(s.start, s.until) for s in reported.get(name, [])] for name in open_now
     }
     blind += subtract(passed, [piece for pieces in covered.values() for piece in pieces])
     for name in open_now:
@@ -174,8 +175,8 @@ def advance(
 
 
 def stored_later(judged: int, sources: Mapping[str, Source], now: int) -> int:
-    """The earliest moment of a heartbeat that may have been stored only after the observation that
-    `judged` up to there: a source that was out of reach kept it, for a day at most."""
+    """The earliest time of a heartbeat that may have been stored after the observation that judged
+    up to `judged`: a source that can't reach the store keeps heartbeats, for up to a day."""
     late = (source.until for source in sources.values() if source.until > now - DAY)
     return min([judged, *late])
 

@@ -1,24 +1,26 @@
-"""Which sensors are worth judging: a lazy heap of the earliest moments they could be down."""
+"""Selects the sensors to judge: a lazy heap of the earliest moments when each could be down."""
 
 import heapq
 from collections.abc import Iterable
 
 
 class Deadlines:
-    """mac by earliest possible deadline (ms). A heartbeat moves nothing here: a sensor whose
-    entry comes up is judged by its current last seen and put back, so the cost of a sweep
-    follows the deadlines that pass, not the fleet."""
+    """MAC addresses by earliest possible deadline (ms).
+
+    A heartbeat does not change the heap. A sensor whose deadline passed is judged by its current
+    last seen and pushed again. So a sweep costs time for each passed deadline, not for each sensor.
+    """
 
     def __init__(self, entries: Iterable[tuple[int, int]] = ()) -> None:
         self._heap = list(entries)
         heapq.heapify(self._heap)
 
     def push(self, deadline: int, mac: int) -> None:
-        """Watch one sensor; it must not be watched already."""
+        """Adds a sensor that is not in the heap."""
         heapq.heappush(self._heap, (deadline, mac))
 
     def passed(self, horizon: int) -> list[int]:
-        """Remove and return the macs whose deadline lies before `horizon`."""
+        """Removes and returns the sensors whose deadline is before `horizon`."""
         macs = []
         while self._heap and self._heap[0][0] < horizon:
             macs.append(heapq.heappop(self._heap)[1])

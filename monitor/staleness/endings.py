@@ -1,4 +1,4 @@
-"""Which open incidents end, and which only have newer evidence."""
+"""Finds the open incidents that end, and those whose last seen changes."""
 
 from collections.abc import Sequence
 
@@ -9,21 +9,23 @@ from monitor.staleness.sensor_cache import SensorCache
 
 
 def closings(
-    registry: SensorCache, times: dict[int, int], horizon: int, listening: ObservedTime
+    registry: SensorCache, times: dict[int, int], horizon: int, observed: ObservedTime
 ) -> list[Closing]:
-    """The incidents that end at the horizon. `times`: mac -> last seen (ms); sensors of which the
-    store knows nothing any more are added."""
+    """The incidents that end at the horizon.
+
+    `times`: mac -> last seen (ms). Sensors that are no longer in the store are added to it.
+    """
     found = []
     for mac, row in registry.open_incidents.items():
         sensor = registry.sensors.get(mac)
-        # The store's retention may be over; the incident remembers.
+        # The store may have deleted the heartbeats after the retention; the incident has last seen.
         seen = times.setdefault(mac, row.last_seen)
         if sensor is None or sensor.forgotten_at is not None:
             found.append(Closing(row, Event.FORGET))
         elif sensor.paused:
             found.append(Closing(row, Event.PAUSE))
-        # Blindness defers a verdict of down; it is no proof of life, so it closes nothing.
-        elif listening.between(seen, horizon) <= registry.threshold(mac):
+        # A blind window is not proof that the sensor is up, so it does not close the incident.
+        elif observed.between(seen, horizon) <= registry.threshold(mac):
             if seen > row.last_seen:
                 found.append(Closing(row, Event.RECOVER, recovered_at=seen))
             elif registry.threshold(mac) > row.threshold:
@@ -34,7 +36,7 @@ def closings(
 def moved(
     registry: SensorCache, times: dict[int, int], closings: Sequence[Closing]
 ) -> dict[int, int]:
-    """Incident id -> newer proof of life that is itself stale by now."""
+    """Incident id -> newer last seen, for incidents that stay open."""
     closing = {each.incident.id for each in closings}
     return {
         row.id: times[mac]

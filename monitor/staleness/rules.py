@@ -1,4 +1,4 @@
-"""When silence is an outage: the two clauses, and what a page may say of a sensor."""
+"""The rules by which a silent sensor is down, and a sensor's status for pages."""
 
 from enum import StrEnum
 from typing import NamedTuple
@@ -6,36 +6,38 @@ from typing import NamedTuple
 from monitor.staleness.blindness import ObservedTime
 
 PRESUMED_AFTER = 5
-"""Thresholds of listened silence after which a sensor is presumed down even though monitoring
-was interrupted again and again; fewer report living sensors, none hide dead ones for ever."""
+"""Thresholds of observed silence after which a sensor is presumed down, even if monitoring was
+interrupted again and again. A lower number causes false alerts. Without this rule, frequent blind
+windows could hide a dead sensor permanently."""
 
 
 class Verdict(NamedTuple):
-    """`down` at the horizon, `proven` by the first clause; else not before `deadline` (ms)."""
+    """`down`: down at the horizon; `proven`: by the first rule. If the sensor is not down, it can't
+    be down before `deadline` (ms)."""
 
     down: bool
     proven: bool
     deadline: int
 
 
-def judge(seen: int, threshold: int, horizon: int, listening: ObservedTime) -> Verdict:
-    """Judge a sensor last seen at `seen` by what was listened to up to `horizon`.
+def judge(seen: int, threshold: int, horizon: int, observed: ObservedTime) -> Verdict:
+    """Judges a sensor last seen at `seen` by the observed time up to `horizon`.
 
-    First clause, proof: more than `threshold` listened since the later of its last heartbeat and
-    the last blind window. Second clause, presumption: more than five thresholds listened since
-    its last heartbeat. `deadline` assumes that listening goes on; blindness only defers it.
+    First rule (proven): more than `threshold` observed since the later of its last heartbeat and
+    the last blind window. Second rule (presumed): more than five thresholds observed since its
+    last heartbeat. `deadline` assumes no further blind window; blind windows only delay it.
     """
-    deadline = max(seen, listening.last_blind(horizon)) + threshold
+    deadline = max(seen, observed.last_blind(horizon)) + threshold
     if deadline < horizon:
         return Verdict(True, True, deadline)
-    presumed = horizon + PRESUMED_AFTER * threshold - listening.between(seen, horizon)
+    presumed = horizon + PRESUMED_AFTER * threshold - observed.between(seen, horizon)
     if presumed < horizon:
         return Verdict(True, False, presumed)
     return Verdict(False, False, min(deadline, presumed))
 
 
 class SensorStatus(StrEnum):
-    """What a page says of a sensor."""
+    """A sensor's status as pages show it."""
 
     WAITING = "waiting"
     UP = "up"
@@ -47,7 +49,8 @@ class SensorStatus(StrEnum):
 def status(
     seen: int | None, threshold: int, now: int, paused: bool = False, incident_open: bool = False
 ) -> SensorStatus:
-    """Down exactly while an incident is open; silence without one is not known to be an outage."""
+    """The status. A sensor is down exactly while it has an open incident; silent without one, it is
+    unknown."""
     if paused:
         return SensorStatus.PAUSED
     if incident_open:

@@ -1,4 +1,4 @@
-"""The watch over monitoring itself: what is to be told of blindness, and what was."""
+"""Monitors monitoring itself, and enqueues notices that it was blind or is behind."""
 
 from collections.abc import Sequence
 
@@ -9,34 +9,36 @@ from monitor.model import SECOND
 from monitor.outbox.wording import long
 from monitor.staleness import notices
 from monitor.staleness.blindness import Advance, BlindWindow
-from monitor.staleness.notices import Behind, NoticeConfig, Told
+from monitor.staleness.notices import Behind, NoticeConfig, SentNotices
 from monitor.state import horizon
 from monitor.state.database import database_now, reading, writing
 from monitor.state.horizon import Progress
 
 _OWN_PAUSE = 30 * SECOND
-"""Between two looks further apart this process did not run, or the machine slept."""
+"""If two calls of `look` are further apart (ms), this process did not run or the host was
+suspended."""
 
 
 class SelfMonitoring:
-    """One process's; what it enqueued is in the state."""
+    """Each process has its own instance; the enqueued notices are in the state."""
 
-    def __init__(self, telling: SelfNotices, manners: NoticeConfig) -> None:
-        self._telling, self._manners = telling, manners
+    def __init__(self, notices: SelfNotices, config: NoticeConfig) -> None:
+        self._notices, self._config = notices, config
         self._looked_at = self._since = 0
         self._swept_at = self._unswept_since = 0
 
     def look(self, now: int) -> None:
-        """Called at each sweep: after a pause of our own a standstill is none of others'."""
+        """Called at each sweep. After an interruption of this process, missing progress before it
+        is not reported."""
         if not 0 <= now - self._looked_at <= _OWN_PAUSE:
             self._since = now
         self._looked_at = now
 
     def look_out(self, engine: Engine, now: int) -> None:
-        """Enqueue the notice that judging is behind when no sweep has succeeded for too long.
+        """Enqueues the notice that monitoring is behind if no sweep has succeeded for too long.
 
-        For a process that does not sweep itself, called every few seconds. It compares `now` only
-        with its own earlier looks, so its clock may be wrong. Raises StateUnavailable.
+        Called every few seconds by a process that does not sweep. It compares `now` only with its
+        own earlier calls, so its clock may be wrong. Raises StateUnavailable.
         """
         self.look(now)
         with reading(engine) as connection:
@@ -47,21 +49,21 @@ class SelfMonitoring:
             return
         with writing(engine) as connection:
             progress = horizon.progress(connection, lock=True)
-            found, told = self._behind(progress, now), _told(progress)
+            found, sent = self._behind(progress, now), _sent_notices(progress)
             clocks = now, connection.execute(select(database_now(connection))).scalar_one()
-            due = notices.is_due(told, max(clocks), self._manners)
+            due = notices.is_due(sent, max(clocks), self._config)
             if found is not None and due and progress.swept_at == self._swept_at:
-                # By the earlier clock, for notifiers wait until a message is due by theirs.
-                self._tell_behind(connection, found, min(clocks))
-                horizon.record_told(connection, *told._replace(behind_since=found.since))
+                # By the earlier clock: notifiers wait until a message is due by their clock.
+                self._enqueue_behind(connection, found, min(clocks))
+                horizon.record_told(connection, *sent._replace(behind_since=found.since))
 
     def _behind(self, progress: Progress, now: int) -> Behind | None:
-        reached, after = progress.horizon or progress.swept_at, self._manners.behind_after
+        reached, after = progress.horizon or progress.swept_at, self._config.behind_after
         return notices.behind(reached, progress.hindrance, self._unswept_since, now, after)
 
     def hindrance(self, reach: Advance, now: int) -> str:
-        """Why a sweep could not judge up to this moment; "" when it could."""
-        if now - reach.horizon <= self._manners.shortest:
+        """Why a sweep could not judge up to `now`; "" if it could."""
+        if now - reach.horizon <= self._config.shortest:
             return ""
         names = sorted(name for name, each in reach.sources.items() if each.stalled_for)
         return f"No data is arriving from {', '.join(names) or 'any host'}."
@@ -69,9 +71,9 @@ class SelfMonitoring:
     def tell(
         self, connection: Connection, reach: Advance, windows: Sequence[BlindWindow], now: int
     ) -> None:
-        """Owe the notices that are due after a sweep, in its transaction, which has written the
-        progress: what others enqueue meanwhile waits for it."""
-        zone = self._telling.frame.zone
+        """Enqueues the notices that are due after a sweep. Called in the sweep's transaction after
+        it has written the progress, so that other processes wait with their notices."""
+        zone = self._notices.frame.zone
         for name in reach.lost:
             until = reach.sources[name].until
             subject = f"Monitoring no longer waits for the host {name}"
@@ -79,24 +81,24 @@ class SelfMonitoring:
                 f"What it received after {long(until, zone)} is not in the store. What it "
                 "sends from now on counts only as history."
             )
-            self._telling.tell(connection, f"lost:{name}:{until}", subject, [sentence], now)
+            self._notices.tell(connection, f"lost:{name}:{until}", subject, [sentence], now)
         progress = horizon.progress(connection)
-        told = _told(progress)
-        found = notices.decide(told, reach.horizon, windows, now, self._since, self._manners)
+        sent = _sent_notices(progress)
+        found = notices.decide(sent, reach.horizon, windows, now, self._since, self._config)
         if found.behind:
-            behind = Behind(found.told.behind_since, progress.hindrance)
-            self._tell_behind(connection, behind, now)
+            behind = Behind(found.sent.behind_since, progress.hindrance)
+            self._enqueue_behind(connection, behind, now)
         if found.blind:
             subject, sentences = notices.over_text(found, zone, now)
             key = f"blind:{found.blind[0].start}:{found.blind[-1].stop}"
-            self._telling.tell(connection, key, subject, sentences, now)
-        if found.told != told:
-            horizon.record_told(connection, *found.told)
+            self._notices.tell(connection, key, subject, sentences, now)
+        if found.sent != sent:
+            horizon.record_told(connection, *found.sent)
 
-    def _tell_behind(self, connection: Connection, found: Behind, now: int) -> None:
-        subject, sentences = notices.behind_text(found, self._telling.frame.zone, now)
-        self._telling.tell(connection, f"behind:{found.since}", subject, sentences, now)
+    def _enqueue_behind(self, connection: Connection, found: Behind, now: int) -> None:
+        subject, sentences = notices.behind_text(found, self._notices.frame.zone, now)
+        self._notices.tell(connection, f"behind:{found.since}", subject, sentences, now)
 
 
-def _told(progress: Progress) -> Told:
-    return Told(progress.behind_since, progress.blind_told_until, progress.blind_told_at)
+def _sent_notices(progress: Progress) -> SentNotices:
+    return SentNotices(progress.behind_since, progress.blind_told_until, progress.blind_told_at)

@@ -1,4 +1,4 @@
-"""The sweep's copy of the registry: who is watched, and by which threshold."""
+"""The sweep's copy of sensors, their thresholds and open incidents."""
 
 from collections.abc import Iterable
 
@@ -7,7 +7,7 @@ from monitor.state.sensors import Sensor
 
 
 class SensorCache:
-    """Sensors and open incidents as the state had them at `version`."""
+    """Sensors and open incidents of the state as of `version`."""
 
     def __init__(self, default_threshold: int) -> None:
         self._default = default_threshold
@@ -19,14 +19,15 @@ class SensorCache:
     def merge(
         self, sensors: Iterable[Sensor], incidents: Iterable[Incident], version: int
     ) -> tuple[list[int], bool]:
-        """Take over changed rows: (new macs, whether known ones are watched otherwise)."""
-        new, rewatch = [], False
+        """Merges changed rows. Returns the new sensors, and whether deadlines of known ones may
+        have changed."""
+        new, changed = [], False
         for row in sensors:
             before = self.sensors.get(row.mac)
             if before is None:
                 new.append(row.mac)
             else:
-                rewatch |= _watching(before) != _watching(row)
+                changed |= _deadline_inputs(before) != _deadline_inputs(row)
             self.sensors[row.mac] = row
             self.longest_threshold = max(self.longest_threshold, row.threshold or 0)
         for incident in incidents:
@@ -35,14 +36,15 @@ class SensorCache:
             elif incident.id == getattr(self.open_incidents.get(incident.mac), "id", None):
                 del self.open_incidents[incident.mac]
         self.version = version
-        return new, rewatch
+        return new, changed
 
     def threshold(self, mac: int) -> int:
-        """The threshold in force, in ms."""
+        """The sensor's threshold in ms, or the default."""
         return self.sensors[mac].threshold or self._default
 
     def may_open(self, sensor: Sensor) -> bool:
-        """Silence of this sensor may open an incident: heard live, wanted, and none open."""
+        """Whether silence of this sensor may open an incident: it has reported live, is neither
+        paused nor deleted, and has no open incident."""
         return (
             sensor.live
             and not sensor.paused
@@ -50,8 +52,9 @@ class SensorCache:
             and sensor.mac not in self.open_incidents
         )
 
-    def is_news(self, mac: int, time: int, live: bool) -> bool:
-        """This proof of life must be registered: of a new sensor, or a known one's first live."""
+    def must_register(self, mac: int, time: int, live: bool) -> bool:
+        """Whether this heartbeat must be registered: it is a new sensor's, or the first live one
+        of a known sensor."""
         known = self.sensors.get(mac)
         if known is None:
             return True
@@ -60,5 +63,5 @@ class SensorCache:
         return live and not known.live
 
 
-def _watching(row: Sensor) -> tuple[object, ...]:
+def _deadline_inputs(row: Sensor) -> tuple[object, ...]:
     return row.threshold, row.live, row.paused, row.forgotten_at

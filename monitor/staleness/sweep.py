@@ -1,8 +1,8 @@
-"""The staleness sweep: read what arrived, judge at the horizon, write incidents and their messages.
+"""The staleness sweep: reads arrivals, judges at the horizon, writes incidents and messages.
 
-What is decided is one transaction, or several where it is much, the progress in the last of them.
-Memory is a copy of the store and the state; only what a committed transaction says is kept, so a
-sweep that fails anywhere is simply done again.
+The results are written in one transaction, or in several if there are many; the last one has the
+progress. The data in memory is a copy of the store and the state, so a sweep that failed at any
+point can be repeated.
 """
 
 import logging
@@ -48,23 +48,23 @@ logger = logging.getLogger(__name__)
 Row = TypeVar("Row")
 
 _READ_ON_WITHIN = 10 * MINUTE
-"""After a longer pause asking the store anew costs less than reading all that arrived since."""
+"""After a longer pause, querying the store is faster than reading all arrivals since then."""
 
-_BLINDNESS_KEPT = 30 * DAY
+_BLIND_WINDOWS_READ = 30 * DAY
 
-_TOGETHER = 5_000
-"""Rows in one transaction: about a second of PostgreSQL's time, so that others get their turn."""
+_BATCH = 5_000
+"""Rows in one transaction: about a second in PostgreSQL, so that other writers don't wait long."""
 
-_HELD_BACK = 1 * MINUTE
-"""More than all transactions of one sweep take: so much later messages are due until the last."""
+_MESSAGE_DELAY = 1 * MINUTE
+"""Longer than all transactions of one sweep. Messages are delayed by it until the last one."""
 
 _AHEAD = 2 * SECOND
-"""So far two hosts' clocks may differ."""
+"""The tolerated difference of two hosts' clocks (ms)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What a sweep goes by; durations in ms."""
+    """Settings of a sweep; durations in ms."""
 
     threshold: int
     source_lost_after: int
@@ -83,15 +83,15 @@ class Outcome:
 
 
 class _Step(NamedTuple):
-    """A part of what a sweep writes."""
+    """A part of a sweep's writes."""
 
     rows: int
     write: Callable[[Connection, int], None]
-    """Called with the connection and the version of the changes."""
+    """Called with the connection and the version for the changed rows."""
 
 
 class Sweep:
-    """One process's sweeping; `watch` keeps a stand-by warm, `run` is the leader's."""
+    """The sweeps of one process. The leader calls `run`, a standby calls `watch`."""
 
     def __init__(
         self,
@@ -105,44 +105,42 @@ class Sweep:
         self._options, self._alerting, self._watch = options, alerting, watch
         self._view = LastSeen(store)
         self._registry = SensorCache(options.threshold)
-        self._heard: dict[int, tuple[int, bool]] = {}
+        self._to_register: dict[int, tuple[int, bool]] = {}
         self._unseen: set[int] = set()
         self._deadlines: Deadlines | None = None
-        self._led: Lease | None = None
+        self._lease: Lease | None = None
         self._followed_at = 0
         self._swept_at = -1  # no sweep of this process has succeeded yet
         self._placed: dict[int, str] = {}
         self._read_from = 0
 
     def clock_offset(self, clock: Clock) -> int:
-        """How far the store's clock is ahead of ours (ms). Raises StoreUnavailable."""
+        """The store's clock minus this host's clock (ms). Raises StoreUnavailable."""
         return clock.offset(self._store.ping)
 
     def watch(self, now: int) -> None:
-        """Follow the store and the registry without deciding. Raises StoreUnavailable,
+        """Reads the store and the state without judging. Raises StoreUnavailable,
         StateUnavailable."""
         progress, sources, _ = self._read_state(now)
         self._follow(progress, sources, now)
-        self._led = None
+        self._lease = None
 
     def run(self, lease: Lease, now: int) -> Outcome:
-        """Sweep once. Raises StoreUnavailable, StateUnavailable, LeaseLost; nothing is then
-        written and the next call makes up for it."""
+        """Sweeps once. Raises StoreUnavailable, StateUnavailable, LeaseLost; the next call then
+        repeats the sweep."""
         self._watch.look(now)
         progress, sources, windows = self._read_state(now)
         if max(progress.horizon, progress.swept_at, *(w.stop for w in windows)) > now + _AHEAD:
             self._set_back(lease, now)
             progress, sources, windows = self._read_state(now)
-        if lease != self._led:
+        if lease != self._lease:
             self._take_over(progress, now)
-            self._led = lease
-        # Pulses first: what they vouch for is then surely among the arrivals read after them.
+            self._lease = lease
+        # Read coverage first: everything it covers is then among the arrivals read after it.
         spans = [
-            SourceSpan(
-                pulse.source, pulse.start, _vouched(pulse.until, progress, now), pulse.closing
-            )
-            for pulse in self._store.coverage(progress.horizon, now + DAY)
-            if pulse.start <= now
+            SourceSpan(span.source, span.start, _trusted(span.until, progress, now), span.closing)
+            for span in self._store.coverage(progress.horizon, now + DAY)
+            if span.start <= now
         ]
         self._follow(progress, sources, now)
         reach = advance(
@@ -157,8 +155,8 @@ class Sweep:
             outcome = self._decide(lease, now, reach, sources, [*windows, *reach.blind])
         except BaseException:
             self._deadlines = None
-            # It may have been held up for long: what came in meanwhile looked like the future and
-            # was not believed, so it is read again.
+            # The sweep may have been delayed for long. Arrivals after `now` were capped, so they
+            # are read again.
             self._view.rewind(self._read_from)
             raise
         self._swept_at = now
@@ -167,10 +165,10 @@ class Sweep:
         return outcome
 
     def look_out(self, hindrance: str, now: int) -> None:
-        """Record why this process could not sweep (""; it could, or stands by), and enqueue the
-        notice that judging is behind once no process has swept for too long.
+        """Records why this process could not sweep, and enqueues the notice that monitoring is
+        behind if no process has swept for too long.
 
-        Raises StateUnavailable.
+        `hindrance` is "" if the process swept or is a standby. Raises StateUnavailable.
         """
         if hindrance:
             with writing(self._engine) as connection:
@@ -178,7 +176,7 @@ class Sweep:
         self._watch.look_out(self._engine, now)
 
     def _set_back(self, lease: Lease, now: int) -> None:
-        """The clock was ahead when the state was written: judge from now on."""
+        """The clock was ahead when the state was written: limits its times to now."""
         with writing(self._engine) as connection:
             leases.fence(connection, lease)
             horizon_rows.set_back(connection, now, sensors.next_version(connection))
@@ -186,48 +184,52 @@ class Sweep:
         logger.warning("the clock was ahead; times in the future are treated as now")
 
     def _take_over(self, progress: Progress, now: int) -> None:
-        """The former leader's last commit counts, not what this process read meanwhile."""
+        """Continues from the former leader's last commit."""
         self._deadlines = None
         self._placed = self._sites_by_rule()
         position = self._log_position(progress, now)
         was_last = progress.swept_at == self._swept_at
         if was_last or (position is None and now - self._followed_at < _READ_ON_WITHIN):
-            # No one has swept since, or for long, and this process has followed the store by
-            # itself: filling the view again would take as long as it did.
-            is_news = self._registry.is_news
-            self._heard = {m: heard for m, heard in self._heard.items() if is_news(m, *heard)}
+            # No other process has swept since, or for long, and this process has read all arrivals:
+            # there is no need to fill the view again.
+            self._to_register = dict(self._unregistered())
             return
-        self._heard.clear()
+        self._to_register.clear()
         if position is None:
             self._view = LastSeen(self._store)
         elif position < self._view.position:
             self._view.rewind(position)
 
+    def _unregistered(self) -> list[tuple[int, tuple[int, bool]]]:
+        """The entries of `_to_register` that the registry does not have yet."""
+        must_register = self._registry.must_register
+        return [(mac, seen) for mac, seen in self._to_register.items() if must_register(mac, *seen)]
+
     def _sites_by_rule(self) -> dict[int, str]:
-        """mac -> site of registered sensors that have none; new ones get theirs at once."""
+        """mac -> site for registered sensors without one; new ones get it when registered."""
         site_of = self._options.sites.of
         unplaced = (mac for mac, sensor in self._registry.sensors.items() if not sensor.site)
         return {mac: site for mac in unplaced if (site := site_of(mac))}
 
     @staticmethod
     def _log_position(progress: Progress, now: int) -> int | None:
-        """Where the last committed sweep ended in the arrival log; None if that is long ago."""
+        """The last committed sweep's position in the arrival log; None if it is too old."""
         return progress.arrival_position if now - progress.swept_at < _READ_ON_WITHIN else None
 
     def _read_state(self, now: int) -> tuple[Progress, dict[str, Source], list[BlindWindow]]:
         with reading(self._engine) as connection:
             progress = horizon_rows.progress(connection)
             rows = horizon_rows.sources(connection)
-            since = now - _BLINDNESS_KEPT
+            since = now - _BLIND_WINDOWS_READ
             windows = [BlindWindow(*row) for row in horizon_rows.blind_windows(connection, since)]
         self._view.set_back(progress.reset_at, progress.reset_from, now)
         known = self._registry.version
-        new, rewatch = self._registry.merge(
+        new, changed = self._registry.merge(
             sensors.newer(self._engine, known),
             incident_rows.newer(self._engine, known),
             progress.version,
         )
-        if rewatch:
+        if changed:
             self._deadlines = None
         elif self._deadlines is not None:
             for deadline, mac in self._deadlines_of(new):
@@ -235,7 +237,7 @@ class Sweep:
         return progress, {key: Source(*row) for key, row in rows.items()}, windows
 
     def _follow(self, progress: Progress, sources: dict[str, Source], now: int) -> None:
-        """Bring the last-seen view up to date and note who is news to the registry."""
+        """Updates the last-seen view, and collects sensors to register."""
         if not self._view.filled:
             position = self._log_position(progress, now)
             oldest = now - self._options.retention
@@ -243,28 +245,28 @@ class Sweep:
             recent = max(oldest, since - self._registry.longest_threshold)
             self._view.fill(recent, oldest, self._registry.sensors.keys(), now, position)
             if position is None:
-                self._note_strangers(recent)
+                self._collect_unregistered(recent)
         self._read_from = self._view.position
         for mac, time, live in self._view.refresh(now):
-            if self._registry.is_news(mac, time, live):
-                first, was_live = self._heard.get(mac, (time, False))
-                self._heard[mac] = (min(first, time), was_live or live)
+            if self._registry.must_register(mac, time, live):
+                first, was_live = self._to_register.get(mac, (time, False))
+                self._to_register[mac] = (min(first, time), was_live or live)
             if mac in self._unseen:
                 self._unseen.clear()
                 self._deadlines = None
         self._followed_at = now
 
-    def _note_strangers(self, since: int) -> None:
-        """Sensors that were heard and that the state does not know, or not as live."""
-        times, is_news = self._view.times, self._registry.is_news
-        strangers = [mac for mac, time in times.items() if is_news(mac, time, True)]
-        live = self._store.last_seen(since, strangers, live=True) if strangers else {}
-        for mac in strangers:
-            if is_news(mac, times[mac], mac in live):
-                self._heard[mac] = (times[mac], mac in live)
+    def _collect_unregistered(self, since: int) -> None:
+        """Collects sensors in the view that the state does not have, or not as live."""
+        times, must_register = self._view.times, self._registry.must_register
+        candidates = [mac for mac, time in times.items() if must_register(mac, time, True)]
+        live = self._store.last_seen(since, candidates, live=True) if candidates else {}
+        for mac in candidates:
+            if must_register(mac, times[mac], mac in live):
+                self._to_register[mac] = (times[mac], mac in live)
 
     def _deadlines_of(self, macs: Iterable[int]) -> Iterable[tuple[int, int]]:
-        """(earliest deadline, mac) of those among `macs` whose silence may open an incident."""
+        """(earliest deadline, mac) of the sensors whose silence may open an incident."""
         times = self._view.times
         for mac in macs:
             if mac not in times:
@@ -280,32 +282,28 @@ class Sweep:
         sources: dict[str, Source],
         windows: list[BlindWindow],
     ) -> Outcome:
-        listening = ObservedTime(windows)
+        observed = ObservedTime(windows)
         if self._deadlines is None:
             self._deadlines = Deadlines(self._deadlines_of(self._registry.sensors))
         deadlines = self._deadlines
         times = self._view.times
         openings = beginnings.openings(
-            self._store, self._view, self._registry, deadlines, reach.horizon, listening, now
+            self._store, self._view, self._registry, deadlines, reach.horizon, observed, now
         )
         fleet_wide = bool(openings) and beginnings.is_fleet_wide(
             self._registry, times, reach.horizon
         )
-        closings = endings.closings(self._registry, times, reach.horizon, listening)
+        closings = endings.closings(self._registry, times, reach.horizon, observed)
         moved = [*endings.moved(self._registry, times, closings).items()]
         placed = [*self._placed.items()]
         site_of, alerting = self._options.sites.of, self._alerting
-        # Some may be registered already, by a sweep that failed half-way.
-        new = [
-            (mac, *heard)
-            for mac, heard in self._heard.items()
-            if self._registry.is_news(mac, *heard)
-        ]
+        # Some may be registered already, by a sweep that failed later on.
+        new = [(mac, *seen) for mac, seen in self._unregistered()]
         rows = len(new) + len(placed) + len(moved) + len(closings) + len(openings)
-        spread = rows > _TOGETHER
+        spread = rows > _BATCH
         if spread:
-            # No message is frozen between two transactions: it would report a part only.
-            alerting = replace(alerting, group_wait=alerting.group_wait + _HELD_BACK)
+            # A message must not be frozen between two transactions: it would be incomplete.
+            alerting = replace(alerting, group_wait=alerting.group_wait + _MESSAGE_DELAY)
         steps = [
             *_steps(new, lambda some, c, v: sensors.register(c, some, v, site_of)),
             *_steps(placed, lambda some, c, v: sensors.place(c, dict(some), v)),
@@ -322,10 +320,10 @@ class Sweep:
             self._watch.tell(connection, reach, windows, now)
             if spread:
                 until = now + alerting.group_wait
-                notifications.bring_forward(connection, now, until, _HELD_BACK)
+                notifications.bring_forward(connection, now, until, _MESSAGE_DELAY)
 
         self._write(lease, steps, record)
-        self._heard.clear()
+        self._to_register.clear()
         self._placed = {}
         for closing in closings:
             if closing.event in (Event.RECOVER, Event.CHANGE_THRESHOLD):
@@ -336,23 +334,23 @@ class Sweep:
     def _write(
         self, lease: Lease, steps: Iterable[_Step], record: Callable[[Connection], None]
     ) -> None:
-        """All in one transaction, or in several where that would be long.
+        """Writes all steps in one transaction, or in several if there are many rows.
 
-        What is on record as judged and read is then decided, too: `record` is in the last one.
+        `record` is in the last one: the progress is stored only after all results.
         """
         waiting = deque(steps)
-        ended = False
-        while not ended:
+        done = False
+        while not done:
             with writing(self._engine) as connection:
                 leases.fence(connection, lease)
                 version = sensors.next_version(connection) if waiting else 0
                 rows = 0
-                while waiting and (not rows or rows + waiting[0].rows <= _TOGETHER):
+                while waiting and (not rows or rows + waiting[0].rows <= _BATCH):
                     step = waiting.popleft()
                     step.write(connection, version)
                     rows += step.rows
-                ended = not waiting
-                if ended:
+                done = not waiting
+                if done:
                     record(connection)
 
     def _record(
@@ -378,8 +376,8 @@ class Sweep:
 def _steps(
     rows: Sequence[Row], write: Callable[[Sequence[Row], Connection, int], None]
 ) -> Iterator[_Step]:
-    for start in range(0, len(rows), _TOGETHER):
-        some = rows[start : start + _TOGETHER]
+    for start in range(0, len(rows), _BATCH):
+        some = rows[start : start + _BATCH]
         yield _Step(len(some), partial(write, some))
 
 
@@ -388,9 +386,9 @@ def _move(connection: Connection, moved: Sequence[tuple[int, int]], version: int
     incident_rows.change(connection, changes)
 
 
-def _vouched(until: int, progress: Progress, now: int) -> int:
-    """How far a pulse is believed: not beyond now, and not beyond the moment at which the clock
-    was set back, if it was said by the clock that was ahead."""
+def _trusted(until: int, progress: Progress, now: int) -> int:
+    """The end of a coverage span, limited to now. If it is a time of the clock that was ahead, it
+    is limited to the moment when that clock was set back."""
     if until > now + _AHEAD and progress.reset_at and until <= progress.reset_from + _AHEAD:
         return progress.reset_at
     return min(until, now)

@@ -1,4 +1,4 @@
-"""When blindness is told, and how."""
+"""When notices about blind windows are sent, and their text."""
 
 from datetime import UTC
 
@@ -11,7 +11,7 @@ from monitor.staleness.notices import (
     Behind,
     NoticeConfig,
     Notices,
-    Told,
+    SentNotices,
     behind,
     behind_text,
     decide,
@@ -20,22 +20,22 @@ from monitor.staleness.notices import (
 
 NOW = parse_time("2026-11-23T14:10:00Z")
 MANNERS = NoticeConfig(15 * SECOND, 4 * HOUR)
-NEVER = Told()
+NEVER = SentNotices()
 FAR = MANNERS.behind_after
 
 
 def decided(
-    *windows: BlindWindow, told: Told = NEVER, horizon: int = NOW, now: int = NOW
+    *windows: BlindWindow, sent: SentNotices = NEVER, horizon: int = NOW, now: int = NOW
 ) -> Notices:
-    return decide(told, horizon, windows, now, 0, MANNERS)
+    return decide(sent, horizon, windows, now, 0, MANNERS)
 
 
 def test_blindness_is_told_when_it_is_over() -> None:
     window = BlindWindow(NOW - 8 * MINUTE, NOW - MINUTE)
     found = decided(window)
     assert found.blind == [window]
-    assert found.told == Told(0, window.stop, NOW)
-    assert decided(window, told=found.told).blind == []
+    assert found.sent == SentNotices(0, window.stop, NOW)
+    assert decided(window, sent=found.sent).blind == []
 
 
 def test_blindness_that_goes_on_is_not_told_yet() -> None:
@@ -47,13 +47,13 @@ def test_a_moment_of_blindness_is_nobodys_news() -> None:
 
 
 def test_many_moments_add_up_to_one_notice_now_and_then() -> None:
-    told, notices = Told(), 0
+    sent, notices = SentNotices(), 0
     windows: list[BlindWindow] = []
     for round_number in range(60):
         now = NOW + round_number * 9 * MINUTE
         windows.append(BlindWindow(now - 30 * SECOND, now - 10 * SECOND))
-        found = decided(*windows, told=told, horizon=now, now=now)
-        told, notices = found.told, notices + bool(found.blind)
+        found = decided(*windows, sent=sent, horizon=now, now=now)
+        sent, notices = found.sent, notices + bool(found.blind)
     assert notices == 3  # in nine hours
     assert not found.behind
 
@@ -65,24 +65,28 @@ def test_what_was_before_the_first_pulse_is_nobodys_news() -> None:
 def test_a_standstill_is_told_while_it_lasts_and_once_it_is_over() -> None:
     horizon = NOW - FAR - 1
     found = decided(horizon=horizon)
-    assert (found.behind, found.told.behind_since) == (True, horizon)
-    assert not decided(told=found.told, horizon=horizon, now=NOW + MINUTE).behind
-    over = decided(told=found.told, horizon=NOW + MINUTE, now=NOW + MINUTE + SECOND)
+    assert (found.behind, found.sent.behind_since) == (True, horizon)
+    assert not decided(sent=found.sent, horizon=horizon, now=NOW + MINUTE).behind
+    over = decided(sent=found.sent, horizon=NOW + MINUTE, now=NOW + MINUTE + SECOND)
     assert over.blind == [BlindWindow(horizon, NOW + MINUTE)]
-    assert over.told == Told(0, NOW + MINUTE, NOW + MINUTE + SECOND)
-    assert over.heard
+    assert over.sent == SentNotices(0, NOW + MINUTE, NOW + MINUTE + SECOND)
+    assert over.only_behind
 
 
 def test_the_end_of_a_standstill_is_blindness_when_some_of_it_was_not_listened_to() -> None:
-    told, horizon = Told(NOW - HOUR), NOW - SECOND
-    assert not decided(BlindWindow(NOW - MINUTE, NOW - SECOND), told=told, horizon=horizon).heard
-    earlier = Told(NOW - HOUR, blind_until=NOW - HOUR)
-    assert decided(BlindWindow(NOW - 2 * HOUR, NOW - HOUR), told=earlier, horizon=horizon).heard
+    sent, horizon = SentNotices(NOW - HOUR), NOW - SECOND
+    assert not decided(
+        BlindWindow(NOW - MINUTE, NOW - SECOND), sent=sent, horizon=horizon
+    ).only_behind
+    earlier = SentNotices(NOW - HOUR, blind_until=NOW - HOUR)
+    assert decided(
+        BlindWindow(NOW - 2 * HOUR, NOW - HOUR), sent=earlier, horizon=horizon
+    ).only_behind
 
 
 def test_a_standstill_of_which_blindness_was_already_told_ends_without_a_second_notice() -> None:
-    found = decided(told=Told(NOW - HOUR, blind_until=NOW))
-    assert found == Notices(Told(0, NOW), behind=False, blind=[])
+    found = decided(sent=SentNotices(NOW - HOUR, blind_until=NOW))
+    assert found == Notices(SentNotices(0, NOW), behind=False, blind=[])
 
 
 def test_judging_is_behind_since_it_reached_its_last_moment_or_since_it_was_watched() -> None:
@@ -95,7 +99,7 @@ def test_judging_is_behind_since_it_reached_its_last_moment_or_since_it_was_watc
 
 
 def test_a_standstill_of_our_own_process_is_not_told_of_others() -> None:
-    assert not decide(Told(), NOW - HOUR, [], NOW, NOW - SECOND, MANNERS).behind
+    assert not decide(SentNotices(), NOW - HOUR, [], NOW, NOW - SECOND, MANNERS).behind
 
 
 def test_the_notice_says_when_for_how_long_and_how_often() -> None:
@@ -109,7 +113,7 @@ def test_the_notice_says_when_for_how_long_and_how_often() -> None:
     subject, sentences = over_text(Notices(NEVER, False, windows), UTC, NOW)
     assert subject == "Monitoring was blind 2 times between 14:02 and 14:09 UTC, 2 min in all"
     assert "caused no alert" in sentences[0]
-    subject, sentences = over_text(Notices(NEVER, False, one, heard=True), UTC, NOW)
+    subject, sentences = over_text(Notices(NEVER, False, one, only_behind=True), UTC, NOW)
     assert subject == "Monitoring was behind between 14:02 and 14:09 UTC"
     assert "caused no alert" in sentences[0]
     subject, sentences = behind_text(Behind(NOW - MINUTE, "The store is away."), UTC, NOW)
@@ -119,15 +123,15 @@ def test_the_notice_says_when_for_how_long_and_how_often() -> None:
 
 @given(st.lists(st.tuples(st.integers(1, 300), st.integers(0, 120)), max_size=20))
 def test_every_second_of_blindness_is_told_once_if_any_is(steps: list[tuple[int, int]]) -> None:
-    manners = NoticeConfig(1, 10)
-    told, now, windows = Told(), 1_000, []
+    config = NoticeConfig(1, 10)
+    sent, now, windows = SentNotices(), 1_000, []
     seen: list[BlindWindow] = []
     for apart, blind in steps:
         start = now + apart
         now = start + blind + 1
         if blind:
             windows.append(BlindWindow(start, start + blind))
-        found = decide(told, now, windows, now, 0, manners)
-        told, seen = found.told, [*seen, *found.blind]
-    last = decide(told, now + 100, windows, now + 100, 0, manners)
+        found = decide(sent, now, windows, now, 0, config)
+        sent, seen = found.sent, [*seen, *found.blind]
+    last = decide(sent, now + 100, windows, now + 100, 0, config)
     assert [*seen, *last.blind] == windows
