@@ -1,1 +1,1 @@
-"""Where heartbeats are kept: one contract, an embedded SQLite file or InfluxDB 2 behind it."""
+"""The stores for heartbeats: one interface, implemented with InfluxDB 2 and with SQLite."""

@@ -1,8 +1,8 @@
-"""What counts as an answer of InfluxDB.
+"""Checks that a response comes from InfluxDB.
 
-Something else may answer in its place: a proxy's maintenance page, a captive portal, a login. The
-client library takes any 2xx for success and follows redirects, so a batch that such a page
-swallowed would count as stored and be lost.
+Something else may answer instead: a proxy's maintenance page, a captive portal, a login page. The
+client library treats any 2xx as success and follows redirects. So without this check, a batch sent
+to such a page would count as stored and be lost.
 """
 
 from collections.abc import Mapping
@@ -17,33 +17,34 @@ from influxdb_client.rest import ApiException
 from monitor.decoding import from_json
 from monitor.store.interface import StoreUnavailable
 
-_SIGN = "X-Influxdb-Version"
-"""A header of every answer of InfluxDB 2, refusals and errors included."""
+_VERSION_HEADER = "X-Influxdb-Version"
+"""A header of every response of InfluxDB 2, also of errors."""
 
 _WITHOUT_CONTENT = ("/api/v2/write", "/api/v2/delete")
-"""InfluxDB answers these with 204 once it is done, and with nothing else."""
+"""InfluxDB answers successful requests to these paths with 204 only."""
 
 
 def is_influxdb(headers: Mapping[str, str] | None) -> bool:
-    """Whether InfluxDB itself gave this answer; `headers` in any case."""
-    return headers is not None and _SIGN in headers
+    """Whether the response is from InfluxDB; `headers` must be case-insensitive."""
+    return headers is not None and _VERSION_HEADER in headers
 
 
 def foreign(status: int, headers: Mapping[str, str] | None) -> StoreUnavailable:
-    """The error for an answer that InfluxDB did not give."""
+    """The error for a response that is not from InfluxDB."""
     kind = (headers or {}).get("Content-Type", "no content type")
     return StoreUnavailable(f"something other than InfluxDB answered {status} ({kind[:80]})")
 
 
 class StrictClient(RESTClientObject):  # type: ignore[misc]
-    """The HTTP of the client library, for answers of InfluxDB alone. Follows no redirects.
+    """The client library's HTTP client that accepts only responses from InfluxDB. It does not
+    follow redirects.
 
-    Raises StoreUnavailable for the answer of anything else, except for 413: a proxy may limit how
-    much is posted at once, so the caller posts less.
+    Raises StoreUnavailable for any other response, except for 413: a proxy may limit the size of a
+    request, so the caller sends less at once.
     """
 
     def request(self, method: str, url: str, *args: Any, **options: Any) -> Any:
-        """As the library's; returns its response, raises its ApiException for InfluxDB's errors."""
+        """As in the library: returns its response, raises ApiException for InfluxDB's errors."""
         try:
             answer = super().request(method, url, *args, redirect=False, **options)
         except UnicodeDecodeError as error:

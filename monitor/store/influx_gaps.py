@@ -1,7 +1,8 @@
-"""Gaps in InfluxDB.
+"""Finds gaps in InfluxDB.
 
-A point has one of two fields, by how it came, and InfluxQL measures the time between points of one
-field (`elapsed`, some 1 µs a point): a gap is what the gaps of both fields have in common.
+A point has the field `received` or `repaired`. InfluxQL can measure the time between points that
+have the same field (`elapsed`, about 1 µs per point). A gap is where the gaps of both fields
+overlap.
 """
 
 from collections.abc import Collection, Iterator, Sequence
@@ -14,26 +15,26 @@ _FIELDS = ("received", "repaired")
 _EVER, _NEVER = -1, 1 << 62
 
 Free = tuple[int, int]
-"""No point lies strictly between."""
+"""A time span (ms) without a point strictly inside."""
 
 
 def questions(
     oldest: int, start: int, stop: int, longer_than: int, macs: Sequence[int]
 ) -> list[str]:
-    """What to ask; nothing is older than `oldest`."""
+    """The InfluxQL statements; no point is older than `oldest`."""
     before, inside = within(oldest, start, macs), within(start, stop, macs)
-    # The sensors are not named again outside: every row would be compared with every name.
+    # The outer query does not name the sensors: every row would be compared with every name.
     span = within(start, stop, None)
-    asked = []
+    statements = []
     for field in _FIELDS:
         apart = f"SELECT elapsed({field}, 1ms) AS apart FROM heartbeat WHERE {inside} GROUP BY mac"  # noqa: S608
-        asked += [
+        statements += [
             f"SELECT last({field}) FROM heartbeat WHERE {before} GROUP BY mac",  # noqa: S608
             f"SELECT first({field}) FROM heartbeat WHERE {inside} GROUP BY mac",  # noqa: S608
             f"SELECT last({field}) FROM heartbeat WHERE {inside} GROUP BY mac",  # noqa: S608
             f"SELECT apart FROM ({apart}) WHERE apart > {longer_than} AND {span} GROUP BY mac",  # noqa: S608
         ]
-    return asked
+    return statements
 
 
 def gaps(
@@ -43,7 +44,7 @@ def gaps(
     stop: int,
     longer_than: int,
 ) -> Iterator[tuple[int, list[Gap]]]:
-    """(mac, its gaps) as Store.gaps has them, from the answers to `questions`."""
+    """(mac, its gaps) as in Store.gaps, from the answers to `questions`."""
     rows = [{parse_mac(one.tags["mac"]): one.values for one in answer} for answer in answers]
     for mac in macs:
         known = [table.get(mac, []) for table in rows]
@@ -69,7 +70,7 @@ def _free(
         return [(begin, _NEVER)]
     head, tail = _time(first[0]), _time(last[0])
     inner = [(_time(row) - integer(row[1]), _time(row)) for row in apart]
-    # A point may have come since its first or last one was asked for.
+    # New points may have been written between two of the queries.
     inner = [free for free in inner if head <= free[0] and free[1] <= tail]
     return [(begin, head), *inner, (tail, _NEVER)]
 

@@ -1,7 +1,8 @@
-"""The store in InfluxDB 2. ARCHITECTURE.md documents the schema for other readers.
+"""The store in InfluxDB 2. ARCHITECTURE.md documents the schema.
 
-Writes: influxdb-client in synchronous mode with ready line protocol; its batching mode loses data
-and does not survive a fork, its Point objects cost twenty times as much. Queries: InfluxQL.
+Writes use influxdb-client in synchronous mode with text in line protocol: its batching mode loses
+data and does not survive a fork, and its Point objects take twenty times as long. Queries use
+InfluxQL.
 """
 
 import re
@@ -34,19 +35,19 @@ from monitor.store.refusals import check_metric, sift
 
 _TIMEOUT = 10 * SECOND
 _LONG_TIMEOUT = 60 * SECOND
-"""For reading everybody's points: 3.6 s at 100,000 series, growing with their number."""
+"""For queries of all sensors: 3.6 s with 100,000 series, increasing with their number."""
 
 _NANOSECONDS = 1_000_000
 _OVERLAP = 15 * SECOND * _NANOSECONDS
-"""Longer than a write may take, so that an arrival that becomes visible late is still read."""
+"""Longer than a write may take (ns), so that arrivals that become visible late are still read."""
 
-_POINTS_A_QUESTION = 40
-"""Of the arrival log: 17 MB at most, so that a fleet of any size is read on after a pause."""
+_POINTS_PER_QUERY = 40
+"""Points of the arrival log per query: at most 17 MB, to limit memory with a large fleet."""
 
 _BEATS_A_POST = 10_000
 _MACS_A_QUERY = 500
 _WHOLE_RANGE_ABOVE = 5_000
-"""Measured at 100,000 series: 500 macs 0.19 s, 2,000 at once 1.9 s, the whole range 3.8 s."""
+"""Measured with 100,000 series: 500 sensors 0.19 s, 2,000 at once 1.9 s, all sensors 3.8 s."""
 
 _REFUSALS = frozenset({400, 413, 422})
 _DROPPED = re.compile(r"dropped[ =](\d+)")
@@ -55,7 +56,7 @@ _NOW_ANSWER = re.compile(rb",result,table,now\r\n,,0,(\d+)\s*\Z")
 
 
 class InfluxStore:
-    """One organisation's two buckets. Threads may share an instance; make one after each fork."""
+    """Two buckets of one organization. Thread-safe; create an instance after each fork."""
 
     def __init__(
         self,
@@ -67,10 +68,10 @@ class InfluxStore:
         retention: int,
         patience: int | None = None,
     ) -> None:
-        """`retention` in ms; `patience`: the most that a question may take (ms), None: what its
-        kind may need. Raises ValueError."""
+        """`retention` in ms. `patience`: the maximum time (ms) of a query; None: it depends on the
+        kind of query. Raises ValueError."""
         if not token.isascii() or not token.isprintable() or " " in token:
-            # The HTTP libraries would say so too, with the token in their words.
+            # The error text of the HTTP libraries would contain the token.
             raise ValueError("the InfluxDB token has characters that are not allowed in a header")
         self._org, self._retention = org, retention
         self._heartbeats, self._arrivals = heartbeats_bucket, arrivals_bucket
@@ -81,7 +82,7 @@ class InfluxStore:
         self._queries = Influxql(url.rstrip("/"), token, _TIMEOUT, patience)
 
     def migrate(self) -> None:
-        """Create the buckets that are missing and set their retention."""
+        """Creates missing buckets and sets their retention."""
         with _translated():
             buckets = self._client.buckets_api()
             for name, kept in ((self._heartbeats, self._retention), (self._arrivals, DAY)):
@@ -94,7 +95,7 @@ class InfluxStore:
             try:
                 buckets.create_bucket(bucket_name=name, org=self._org, retention_rules=rules)
             except ApiException:
-                # Another process may have been quicker.
+                # Another process may have created it.
                 if buckets.find_bucket_by_name(name) is None:
                     raise
         elif [rule.every_seconds for rule in bucket.retention_rules] != [seconds]:
@@ -102,11 +103,11 @@ class InfluxStore:
             buckets.update_bucket(bucket)
 
     def append(self, heartbeats: Sequence[Heartbeat]) -> None:
-        """Points of `heartbeat`, and one of `stamped` for a live one with a time of its own."""
+        """Writes points of `heartbeat`, and of `stamped` for live ones with a time of their own."""
         beats, refused = sift(heartbeats)
-        once = len({(beat.mac, beat.time) for beat in beats}) == len(beats)
+        unique = len({(beat.mac, beat.time) for beat in beats}) == len(beats)
         reasons: dict[tuple[int, int], str] = {}
-        for group in [beats] if once else apart(beats):
+        for group in [beats] if unique else apart(beats):
             for start in range(0, len(group), _BEATS_A_POST):
                 self._append(group[start : start + _BEATS_A_POST], reasons)
         if reasons:
@@ -115,25 +116,26 @@ class InfluxStore:
             raise StoreRejected(refused)
 
     def _append(self, beats: Sequence[Heartbeat], reasons: dict[tuple[int, int], str]) -> None:
-        """A refusal of one line may be a refusal of all, and says not which: so halve."""
+        """Writes a batch. InfluxDB may refuse a whole batch because of one line without naming it,
+        so a refused batch is halved until the line is found."""
         lines = list(heartbeat_lines(beats))
         try:
             self._write(self._heartbeats, lines, WritePrecision.MS)
         except ApiException as error:
             if error.status not in _REFUSALS:
-                raise StoreUnavailable(_words(error)) from error
+                raise StoreUnavailable(_error_text(error)) from error
             if len(beats) == 1 and not is_influxdb(error.headers):
                 raise foreign(error.status, error.headers) from error
             dropped = _DROPPED.search(str(error.body))
             if len(beats) == 1 or (dropped and int(dropped[1]) >= len(lines)):
-                reasons.update((beat[:2], _words(error)) for beat in beats)
+                reasons.update((beat[:2], _error_text(error)) for beat in beats)
                 return
             middle = len(beats) // 2
             self._append(beats[:middle], reasons)
             self._append(beats[middle:], reasons)
 
     def _write(self, bucket: str, lines: Iterable[str], precision: WritePrecision) -> None:
-        """Raises ApiException for an answer, StoreUnavailable for none."""
+        """Raises ApiException for an error response, StoreUnavailable if there is no response."""
         record = "\n".join(lines).encode()
         try:
             self._write_api.write(bucket, self._org, record, write_precision=precision)
@@ -141,18 +143,18 @@ class InfluxStore:
             raise _unreachable(error) from error
 
     def announce(self, source: str, until: int, seen: Sequence[Seen]) -> None:
-        """Each point has a part of its own, for those of one moment would be one."""
+        """Writes one point per part. The tag `part` keeps points with the same time separate."""
         with _translated():
             for part, beats in enumerate(packing.parts(seen)):
                 line = arrival_line(source, part, until, beats)
                 self._write(self._arrivals, [line], WritePrecision.NS)
 
     def arrivals(self, after: Cursor | None) -> Arrivals:
-        """The position is the newest stamp read, in ns of the store's clock.
+        """The position is the newest timestamp read, in ns of the store's clock.
 
-        The beats are most of the log and most of the overlap was read before, so they are read
-        only for points that are new. A point that is being written may show one of its fields
-        and not the other: it is not there yet, and the overlap reads it again.
+        The field `beats` is most of the log, and most points of the overlap were read before, so
+        the field is read only for new points. A point that is being written may have only one of
+        its fields: it is skipped, and read again in the next overlap.
         """
         if after is None:
             return Arrivals([], {}, Cursor(self.ping() * _NANOSECONDS))
@@ -162,8 +164,8 @@ class InfluxStore:
         watermarks: dict[str, int] = {}
         read = set(after.read)
         stamps = sorted(stamp for *_, stamp in new)
-        for start in range(0, len(stamps), _POINTS_A_QUESTION):
-            some = stamps[start : start + _POINTS_A_QUESTION]
+        for start in range(0, len(stamps), _POINTS_PER_QUERY):
+            some = stamps[start : start + _POINTS_PER_QUERY]
             for point, beats in self._logged("beats", some[0] - 1, some[-1]):
                 if point in new and point not in read:
                     seen += packing.unpack(str(beats))
@@ -185,13 +187,13 @@ class InfluxStore:
                 yield (series.tags["source"], series.tags["part"], integer(time)), value
 
     def pulse(self, pulse: CoverageSpan) -> None:
-        """One point an hour, overwritten each time."""
+        """Writes one point per hour, which later calls overwrite."""
         with _translated():
             self._write(self._heartbeats, [pulse_line(pulse)], WritePrecision.MS)
 
     def coverage(self, start: int, stop: int) -> list[CoverageSpan]:
-        """A pulse is kept less than an hour before its end, which may lie any time after `stop`:
-        what covers an outage of the store is first said when that is over."""
+        """A span's point is less than an hour before the span's end, and the end may be long after
+        `stop`: coverage during an outage of the store is written after the outage."""
         query = (
             f'SELECT "from", until, closing FROM pulse WHERE time > {start - HOUR}ms '  # noqa: S608
             "GROUP BY source"
@@ -200,7 +202,7 @@ class InfluxStore:
             CoverageSpan(series.tags["source"], integer(begin), integer(until), bool(closing))
             for series in self._queries.ask(self._heartbeats, query)
             for _, begin, until, closing in series.values
-            # A point that is being written may show some of its fields only: not there yet.
+            # A point that is being written may have only some of its fields: skip it.
             if begin is not None and until is not None and closing is not None
         )
         return sorted(pulse for pulse in pulses if pulse.until >= start and pulse.start <= stop)
@@ -208,7 +210,7 @@ class InfluxStore:
     def last_seen(
         self, since: int, macs: Collection[int] | None = None, live: bool = False
     ) -> dict[int, int]:
-        """In parts: by name, or very many by reading everybody's."""
+        """Queried in parts: by name, or for very many sensors from the whole fleet."""
         return influx_last_seen.last_seen(self._queries, self._heartbeats, since, macs, live)
 
     def history(
@@ -241,7 +243,8 @@ class InfluxStore:
         }
 
     def _count_once(self, counted: dict[int, dict[int, Bucket]], where: str, grouped: str) -> None:
-        """A heartbeat that was heard live and sent again later has both fields."""
+        """A heartbeat that was received live and again as history has both fields: subtracts it
+        once."""
         query = (
             "SELECT count(both) FROM (SELECT received - repaired AS both FROM heartbeat "  # noqa: S608
             f"WHERE {where} GROUP BY mac) WHERE {grouped}"
@@ -255,12 +258,12 @@ class InfluxStore:
     def gaps(
         self, macs: Collection[int], start: int, stop: int, longer_than: int
     ) -> dict[int, list[Gap]]:
-        """Compared by the database."""
+        """Computed by the database."""
         found: dict[int, list[Gap]] = {}
         oldest = max(start - self._retention, 0)
         for chunk in chunks(macs, _MACS_A_QUERY):
-            asked = influx_gaps.questions(oldest, start, stop, longer_than, chunk)
-            answers = self._queries.ask_all(self._heartbeats, asked, timeout=_LONG_TIMEOUT)
+            statements = influx_gaps.questions(oldest, start, stop, longer_than, chunk)
+            answers = self._queries.ask_all(self._heartbeats, statements, timeout=_LONG_TIMEOUT)
             found.update(influx_gaps.gaps(answers, chunk, start, stop, longer_than))
         return found
 
@@ -272,7 +275,7 @@ class InfluxStore:
         return list(_beats(self._queries.ask(self._heartbeats, query)))
 
     def heartbeats(self, macs: Collection[int], start: int, stop: int) -> Iterator[Heartbeat]:
-        """Streamed by the database, in one query for each 500 macs."""
+        """Streamed by the database, with one query for each 500 sensors."""
         if len(macs) > _WHOLE_RANGE_ABOVE:
             wanted = frozenset(macs)
             return (beat for beat in self._points(start, stop, None) if beat.mac in wanted)
@@ -284,13 +287,13 @@ class InfluxStore:
         return _beats(self._queries.stream(self._heartbeats, query, _LONG_TIMEOUT))
 
     def metric_names(self) -> set[str]:
-        """The fields of `heartbeat` that are metrics."""
+        """Read from the fields of the measurement `heartbeat`."""
         series = self._queries.ask(self._heartbeats, "SHOW FIELD KEYS FROM heartbeat")
         fields = (str(row[0]) for piece in series for row in piece.values)
         return {field[2:] for field in fields if field.startswith("m_")}
 
     def forget(self, mac: int) -> None:
-        """A delete by predicate."""
+        """Deletes by predicate."""
         with _translated():
             for measurement in ("heartbeat", "stamped"):
                 self._client.delete_api().delete(
@@ -302,10 +305,10 @@ class InfluxStore:
                 )
 
     def expire(self, now: int) -> None:
-        """The buckets' retention does it."""
+        """Does nothing: the buckets have a retention."""
 
     def ping(self) -> int:
-        """By the store's clock, which InfluxQL can't be asked for."""
+        """Queried in Flux, because InfluxQL can't return the time."""
         with _translated():
             answer = self._client.query_api().query_raw(_NOW).read()
         now = _NOW_ANSWER.search(answer)
@@ -314,7 +317,7 @@ class InfluxStore:
         return int(now[1]) // _NANOSECONDS
 
     def close(self) -> None:
-        """Release connections."""
+        """Closes the connections."""
         self._queries.close()
         self._client.close()
 
@@ -324,12 +327,12 @@ def _translated() -> Iterator[None]:
     try:
         yield
     except ApiException as error:
-        raise StoreUnavailable(_words(error)) from error
+        raise StoreUnavailable(_error_text(error)) from error
     except (urllib3.exceptions.HTTPError, OSError) as error:
         raise _unreachable(error) from error
 
 
-def _words(error: ApiException) -> str:
+def _error_text(error: ApiException) -> str:
     return f"InfluxDB answered {error.status}: {str(error.body or error.reason)[:300]}"
 
 
@@ -341,7 +344,7 @@ def _beats(pieces: Iterable[Series]) -> Iterator[Heartbeat]:
     for series in pieces:
         for values in series.values:
             row = dict(zip(series.columns, values, strict=True))
-            # Somebody else's point may have neither field.
+            # A point from another writer may have neither field.
             if (live := row.get("received") is not None) or row.get("repaired") is not None:
                 yield _heartbeat(row, live)
 

@@ -1,8 +1,8 @@
-"""Questions to InfluxDB in InfluxQL, which answers them two to four times faster than Flux.
+"""Queries to InfluxDB in InfluxQL, which is two to four times faster than Flux.
 
-Answers are asked for as JSON. As CSV InfluxDB answers 200 and nothing at all when a statement
-fails, for a bucket that is missing or that the token may not read among others: nothing must never
-be taken for "nobody was heard".
+Results are requested as JSON. With CSV, InfluxDB answers 200 with an empty body if a statement
+fails, for example because the bucket is missing or the token may not read it. An empty result would
+then look as if no sensor had reported.
 """
 
 from collections.abc import Collection, Iterator, Sequence
@@ -21,7 +21,7 @@ Value = int | float | str | bool | None
 
 
 class Series(msgspec.Struct, gc=False):
-    """Rows of one answer, those of one series where it was grouped by tags."""
+    """Rows of a result; if it is grouped by tags, those of one series."""
 
     columns: list[str]
     values: list[list[Value]]
@@ -41,14 +41,14 @@ class _Answer(msgspec.Struct, gc=False):
 
 
 class Influxql:
-    """A session with one server. Everything raises StoreUnavailable."""
+    """A session with one server. Every method raises StoreUnavailable."""
 
     def __init__(self, url: str, token: str, timeout: int, patience: int | None = None) -> None:
-        """`timeout` in ms; no question may take longer than `patience` (ms)."""
+        """`timeout`: the default for a query (ms); `patience`: the maximum for all queries (ms)."""
         self._url, self._timeout = f"{url}/query", min(timeout, patience or timeout)
         self._patience = patience
         self._session = requests.Session()
-        # A proxy or .netrc of the environment would hold for the queries and not for the writes.
+        # A proxy or .netrc from the environment would apply to queries but not to writes.
         self._session.trust_env = False
         self._session.headers.update(
             {"Authorization": f"Token {token}", "Accept": "application/json"}
@@ -57,24 +57,24 @@ class Influxql:
     def ask(
         self, bucket: str, query: str, epoch: str = "ms", timeout: int | None = None
     ) -> list[Series]:
-        """The whole answer; `timeout` in ms where this question may take longer than others."""
+        """The result of one statement; `timeout` in ms if it may take longer than the default."""
         return self.ask_all(bucket, [query], epoch, timeout)[0]
 
     def ask_all(
         self, bucket: str, queries: Sequence[str], epoch: str = "ms", timeout: int | None = None
     ) -> list[list[Series]]:
-        """The answers to several questions, asked together."""
-        query, how = ";\n".join(queries), {"epoch": epoch}
-        with self._asked(bucket, query, how, timeout or self._timeout) as answer:
+        """The results of several statements, sent in one request."""
+        query, options = ";\n".join(queries), {"epoch": epoch}
+        with self._request(bucket, query, options, timeout or self._timeout) as answer:
             results = _results(answer.content)
         if len(results) != len(queries) or any(result.partial for result in results):
             raise StoreUnavailable("InfluxDB sent an incomplete answer")
         return [result.series for result in results]
 
     def stream(self, bucket: str, query: str, timeout: int) -> Iterator[Series]:
-        """The answer while it is made, in pieces of some thousand rows."""
-        how = {"epoch": "ms", "chunked": "true", "chunk_size": str(_ROWS_A_CHUNK)}
-        with self._asked(bucket, query, how, timeout) as answer:
+        """Streams the result in pieces of some thousand rows."""
+        options = {"epoch": "ms", "chunked": "true", "chunk_size": str(_ROWS_A_CHUNK)}
+        with self._request(bucket, query, options, timeout) as answer:
             result = _Result(0, partial=True)
             for line in answer.iter_lines(chunk_size=1 << 16):
                 if line:
@@ -84,14 +84,14 @@ class Influxql:
             raise StoreUnavailable("InfluxDB ended its answer too early")
 
     @contextmanager
-    def _asked(
-        self, bucket: str, query: str, how: dict[str, str], timeout: int
+    def _request(
+        self, bucket: str, query: str, options: dict[str, str], timeout: int
     ) -> Iterator[requests.Response]:
         timeout = min(timeout, self._patience or timeout)
         try:
             with self._session.post(
                 self._url,
-                params={"db": bucket, **how},
+                params={"db": bucket, **options},
                 data={"q": query},
                 timeout=(self._timeout / SECOND, timeout / SECOND),
                 stream=True,
@@ -107,12 +107,12 @@ class Influxql:
             raise StoreUnavailable(f"InfluxDB can't be reached: {type(error).__name__}") from error
 
     def close(self) -> None:
-        """Release connections."""
+        """Closes the connections."""
         self._session.close()
 
 
 def within(since: int, stop: int | None, macs: Sequence[int] | None) -> str:
-    """since <= time < stop (ms), of these sensors; None: no such bound."""
+    """The condition since <= time < stop (ms) for these sensors. None: no such condition."""
     conditions = f"time >= {since}ms"
     if stop is not None:
         conditions += f" AND time < {stop}ms"
@@ -120,27 +120,27 @@ def within(since: int, stop: int | None, macs: Sequence[int] | None) -> str:
 
 
 def named(macs: Sequence[int]) -> str:
-    """These sensors."""
+    """The condition for these sensors."""
     names = " OR ".join(f"mac = '{format_mac(mac)}'" for mac in macs)
     return f"({names})"
 
 
 def chunks(macs: Collection[int], size: int) -> Iterator[list[int]]:
-    """The same sensors in order, at most `size` at a time."""
+    """The sensors in order, in lists of at most `size`."""
     ordered = sorted(macs)
     for start in range(0, len(ordered), size):
         yield ordered[start : start + size]
 
 
 def integer(value: Value) -> int:
-    """Raises StoreUnavailable: somebody else wrote what is no integer there."""
+    """The value as an integer. Raises StoreUnavailable if another writer stored something else."""
     if not isinstance(value, int):
         raise StoreUnavailable(f"InfluxDB holds {value!r:.40} where an integer is expected")
     return value
 
 
 def _results(text: bytes) -> list[_Result]:
-    """One for each statement."""
+    """The results, one for each statement."""
     try:
         answer = from_json(text, _Answer)
     except msgspec.DecodeError as error:

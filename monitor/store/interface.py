@@ -1,4 +1,4 @@
-"""The store contract. One test suite holds every store to it (tests/store)."""
+"""The interface of stores. One test suite checks every store against it (tests/store)."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple, Protocol
@@ -8,15 +8,15 @@ from monitor.model import Heartbeat, Seen
 
 
 class StoreError(MonitorError):
-    """Something the store could not do; the driver's own error is its cause."""
+    """An operation of the store failed; the driver's error is the cause."""
 
 
 class StoreUnavailable(StoreError):
-    """Nothing is known to be written, or nothing could be read: try again later."""
+    """The write may have failed, or the read failed: try again later."""
 
 
 class StoreRejected(StoreError):
-    """The store refuses these heartbeats for good; all others of the same call are stored."""
+    """The store rejects these heartbeats permanently; all others of the call are stored."""
 
     def __init__(self, refused: Sequence[tuple[Heartbeat, str]]) -> None:
         super().__init__(f"{len(refused)} heartbeats refused; the first: {refused[0][1]}")
@@ -24,38 +24,38 @@ class StoreRejected(StoreError):
 
 
 class CoverageSpan(NamedTuple):
-    """`source` listened without a break over [start, until], and all it received then is stored."""
+    """`source` accepted every valid heartbeat over [start, until], and all of them are stored."""
 
     source: str
     start: int
     until: int
     closing: bool
-    """A farewell: the source stopped cleanly at `until`."""
+    """Whether the source stopped cleanly at `until`."""
 
 
 LogPoint = tuple[str, str, int]
-"""A point of an arrival log: source, part, stamp."""
+"""A point of an arrival log: source, part, timestamp."""
 
 
 class Cursor(NamedTuple):
-    """A place in the arrival log. Opaque to callers except that `position` grows."""
+    """A position in the arrival log. Opaque to callers, except that `position` increases."""
 
     position: int
     read: frozenset[LogPoint] = frozenset()
-    """What lies after `position` in the log and was read already."""
+    """The points after `position` that were read already."""
 
 
 class Arrivals(NamedTuple):
-    """What `announce` wrote since a cursor: at least once, in no order."""
+    """What `announce` wrote since a cursor: each at least once, in any order."""
 
     seen: list[Seen]
     watermarks: Mapping[str, int]
-    """source -> newest `until` among what was read."""
+    """source -> newest `until` in these arrivals."""
     cursor: Cursor
 
 
 class Bucket(NamedTuple):
-    """Heartbeats in [start, start + every); metric figures are None where there was none."""
+    """Heartbeats in [start, start + every); the metric's values are None if there was none."""
 
     start: int
     beats: int
@@ -65,83 +65,83 @@ class Bucket(NamedTuple):
 
 
 class Gap(NamedTuple):
-    """Two neighbouring points of a sensor; None: there is none on that side."""
+    """Two consecutive points of a sensor (ms); None: there is no point on that side."""
 
     before: int | None
     after: int | None
 
 
 class Store(Protocol):
-    """Every method raises StoreUnavailable when the store can't be reached. Times: epoch ms."""
+    """Every method raises StoreUnavailable if the store can't be reached. Times are epoch ms."""
 
     def migrate(self) -> None:
-        """Provision what the store needs (file, buckets, retention); harmless to repeat."""
+        """Creates what the store needs (file, buckets, retention). Idempotent."""
 
     def append(self, heartbeats: Sequence[Heartbeat]) -> None:
-        """Durable when it returns. Order does not matter and repeating is harmless.
+        """Stores heartbeats durably. Idempotent; the order does not matter.
 
-        The same (mac, time) twice is one heartbeat: metrics merge, the later call wins; it is
-        live when one of them was.
-        Raises StoreRejected once all rows that can be stored are stored.
+        Two heartbeats with the same (mac, time) become one: metrics are merged, and values of the
+        later call win; it is live if one of them was.
+        Raises StoreRejected after all valid rows are stored.
         """
 
     def announce(self, source: str, until: int, seen: Sequence[Seen]) -> None:
-        """Tell readers who was heard. Called after `append`; any length."""
+        """Writes stored heartbeats, any number, to the arrival log. Called after `append`."""
 
     def arrivals(self, after: Cursor | None) -> Arrivals:
-        """All announced since `after`, some of it perhaps again; None: nothing, only the cursor
-        of now. The log holds one day."""
+        """Everything announced since `after`, some of it maybe twice. For None: nothing, only the
+        current cursor. The log covers one day."""
 
     def pulse(self, pulse: CoverageSpan) -> None:
-        """Record listening. A pulse with the same source and start replaces the earlier one."""
+        """Stores a coverage span. It replaces an earlier one of the same source and start."""
 
     def coverage(self, start: int, stop: int) -> list[CoverageSpan]:
-        """Pulses that touch [start, stop], ordered by source and start; neighbouring ones may
-        be pieces of one unbroken pulse (then the next one's start <= this one's until)."""
+        """Coverage spans that overlap [start, stop], ordered by source and start. Adjacent ones may
+        be pieces of one span (then the next one's start <= this one's until)."""
 
     def last_seen(
         self, since: int, macs: Collection[int] | None = None, live: bool = False
     ) -> dict[int, int]:
-        """mac -> newest Heartbeat.seen at or after `since`; macs without one are absent.
+        """mac -> newest Heartbeat.seen at or after `since`; sensors without one are absent.
 
-        `live` counts only heartbeats that were live when received.
+        `live`: only heartbeats that were live when received.
         """
 
     def history(
         self, macs: Collection[int], start: int, stop: int, every: int, metric: str | None = None
     ) -> dict[int, list[Bucket]]:
-        """Counts per half-open bucket of `every` ms, aligned to the epoch; empty buckets and
-        macs without a heartbeat included. Bucket starts lie in [floor(start), stop).
+        """mac -> counts in half-open buckets of `every` ms, aligned to the epoch. Bucket starts are
+        in [floor(start), stop). Includes empty buckets and sensors without a heartbeat.
 
-        Raises ValueError when `metric` can't be the name of one."""
+        Raises ValueError if `metric` is not a valid metric name."""
 
     def heartbeats(self, macs: Collection[int], start: int, stop: int) -> Iterator[Heartbeat]:
-        """The points with start <= time < stop in time order, streamed."""
+        """Streams the heartbeats with start <= time < stop, ordered by time."""
 
     def gaps(
         self, macs: Collection[int], start: int, stop: int, longer_than: int
     ) -> dict[int, list[Gap]]:
-        """mac -> where points lie more than `longer_than` ms apart, by their times and in order.
+        """mac -> where consecutive points are more than `longer_than` ms apart, ordered by time.
 
-        Told are gaps that hold moments of [start, stop). The first may begin before `start`, at
-        the last point there is; `before` None: none is kept, however long or short the time to
-        the first one is. Points at or after `stop` don't count: `after` None, and the gap is as
-        long as the time up to `stop`. A mac without a point before `stop`: Gap(None, None)."""
+        Returns gaps that overlap [start, stop). The first may begin before `start`, at the last
+        point before it. If no such point is stored, `before` is None, whatever the time to the
+        first point. Points at or after `stop` are ignored: the last gap then has `after` None and
+        ends at `stop`. For a sensor without a point before `stop`: Gap(None, None)."""
 
     def newest(self, mac: int, before: int, limit: int) -> list[Heartbeat]:
-        """The last points with time < `before`, at most `limit`, the newest first."""
+        """At most `limit` heartbeats with time < `before`, the newest first."""
 
     def metric_names(self) -> set[str]:
         """All metric names stored so far."""
 
     def forget(self, mac: int) -> None:
-        """Delete every heartbeat of one sensor."""
+        """Deletes all heartbeats of one sensor."""
 
     def expire(self, now: int) -> None:
-        """Drop what is older than the retention, where the store does not do so by itself."""
+        """Deletes everything older than the retention, if the store does not do so by itself."""
 
     def ping(self) -> int:
-        """The store's own time."""
+        """Returns the time of the store's clock."""
 
     def close(self) -> None:
-        """Release connections; the store can't be used afterwards."""
+        """Closes the connections. The store can't be used afterwards."""

@@ -1,4 +1,4 @@
-"""Heartbeats as lines of text for InfluxDB. ARCHITECTURE.md documents the schema."""
+"""Points in InfluxDB's line protocol. ARCHITECTURE.md documents the schema."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -11,9 +11,10 @@ _SOURCE = re.compile(r"[A-Za-z0-9_.-]+", re.ASCII)
 
 
 def apart(heartbeats: Iterable[Heartbeat]) -> tuple[list[Heartbeat], list[Heartbeat]]:
-    """The same heartbeats for two POSTs, each (mac, time) once in either.
+    """Splits the heartbeats for two requests, so that each has every (mac, time) only once.
 
-    Of two points of one moment in one POST InfluxDB drops the first; in a later one it merges.
+    InfluxDB drops the first of two points with the same time in one request, but merges points
+    from different requests.
     """
     received: dict[tuple[int, int, bool], int] = {}
     metrics: dict[tuple[int, int], dict[str, float]] = {}
@@ -29,20 +30,20 @@ def apart(heartbeats: Iterable[Heartbeat]) -> tuple[list[Heartbeat], list[Heartb
 
 
 def heartbeat_lines(beats: Iterable[Heartbeat]) -> Iterator[str]:
-    """A point for each, and a trace in `stamped` of each live one with a time of its own."""
+    """A point of `heartbeat` for each, and of `stamped` for live ones with a time of their own."""
     for mac, time, received, live, metrics in beats:
         address = mac.to_bytes(6, "big").hex(":")
         field = "received" if live else "repaired"
-        more = ""
+        fields = ""
         if metrics:
-            more = "".join(f",m_{name}={value!r}" for name, value in metrics.items())
-        yield f"heartbeat,mac={address} {field}={received}i{more} {time}"
+            fields = "".join(f",m_{name}={value!r}" for name, value in metrics.items())
+        yield f"heartbeat,mac={address} {field}={received}i{fields} {time}"
         if live and time != received:
             yield f"stamped,mac={address} stamp={time}i {received}"
 
 
 def pulse_line(pulse: CoverageSpan) -> str:
-    """One point an hour, overwritten each time."""
+    """A point of `pulse`: one per hour, which later ones overwrite."""
     return (
         f"pulse,source={_tag(pulse.source)} from={pulse.start}i,until={pulse.until}i,"
         f"closing={str(pulse.closing).lower()} {slot(pulse)}"
@@ -50,12 +51,12 @@ def pulse_line(pulse: CoverageSpan) -> str:
 
 
 def arrival_line(source: str, part: int, until: int, beats: str) -> str:
-    """Without a time: the store's clock stamps it, whatever our clocks say."""
+    """A point of `arrival`, without a time: InfluxDB sets it from its own clock."""
     return f'arrival,source={_tag(source)},part={part} until={until}i,beats="{beats}"'
 
 
 def is_source(text: str) -> bool:
-    """Whether this can be the name of a source."""
+    """Whether this is a valid source id."""
     return bool(_SOURCE.fullmatch(text))
 
 

@@ -1,4 +1,5 @@
-"""The arrival log's packing: 16 bytes a beat, as text, since InfluxDB stores no bytes."""
+"""The encoding of the arrival log: 16 bytes per heartbeat, in base64, because InfluxDB can't store
+bytes."""
 
 from array import array
 from base64 import b64decode, b64encode
@@ -8,11 +9,11 @@ from sys import byteorder
 from monitor.model import Seen
 
 BEATS_A_PART = 20_000
-"""How many beats one part holds: 430 kB of text, under InfluxDB's limit of 1,000,000 bytes."""
+"""Heartbeats in one part: 430 kB of text, below InfluxDB's limit of 1,000,000 bytes."""
 
 
 def parts(seen: Sequence[Seen]) -> Iterator[str]:
-    """The beats as texts of at most BEATS_A_PART each."""
+    """Encodes heartbeats as texts with at most BEATS_A_PART each."""
     for start in range(0, len(seen), BEATS_A_PART):
         numbers = array("Q")
         for mac, time, live in seen[start : start + BEATS_A_PART]:
@@ -22,7 +23,7 @@ def parts(seen: Sequence[Seen]) -> Iterator[str]:
 
 
 def unpack(text: str) -> list[Seen]:
-    """What `parts` packed."""
+    """Decodes a text from `parts`."""
     numbers = array("Q")
     numbers.frombytes(b64decode(text))
     flat = _little_endian(numbers).tolist()

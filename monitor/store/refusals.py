@@ -1,4 +1,4 @@
-"""Heartbeats that no store takes, found before one of them spoils the batch it is in."""
+"""Finds heartbeats that no store can hold, before they make a whole batch fail."""
 
 import re
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ _METRIC = re.compile(r"[A-Za-z][A-Za-z0-9_]*", re.ASCII)
 
 @lru_cache(1_000)
 def check_metric(name: str) -> None:
-    """Raises ValueError for what is not the name of a metric."""
+    """Raises ValueError for an invalid metric name."""
     if not _METRIC.fullmatch(name):
         raise ValueError(f"{name[:40]!r} is not the name of a metric")
 
@@ -20,14 +20,14 @@ def check_metric(name: str) -> None:
 def sift(
     heartbeats: Sequence[Heartbeat],
 ) -> tuple[Sequence[Heartbeat], list[tuple[Heartbeat, str]]]:
-    """What can be stored, in the same order, and what can't, with the reason."""
-    refused = [(beat, fault) for beat in heartbeats if (fault := _fault(beat))]
+    """The heartbeats that can be stored, in the same order, and the others with the reason."""
+    refused = [(beat, reason) for beat in heartbeats if (reason := _reason(beat))]
     if not refused:
         return heartbeats, refused
-    return [beat for beat in heartbeats if not _fault(beat)], refused
+    return [beat for beat in heartbeats if not _reason(beat)], refused
 
 
-def _fault(beat: Heartbeat) -> str | None:
+def _reason(beat: Heartbeat) -> str | None:
     if not beat.metrics:
         return None
     try:

@@ -1,10 +1,10 @@
-"""Where a pulse is kept: one row or point for each source, beginning and UTC hour."""
+"""The key of a stored coverage span: one row or point per source, start and UTC hour."""
 
 from monitor.model import HOUR
 from monitor.store.interface import CoverageSpan
 
 
 def slot(pulse: CoverageSpan) -> int:
-    """The later of its start and the hour of its end (ms): an unbroken pulse replaces its own row
-    each second and leaves one row an hour, and no old row is ever written to."""
+    """The span's start, or the UTC hour of its end if that is later (ms). A growing span replaces
+    its own row each second and leaves one row per hour; older rows are not written again."""
     return max(pulse.start, pulse.until - pulse.until % HOUR)

@@ -1,4 +1,4 @@
-"""What the embedded store says to SQLite."""
+"""SQL statements of the SQLite store."""
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS heartbeat (
@@ -6,7 +6,7 @@ CREATE TABLE IF NOT EXISTS heartbeat (
     live INTEGER NOT NULL, metrics TEXT,
     PRIMARY KEY (mac, time)
 ) WITHOUT ROWID;
--- The newest proof of life of each sensor, so that last seen costs one row.
+-- Last seen of each sensor, so that it takes one row to read.
 CREATE TABLE IF NOT EXISTS latest (
     mac INTEGER PRIMARY KEY, seen INTEGER NOT NULL, live_seen INTEGER
 );
@@ -53,9 +53,9 @@ FIGURES = ", min({value}), avg({value}), max({value})".format(
     value="CAST(json_extract(metrics, :path) AS REAL)"
 )
 
-# GAPS walks over a sensor's heartbeats in jumps, from `at`:
-# - `near` is the last heartbeat within `longer_than` of `at`. All between need not be looked at.
-# - Where `near` is `at` itself, a gap starts there, and the jump goes to the first one after it.
+# GAPS jumps over a sensor's heartbeats, starting from `at`:
+# - `near` is the last heartbeat within `longer_than` of `at`. Those between are not read.
+# - If `near` is `at` itself, a gap starts there, and the jump goes to the first heartbeat after it.
 # With ten heartbeats in `longer_than` this is ten to fifteen times faster than lag() over all.
 _NEXT = """coalesce(nullif(near, at), (SELECT min(time) FROM heartbeat
     WHERE heartbeat.mac = jump.mac AND time > at AND time < :stop))"""
@@ -77,7 +77,7 @@ SELECT mac, NULL, at FROM first WHERE at >= :start OR at IS NULL
 UNION ALL
 SELECT mac, gap, at FROM jump
 WHERE gap IS NOT NULL AND (at > :start OR at IS NULL AND gap + :longer_than < :stop)
-"""  # noqa: S608 ours
+"""  # noqa: S608 constant
 
 NEWEST = """
 SELECT mac, time, received, live, metrics FROM heartbeat

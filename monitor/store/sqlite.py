@@ -1,4 +1,4 @@
-"""The embedded store: one SQLite file with one writing process, read by any number."""
+"""The store in a SQLite file. One process writes to it, any number read it."""
 
 import os
 import sqlite3
@@ -26,8 +26,8 @@ from monitor.store.interface import (
 from monitor.store.refusals import check_metric, sift
 from monitor.store.slots import slot
 
-_TOGETHER = 250
-"""Rows in one INSERT."""
+_ROWS_PER_INSERT = 250
+"""Rows in one INSERT statement."""
 
 _BUSY = 5.0
 _ROWS_A_TRANSACTION = 20_000
@@ -36,7 +36,7 @@ _metrics = msgspec.json.Decoder(dict[str, float]).decode
 
 
 class _Connections:
-    """Those of one process: SQLite forbids to take one along through a fork."""
+    """The connections of one process: SQLite connections can't be used after a fork."""
 
     def __init__(self) -> None:
         self.idle: list[sqlite3.Connection] = []
@@ -45,9 +45,10 @@ class _Connections:
 
 
 class SqliteStore:
-    """Opened `writable` by one process at a time (the shipper's, or `monitor migrate`).
+    """The store in a file.
 
-    Any number of others read. Before the file is there they raise StoreUnavailable.
+    Only one process at a time may open it `writable`: the shipper's, or `monitor migrate`. Any
+    number of others can read. They raise StoreUnavailable until the file exists.
     """
 
     def __init__(self, path: Path, retention: int, writable: bool = False) -> None:
@@ -56,13 +57,13 @@ class SqliteStore:
         self._connections: dict[int, _Connections] = {}
 
     def migrate(self) -> None:
-        """Create the file and its tables."""
+        """Creates the file and its tables."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
         with self._writing() as connection:
             for statement in sql.SCHEMA.split(";"):
                 connection.execute(statement)
 
-    def _mine(self) -> _Connections:
+    def _own(self) -> _Connections:
         return self._connections.setdefault(os.getpid(), _Connections())
 
     def _connect(self, mode: str) -> sqlite3.Connection:
@@ -76,8 +77,8 @@ class SqliteStore:
 
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
-        """A connection for one thread at a time; the driver's errors become StoreUnavailable."""
-        idle = self._mine().idle
+        """A read-only connection for one thread. Raises StoreUnavailable for driver errors."""
+        idle = self._own().idle
         try:
             try:
                 connection = idle.pop()
@@ -94,14 +95,14 @@ class SqliteStore:
 
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
-        """One transaction. Writing and checkpointing by one connection keeps clear of SQLite's
+        """A write transaction. All writes and checkpoints use one connection, to avoid SQLite's
         WAL-reset bug."""
-        mine = self._mine()
-        with mine.writing:
+        own = self._own()
+        with own.writing:
             try:
-                if mine.writer is None:
-                    mine.writer = self._connect_writer()
-                connection = mine.writer
+                if own.writer is None:
+                    own.writer = self._connect_writer()
+                connection = own.writer
                 connection.execute("BEGIN IMMEDIATE")
                 try:
                     yield connection
@@ -125,7 +126,7 @@ class SqliteStore:
         return StoreUnavailable(damage(error, self._path) or f"{self._path.name}: {error}")
 
     def append(self, heartbeats: Sequence[Heartbeat]) -> None:
-        """One transaction."""
+        """Writes all heartbeats in one transaction."""
         beats, refused = sift(heartbeats)
         names: set[str] = set()
         newest: dict[int, tuple[int, int | None]] = {}
@@ -141,7 +142,8 @@ class SqliteStore:
                 newest[mac] = (max(seen, received), max(live_seen or 0, received))
             else:
                 newest[mac] = (max(seen, moment), live_seen)
-        # In key order the pages of the table are written once; of one moment the later wins.
+        # In key order, each page of the table is written once. The sort is stable, so that of two
+        # rows with the same key the later one wins.
         rows.sort(key=lambda row: row[:2])
         with self._writing() as connection:
             _insert(connection, sql.APPEND, rows)
@@ -153,7 +155,7 @@ class SqliteStore:
             raise StoreRejected(refused)
 
     def announce(self, source: str, until: int, seen: Sequence[Seen]) -> None:
-        """Adds to the arrival log."""
+        """Appends rows to the arrival log."""
         now = _now()
         with self._writing() as connection:
             connection.executemany(
@@ -170,7 +172,7 @@ class SqliteStore:
             if after is None:
                 return Arrivals([], {}, Cursor(newest))
             if after.position > newest:
-                after = Cursor(0)  # a place in another store's log
+                after = Cursor(0)  # the cursor is from another store's log
             rows = connection.execute(
                 "SELECT id, source, until, beats FROM arrival WHERE id > ? ORDER BY id",
                 (after.position,),
@@ -192,26 +194,29 @@ class SqliteStore:
             )
 
     def coverage(self, start: int, stop: int) -> list[CoverageSpan]:
-        """Pulses that touch [start, stop]."""
+        """Reads the rows that overlap [start, stop]."""
         with self._reading() as connection:
             rows = connection.execute(
                 "SELECT source, start, until, closing FROM pulse "
                 "WHERE start <= ? AND until >= ? ORDER BY source, start, until",
                 (stop, start),
             )
-            return [CoverageSpan(source, begin, end, bool(bye)) for source, begin, end, bye in rows]
+            return [
+                CoverageSpan(source, begin, until, bool(is_closing))
+                for source, begin, until, is_closing in rows
+            ]
 
     def last_seen(
         self, since: int, macs: Collection[int] | None = None, live: bool = False
     ) -> dict[int, int]:
-        """From the table of newest proofs of life."""
+        """Read from the table `latest`."""
         column = "live_seen" if live else "seen"
-        query = f"SELECT mac, {column} FROM latest WHERE {column} >= ?"  # noqa: S608 ours
+        query = f"SELECT mac, {column} FROM latest WHERE {column} >= ?"  # noqa: S608 constant
         with self._reading() as connection:
             if macs is None:
                 return dict(connection.execute(query, (since,)).fetchall())
-            # The plus keeps the index of `seen` out of it.
-            query = f"SELECT mac, {column} FROM latest WHERE +{column} >= ?"  # noqa: S608 ours
+            # The plus prevents SQLite from using the index on `seen`.
+            query = f"SELECT mac, {column} FROM latest WHERE +{column} >= ?"  # noqa: S608 constant
             query += " AND mac IN (SELECT value FROM json_each(?))"
             return dict(connection.execute(query, (since, _listed(macs))).fetchall())
 
@@ -240,7 +245,7 @@ class SqliteStore:
     def gaps(
         self, macs: Collection[int], start: int, stop: int, longer_than: int
     ) -> dict[int, list[Gap]]:
-        """From one point to the last in its reach, by the index."""
+        """Computed by the database with the index: see sql.GAPS."""
         given = {"macs": _listed(macs), "start": start, "stop": stop, "longer_than": longer_than}
         found: dict[int, list[Gap]] = {mac: [] for mac in macs}
         with self._reading() as connection:
@@ -251,13 +256,13 @@ class SqliteStore:
         return found
 
     def newest(self, mac: int, before: int, limit: int) -> list[Heartbeat]:
-        """By the index."""
+        """Read with the index."""
         with self._reading() as connection:
             return [_beat(*row) for row in connection.execute(sql.NEWEST, (mac, before, limit))]
 
     def heartbeats(self, macs: Collection[int], start: int, stop: int) -> Iterator[Heartbeat]:
-        """Read an hour at a time: the caller may be slow, and the log of the writer grows while
-        one reader holds on to the same moment."""
+        """Reads one hour at a time: the caller may be slow, and SQLite's WAL grows as long as a
+        reader keeps its transaction open."""
         listed = _listed(macs)
         with self._reading() as connection:
             first, last = connection.execute(sql.ENDS, (listed,)).fetchone()
@@ -271,18 +276,18 @@ class SqliteStore:
                         yield _beat(*row)
 
     def metric_names(self) -> set[str]:
-        """Kept in a table of their own."""
+        """Read from the table `metric_name`."""
         with self._reading() as connection:
             return {name for (name,) in connection.execute("SELECT name FROM metric_name")}
 
     def forget(self, mac: int) -> None:
-        """The writer only."""
+        """Only for the writable store."""
         with self._writing() as connection:
             connection.execute("DELETE FROM heartbeat WHERE mac = ?", (mac,))
             connection.execute("DELETE FROM latest WHERE mac = ?", (mac,))
 
     def expire(self, now: int) -> None:
-        """In small transactions, so that other threads can write between them."""
+        """Deletes in small transactions, so that other threads can write between them."""
         oldest = now - self._retention
         with self._writing() as connection:
             connection.execute("DELETE FROM arrival WHERE at < ?", (now - DAY,))
@@ -298,24 +303,24 @@ class SqliteStore:
                         macs.pop()
                     left -= deleted + 1
         with self._writing() as connection:
-            # Not at once: the stamp of a fast clock lies behind the moment it was seen.
+            # An hour later: a heartbeat from a fast clock has a time after the moment of `seen`.
             connection.execute("DELETE FROM latest WHERE seen < ?", (oldest - HOUR,))
 
     def ping(self) -> int:
-        """This machine's time: the file has no other."""
+        """This host's time: a file has no clock."""
         with self._reading() as connection:
             connection.execute("SELECT 1 FROM latest LIMIT 1").fetchone()
         return _now()
 
     def close(self) -> None:
         """Closes this process's connections that no thread is using."""
-        mine = self._connections.pop(os.getpid(), None)
-        if mine is None:
+        own = self._connections.pop(os.getpid(), None)
+        if own is None:
             return
-        for connection in mine.idle:
+        for connection in own.idle:
             connection.close()
-        if mine.writer:
-            mine.writer.close()
+        if own.writer:
+            own.writer.close()
 
 
 def _now() -> int:
@@ -333,10 +338,11 @@ def _listed(macs: Collection[int]) -> str:
 def _insert(
     connection: sqlite3.Connection, statement: str, rows: Sequence[tuple[object, ...]]
 ) -> None:
-    """As executemany, many rows a step: the driver lets go of the interpreter's lock at each step,
-    and beside busy threads waits for it each time (measured: 170 µs a row, so 20)."""
-    for start in range(0, len(rows), _TOGETHER):
-        some = rows[start : start + _TOGETHER]
+    """As executemany, but with many rows per statement. The driver releases the GIL for each
+    statement, and has to wait for it if other threads are busy (measured: 170 µs per row with
+    executemany, 20 µs with this function)."""
+    for start in range(0, len(rows), _ROWS_PER_INSERT):
+        some = rows[start : start + _ROWS_PER_INSERT]
         marks = f"({','.join('?' * len(some[0]))})"
         connection.execute(
             statement.format(rows=",".join([marks] * len(some))), list(chain.from_iterable(some))
