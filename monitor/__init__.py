@@ -1,1 +1,1 @@
-"""heartbeat-monitor: sensors report heartbeats; silence becomes one alert that arrives."""
+"""heartbeat-monitor: sensors report heartbeats, and a silent sensor causes an alert."""

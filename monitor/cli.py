@@ -52,7 +52,7 @@ COMMANDS = {
         "send the heartbeats of a simulated or recorded fleet to a server",
     ),
 }
-"""Name -> the module that adds and runs it, imported only then, and what `--help` shows."""
+"""Name -> the module that adds and runs it, imported only when needed, and its help text."""
 
 
 OVERRIDES = {
@@ -60,11 +60,12 @@ OVERRIDES = {
     "port": "MONITOR_SERVER_PORT",
     "data": "MONITOR_DATA_DIRECTORY",
 }
-"""Options of `monitor serve`, and the variables that they override."""
+"""Options of `monitor serve` -> the environment variables that they override."""
 
 
 def build_parser(chosen: str | None = None) -> argparse.ArgumentParser:
-    """All subcommands; only those of the `chosen` one's module have their options and `run`."""
+    """The parser with all subcommands. Only those in the `chosen` one's module get their options
+    and `run`."""
     parser = argparse.ArgumentParser(
         prog="monitor",
         description="Receive heartbeats from sensors, and send alerts about silent sensors.",
@@ -94,7 +95,8 @@ def build_parser(chosen: str | None = None) -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Exit status: 0 done, 1 failed with a sentence on standard error, 2 bad usage."""
+    """Returns the exit status: 0 for success, 1 for an error (printed to standard error), 2 for
+    invalid arguments."""
     given_arguments = sys.argv[1:] if arguments is None else arguments
     before_command = argparse.ArgumentParser(add_help=False)
     before_command.add_argument("--config")
@@ -119,7 +121,7 @@ def _run(options: argparse.Namespace) -> int:
         for option, variable in OVERRIDES.items()
         if (value := getattr(options, option, None)) is not None
     }
-    os.environ.update(overrides)  # the processes that `serve` starts need them too
+    os.environ.update(overrides)  # for the processes that `serve` starts
     try:
         given = settings.load(options.config, os.environ)
         with private_files():

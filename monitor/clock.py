@@ -1,18 +1,19 @@
-"""The one place that reads a clock: wall time carried by the boot clock, so that a step shows."""
+"""The wall clock, compared with the boot clock to detect steps."""
 
 import threading
 import time
 from collections.abc import Callable
 
 STEP = 1_000
-"""A difference between wall and boot clock above this many milliseconds is a step."""
+"""A change of the difference between wall and boot clock above this (ms) is a step."""
 
 
 class Clock:
-    """Wall-clock milliseconds that advance with the boot clock (which counts suspends too).
+    """The wall clock in milliseconds. Counts its steps by comparing it with the boot clock, which
+    also runs while the host is suspended.
 
-    When the wall clock has been stepped (by a person, by NTP after a bad start) the next reading
-    follows it and `steps` grows by one; smaller differences are followed silently.
+    If the wall clock was stepped (manually or by NTP), the next reading increases `steps` by one.
+    Smaller changes are ignored.
     """
 
     def __init__(self) -> None:
@@ -35,8 +36,8 @@ class Clock:
         return time.time_ns() // 1_000_000
 
     def offset(self, other: Callable[[], int]) -> int:
-        """How far the clock that `other` asks is ahead of this one (ms), as far as that is
-        certain: an answer that takes long may have been given at any moment meanwhile."""
-        asked = self.now()
+        """The clock that `other` reads minus this one (ms). It is the smallest difference that is
+        consistent with the time that the call took."""
+        before = self.now()
         answer = other()
-        return max(answer - self.now(), min(0, answer - asked))
+        return max(answer - self.now(), min(0, answer - before))

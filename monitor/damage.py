@@ -1,4 +1,4 @@
-"""Files of SQLite that are damaged: what to do about it, in a sentence."""
+"""The error message for a damaged SQLite file."""
 
 import sqlite3
 from pathlib import Path
@@ -7,7 +7,7 @@ _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
 
 def damage(error: object, path: str | Path | None) -> str | None:
-    """What to tell people when SQLite finds the file damaged; None for any other error."""
+    """What to do if SQLite reports that the file is damaged; None for any other error."""
     code = getattr(error, "sqlite_errorcode", None)
     if code is None or code & 0xFF not in _DAMAGED:
         return None

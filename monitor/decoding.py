@@ -1,4 +1,4 @@
-"""JSON that others wrote: from a client, a service or a file."""
+"""Decodes JSON from a client, a service or a file."""
 
 from typing import TypeVar
 
@@ -8,9 +8,9 @@ Shape = TypeVar("Shape")
 
 
 def from_json(text: bytes | str, shape: type[Shape]) -> Shape:
-    """What it holds, in this shape. Raises msgspec.DecodeError for all that can be wrong with it,
-    ValidationError among them: msgspec itself has other exceptions for what is nested too deep
-    and for bytes that are not UTF-8."""
+    """The text decoded as this type. Raises msgspec.DecodeError (or its subclass ValidationError)
+    for any invalid input. msgspec itself raises other exceptions if it is nested too deeply or not
+    UTF-8."""
     try:
         return msgspec.json.decode(text, type=shape)
     except RecursionError as error:

@@ -1,4 +1,4 @@
-"""The data directory belongs to its owner alone, and so does the secret key kept in it."""
+"""Keeps the data directory, and the secret key in it, private to their owner."""
 
 import logging
 import os
@@ -17,7 +17,8 @@ _OWNER_ONLY = 0o700
 
 @contextmanager
 def private_files() -> Iterator[None]:
-    """Within it, new files and directories are for their owner alone, and their children's too."""
+    """In this context, only the owner can access new files and directories, also those that child
+    processes create."""
     before = os.umask(0o777 & ~_OWNER_ONLY)
     try:
         yield
@@ -26,14 +27,14 @@ def private_files() -> Iterator[None]:
 
 
 def make_private(directory: Path) -> None:
-    """Close an existing directory to everyone but its owner; warn where we may not."""
+    """Makes an existing directory accessible to its owner only. Logs a warning if it can't."""
     try:
         found = directory.stat()
     except OSError:
-        return  # it will be made, or whoever needs it reports why it can't be used
+        return  # it is created later, or its user reports the error
     if not found.st_mode & 0o077:
         return
-    # A directory such as /tmp belongs to all.
+    # A directory such as /tmp is shared by all users.
     if found.st_uid != os.geteuid() or found.st_mode & stat.S_ISVTX:
         logger.warning(
             "other users can read the data directory %s; use a directory that only you can read",
@@ -47,10 +48,10 @@ def make_private(directory: Path) -> None:
 
 
 def read_or_make(path: Path) -> str:
-    """The key in this file; a new one if there is no file, on disk when it returns.
+    """The key in this file. If there is no file, creates one with a new key and syncs it.
 
-    Of several processes that start at once, all get the same. Raises SettingsError for a file that
-    holds no usable key, and OSError when none can be made.
+    Processes that start at the same time all get the same key. Raises SettingsError if the file
+    has no valid key, and OSError if it can't be created.
     """
     if not path.exists():
         _make(path)
@@ -58,7 +59,7 @@ def read_or_make(path: Path) -> str:
 
 
 def read(path: Path) -> str:
-    """The key in this file. Raises SettingsError when it holds none that can be used."""
+    """The key in this file. Raises SettingsError if it has no valid key."""
     try:
         key = path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -84,7 +85,7 @@ def _make(path: Path) -> None:
             writer.write(secrets.token_urlsafe(48))
             writer.flush()
             os.fsync(file)
-        with suppress(FileExistsError):  # another process was quicker: its key counts
+        with suppress(FileExistsError):  # another process was faster: its key is used
             path.hardlink_to(made)
     finally:
         made.unlink()

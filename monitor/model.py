@@ -1,7 +1,7 @@
-"""The words every room shares: MAC addresses, moments and heartbeats.
+"""Types and functions that all packages share: MAC addresses, times and heartbeats.
 
-Moments are whole milliseconds since the Unix epoch (UTC), durations whole milliseconds;
-a MAC address is the integer of its 48 bits. Text exists only at the edges.
+Times are whole milliseconds since the Unix epoch (UTC), durations whole milliseconds. A MAC address
+is the integer of its 48 bits. They are text only in input and output.
 """
 
 import re
@@ -16,7 +16,7 @@ HOUR = 60 * MINUTE
 DAY = 24 * HOUR
 
 FLEET = "fleet"
-"""The cohort of a silence that spares nobody, whatever the sites."""
+"""The cohort of an outage that affects the whole fleet, at several sites."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MAC = re.compile(
@@ -29,25 +29,25 @@ _SEPARATORS = str.maketrans("", "", ":-.")
 
 
 class Heartbeat(NamedTuple):
-    """One report of one sensor; in the store, the point (mac, time)."""
+    """One report of one sensor. In the store, the point (mac, time)."""
 
     mac: int
     time: int
-    """The point's own time: the sensor's stamp where it gave one, else the time received."""
+    """The sensor's own timestamp if it sent one, else the time of receipt."""
     received: int
-    """When a 2xx was given for it."""
+    """When it was accepted."""
     live: bool = True
-    """The sensor itself was speaking when it was received; otherwise it is history, sent late."""
+    """Whether the sensor sent it at the time of receipt; otherwise it is history, sent later."""
     metrics: Mapping[str, float] | None = None
 
     @property
     def seen(self) -> int:
-        """The moment up to which this heartbeat proves the sensor alive."""
+        """The latest moment at which this heartbeat proves that the sensor was up."""
         return self.received if self.live else self.time
 
 
 class Seen(NamedTuple):
-    """Proof of life without the rest of the heartbeat: what the arrival log carries."""
+    """The parts of a heartbeat that the arrival log has; `time` is Heartbeat.seen."""
 
     mac: int
     time: int
@@ -55,7 +55,7 @@ class Seen(NamedTuple):
 
 
 class Member(NamedTuple):
-    """One incident of an alert group, as the group's messages tell of it."""
+    """One incident of an alert group, as the group's messages show it."""
 
     mac: int
     name: str | None
@@ -67,53 +67,53 @@ class Member(NamedTuple):
     recovered_at: int | None
     labels: Mapping[str, str] = MappingProxyType({})
     usual_interval: int | None = None
-    """How far apart its heartbeats were before the silence, where that could be told."""
+    """The usual interval (ms) between its heartbeats before the silence, if known."""
     interruptions: int = 0
-    """How often monitoring itself was interrupted during the silence."""
+    """Number of blind windows during the silence."""
     flapping_since: int | None = None
-    """While it falls silent again and again: when the first incident of those opened."""
+    """While the sensor is flapping: when the first incident of the episode opened."""
 
 
 class MessageContext(NamedTuple):
-    """What a message is about when it is frozen."""
+    """The content of a message at the time it is frozen."""
 
     notification: int
-    """Its number in the outbox."""
+    """The message's id in the outbox."""
     channel: str
     kind: str
     """down | recovered | reminder | flapping"""
     time: int
     thread: str
-    """The same for all messages about one matter."""
+    """The same for all messages about one group."""
     escalated: bool
-    """Sent since nobody acknowledged what others were told."""
+    """Whether it is sent because earlier messages were not acknowledged."""
     members: list[Member]
-    """Those it tells of, the longest silent first; never empty."""
+    """The incidents in this message, the longest silent first; never empty."""
     silent: int
-    """Incidents of the matter open at this moment, told of earlier or not."""
+    """The group's incidents that are open now, including those in earlier messages."""
     fleet_wide: bool
-    """The silence spares nobody, whatever the sites."""
+    """Whether the outage affects the whole fleet, at several sites."""
     site: str | None
-    """Where all members are, if they have a site in common."""
+    """The site of all members, if they have the same one."""
     neighbours: int | None
-    """How many sensors that site has, or the fleet if it is fleet-wide; paused ones not counted."""
+    """Number of sensors at that site, or in the fleet if it is fleet-wide, without paused ones."""
     neighbours_silent: int
-    """How many of those have an open incident."""
+    """Number of those that have an open incident."""
 
 
 class Held(NamedTuple):
-    """Why nobody is told of an incident for now, and until when (ms)."""
+    """Why messages about an incident are held, and until when (ms)."""
 
     until: int
     reason: str
 
 
 def parse_mac(text: str) -> int:
-    """The address behind any usual spelling: 02:00:…, 02-00-…, 0200.0000.0000 or bare hex.
+    """Parses a MAC address in a usual format: 02:00:…, 02-00-…, 0200.0000.0000 or only hex digits.
 
-    Raises ValueError for anything else.
+    Raises ValueError.
     """
-    if len(text) == 17 and text[2::3] == ":::::":  # the usual case, a third of the time
+    if len(text) == 17 and text[2::3] == ":::::":  # the usual format, in a third of the time
         try:
             octets = bytes.fromhex(text.replace(":", ""))
         except ValueError:
@@ -127,7 +127,7 @@ def parse_mac(text: str) -> int:
 
 
 def format_mac(mac: int) -> str:
-    """The canonical spelling: lower case, colons."""
+    """The canonical format: lower case with colons."""
     return mac.to_bytes(6, "big").hex(":")
 
 
@@ -137,10 +137,7 @@ def format_time(moment: int) -> str:
 
 
 def parse_time(text: str) -> int:
-    """The moment of an RFC 3339 time; one without an offset is refused, not guessed.
-
-    Raises ValueError.
-    """
+    """Parses an RFC 3339 time. Raises ValueError, also for a time without an offset."""
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:
         raise ValueError(f"{text[:40]!r} has no time zone; write it like 2026-11-23T03:42:00Z")

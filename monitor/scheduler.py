@@ -1,4 +1,4 @@
-"""The scheduler process: the sweep as an APScheduler job, run by whoever holds the lease."""
+"""The scheduler process: the sweep as an APScheduler job. Only the leader sweeps."""
 
 import logging
 import os
@@ -28,25 +28,25 @@ logger = logging.getLogger(__name__)
 _LEASE = "scheduler"
 _SHORTEST_LEASE = 15 * SECOND
 _LONGEST_SWEEP = 15 * MINUTE
-"""A sweep that takes longer hangs: its lease is left to run out, so that another process leads, and
-this one ends, so that a fresh one is started."""
+"""A sweep that takes longer (ms) hangs. Its lease is not renewed, so that another process becomes
+leader, and this process exits, so that it is restarted."""
 
-_TIDIED_EVERY, _LONGEST_TIDYING = 60, 10.0
-"""Seconds."""
+_RETENTION_INTERVAL, _LONGEST_RETENTION = 60, 10.0
+"""Seconds between two runs of the retention job, and the maximum length of a run."""
 
 _PAUSE = 0.05
-"""Seconds between two transactions that delete: others have their turn."""
+"""Seconds between two transactions of the retention job, to let other writers in."""
 
 WRONG_CLOCK = 10 * SECOND
-"""A process whose clock is so far off the store's judges nothing."""
+"""If this process's clock differs from the store's by more than this (ms), it does not judge."""
 
 
 class _WrongClock(Exception):
-    """This process must not judge."""
+    """This process must not judge, because its clock is wrong."""
 
 
 class Leadership:
-    """One scheduler process: leads while it holds the lease, else stands by."""
+    """One scheduler process: the leader while it has the lease, otherwise a standby."""
 
     def __init__(
         self,
@@ -58,8 +58,8 @@ class Leadership:
         watchdog: Watchdog | None = None,
         kept: RetentionConfig | None = None,
     ) -> None:
-        """`interval`: ms between ticks; `holder` names this process in the lease; without `kept`
-        nothing is ever deleted."""
+        """`interval`: ms between ticks; `holder`: this process's name in the lease; `kept`: if it
+        is None, nothing is deleted."""
         self._engine, self._sweep, self._clock, self._holder = engine, sweep, clock, holder
         self._watchdog, self._kept_for = watchdog, kept
         self._stopping = threading.Event()
@@ -70,13 +70,16 @@ class Leadership:
 
     @property
     def hangs(self) -> bool:
-        """The tick at work has taken so long that it will never end, whatever it waits for."""
+        """Whether the current tick has taken so long that it hangs."""
         since = self._ticking_since
         return since is not None and time.monotonic() - since > _LONGEST_SWEEP / SECOND
 
     def tick(self) -> None:
-        """Hold or take the lease, then sweep or watch. Trouble is logged, recorded in the state
-        for people to read, and tried again; whoever has it lets another process lead."""
+        """Renews or acquires the lease, then sweeps or watches.
+
+        Errors are logged and recorded in the state. After an error this process releases the lease,
+        so that another one can become leader, and tries again at the next tick.
+        """
         self._ticking_since = time.monotonic()
         try:
             self._tick()
@@ -123,7 +126,7 @@ class Leadership:
             self._lead(self._lease)
 
     def _lead(self, lease: Lease) -> None:
-        with self._kept(lease):
+        with self._renewing(lease):
             outcome = self._sweep.run(lease, self._clock.now())
         if outcome.opened or outcome.closed:
             logger.info("incidents opened: %d, closed: %d", outcome.opened, outcome.closed)
@@ -131,18 +134,18 @@ class Leadership:
             self._watchdog.swept(outcome.horizon, self._clock.now())
 
     @contextmanager
-    def _kept(self, lease: Lease) -> Iterator[None]:
-        """A sweep that is slower than the lease keeps it."""
+    def _renewing(self, lease: Lease) -> Iterator[None]:
+        """Renews the lease in a thread, for a sweep that takes longer than the lease."""
         done = threading.Event()
-        keeper = threading.Thread(target=self._keep, args=(lease, done), name="lease", daemon=True)
-        keeper.start()
+        thread = threading.Thread(target=self._renew, args=(lease, done), name="lease", daemon=True)
+        thread.start()
         try:
             yield
         finally:
             done.set()
-            keeper.join()
+            thread.join()
 
-    def _keep(self, lease: Lease, done: threading.Event) -> None:
+    def _renew(self, lease: Lease, done: threading.Event) -> None:
         while not done.wait(self._duration / 3 / SECOND):
             if self.hangs:
                 return
@@ -162,28 +165,30 @@ class Leadership:
             logger.exception("can't check whether judging is behind")
 
     def tidy(self) -> None:
-        """While this process leads: delete what is old, and merge counts. Some rows at a time, for
-        ten seconds at most; what is left is done the next time. Trouble is logged."""
-        lease, ends_at = self._lease, time.monotonic() + _LONGEST_TIDYING
+        """If this process is the leader: deletes old rows and merges counters, in small
+        transactions and for at most ten seconds. The next run continues. Errors are logged."""
+        lease, ends_at = self._lease, time.monotonic() + _LONGEST_RETENTION
 
-        def go_on() -> bool:
+        def may_continue() -> bool:
             return not self._stopping.wait(_PAUSE) and time.monotonic() < ends_at
 
         if lease is None or self._kept_for is None:
             return
         try:
-            found = retention.prune(self._engine, lease, self._kept_for, self._clock.now(), go_on)
-            if found:
-                logger.info("retention deleted %d rows", found)
+            deleted = retention.prune(
+                self._engine, lease, self._kept_for, self._clock.now(), may_continue
+            )
+            if deleted:
+                logger.info("retention deleted %d rows", deleted)
         except (LeaseLost, StateUnavailable) as error:
             logger.warning("retention failed; it will be tried again: %s", error)
 
     def stop_tidying(self) -> None:
-        """Let `tidy` return soon, in whichever thread it runs. Called from no signal handler."""
+        """Makes `tidy` return soon. Must not be called from a signal handler."""
         self._stopping.set()
 
     def step_down(self) -> None:
-        """Give the lease back, so that another leads at once."""
+        """Releases the lease, so that another process can become leader at once."""
         if self._lease is not None:
             try:
                 leases.release(self._engine, self._lease)
@@ -201,7 +206,7 @@ class Leadership:
                 logger.info("leading, generation %d", self._lease.generation)
 
     def _note(self, trouble: str) -> bool:
-        """Log trouble when it begins, changes and ends, not each time; whether it is new."""
+        """Logs an error when it starts, changes or ends. Returns whether it changed."""
         if trouble == self._trouble:
             return False
         if trouble:
@@ -213,9 +218,9 @@ class Leadership:
 
 
 def run(leadership: Leadership, interval: int) -> None:
-    """Tick every `interval` ms until SIGTERM or SIGINT, the first time at once. A sweep that hangs
-    ends the process."""
-    # Each job has a thread of its own: what is deleted delays no sweep.
+    """Ticks now and then every `interval` ms until SIGTERM or SIGINT. If a sweep hangs, exits the
+    process."""
+    # Each job has its own thread, so that the retention job does not delay sweeps.
     executors = {name: ThreadPoolExecutor(max_workers=1) for name in ("default", "tidying")}
     scheduler = BackgroundScheduler(timezone=UTC, executors=executors)
     job = scheduler.add_job(
@@ -230,7 +235,7 @@ def run(leadership: Leadership, interval: int) -> None:
     tidying = scheduler.add_job(
         leadership.tidy,
         "interval",
-        seconds=_TIDIED_EVERY,
+        seconds=_RETENTION_INTERVAL,
         executor="tidying",
         coalesce=True,
         max_instances=1,
@@ -240,17 +245,17 @@ def run(leadership: Leadership, interval: int) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda received, _frame: stopped.append(received))
     scheduler.start()
-    # Short sleeps: a handler that sets an Event the main thread waits for may deadlock with it.
+    # Short sleeps instead of an Event: a signal handler that sets it could deadlock.
     clock = Clock()
     while not stopped:
         time.sleep(0.2)
         if leadership.hangs:
             logger.error("the sweep hangs; this process exits, and its lease expires")
-            os._exit(1)  # the thread that hangs would keep any other exit waiting
+            os._exit(1)  # any other exit would wait for the hanging thread
         steps = clock.steps
         clock.now()
         if clock.steps != steps:
-            # APScheduler plans by the wall clock: after a step back it would wait for that moment.
+            # APScheduler uses the wall clock: after a step back it would wait for too long.
             for each in (job, tidying):
                 each.modify(next_run_time=datetime.now(UTC))
     leadership.stop_tidying()

@@ -19,25 +19,25 @@ from monitor.model import SECOND
 Port = Annotated[int, Meta(ge=1, le=65535)]
 Count = Annotated[int, Meta(ge=1)]
 DaysShown = Annotated[int, Meta(ge=90, le=36_500)]
-"""Pages offer up to 90 days."""
+"""At least 90, because pages show up to 90 days."""
 Rate = Annotated[float, Meta(ge=0.1, le=1_000_000)]
 Seconds = Annotated[float, Meta(ge=0.1, le=10 * 365 * 86_400, description="seconds")]
 
 SHORTEST_KEY = 32
-"""Characters of a secret key."""
+"""The minimum length of a secret key, in characters."""
 
 _SITE_RULE = re.compile(r"(?i:[0-9a-f]{2}(:[0-9a-f]{2}){0,5})=\s*\S.{0,199}")
 
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 _OTHER_VARIABLES = {"MONITOR_CONFIG", "MONITOR_TOKEN"}
-"""Read by the command line itself: the settings file, and the simulator's token."""
+"""Variables that are not settings: the settings file, and the simulator's token."""
 
 INFLUXDB_VARIABLES = ("INFLUXDB_V2_URL", "INFLUXDB_V2_ORG", "INFLUXDB_V2_TOKEN")
 
 
 class SettingsError(Exception):
-    """The settings can't be used; `problems` holds one sentence for each reason."""
+    """The settings are invalid; `problems` has one sentence for each error."""
 
     def __init__(self, problems: list[str]) -> None:
         super().__init__("\n".join(problems))
@@ -59,12 +59,12 @@ class ServerSettings:
 
     @property
     def on_loopback(self) -> bool:
-        """Only this machine can connect."""
+        """Whether only this host can connect."""
         return self.host in _LOOPBACK
 
     @property
     def local(self) -> bool:
-        """Only this machine can connect, and no proxy serves others."""
+        """Whether only this host can connect, and there is no proxy for other hosts."""
         return self.on_loopback and urlsplit(self.base_url).hostname in _LOOPBACK
 
     @property
@@ -240,14 +240,14 @@ def variables() -> set[str]:
 
 
 def milliseconds(seconds: float) -> int:
-    """Convert a setting in seconds."""
+    """Converts a setting in seconds to milliseconds."""
     return round(seconds * SECOND)
 
 
 def load(path: Path | None, environment: Mapping[str, str]) -> Settings:
-    """Settings from the file at `path` (None: defaults) overridden by `environment`.
+    """Loads settings from the file at `path` (None: defaults), overridden by `environment`.
 
-    Raises SettingsError, which names every setting that can't be used.
+    Raises SettingsError, which names every invalid setting.
     """
     problems: list[str] = []
     tables = _read(path, problems)
@@ -364,7 +364,7 @@ def _shown(value: object) -> str:
 
 
 def _expected(hint: Any) -> str:
-    """What a setting of this type accepts, in words."""
+    """A description of the values that a setting of this type accepts."""
     if hint == tuple[str, ...]:
         return 'a list of strings such as ["a", "b"]'
     if get_origin(hint) is Literal:

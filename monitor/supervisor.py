@@ -1,6 +1,6 @@
-"""`monitor serve`: the processes of the service, each restarted when it ends.
+"""`monitor serve`: starts the processes of the service, and restarts each one that exits.
 
-Run as `python -m monitor.supervisor`, it imports nothing that it does not need.
+Run as `python -m monitor.supervisor`, it imports only what it needs, to save memory.
 """
 
 import ctypes
@@ -16,9 +16,10 @@ from types import FrameType
 
 logger = logging.getLogger("monitor.supervisor")
 
-_STOP_WITHIN = 25.0
-_QUICKEST, _SLOWEST = 0.5, 30.0
-"""Pauses before the second restart in a row and between later ones; the first has none."""
+_STOP_TIMEOUT = 25.0
+_FIRST_DELAY, _LONGEST_DELAY = 0.5, 30.0
+"""Seconds before the second restart in a row, and at most before later ones. The first restart has
+no delay."""
 _PR_SET_PDEATHSIG = 1
 
 
@@ -29,48 +30,48 @@ class _Child:
     process: subprocess.Popen[bytes] | None = None
     started: float = 0.0
     delay: float | None = None
-    """Before the last restart; None: it has lived for long."""
+    """Seconds before the last restart; None if there was none."""
     due: float = 0.0
 
 
 def end_with_parent(parent: int, by: int) -> None:
-    """Called by a new child: let the kernel send it the signal `by` when `parent` dies, even of
-    SIGKILL. Strictly: when the thread that started it ends, so that must be the main thread."""
+    """Called in a new child process. The kernel sends it the signal `by` when `parent` dies, even
+    by SIGKILL. To be exact, when the thread that started the child ends, so that must be the main
+    thread."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, by)
-    if os.getppid() != parent:  # it was gone already
+    if os.getppid() != parent:  # the parent is dead already
         os.kill(os.getpid(), by)
 
 
 class Supervisor:
-    """Keeps one process of each command alive until SIGTERM or SIGINT."""
+    """Keeps one process of each command running until SIGTERM or SIGINT."""
 
     def __init__(self, commands: list[list[str]]) -> None:
-        """Each command: the arguments after `monitor`."""
+        """`commands`: for each process, the arguments after `monitor`."""
         self._children = [_Child(" ".join(arguments), arguments) for arguments in commands]
         self._stopping = False
 
     def run(self) -> None:
-        """Blocks until told to stop; returns when all children have ended."""
+        """Blocks until a signal, and returns when all child processes have ended."""
         signal.signal(signal.SIGTERM, self._stop)
         signal.signal(signal.SIGINT, self._stop)
         while not self._stopping:
             for child in self._children:
-                self._tend(child)
+                self._check(child)
             time.sleep(0.2)
         self._end()
 
     def _stop(self, _signal: int, _frame: FrameType | None) -> None:
         self._stopping = True
 
-    def _tend(self, child: _Child) -> None:
+    def _check(self, child: _Child) -> None:
         now = time.monotonic()
         if child.process is not None and child.process.poll() is not None:
             status, child.process = child.process.returncode, None
-            lived = now - child.started
-            if lived > _SLOWEST or child.delay is None:
+            if now - child.started > _LONGEST_DELAY or child.delay is None:
                 child.delay = 0.0
             else:
-                child.delay = min(max(2 * child.delay, _QUICKEST), _SLOWEST)
+                child.delay = min(max(2 * child.delay, _FIRST_DELAY), _LONGEST_DELAY)
             child.due = now + child.delay
             logger.error(
                 "%s exited with %d; restarting in %.1f s", child.command, status, child.delay
@@ -79,7 +80,7 @@ class Supervisor:
             child.started = now
             child.process = subprocess.Popen(  # noqa: S603 our own command line
                 [sys.executable, "-m", "monitor", *child.arguments],
-                # This process has one thread. Whoever is told so may still finish its work.
+                # Safe here: this process has one thread. SIGTERM lets the child finish its work.
                 preexec_fn=functools.partial(end_with_parent, os.getpid(), signal.SIGTERM),
             )
 
@@ -87,7 +88,7 @@ class Supervisor:
         running = [child.process for child in self._children if child.process is not None]
         for process in running:
             process.terminate()
-        deadline = time.monotonic() + _STOP_WITHIN
+        deadline = time.monotonic() + _STOP_TIMEOUT
         for process in running:
             try:
                 process.wait(max(0.1, deadline - time.monotonic()))
@@ -97,7 +98,7 @@ class Supervisor:
 
 
 def main() -> int:
-    """Run and supervise all processes, with the arguments of this one before their names."""
+    """Runs and supervises all processes. This process's arguments come before their names."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     Supervisor([[*sys.argv[1:], name] for name in ("web", "scheduler", "notifier")]).run()
     return 0

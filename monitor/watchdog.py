@@ -1,5 +1,5 @@
-"""A dead man's switch of our own: a URL asked for while all goes well, so that another monitor can
-watch this one."""
+"""A dead man's switch: calls a URL regularly while the service works, so that another monitor can
+detect when it does not."""
 
 import logging
 import threading
@@ -14,24 +14,25 @@ from monitor.state.database import reading
 
 EVERY = MINUTE
 FRESH = 15 * SECOND
-"""A horizon older than this shows that sensors aren't judged."""
+"""If the horizon is older than this (ms), sensors are not judged."""
 OVERDUE = 2 * MINUTE
-"""A message due for longer shows that nobody delivers."""
+"""If a message is due for longer than this (ms), messages are not sent."""
 
 logger = logging.getLogger(__name__)
 
 
 class Watchdog:
-    """Called after each sweep."""
+    """Calls the URL. The scheduler calls `swept` after each sweep."""
 
     def __init__(self, engine: Engine, url: str, allow_internal: bool) -> None:
         self._engine, self._url, self._allow_internal = engine, url, allow_internal
-        self._asked_at = 0
-        self._asking: threading.Thread | None = None
+        self._called_at = 0
+        self._calling: threading.Thread | None = None
 
     def swept(self, horizon: int, now: int) -> None:
-        """Ask, once a minute, if sensors are judged and messages sent. Raises StateUnavailable."""
-        if 0 <= now - self._asked_at < EVERY or (self._asking and self._asking.is_alive()):
+        """Calls the URL, once a minute, if sensors are judged and messages are sent. Raises
+        StateUnavailable."""
+        if 0 <= now - self._called_at < EVERY or (self._calling and self._calling.is_alive()):
             return
         if now - horizon > FRESH:
             return
@@ -39,11 +40,11 @@ class Watchdog:
             oldest = claims.oldest_due(connection, now)
         if oldest is not None and now - oldest > OVERDUE:
             return
-        self._asked_at = now
-        self._asking = threading.Thread(target=self._ask, name="watchdog", daemon=True)
-        self._asking.start()
+        self._called_at = now
+        self._calling = threading.Thread(target=self._call, name="watchdog", daemon=True)
+        self._calling.start()
 
-    def _ask(self) -> None:
+    def _call(self) -> None:
         try:
             http.get(self._url, {}, self._allow_internal)
         except SendFailed as failure:

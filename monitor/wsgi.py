@@ -1,4 +1,4 @@
-"""gunicorn and what it serves: each worker builds its application after the fork."""
+"""The gunicorn server. Each worker builds its application after the fork."""
 
 import ctypes
 import signal
@@ -19,66 +19,66 @@ from monitor.model import SECOND
 from monitor.supervisor import end_with_parent
 
 HALF_SENT = 10 * SECOND
-"""A connection that sends nothing for this long in the middle of a request is dropped: gthread's
-own time-out watches the worker, not the request."""
+"""A connection that sends nothing for this long (ms) within a request is closed: gthread's own
+timeout is about the worker, not the request."""
 
-_M_MMAP_THRESHOLD, _M_ARENA_MAX = -3, -8  # of glibc's malloc.h
+_M_MMAP_THRESHOLD, _M_ARENA_MAX = -3, -8  # from glibc's malloc.h
 
-_GATHERED = 64 * 1024
-"""Bytes of a response that are held back at most."""
+_BUFFER_LIMIT = 64 * 1024
+"""The maximum number of bytes of a response that are buffered."""
 
 WsgiApplication = Callable[[dict[str, Any], Callable[..., Any]], Any]
 
 
 class WebProcess(NamedTuple):
-    """What one worker runs: its application, and how it ends."""
+    """A worker's application, and the function that stops it."""
 
     application: WsgiApplication
     close: Callable[[], None]
 
 
-class _Gathering:
-    """A connection that sends the head of a response and a short body together: gunicorn by itself
-    makes two packets of them, which a heartbeat's whole work takes no longer than."""
+class _BufferedConnection:
+    """A connection that sends the head of a response and a short body in one packet. gunicorn sends
+    two, and the second one takes as long as all other work for a heartbeat."""
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
-        self._held = b""
+        self._buffer = b""
 
     def sendall(self, data: bytes) -> None:
-        """Held back until `flush`, or until there is much of it."""
-        self._held += data
-        if len(self._held) > _GATHERED:
+        """Buffers the data until `flush`, or until the buffer is full."""
+        self._buffer += data
+        if len(self._buffer) > _BUFFER_LIMIT:
             self.flush()
 
     def flush(self) -> None:
-        """Send what is held back."""
-        held, self._held = self._held, b""
-        if held:
-            self._connection.sendall(held)
+        """Sends the buffered data."""
+        data, self._buffer = self._buffer, b""
+        if data:
+            self._connection.sendall(data)
 
     def __getattr__(self, name: str) -> Any:
-        self.flush()  # whatever is meant comes after what was sent
+        self.flush()  # send buffered data before any other operation
         return getattr(self._connection, name)
 
 
 class Worker(ThreadWorker):  # type: ignore[misc]
-    """gthread, with each response sent at once."""
+    """gthread that sends each short response in one packet."""
 
     def handle_request(self, req: Any, conn: Any) -> Any:
-        """One request on a connection; whether the connection can be kept."""
+        """Handles one request. Returns whether the connection can be kept open."""
         connection = conn.sock
-        conn.sock = gathering = _Gathering(connection)
+        conn.sock = buffered = _BufferedConnection(connection)
         try:
-            kept = super().handle_request(req, conn)
-            gathering.flush()
-            return kept
+            keep = super().handle_request(req, conn)
+            buffered.flush()
+            return keep
         finally:
             conn.sock = connection
 
     def handle_error(self, _req: Any, client: Any, addr: Any, exc: Exception) -> None:
-        """Answer what can't be a request, and name the fault alone: what was sent may hold a token
-        or a link that lets its bearer in, and so belongs neither in the log nor in the answer."""
+        """Answers an invalid request. The log and the response contain only the kind of error,
+        because the request may contain a token or a login link."""
         status = _status(exc)
         if status != HTTPStatus.INTERNAL_SERVER_ERROR:
             self.log.warning("%s refused from %s", type(exc).__name__, addr[0] if addr else "")
@@ -91,14 +91,14 @@ class Worker(ThreadWorker):  # type: ignore[misc]
 
 
 class _ChunkedBody:
-    """A body in chunks, of which a malformed one ends the request and not the server's patience:
-    gunicorn's own error is none that an application expects of a stream."""
+    """A chunked body that raises OSError for a malformed chunk. Applications don't expect
+    gunicorn's own exception from a stream."""
 
     def __init__(self, body: Any) -> None:
         self._body = body
 
     def read(self, size: int | None = None) -> bytes:
-        """As of a file. Raises OSError."""
+        """As the method of a file. Raises OSError."""
         try:
             content: bytes = self._body.read(size)
         except errors.ParseException as error:
@@ -106,8 +106,8 @@ class _ChunkedBody:
         return content
 
 
-class _Reading:
-    """A WSGI application that finds an OSError where a chunk is malformed."""
+class _WithChunkedBodies:
+    """Wraps a WSGI application, so that malformed chunks raise OSError."""
 
     def __init__(self, application: WsgiApplication) -> None:
         self._application = application
@@ -144,18 +144,19 @@ class GunicornServer(BaseApplication):  # type: ignore[misc]
             "workers": workers,
             "threads": threads,
             "worker_class": Worker,
-            # Else the connections of one client often all land on one worker.
+            # Without this, often one worker gets all connections of a client.
             "reuse_port": True,
             "control_socket_disable": True,
             "graceful_timeout": 20,
             "keepalive": 75,
             "timeout": 60,
             "post_fork": _end_with_master,
-            "post_worker_init": _bound_receiving,
+            "post_worker_init": _set_receive_timeout,
             "worker_exit": self._leave,
             "loglevel": "warning",
-            # Else SCRIPT_NAME, PATH_INFO and the scheme are believed from loopback, or from where
-            # a variable of gunicorn's own points. What proxies add is read as `proxies` says.
+            # Without this, gunicorn trusts SCRIPT_NAME, PATH_INFO and the scheme from loopback or
+            # from the addresses in its own environment variable. The setting server.proxies
+            # decides which headers of proxies are trusted.
             "forwarded_allow_ips": "",
             "forwarder_headers": "",
             "secure_scheme_headers": {},
@@ -164,22 +165,22 @@ class GunicornServer(BaseApplication):  # type: ignore[misc]
 
     @staticmethod
     def check_free(host: str, port: int) -> None:
-        """Raises OSError when somebody listens there: with reuse_port both would be served."""
+        """Raises OSError if the address is in use: with reuse_port, both servers would run."""
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         with socket.socket(family) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind((host, port))
 
     def load_config(self) -> None:
-        """gunicorn asks for its settings."""
+        """Called by gunicorn to set its options."""
         for name, value in self._options.items():
             self.cfg.set(name, value)
 
     def load(self) -> WsgiApplication:
-        """gunicorn asks for the application, in each worker, after the fork."""
-        _give_memory_back()
+        """Called by gunicorn for the application, in each worker after the fork."""
+        _limit_memory()
         self._process = self._build()
-        return _Reading(self._process.application)
+        return _WithChunkedBodies(self._process.application)
 
     def _leave(self, _arbiter: object, _worker: object) -> None:
         if self._process is not None:
@@ -187,20 +188,20 @@ class GunicornServer(BaseApplication):  # type: ignore[misc]
 
 
 def _end_with_master(arbiter: Any, _worker: object) -> None:
-    # At once: an orphan would hold the port, and keep its connections, from a new master's workers.
-    # What it has acknowledged is safe in its segment.
+    # SIGKILL: an orphaned worker would keep the port and take connections from a new master's
+    # workers. The heartbeats that it acknowledged are safe in the WAL.
     end_with_parent(arbiter.pid, signal.SIGKILL)
 
 
-def _bound_receiving(worker: Any) -> None:
-    # Connections inherit it; with reuse_port each worker has listeners of its own.
+def _set_receive_timeout(worker: Any) -> None:
+    # Connections inherit the option. With reuse_port each worker has its own listeners.
     seconds = struct.pack("ll", HALF_SENT // SECOND, 0)
     for listener in worker.sockets:
         listener.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, seconds)
 
 
-def _give_memory_back() -> None:
-    # By itself glibc keeps what large bodies took, in an arena of each thread: hundreds of MB.
+def _limit_memory() -> None:
+    # By default, glibc keeps the memory of large bodies in each thread's arena: hundreds of MB.
     allocator = ctypes.CDLL(None)
     if hasattr(allocator, "mallopt"):
         allocator.mallopt(_M_ARENA_MAX, 2)

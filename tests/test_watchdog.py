@@ -33,8 +33,8 @@ def test_it_asks_once_a_minute_while_sensors_are_judged(engine: Engine) -> None:
             now = NOW + second * SECOND
             watchdog.swept(now - 3 * SECOND, now)
             asked(hook, second // 60 + 1)
-            assert watchdog._asking
-            watchdog._asking.join()  # while one question is open no other is asked
+            assert watchdog._calling
+            watchdog._calling.join()  # while one question is open no other is asked
         assert {request.method for request in hook.requests} == {"GET"}
 
 
@@ -53,7 +53,7 @@ def test_it_keeps_silent_while_a_message_is_overdue(engine: Engine) -> None:
     with receiver() as hook:
         watchdog = Watchdog(engine, hook.url, allow_internal=True)
         watchdog.swept(NOW + 3 * MINUTE, NOW + 3 * MINUTE)
-        assert watchdog._asking is None
+        assert watchdog._calling is None
         watchdog.swept(NOW + 2 * MINUTE, NOW + 2 * MINUTE)
         asked(hook, 1)
 

@@ -34,17 +34,17 @@ def test_the_head_and_a_short_body_leave_together_and_much_is_not_held_back() ->
     ours, theirs = socket.socketpair()
     with ours, theirs:
         theirs.setblocking(False)
-        gathering = wsgi._Gathering(ours)
-        gathering.sendall(b"head")
+        buffered = wsgi._BufferedConnection(ours)
+        buffered.sendall(b"head")
         with pytest.raises(BlockingIOError):
             theirs.recv(100)
-        gathering.sendall(b"body")
-        gathering.flush()
+        buffered.sendall(b"body")
+        buffered.flush()
         assert theirs.recv(100) == b"headbody"
-        gathering.sendall(b"head")
-        gathering.send(b"100 Continue")  # whatever else is done comes after
+        buffered.sendall(b"head")
+        buffered.send(b"100 Continue")  # whatever else is done comes after
         assert theirs.recv(100) == b"head100 Continue"
-        gathering.sendall(bytes(100_000))
+        buffered.sendall(bytes(100_000))
         assert theirs.recv(1_000_000)
 
 

@@ -1,1 +1,1 @@
-"""Builds each process of the service from its settings: one module a process, and factories."""
+"""Builds each process of the service from the settings: one module per process, and factories."""

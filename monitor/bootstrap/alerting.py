@@ -1,4 +1,4 @@
-"""What scheduler and notifier share: how incidents and monitoring itself cause messages."""
+"""Configuration of messages and notices that scheduler and notifier share."""
 
 from zoneinfo import ZoneInfo
 
@@ -12,24 +12,24 @@ from monitor.staleness.self_monitoring import SelfMonitoring
 
 
 def frame(settings: Settings) -> Frame:
-    """How messages are framed."""
+    """The base URL and time zone of messages."""
     return Frame(settings.server.base_url.rstrip("/"), ZoneInfo(settings.alerts.time_zone))
 
 
 def flapping(settings: Settings) -> FlappingRule:
-    """When a sensor counts as flapping."""
+    """The rule for when a sensor is flapping."""
     window = milliseconds(settings.alerts.flapping_window)
     return FlappingRule(settings.alerts.flapping_outages, window)
 
 
 def self_monitoring(settings: Settings) -> SelfMonitoring:
-    """What sends a notice when monitoring was blind or is behind."""
+    """Enqueues notices that monitoring was blind or is behind."""
     notices = SelfNotices(channel_names(settings), frame(settings))
     return SelfMonitoring(notices, notice_config(settings))
 
 
 def notice_config(settings: Settings) -> NoticeConfig:
-    """When such a notice is due."""
+    """When such notices are due."""
     return NoticeConfig(
         milliseconds(settings.alerts.blind_notice_after),
         milliseconds(settings.alerts.repeat_interval),

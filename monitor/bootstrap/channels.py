@@ -1,4 +1,4 @@
-"""The channels that the settings themselves switch on."""
+"""The channels that are configured in the settings."""
 
 from monitor.channels.email import Email
 from monitor.channels.interface import Channel
@@ -7,7 +7,7 @@ from monitor.settings import Settings
 
 
 def email_channel(settings: Settings) -> list[Channel]:
-    """The one of the settings, if they switch it on. Raises ValueError."""
+    """The email channel, if it is configured. Raises ValueError."""
     mail = settings.email
     if not mail.server:
         return []
@@ -25,17 +25,17 @@ def email_channel(settings: Settings) -> list[Channel]:
 
 
 def webhook_channel(settings: Settings) -> list[Channel]:
-    """As `email_channel`."""
+    """The webhook channel, if it is configured. Raises ValueError."""
     hook = settings.webhook
     return [Webhook(hook.url, hook.allow_internal, hook.secret)] if hook.url else []
 
 
 def own_channels(settings: Settings) -> list[Channel]:
-    """Both. Raises ValueError."""
+    """All configured channels. Raises ValueError."""
     return email_channel(settings) + webhook_channel(settings)
 
 
 def channel_names(settings: Settings) -> tuple[str, ...]:
-    """The names of `own_channels`, without making them."""
-    on = {"email": settings.email.server, "webhook": settings.webhook.url}
-    return tuple(name for name, value in on.items() if value)
+    """The names of `own_channels`, without creating them."""
+    configured = {"email": settings.email.server, "webhook": settings.webhook.url}
+    return tuple(name for name, value in configured.items() if value)

@@ -1,4 +1,4 @@
-"""What commands check and prepare before a process starts."""
+"""Checks and preparations before a process starts."""
 
 from sqlalchemy.exc import ArgumentError
 
@@ -9,11 +9,11 @@ from monitor.state import migrating, tokens
 from monitor.state.database import open_state, reading
 
 _NAMES = {"signing_secret": "secret"}
-"""Settings of channels that the settings file has by another name."""
+"""A channel's name of a setting -> its name in the settings file, if it differs."""
 
 
 def check(settings: Settings) -> None:
-    """What only the parts themselves can tell of the settings. Raises SettingsError."""
+    """Checks the settings that need the components themselves. Raises SettingsError."""
     problems = []
     try:
         open_state(settings.state_url)
@@ -41,7 +41,7 @@ def check(settings: Settings) -> None:
 
 
 def migrate(settings: Settings) -> None:
-    """Bring state and store up to date; harmless to repeat."""
+    """Creates or updates the state's and the store's schema. Idempotent."""
     migrating.migrate(open_state(settings.state_url))
     store = open_store(settings, writable=True)
     store.migrate()
@@ -49,7 +49,7 @@ def migrate(settings: Settings) -> None:
 
 
 def has_ingest_token(settings: Settings) -> bool:
-    """Sensors need a token. Raises StateUnavailable."""
+    """Whether sensors need a token. Raises StateUnavailable."""
     if settings.ingest.token:
         return True
     with reading(open_state(settings.state_url)) as connection:

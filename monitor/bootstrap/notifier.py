@@ -1,4 +1,4 @@
-"""The notifier process, and what commands need to send a message."""
+"""The notifier process, and factories for commands that send a message."""
 
 import signal
 from collections.abc import Collection
@@ -20,8 +20,8 @@ from monitor.vault import Vault
 
 
 def run(settings: Settings) -> None:
-    """Send messages until a signal ends the process."""
-    # Not an Event: a second signal would wait for its lock, held by the handler it interrupts.
+    """Sends messages until SIGTERM or SIGINT."""
+    # Not an Event: a second signal could interrupt the handler that holds its lock, and deadlock.
     signals: list[int] = []
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda received, _frame: signals.append(received))
@@ -31,13 +31,13 @@ def run(settings: Settings) -> None:
 
 
 def channel_source(settings: Settings, engine: Engine, vault: Vault) -> StoredChannels:
-    """All channels that messages are sent by."""
+    """All channels that can send messages."""
     own = own_channels(settings)
     return StoredChannels(engine, vault, own, settings.alerts.allow_internal)
 
 
 def delivery_config(settings: Settings, vault: Vault) -> DeliveryConfig:
-    """How the notifier writes and holds messages."""
+    """The notifier's configuration."""
     own = channel_names(settings)
 
     def recipients(connection: Connection) -> Collection[str]:

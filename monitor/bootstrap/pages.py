@@ -1,4 +1,4 @@
-"""The Flask application of a worker: all it serves but heartbeats."""
+"""The Flask application of a worker: everything except the ingest app."""
 
 from collections.abc import Sequence
 from zoneinfo import ZoneInfo
@@ -39,7 +39,7 @@ from monitor.web.judging import Judging
 from monitor.web.readiness import Readiness
 
 _PAGE_PATIENCE = 5 * SECOND
-"""How long a page's query to the store may take: a thread and a person wait for it."""
+"""The maximum time (ms) of a page's query to the store."""
 
 _LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
 
@@ -47,7 +47,7 @@ _LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
 def build_pages(
     settings: Settings, engine: Engine, clock: Clock, ignored_fields: SharedCounts
 ) -> Flask:
-    """All that a worker serves but the door."""
+    """Builds the application with all pages and the API."""
     threshold = milliseconds(settings.staleness.threshold)
     retention = settings.store.retention_days * DAY
     past = History(
@@ -72,7 +72,7 @@ def build_pages(
 
 
 def trusted_hosts(settings: Settings) -> Sequence[str]:
-    """The names by which this service may be called; none: by any."""
+    """The accepted Host headers; empty for all."""
     return settings.server.hosts or (_LOOPBACK_NAMES if settings.server.on_loopback else ())
 
 
@@ -99,17 +99,19 @@ def _people(settings: Settings, engine: Engine, clock: Clock) -> People:
 def _blueprints(settings: Settings, engine: Engine, clock: Clock, past: History) -> list[Blueprint]:
     vault, own = open_vault(settings), {each.name: each for each in own_channels(settings)}
     framing = frame(settings)
-    keeping = ChannelService(engine, vault, clock, own, framing, settings.alerts.allow_internal)
+    channel_service = ChannelService(
+        engine, vault, clock, own, framing, settings.alerts.allow_internal
+    )
     return [
         acknowledge.blueprint(engine, clock, vault),
         incident_pages.blueprint(engine, clock, framing.zone),
-        *admin.blueprints(keeping),
+        *admin.blueprints(channel_service),
         history.blueprint(past, clock),
         incidents.blueprint(engine, clock),
         ledger.blueprint(engine, clock),
         silences.blueprint(engine, clock),
         maintenance.blueprint(engine, clock),
-        channels.blueprint(keeping),
+        channels.blueprint(channel_service),
         routes.blueprint(engine, own.keys()),
         webpush.blueprint(
             engine,

@@ -23,7 +23,7 @@ from monitor.watchdog import Watchdog
 
 
 def run(settings: Settings) -> None:
-    """Sweep until a signal ends the process."""
+    """Sweeps until SIGTERM or SIGINT."""
     engine = open_state(settings.state_url)
     interval = milliseconds(settings.staleness.sweep_interval)
     options = Options(
@@ -37,7 +37,7 @@ def run(settings: Settings) -> None:
     )
     holder = f"{socket.gethostname()[:40]}:{os.getpid()}:{secrets.token_hex(4)}"
     retention = RetentionConfig(
-        # The page of a sensor shows incidents for as long as heartbeats are kept.
+        # A sensor's page shows incidents as long as heartbeats are kept.
         max(settings.retention.incidents_days, settings.store.retention_days) * DAY,
         settings.retention.audit_days * DAY,
     )
@@ -48,7 +48,7 @@ def run(settings: Settings) -> None:
 
 
 def alerting(settings: Settings) -> Alerting:
-    """How incidents cause messages."""
+    """The configuration of messages about incidents."""
     return Alerting(
         channels=channel_names(settings),
         group_wait=milliseconds(settings.alerts.group_wait),

@@ -1,4 +1,4 @@
-"""The heartbeat store and the vault that the settings choose."""
+"""Opens the heartbeat store and the vault that are configured in the settings."""
 
 import os
 from pathlib import Path
@@ -11,13 +11,13 @@ from monitor.vault import Vault
 
 
 def open_store(settings: Settings, writable: bool = False, patience: int | None = None) -> Store:
-    """InfluxDB if its variables are set, else the embedded file.
+    """InfluxDB if its variables are set, else the SQLite store.
 
-    `writable`: for the one process that ships. `patience`: how long a query to a server may take
-    at most (ms).
+    `writable`: for the process that ships. `patience`: the maximum time (ms) of a query to
+    InfluxDB.
     """
     retention = settings.store.retention_days * DAY
-    # Each store is imported where it is chosen: the client of InfluxDB alone takes 20 MB.
+    # A store is imported only if it is used: the InfluxDB client takes 20 MB of memory.
     if settings.influxdb is None:
         from monitor.store.sqlite import SqliteStore
 
@@ -36,17 +36,17 @@ def open_store(settings: Settings, writable: bool = False, patience: int | None 
 
 
 def open_vault(settings: Settings) -> Vault:
-    """With the secret key of the settings, or else the one kept in the data directory.
+    """The vault with the secret key from the settings, or else from the data directory.
 
-    Raises SettingsError if that key can't be used.
+    Raises SettingsError if that key is invalid.
     """
     return Vault(settings.server.secret_key or keyfile.read_or_make(_key_path(settings)))
 
 
 def check_key(settings: Settings) -> None:
-    """Raises SettingsError if the data directory's key is needed and can't be used."""
+    """Raises SettingsError if the data directory's key is needed but invalid."""
     path = _key_path(settings)
-    # Users who can't read the key may run commands that need none.
+    # Users who can't read the key may run commands that don't need it.
     if not settings.server.secret_key and os.access(path, os.R_OK):
         keyfile.read(path)
 

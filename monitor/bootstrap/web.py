@@ -1,4 +1,4 @@
-"""The web process: gunicorn, and what each of its workers runs."""
+"""The web process: gunicorn, and the applications of each worker."""
 
 import gc
 
@@ -20,8 +20,8 @@ from monitor.wsgi import GunicornServer, WebProcess
 
 
 def run(settings: Settings) -> None:
-    """gunicorn with the door and the pages, until it is told to stop. Raises OSError when the
-    address is taken."""
+    """Runs gunicorn with the ingest app and the pages until a signal. Raises OSError if the address
+    is in use."""
     server = settings.server
     GunicornServer.check_free(server.host, server.port)
     host = f"[{server.host}]" if ":" in server.host else server.host
@@ -35,13 +35,13 @@ def run(settings: Settings) -> None:
 
 
 def _web_process(settings: Settings, ignored_fields: SharedCounts) -> WebProcess:
-    """One worker's door, spool, shipper and pages; called after the fork."""
+    """Builds one worker's ingest app, WAL writer, shipper and pages. Called after the fork."""
     clock, engine = Clock(), open_state(settings.state_url)
     directory, ingest = settings.data_directory, settings.ingest
     threshold = milliseconds(settings.staleness.threshold)
     retention = settings.store.retention_days * DAY
     hosts = trusted_hosts(settings)
-    spool = WalWriter(
+    wal = WalWriter(
         directory / "spool",
         clock,
         ingest.spool_limit,
@@ -58,17 +58,17 @@ def _web_process(settings: Settings, ignored_fields: SharedCounts) -> WebProcess
     )
     shipper.start()
     pages = build_pages(settings, engine, clock, ignored_fields)
-    # What a worker allocates by the ten thousand is plain rows without cycles: searching them for
-    # garbage as often as usual takes more time than making them.
+    # A worker allocates tens of thousands of rows without reference cycles. With the default
+    # thresholds, garbage collection takes more time than creating them.
     gc.freeze()
     gc.set_threshold(100_000, 20, 50)
     limits = IngestLimits(retention, ingest.body_limit, ingest.batch_rows, ingest.rate_per_sensor)
 
     def close() -> None:
-        spool.close()
+        wal.close()
         shipper.close()
         registry.close()
 
-    through = turnstile.Turnstile(pages, max(settings.server.threads - turnstile.KEPT_FREE, 1))
-    door = IngestApp(spool, registry, limits, clock, hosts, through, ignored_fields)
-    return WebProcess(door, close)
+    limited = turnstile.Turnstile(pages, max(settings.server.threads - turnstile.KEPT_FREE, 1))
+    app = IngestApp(wal, registry, limits, clock, hosts, limited, ignored_fields)
+    return WebProcess(app, close)

@@ -58,7 +58,7 @@ class WalWriter:
             log.error("the write-ahead log can't be created: %s", error)
             self._marker = RefusalMarker(directory, clock.now())
         self._closing = threading.Event()
-        self._maintainer = threading.Thread(target=self._maintain, name="spool-keeper", daemon=True)
+        self._maintainer = threading.Thread(target=self._maintain, name="wal-sync", daemon=True)
         self._maintainer.start()
 
     def append(self, reports: Sequence[Report]) -> int:
