@@ -1,15 +1,15 @@
-// Asks the server what changed, again and again, and keeps the server's time.
+// Polls the server for changes, and tracks the server's time.
 
 const SHOWN = 5_000, HIDDEN = 30_000, FIRST_RETRY = 2_000, LAST_RETRY = 30_000, PATIENCE = 15_000;
 
 let epoch = Date.now() - performance.now();
 
-/** The server's time; a wrong or stepped clock here does not matter. */
+/** The server's time, even if this computer's clock is wrong or is changed. */
 export function serverNow() {
   return epoch + performance.now();
 }
 
-/** Calls `receive(reply)` for each answer and `fail(reason)` for each failure, without end. */
+/** Polls until the page is closed. Calls `receive(reply)` or `fail(reason)` each time. */
 export function poll(receive, fail, address = "/sensors") {
   let cursor = "", failures = 0, timer = 0, asking = false;
 
@@ -21,7 +21,7 @@ export function poll(receive, fail, address = "/sensors") {
       const reply = await fetchSensors(address, cursor);
       failures = 0;
       receive(reply);
-      cursor = reply.cursor; // not before: what could not be shown is asked for again
+      cursor = reply.cursor; // only now: if `receive` throws, the same changes are requested again
     } catch (error) {
       if (!(error instanceof Unreachable)) throw error;
       failures += 1;

@@ -1,4 +1,4 @@
-// One box that ticks all others of its page.
+// A checkbox that selects all others on the page.
 
 const all = document.querySelector("[data-all]");
 const others = [...document.querySelectorAll("tbody input[type=checkbox]")];

@@ -1,4 +1,4 @@
-// Moments by the viewer's clocks; UTC stays in their titles.
+// Shows times in the viewer's time zone. Their titles keep UTC.
 
 const clocks = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "long" });
 

@@ -1,4 +1,4 @@
-// What is said of a sensor, and in which order; the same as monitor/web/grid/cells.py says it.
+// Texts about sensors, and their order. Must match monitor/web/grid/cells.py.
 
 export const WORST_FIRST = ["down", "unknown", "waiting", "up", "paused"];
 
@@ -11,7 +11,7 @@ export function ago(duration) {
   return `${Math.floor(duration / DAY)} d ago`;
 }
 
-/** Silence turns up into unknown without the server's help; down is only ever its word. */
+/** The status now. A silent sensor changes from up to unknown here; only the server sets down. */
 export function statusAt(sensor, now) {
   if (sensor.told !== "up" && sensor.told !== "unknown") return sensor.told;
   return now - sensor.lastSeen > sensor.threshold ? "unknown" : "up";
@@ -20,7 +20,7 @@ export function statusAt(sensor, now) {
 const clock = new Intl.DateTimeFormat(undefined, { timeStyle: "medium" });
 const calendar = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "long" });
 
-/** The time of day in the viewer's zone, with the date where it is not today's. */
+/** The time of day in the viewer's time zone, with the date if it is not today. */
 export function localTime(moment, now) {
   const sameDay = new Date(moment).toDateString() === new Date(now).toDateString();
   return (sameDay ? clock : calendar).format(moment);
@@ -36,7 +36,7 @@ export function summary(counts) {
   return parts.map((status) => `${counts[status]} ${status}`).join(", ") || "no sensors";
 }
 
-/** What a tab has room for: only what is wrong, while something is. */
+/** A short text for the browser's tab: only problems, if there are any. */
 export function title(counts) {
   const wrong = { down: counts.down, unknown: counts.unknown };
   return summary(wrong.down || wrong.unknown ? wrong : counts);

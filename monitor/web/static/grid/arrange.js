@@ -1,11 +1,11 @@
-// Puts sensors into the groups that the grid shows; the same as monitor/web/grid/cells.py groups.
+// Groups sensors for the grid. Must match monitor/web/grid/cells.py.
 
 import { natural, passing } from "./find.js";
 import { WORST_FIRST } from "../words.js";
 
 const RANK = Object.fromEntries(WORST_FIRST.map((status, rank) => [status, rank]));
 
-/** `sensors` come by name. A group's site is null for sensors of none, "" when all are one. */
+/** `sensors` are ordered by name. A group's site is null without a site, "" if it is the only group. */
 export function arrange(sensors, filters) {
   const passes = passing(filters);
   const groups = new Map();

@@ -1,4 +1,4 @@
-// One sensor in the grid. Names are only ever text.
+// One sensor in the grid. Names are inserted as text, never as HTML.
 
 import { ago, localTime } from "../words.js";
 
@@ -17,7 +17,7 @@ export class Cell {
     }
   }
 
-  /** Follow the sensor; `live`: what is shown is known of this very moment. */
+  /** Updates the cell; `live`: whether the data is current. */
   show(now, live, withSite) {
     const { mac, name, site, status, lastSeen, silencedUntil, silencedBy } = this.sensor;
     const hush = silencedUntil !== null && silencedUntil > now ? silencedBy : "";
@@ -43,7 +43,7 @@ export class Cell {
     return this;
   }
 
-  /** Draw the heartbeats of the last day; null: not known. */
+  /** Draws the heartbeats of the last day; null if unknown. */
   draw(history) {
     this.#set("spark", history, (known) => {
       this.spark.classList.toggle("known", known !== null);
@@ -58,13 +58,13 @@ export class Cell {
   }
 }
 
-/** Without the server the age is unknown: then this is the time itself. */
+/** The age of last seen; if the data is not current, the time instead. */
 function seen(lastSeen, now, live) {
   if (lastSeen === null) return "never";
   return live ? ago(now - lastSeen) : localTime(lastSeen, now);
 }
 
-/** Steps of a quarter; where nothing was heard there is a gap. */
+/** The SVG path, in steps of a quarter of the height. Buckets without heartbeats are left out. */
 function path(counts) {
   const most = Math.max(...counts, 1);
   const steps = counts.map((count) => Math.ceil((STEPS * count) / most));

@@ -1,4 +1,4 @@
-// The form of filters and the page's address, kept the same.
+// Keeps the filter form and the page's URL in sync.
 
 const MOST_VALUES = 100;
 
@@ -8,7 +8,7 @@ export class Filters {
   #typing = false;
   #offered = "";
 
-  /** Calls `changed()` after the form changed, or the address by going back. */
+  /** Calls `changed()` when the form changes, or when the user goes back in the history. */
   constructor(form, changed) {
     this.#form = form;
     this.#changed = changed;
@@ -35,7 +35,7 @@ export class Filters {
     };
   }
 
-  /** Let these sites and labels (name -> values) be chosen; a choice made stays. */
+  /** Fills the choices with these sites and labels (name -> values). Keeps the selection. */
   offer(sites, labels) {
     const offered = JSON.stringify([sites, labels]);
     if (offered === this.#offered) return;
@@ -56,7 +56,7 @@ export class Filters {
     return this.#form.querySelectorAll("[name=status]");
   }
 
-  /** One word typed is one step back, however many letters it has. */
+  /** Updates the URL. While the user types, the history gets only one entry, not one per letter. */
   #follow(replaces) {
     this.#typing = true;
     const told = new URLSearchParams(new FormData(this.#form));
@@ -109,7 +109,7 @@ function fill(select, options, useful) {
   select.hidden = !useful && !chosen;
 }
 
-/** Also what is not, or no more, among the choices: the filter is in force all the same. */
+/** Selects the value. If it is not a choice, adds it, because the filter still applies. */
 function choose(select, value) {
   if (![...select.options].some((option) => option.value === value)) {
     select.append(choice(value, value));

@@ -1,28 +1,28 @@
-// Search, filters and order of the grid; the same as monitor/web/grid/search.py finds.
+// Search, filters and order of the grid. Must match monitor/web/grid/search.py.
 
 const WHOLE_ENOUGH = 6;
 
-/** In small letters and without accents. */
+/** In lower case and without accents. */
 export function fold(text) {
   return text.normalize("NFKD").replace(/\p{M}/gu, "").toLowerCase();
 }
 
-/** Sorts 10 after 9. */
+/** A sort key that puts 10 after 9. */
 export function natural(text) {
   return fold(text).replace(/[0-9]+/g, (digits) => digits.replace(/^0+/, "").padStart(20, "0"));
 }
 
-/** By name; those without one come last, by MAC. */
+/** A sort key: by name; sensors without a name come last, by MAC address. */
 export function order(sensor) {
   return `${sensor.name === null ? "1" : `0${natural(sensor.name)}`}\0${sensor.mac}`;
 }
 
-/** What a search looks through; the MAC apart, as it is spelled in many ways. */
+/** The text that is searched. The MAC address is separate, because it has several formats. */
 export function searched({ name, site, labels }) {
   return fold([name ?? "", site ?? "", ...Object.values(labels)].join("\n"));
 }
 
-/** A function that tells whether a sensor passes every filter. */
+/** Returns a function that checks whether a sensor passes all filters. */
 export function passing({ query, statuses, site, label }) {
   const folded = fold(query);
   const words = folded.split(/\s+/).filter(Boolean).map((word) => [word, hexadecimal(word)]);

@@ -1,14 +1,14 @@
-// The fleet as /sensors tells it, kept in the order of names.
+// The fleet's data from /sensors, ordered by name.
 
 import { order, searched } from "./find.js";
 import { WORST_FIRST, statusAt } from "../words.js";
 
 export class Fleet {
-  /** In order; the same object for the same sensor as long as it is known. */
+  /** Ordered by name. A sensor keeps the same object as long as it exists. */
   sensors = [];
   #byMac = new Map();
 
-  /** Take over an answer: what happened to sensors that were known before. */
+  /** Merges a reply. Returns the events of sensors that were known before. */
   take(reply) {
     const events = [];
     let disordered = false;
@@ -36,7 +36,7 @@ export class Fleet {
     return { events, changed: disordered || gone.size > 0 };
   }
 
-  /** Judge everyone by this moment; true when a status changed. */
+  /** Updates all statuses. Returns whether one changed. */
   judge(now) {
     let changed = false;
     for (const sensor of this.sensors) {
@@ -56,7 +56,7 @@ export class Fleet {
   }
 }
 
-/** True when the sensor's place, or what is found of it, may have changed. */
+/** Returns whether the sensor's position or searched text may have changed. */
 function take(sensor, told) {
   const labels = JSON.stringify(told.labels);
   const described =

@@ -1,4 +1,4 @@
-// The grid: shows what /sensors says, and says so when it can't.
+// The grid: shows the data from /sensors, and a warning if it can't.
 
 import { arrange } from "./arrange.js";
 import { Filters } from "./filters.js";
@@ -42,7 +42,7 @@ function receive(reply) {
   show(changed);
 }
 
-/** From here on the page is ours, not what the server wrote into it. */
+/** Replaces the server's HTML with the grid. */
 function begin() {
   begun = true;
   root.replaceChildren();
@@ -72,13 +72,13 @@ function troubleIn({ time, horizon, hindrance, problem, stale_since: staleSince 
   return `Monitoring has been behind since ${localTime(judged, now)}. Silent sensors can't be detected. ${hindrance}`;
 }
 
-/** A page that slept, or whose question hangs, knows nothing of this moment either. */
+/** A warning if there was no reply for some time: the computer slept or the request hangs. */
 function overdue() {
   if (!begun || document.hidden || Date.now() - answeredAt < SILENT_AFTER) return "";
   return `The server has not answered yet. This page shows data from ${localTime(reachedAt, serverNow())}.`;
 }
 
-/** Bring the page to this moment: statuses, places, times, counts, banner. */
+/** Updates the page: statuses, positions, times, counts, banner. */
 function show(anew) {
   const now = serverNow(), wrong = trouble || overdue();
   if (begun) {
@@ -105,7 +105,7 @@ function count() {
   at("shown").textContent = shown === total ? "" : `${shown.toLocaleString("en")} of ${total.toLocaleString("en")}`;
   at("empty").hidden = total > 0;
   at("none").hidden = total === 0 || shown > 0;
-  // Read aloud only the number down, and only when that changes.
+  // Announce only the number of sensors that are down, and only when it changes.
   if (counts.down === announced) return;
   if (announced !== null) at("announcement").textContent = `${counts.down} down`;
   announced = counts.down;

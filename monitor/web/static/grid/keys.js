@@ -1,4 +1,4 @@
-// Moving through the grid by keyboard; Enter opens the sensor, since a cell is a link.
+// Keyboard navigation in the grid. Enter opens the sensor, because a cell is a link.
 
 /** Arrow keys, Home, End, Page Up and Page Down move the focus from cell to cell. */
 export function followKeys(root, sheet) {
@@ -51,7 +51,7 @@ function neighbour(groups, { group, index }, step) {
   return next ? { group: next, index: step > 0 ? 0 : next.sensors.length - 1 } : { group, index };
 }
 
-/** So many rows down or up, as far as there are any, in the same column or the last there is. */
+/** The cell this many rows down or up, at most the last row, in the same or the last column. */
 function rowsAway(groups, { group, index }, rows, columns) {
   const column = index % columns;
   let n = groups.indexOf(group), row = Math.floor(index / columns) + rows;

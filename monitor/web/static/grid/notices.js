@@ -1,5 +1,5 @@
-// Notices of the browser for sensors that fall silent and return: asked for by a click on the bell,
-// shown once for an incident however many pages are open.
+// Browser notifications when a sensor goes down or recovers. The bell turns them on. Each incident
+// is shown only once, even if several pages are open.
 
 import { subscribe, unsubscribe } from "./push.js";
 
@@ -28,7 +28,7 @@ export class Notices {
     if (this.#show()) navigator.serviceWorker.register("/worker.js");
   }
 
-  /** Show what happened, as fleet.js tells it, if this page is the first to know. */
+  /** Shows the events from fleet.js, unless another page has shown them. */
   async tell(events) {
     if (!this.#on || events.length === 0) return;
     const now = Date.now();
@@ -90,7 +90,7 @@ function keyOf({ kind, sensor, since }) {
   return `${kind} ${sensor.mac} ${since}`;
 }
 
-/** One for each matter and kind; when there are many matters, one for all of a kind. */
+/** One notification per tag and kind; if there are many, one per kind. */
 function notices(events) {
   const made = [];
   for (const [kind, verb] of [["down", "down"], ["recovered", "up again"]]) {
@@ -101,7 +101,7 @@ function notices(events) {
   return made;
 }
 
-/** The one that a push about the same matter carries too, so that it takes this one's place. */
+/** The same tag as in the push message, so that one notification replaces the other. */
 function tagOf({ sensor }) {
   return sensor.tag ?? sensor.mac;
 }

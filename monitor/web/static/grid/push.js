@@ -1,8 +1,8 @@
-// This browser as a recipient: told through its push service while no page is open.
+// Subscribes this browser to push messages, for when no page is open.
 
 const ADDRESS = "/api/v1/webpush";
 
-/** True when the server will reach this browser. */
+/** Returns whether the server can now send push messages to this browser. */
 export async function subscribe({ pushManager }) {
   try {
     const answer = await fetch(`${ADDRESS}/key`);
@@ -11,7 +11,7 @@ export async function subscribe({ pushManager }) {
     const subscription = await pushManager.subscribe({ userVisibleOnly: true, applicationServerKey });
     return (await send("POST", subscription)).ok;
   } catch {
-    return false; // the push service, or ours, can't be reached
+    return false; // the push service or our server can't be reached
   }
 }
 

@@ -1,4 +1,4 @@
-// The sensors of one site in the grid: a heading, and those of its rows that can be seen.
+// The sensors of one site in the grid: a heading and the visible rows.
 
 export class Section {
   #heading;
@@ -11,7 +11,7 @@ export class Section {
     this.#heading = this.element.querySelector(".site");
   }
 
-  /** Have these rows of the group in the page, and no others. */
+  /** Shows exactly these rows of the group in the page. */
   show(group, rows, { columns, rowHeight }, cellOf) {
     const placed = [group.top, group.head, group.height, group.firstRow, rowHeight].join(" ");
     if (placed !== this.#placed) {

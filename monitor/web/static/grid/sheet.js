@@ -1,4 +1,4 @@
-// The grid's groups, rows and cells: of all that there is, only what can be seen is in the page.
+// The grid's groups, rows and cells. Only visible rows are in the page.
 
 import { Cell } from "./cell.js";
 import { Section } from "./section.js";
@@ -9,9 +9,9 @@ export class Sheet {
   groups = [];
   columns = 1;
   rowHeight = 1;
-  /** How much of the screen's top is behind what stays there, in pixels. */
+  /** The height in pixels that the sticky header covers. */
   covered = 0;
-  /** The MAC of the cell that has, or had last, the focus. */
+  /** The MAC address of the cell that has the focus, or had it last. */
   active = null;
   #root;
   #templates;
@@ -23,10 +23,10 @@ export class Sheet {
   #state = { now: 0, live: true, bySite: true };
   #top = 0;
   #width = 0;
-  /** Until the first `show`, the page is as the server wrote it. */
+  /** False until the first `show`: the page still has the server's HTML. */
   #started = false;
 
-  /** `templates`: those of a group, and of a cell. `drawn(cells)` is called with what is there. */
+  /** `templates`: of a group and of a cell. `drawn(cells)` is called with the cells in the page. */
   constructor(root, templates, drawn) {
     this.#root = root;
     this.#templates = templates;
@@ -42,7 +42,7 @@ export class Sheet {
     window.addEventListener("afterprint", () => this.#print(BEYOND));
   }
 
-  /** Show these groups, as arrange.js makes them. */
+  /** Shows these groups from arrange.js. */
   show(groups, now, live) {
     const focused = this.#focused();
     this.#started = true;
@@ -54,18 +54,18 @@ export class Sheet {
     if (focused && !this.#focused()) this.#cells.get(focused)?.link.focus({ preventScroll: true });
   }
 
-  /** Bring what can be seen to this moment. */
+  /** Updates the visible cells. */
   tick(now, live) {
     Object.assign(this.#state, { now, live });
     for (const cell of this.#cells.values()) this.#follow(cell);
   }
 
-  /** How many rows a screen has. */
+  /** The number of rows that fit on the screen. */
   get page() {
     return Math.max(1, Math.floor((window.innerHeight - this.covered) / this.rowHeight) - 1);
   }
 
-  /** Scroll to the cell if need be, and give it the focus. */
+  /** Focuses the cell, and scrolls to it if necessary. */
   focus(group, index) {
     const row = Math.floor(index / this.columns);
     const y = this.#top + group.top + group.head + row * this.rowHeight;
@@ -140,7 +140,7 @@ export class Sheet {
     this.#drawn([...cells.values()]);
   }
 
-  /** Paper has no scroll bar: there all of it is seen. */
+  /** For printing, all rows are in the page. */
   #print(beyond) {
     this.#beyond = beyond;
     this.#draw();
@@ -155,7 +155,7 @@ export class Sheet {
     return cell.show(now, live, !bySite);
   }
 
-  /** One cell can be reached by Tab, the others from there by arrow keys. */
+  /** Makes one cell reachable with Tab, and the others from there with arrow keys. */
   #rove() {
     const reached = this.#cells.has(this.active) ? this.active : this.#first;
     for (const [mac, { link }] of this.#cells) {

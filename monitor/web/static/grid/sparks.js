@@ -1,11 +1,11 @@
-// The last day of the sensors in sight: asked for all at once, kept for some minutes.
+// Sparklines of the visible sensors: loaded in one request, cached for some minutes.
 
 const PAUSE = 150, KEPT_FOR = 5 * 60_000, AGAIN_AFTER = 60_000, MOST = 200, MOST_KEPT = 3_000;
 
 const known = new Map();
 let timer = 0, asking = false, wanted = [];
 
-/** Draw what is known, and ask for the rest once the scrolling has come to rest. */
+/** Draws cached sparklines, and loads the others when the scrolling has stopped. */
 export function wantSparks(cells) {
   wanted = cells;
   for (const cell of cells) {
@@ -28,7 +28,7 @@ async function ask() {
     const response = await fetch(`/api/v1/sparklines?macs=${macs}&hours=24`);
     if (response.ok) told = await response.json();
   } catch {
-    // The polls say that the server can't be reached.
+    // poll.js reports that the server can't be reached.
   }
   asking = false;
   const until = performance.now() + (told ? KEPT_FOR : AGAIN_AFTER);
@@ -44,7 +44,7 @@ async function ask() {
   wantSparks(wanted);
 }
 
-/** The last bucket is not over: it counts as much as its part that has passed promises. */
+/** The counts; the last, incomplete bucket is extrapolated to its full length. */
 function shown({ start, every_seconds: every, beats }, mac) {
   const counts = beats[mac]?.slice() ?? null;
   if (counts === null || counts.length < 2) return null;

@@ -1,4 +1,4 @@
-// Shows what is pushed while no page is open, and opens what a notice is about.
+// The service worker: shows push messages, and opens the page of a clicked notification.
 
 self.addEventListener("install", () => self.skipWaiting());
 self.addEventListener("activate", (event) => event.waitUntil(self.clients.claim()));
@@ -6,7 +6,7 @@ self.addEventListener("activate", (event) => event.waitUntil(self.clients.claim(
 self.addEventListener("push", (event) => {
   const { title, body, tag, url } = event.data.json();
   event.waitUntil((async () => {
-    // If a page is open, it has shown the notice already: then this one only replaces it.
+    // An open page has shown a notification with the same tag: replace it without a new alert.
     const pages = await self.clients.matchAll({ type: "window" });
     await self.registration.showNotification(title, {
       body, tag, renotify: pages.length === 0, data: { url },

@@ -1,4 +1,4 @@
-// Keeps a public page true to the moment, and says so when it can't.
+// Keeps a public page up to date, and shows a warning if it can't.
 
 const EVERY = 30_000, AGAIN = 10_000, PATIENCE = 15_000, LATE = 75_000;
 
@@ -23,7 +23,7 @@ async function ask() {
   timer = setTimeout(ask, trouble ? AGAIN : EVERY);
 }
 
-/** Only what differs is replaced, so that a reader keeps the place. */
+/** Replaces only changed sections, so that the scroll position stays the same. */
 function show(text) {
   const board = at("board"), fresh = document.createElement("div");
   fresh.innerHTML = text;

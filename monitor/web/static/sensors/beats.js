@@ -1,4 +1,4 @@
-// The heartbeats themselves, page by page, loaded when the user opens the list.
+// The list of heartbeats, loaded page by page when the user opens it.
 
 import { duration, figure } from "./scale.js";
 import { bothTimes, localTime } from "../words.js";

@@ -1,4 +1,4 @@
-// Draws one sensor's past as SVG, and lets it be read and zoomed by pointer and keys.
+// Draws one sensor's history as SVG. Can be read and zoomed with pointer and keyboard.
 
 import { figure, figureMarks, fromTo, timeMarks } from "./scale.js";
 
@@ -10,7 +10,7 @@ export class Chart {
   #cursor = null;
   #drag = null;
 
-  /** `zoom(from, to)` is called with moments, `press(event, moment)` for keys that are not the chart's own. */
+  /** Calls `zoom(from, to)` with moments, and `press(event, moment)` for keys it does not handle. */
   constructor(plot, readout, { zoom, press }) {
     this.plot = plot;
     this.readout = readout;
@@ -37,7 +37,7 @@ export class Chart {
     });
   }
 
-  /** How many buckets there is room for. */
+  /** The maximum number of buckets at the current width. */
   get room() {
     return Math.min(Math.max(Math.floor(this.#width / 3), 60), 400);
   }
@@ -53,7 +53,7 @@ export class Chart {
     this.#point(document.activeElement === plot ? this.#last : null);
   }
 
-  /** What one bucket says. */
+  /** The text for one bucket. */
   words(n) {
     const { start, every, beats, metric, figures } = this.#told, from = start + n * every;
     const parts = [`${beats[n].toLocaleString()} ${beats[n] === 1 ? "heartbeat" : "heartbeats"}`];
@@ -162,7 +162,7 @@ export class Chart {
     return drawn;
   }
 
-  /** Between these buckets nothing is known of the metric: no line may lead across. */
+  /** Whether the metric is unknown between these buckets, so that no line connects them. */
   #apart(a, b) {
     const { every, threshold, silences } = this.#told, from = this.#middle(a), to = this.#middle(b);
     const silent = silences.some((each) => Math.min(each.to, to) - Math.max(each.from, from) > every / 2);
@@ -234,7 +234,7 @@ export class Chart {
   }
 }
 
-/** Numbers of the buckets that are known, in runs that belong together. */
+/** Indices of buckets with a value, in runs that a line connects. */
 function runs(values, apart) {
   const found = [];
   let last = null;

@@ -1,4 +1,4 @@
-// Keeps a sensor's status and "last seen" true to this very moment, and says so when it can't.
+// Keeps a sensor's status and "last seen" up to date, and shows a warning if it can't.
 
 import { poll, serverNow } from "../poll.js";
 import { ago, bothTimes, localTime, statusAt } from "../words.js";

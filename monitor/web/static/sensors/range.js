@@ -1,4 +1,4 @@
-// Which span the chart shows: so many days up to now, or from one moment to another. In the URL.
+// The chart's time range, kept in the URL: the last days up to now, or a fixed range.
 
 const MINUTE = 60_000, DAY = 86_400_000;
 
@@ -6,7 +6,7 @@ export const SPANS = { "24h": DAY, "7d": 7 * DAY, "30d": 30 * DAY, "90d": 90 * D
 export const SHORTEST = 5 * MINUTE, LONGEST = 366 * DAY;
 const USUAL = "24h";
 
-/** { span } or { from, to } in ms, and the metric, as the address says. */
+/** The range, { span } or { from, to } in ms, and the metric from the URL. */
 export function readAddress() {
   const asked = new URLSearchParams(location.search);
   const from = Date.parse(asked.get("from")), to = Date.parse(asked.get("to"));
@@ -29,12 +29,12 @@ export function writeAddress({ range, metric }) {
   if (address.href !== location.href) history.pushState(null, "", address);
 }
 
-/** [from, to] at this moment. */
+/** [from, to] in ms, as of now. */
 export function bounds(range, now) {
   return range.span === undefined ? [range.from, range.to] : [now - SPANS[range.span], now];
 }
 
-/** So much of the range, about its middle or a given moment. */
+/** The range scaled by `factor` around its centre, or around the moment `about`. */
 export function zoomed(range, factor, now, about) {
   const [from, to] = bounds(range, now);
   const centre = about ?? (from + to) / 2, share = (centre - from) / (to - from);
@@ -42,13 +42,13 @@ export function zoomed(range, factor, now, about) {
   return between(centre - share * length, centre + (1 - share) * length, now);
 }
 
-/** By this part of its length later, or earlier; not beyond now. */
+/** The range moved by this part of its length, but not beyond now. */
 export function moved(range, part, now) {
   const [from, to] = bounds(range, now), step = (to - from) * part;
   return between(from + step, to + step, now);
 }
 
-/** From one moment to another; the same length earlier where that is yet to come. */
+/** A fixed range; if it ends in the future, it is moved back to end now. */
 export function between(from, to, now) {
   if (to - from < SHORTEST) {
     const centre = (from + to) / 2;

@@ -1,4 +1,4 @@
-// Where the axes have their marks, and how moments, lengths and figures are written there.
+// Positions and labels of the marks on the axes.
 
 const SECOND = 1000, MINUTE = 60 * SECOND, HOUR = 60 * MINUTE, DAY = 24 * HOUR;
 const STEPS = [
@@ -11,7 +11,7 @@ const time = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-di
 const date = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" });
 const dateTime = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
 
-/** [moment, words] of at most so many marks, even by the viewer's clocks. */
+/** [moment, label] of at most `most` marks, at round times in the viewer's time zone. */
 export function timeMarks(start, stop, most) {
   const step = STEPS.find((each) => (stop - start) / each <= most) ?? STEPS.at(-1);
   const marks = [];
@@ -30,7 +30,7 @@ function localFloor(moment, step) {
   return floored + (step >= HOUR ? shift : 0);
 }
 
-/** At most about so many round figures from `low` to `high`. */
+/** About `most` round numbers, or fewer, from `low` to `high`. */
 export function figureMarks(low, high, most, whole = false) {
   const rough = (high - low) / most, power = 10 ** Math.floor(Math.log10(rough));
   let step = [1, 2, 5, 10].map((n) => n * power).find((each) => each >= rough);
@@ -52,7 +52,7 @@ export function fromTo(from, to) {
   return dateTime.formatRange(from, to);
 }
 
-/** The largest unit and the next, as the server writes it. */
+/** The duration in its two largest units, in the same format as on the server. */
 export function duration(length) {
   const units = [[DAY, "d"], [HOUR, "h"], [MINUTE, "min"], [SECOND, "s"]];
   for (const [n, [unit, symbol]] of units.slice(0, -1).entries()) {

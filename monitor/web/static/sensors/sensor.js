@@ -1,4 +1,4 @@
-// One sensor's page: its status lives, its past can be looked through.
+// One sensor's page: its current status and its history.
 
 import { listBeats } from "./beats.js";
 import { Chart } from "./chart.js";
@@ -77,7 +77,7 @@ function shaped(reply) {
   const silences = reply.silences.map((each) => span(each.verdict === "unknown" ? "unknown" : "down")(each));
   const [metric] = Object.keys(reply.metrics), to = Date.parse(reply.to);
   const windows = ["blind", "maintenance", "paused"].flatMap((kind) => reply[kind].map(span(kind)));
-  // The last seconds are always still to be judged.
+  // The last seconds are never judged yet.
   const fresh = (each) => each.kind === "blind" && each.to === to && to - each.from < JUDGED_WITHIN;
   return {
     from: Date.parse(reply.from),
@@ -94,7 +94,7 @@ function shaped(reply) {
   };
 }
 
-/** The metrics there are; the one asked for stays to be chosen. */
+/** Fills the list of metrics. It always contains the selected one. */
 function offer(names) {
   const all = [...new Set([...names, ...(asked.metric ? [asked.metric] : [])])].sort();
   at("metric").hidden = all.length === 0;

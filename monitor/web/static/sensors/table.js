@@ -1,4 +1,4 @@
-// What the chart shows, as tables: made when they are opened.
+// The chart's data as tables, created when they are opened.
 
 import { duration, figure, moment } from "./scale.js";
 
@@ -13,7 +13,7 @@ export function fill(details, told) {
   details.replaceChildren(details.firstElementChild, ...tables);
 }
 
-/** Some buckets to a row, so that there are not too many. */
+/** Several buckets per row, to limit the number of rows. */
 function rows({ start, every, beats, metric, figures }) {
   const each = Math.ceil(beats.length / MOST), made = [];
   for (let n = 0; n < beats.length; n += each) {
