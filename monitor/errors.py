@@ -2,7 +2,7 @@
 
 
 class MonitorError(Exception):
-    """What was asked for can't be done; the text explains why."""
+    """An operation failed. The text explains why."""
 
 
 class Invalid(ValueError):
