@@ -21,13 +21,16 @@ COMMANDS = {
         "run everything: migrate, then start web, scheduler and notifier",
     ),
     "web": ("commands.processes", "receive heartbeats and serve the pages"),
-    "scheduler": ("commands.processes", "detect silent sensors; if you run several, one is active"),
+    "scheduler": (
+        "commands.processes",
+        "detect silent sensors; if you run several, one works at a time",
+    ),
     "notifier": ("commands.processes", "send pending messages; you can run several"),
     "migrate": (
         "commands.processes",
         "create or update the tables of the state and the buckets of the store",
     ),
-    "check-config": ("commands.processes", "check the settings, and print every error in them"),
+    "check-config": ("commands.processes", "check the settings and print all errors"),
     "token": ("commands.tokens", "create, list and revoke tokens"),
     "sensor": (
         "commands.sensors",
@@ -35,7 +38,10 @@ COMMANDS = {
     ),
     "incidents": ("commands.incidents", "list incidents, the newest first"),
     "acknowledge": ("commands.incidents", "acknowledge incidents"),
-    "ledger": ("commands.ledger", "show who was notified of which incident, who was not, and why"),
+    "ledger": (
+        "commands.ledger",
+        "show who was notified of each incident, and why others were not",
+    ),
     "silence": ("commands.silences", "hold messages about some sensors for a limited time"),
     "maintenance": ("commands.silences", "hold messages during planned maintenance"),
     "channel": ("commands.channels", "manage channels: where messages are sent"),

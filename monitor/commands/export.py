@@ -33,10 +33,10 @@ def add(command: Callable[..., argparse.ArgumentParser]) -> None:
         dest="start",
         type=option(parse_time),
         metavar="TIME",
-        help="first time, such as 2026-11-23T03:42:00Z (default: that of the oldest heartbeat)",
+        help="start, such as 2026-11-23T03:42:00Z (default: oldest heartbeat)",
     )
     exported.add_argument(
-        "--to", dest="stop", type=option(parse_time), metavar="TIME", help="end, exclusive"
+        "--to", dest="stop", type=option(parse_time), metavar="TIME", help="end, not included"
     )
     exported.add_argument(
         "--format",

@@ -29,7 +29,7 @@ def add(command: Callable[..., argparse.ArgumentParser]) -> None:
     listed.add_argument("--open", action="store_true", help="list only open incidents")
     known = command("acknowledge", _acknowledge)
     known.add_argument(
-        "ids", type=number, nargs="+", metavar="ID", help="number, from `monitor incidents`"
+        "ids", type=number, nargs="+", metavar="ID", help="number that `monitor incidents` shows"
     )
     known.add_argument(
         "--by", default=None, help="who acknowledges (default: your user name on this machine)"

@@ -18,7 +18,7 @@ from monitor.state.users import COMMAND_LINE
 def add(command: Callable[..., argparse.ArgumentParser]) -> None:
     """Add the subcommand to the parser."""
     sensor = command("sensor", _sensor)
-    sensor.add_argument("mac_address", type=option(parse_mac), help="in any usual format")
+    sensor.add_argument("mac_address", type=option(parse_mac), help="MAC address")
     for field, told in (("name", "name of the sensor"), ("site", "alerts are grouped by site")):
         sensor.add_argument(f"--{field}", type=option(partial(_words, field)), help=told)
     sensor.add_argument(

@@ -84,7 +84,7 @@ def _list_and_end(actions: Actions, many: str, one: str) -> None:
     listed = add_action(actions, "list", f"list current and future {many}")
     listed.add_argument("--past", action="store_true", help=f"list past {many} instead")
     end = add_action(actions, "end", f"end {one} now")
-    end.add_argument("id", type=number, metavar="ID", help="number, from the list")
+    end.add_argument("id", type=number, metavar="ID", help="number that the list shows")
 
 
 def _silence(given: Settings, options: argparse.Namespace) -> None:

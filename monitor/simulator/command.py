@@ -86,7 +86,7 @@ def _add_fleet(group: "argparse._ArgumentGroup") -> None:
     add(
         "--jitter",
         _share,
-        f"random change of each interval, as a share of it (default: {fleet.jitter})",
+        f"maximum change of an interval, as a share of it (default: {fleet.jitter})",
     )
     add("--die", _share, "share of the sensors that become silent (default: 0)")
     add(
