@@ -1,4 +1,4 @@
-"""Uptime moment by moment, from the raw heartbeats and windows: slow, and as it is defined."""
+"""A slow reference implementation: uptime counted millisecond by millisecond."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ Windows = Sequence[BlindWindow]
 def gaps(
     beats: Sequence[int], start: int, stop: int, longer_than: int
 ) -> list[tuple[int | None, int | None]]:
-    """As Store.gaps tells them."""
+    """The same gaps that `Store.gaps` returns."""
     times = sorted(beat for beat in beats if beat < stop)
     found: list[tuple[int | None, int | None]] = []
     for before, after in pairwise([None, *times, None]):
@@ -39,7 +39,7 @@ def uptime(
     first_seen: int | None = None,
     last_seen: int | None = None,
 ) -> Uptime:
-    """Of each millisecond of [start, stop) what it was, counted."""
+    """The number of milliseconds of each kind in [start, stop)."""
     kinds = Counter(
         _kind(
             moment,

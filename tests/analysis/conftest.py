@@ -1,4 +1,4 @@
-"""Every store, with a state beside it."""
+"""Fixtures: every store, and a migrated state."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +15,7 @@ __all__ = ["state", "store"]
 
 @pytest.fixture
 def state(tmp_path: Path) -> Iterator[Engine]:
-    """What matters to the past is read alike from either database."""
+    """A SQLite state: history queries do not depend on the database."""
     engine = open_state(f"sqlite:///{tmp_path}/state.db")
     migrate(engine)
     yield engine

@@ -1,4 +1,4 @@
-"""A sensor's past, written as the shipper, the sweep and people would."""
+"""Writes the history of one sensor to a store and a state."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -21,7 +21,7 @@ T = 10 * MINUTE
 
 
 class At(Clock):
-    """Stands still until it is put on."""
+    """A clock that a test sets."""
 
     def __init__(self, now: int = NOW) -> None:
         super().__init__()
@@ -32,7 +32,7 @@ class At(Clock):
 
 
 class Past:
-    """Of one registered sensor, judged up to NOW."""
+    """The history of one registered sensor, judged up to NOW."""
 
     def __init__(self, store: Store, state: Engine) -> None:
         self.store, self.state, self.clock = store, state, At()
@@ -41,7 +41,7 @@ class Past:
         self.judged(NOW)
 
     def history(self) -> History:
-        """Without anything kept in memory."""
+        """A History with empty caches."""
         return History(self.store, self.state, self.clock, T, RETENTION)
 
     def judged(self, moment: int) -> None:

@@ -1,4 +1,4 @@
-"""The past as it is read from the store and the state."""
+"""History reads uptime, charts and heartbeats from the store and the state."""
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -28,7 +28,7 @@ def day(past: Past) -> Uptime:
     return past.history().uptimes(MAC)[0].uptime
 
 
-def test_uptime_is_told_for_a_day_a_week_a_month_and_a_quarter(past: Past) -> None:
+def test_uptime_is_given_for_1_7_30_and_90_days(past: Past) -> None:
     past.beats(range(NOW - 2 * DAY, NOW - 26 * HOUR, 5 * MINUTE))
     past.beats(range(NOW - 23 * HOUR, NOW + 1, 5 * MINUTE))
     spans = past.history().uptimes(MAC)
@@ -39,7 +39,7 @@ def test_uptime_is_told_for_a_day_a_week_a_month_and_a_quarter(past: Past) -> No
         assert span.uptime == Uptime(up=2 * DAY - silent, down=silent)
 
 
-def test_what_the_store_keeps_no_longer_does_not_count(past: Past) -> None:
+def test_uptime_starts_at_the_retention_limit(past: Past) -> None:
     past.configure(first_seen=NOW - 400 * DAY)
     past.clock.moment += 10 * DAY
     past.judged(past.clock.now())
@@ -51,11 +51,11 @@ def test_what_the_store_keeps_no_longer_does_not_count(past: Past) -> None:
     assert quarter.uptime.down == RETENTION - DAY + MINUTE
 
 
-def test_a_registered_sensor_that_was_never_heard_has_no_uptime(past: Past) -> None:
+def test_registered_sensor_without_heartbeats_has_no_uptime(past: Past) -> None:
     assert day(past) == Uptime()
 
 
-def test_a_sensor_nobody_knows_has_no_history(past: Past) -> None:
+def test_unknown_or_forgotten_sensor_raises_unknown_sensor(past: Past) -> None:
     for ask in (past.history().uptimes, past.history().metrics):
         with pytest.raises(UnknownSensor):
             ask(MAC + 1)
@@ -64,7 +64,7 @@ def test_a_sensor_nobody_knows_has_no_history(past: Past) -> None:
         past.history().chart(MAC, NOW - DAY, NOW, 10)
 
 
-def test_after_the_horizon_nobody_knows(past: Past) -> None:
+def test_time_after_the_horizon_is_unknown(past: Past) -> None:
     past.beats(range(NOW - DAY, NOW - 2 * HOUR + 1, MINUTE))
     past.judged(NOW - 2 * HOUR)
     assert day(past) == Uptime(up=22 * HOUR, unknown=2 * HOUR)
@@ -72,40 +72,40 @@ def test_after_the_horizon_nobody_knows(past: Past) -> None:
     assert day(past) == Uptime(up=22 * HOUR, down=HOUR, unknown=HOUR)
 
 
-def test_the_sensors_own_threshold_counts(past: Past) -> None:
+def test_uptime_uses_the_threshold_of_the_sensor(past: Past) -> None:
     past.beats(range(NOW - DAY, NOW, HOUR))
     assert day(past) == Uptime(down=DAY)
     past.configure(threshold=HOUR)
     assert day(past) == Uptime(up=DAY)
 
 
-def test_maintenance_of_others_excuses_nothing(past: Past) -> None:
+def test_maintenance_of_other_sensors_does_not_count(past: Past) -> None:
     past.beats([NOW - DAY])
     past.maintain(NOW - 2 * HOUR, NOW - HOUR)
     past.maintain(NOW - 8 * HOUR, NOW - 4 * HOUR, ["site=Yard"])
     assert day(past) == Uptime(down=23 * HOUR, maintenance=HOUR)
 
 
-def test_a_pause_that_lasts_reaches_up_to_now(past: Past) -> None:
+def test_open_pause_counts_up_to_now(past: Past) -> None:
     past.beats([NOW - DAY])
     past.pause(NOW - 20 * HOUR, NOW - 19 * HOUR)
     past.pause(NOW - HOUR, None)
     assert day(past) == Uptime(down=22 * HOUR, paused=2 * HOUR)
 
 
-def test_a_sensor_whose_clock_is_behind_is_not_down_now(past: Past) -> None:
+def test_sensor_with_slow_clock_is_up(past: Past) -> None:
     past.store.append(
         [Heartbeat(MAC, at - 3 * HOUR, at) for at in range(NOW - DAY, NOW + 1, 5 * MINUTE)]
     )
     assert day(past) == Uptime(up=DAY)
 
 
-def test_a_heartbeat_that_ends_an_outage_only_now_hides_nothing_of_it(past: Past) -> None:
+def test_heartbeat_at_the_end_of_the_span_does_not_shorten_the_outage(past: Past) -> None:
     past.beats([NOW - DAY, NOW])
     assert day(past) == Uptime(down=DAY)
 
 
-def test_figures_may_be_a_minute_old_and_say_so(past: Past) -> None:
+def test_uptime_is_cached_for_a_minute(past: Past) -> None:
     past.beats([NOW - DAY])
     history = past.history()
     first = history.uptimes(MAC)
@@ -132,7 +132,7 @@ windows = st.lists(st.tuples(minutes, minutes).filter(lambda pair: pair[0] < pai
     first_seen=st.none() | minutes,
     horizon=st.integers(-10, 0),
 )
-def test_uptime_is_that_of_the_raw_heartbeats_and_windows(
+def test_uptime_equals_reference_count_of_heartbeats_and_windows(
     past: Past,
     beats: list[tuple[int, bool]],
     start: int,
@@ -173,7 +173,7 @@ def test_uptime_is_that_of_the_raw_heartbeats_and_windows(
     assert chart == Uptime(*(count * MINUTE for count in counted))
 
 
-def test_a_chart_has_buckets_silences_and_windows(past: Past, state: Engine) -> None:
+def test_chart_has_buckets_silences_and_windows(past: Past, state: Engine) -> None:
     past.beats(range(NOW - 5 * HOUR, NOW - 3 * HOUR + 1, MINUTE))
     past.beats(range(NOW - HOUR, NOW, MINUTE))
     past.blind((NOW - 6 * HOUR, NOW - 270 * MINUTE))
@@ -195,7 +195,7 @@ def test_a_chart_has_buckets_silences_and_windows(past: Past, state: Engine) -> 
     assert chart.metrics == {}
 
 
-def test_a_chart_shows_the_metrics_asked_for(past: Past) -> None:
+def test_chart_has_the_requested_metrics(past: Past) -> None:
     for n in range(4):
         metrics = {"battery": 4.0 - n, "load": float(n)}
         past.store.append([Heartbeat(MAC, NOW - HOUR + n * 30 * MINUTE, NOW, True, metrics)])
@@ -209,14 +209,14 @@ def test_a_chart_shows_the_metrics_asked_for(past: Past) -> None:
         past.history().chart(MAC, NOW - HOUR, NOW, 2, ["a b"])
 
 
-def test_a_chart_ends_now_and_begins_where_the_store_does(past: Past) -> None:
+def test_chart_is_limited_to_the_retention_and_now(past: Past) -> None:
     chart = past.history().chart(MAC, NOW - 3 * 365 * DAY, NOW + 365 * DAY, 100)
     assert (chart.start, chart.stop) == (NOW - RETENTION, NOW)
     ahead = past.history().chart(MAC, NOW + DAY, NOW + 2 * DAY, 100)
     assert (ahead.start, ahead.stop, ahead.silences) == (NOW, NOW, [])
 
 
-def test_sparklines_are_read_at_once_and_kept_for_half_a_minute(past: Past) -> None:
+def test_sparklines_are_cached_for_30_seconds(past: Past) -> None:
     past.beats(range(NOW - 2 * HOUR, NOW + MINUTE, 10 * MINUTE))
     past.clock.moment = NOW + MINUTE
     history = past.history()
@@ -241,11 +241,11 @@ def test_sparklines_are_read_at_once_and_kept_for_half_a_minute(past: Past) -> N
         (DAY, 1, DAY),
     ],
 )
-def test_buckets_have_an_even_width(length: int, points: int, width: int) -> None:
+def test_bucket_width_is_a_round_length(length: int, points: int, width: int) -> None:
     assert step(length, points) == width
 
 
-def test_heartbeats_are_read_back_page_by_page(past: Past) -> None:
+def test_heartbeats_are_paged_from_the_newest(past: Past) -> None:
     past.beats([NOW - MINUTE, NOW - T, NOW + MINUTE])
     read = past.history().heartbeats(MAC, None, 2)
     assert [beat.time for beat in read] == [NOW + MINUTE, NOW - MINUTE]

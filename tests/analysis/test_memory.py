@@ -1,4 +1,4 @@
-"""Values that threads share."""
+"""The cache that threads share."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +12,7 @@ from tests.waiting import eventually
 
 
 class Still(Clock):
-    """Goes only when told to."""
+    """A clock that a test sets."""
 
     time = 1_800_000_000_000
 
@@ -21,7 +21,7 @@ class Still(Clock):
 
 
 class Work:
-    """Made values, and how often; it takes until it may end."""
+    """Counts its calls, and blocks until `may_end` is set."""
 
     def __init__(self) -> None:
         self.times, self.may_end = 0, threading.Event()
@@ -34,7 +34,7 @@ class Work:
         return self.times
 
 
-def test_what_goes_wrong_reaches_all_who_wait_and_is_tried_anew_by_the_next() -> None:
+def test_error_is_raised_in_all_waiting_threads_and_next_call_retries() -> None:
     memory, work = Memory[str, int](Still(), SECOND, 10), Work()
     with ThreadPoolExecutor(4) as pool:
         waiting = [pool.submit(memory.shared, "key", work, 60.0) for _ in range(4)]
@@ -45,7 +45,7 @@ def test_what_goes_wrong_reaches_all_who_wait_and_is_tried_anew_by_the_next() ->
     assert memory.shared("key", work, 60.0) == 2
 
 
-def test_a_wait_ends_with_its_patience_and_the_work_goes_on() -> None:
+def test_wait_times_out_while_the_work_continues() -> None:
     memory, work = Memory[str, int](Still(), SECOND, 10), Work()
     work.times = 1
     with ThreadPoolExecutor(1) as pool:
@@ -57,7 +57,7 @@ def test_a_wait_ends_with_its_patience_and_the_work_goes_on() -> None:
         assert first.result() == memory.get("key") == 2
 
 
-def test_an_old_value_does_only_while_a_new_one_is_made_and_only_for_so_long() -> None:
+def test_stale_value_is_returned_during_recomputation_until_it_is_too_old() -> None:
     clock = Still()
     memory, work = Memory[str, int](clock, SECOND, 10, 10 * SECOND), Work()
     memory.put("key", 7)

@@ -1,4 +1,4 @@
-"""Uptime: its figures are those of a count moment by moment."""
+"""Uptime from gaps and windows equals a count of each millisecond."""
 
 import pytest
 from hypothesis import given, settings
@@ -22,25 +22,25 @@ def every_minute(start: int, stop: int) -> list[int]:
     return list(range(start, stop, MINUTE))
 
 
-def test_a_sensor_that_beats_is_up_all_the_time() -> None:
+def test_sensor_with_regular_heartbeats_is_always_up() -> None:
     verdicts = uptime(evidence(*every_minute(0, HOUR), stop=HOUR))
     assert verdicts == Uptime(up=HOUR)
     assert verdicts.share == 1.0
 
 
-def test_before_the_first_heartbeat_nothing_counts() -> None:
+def test_time_before_the_first_heartbeat_does_not_count() -> None:
     assert uptime(evidence(*every_minute(HOUR, 2 * HOUR), stop=2 * HOUR)) == Uptime(up=HOUR)
     never = uptime(evidence(stop=HOUR))
     assert never == Uptime()
     assert never.share is None
 
 
-def test_a_sensor_whose_heartbeats_are_kept_no_longer_is_down() -> None:
+def test_sensor_whose_heartbeats_expired_is_down() -> None:
     assert uptime(evidence(stop=HOUR, first_seen=-DAY)) == Uptime(down=HOUR)
     assert uptime(evidence(stop=HOUR, first_seen=HOUR // 2)) == Uptime(down=HOUR // 2)
 
 
-def test_an_outage_began_at_the_last_heartbeat_and_ended_at_the_next() -> None:
+def test_outage_lasts_from_last_heartbeat_to_next() -> None:
     beats = [*every_minute(0, HOUR), *every_minute(2 * HOUR, 3 * HOUR)]
     known = evidence(*beats, stop=3 * HOUR)
     (outage,) = outages(known.judged_gaps)
@@ -50,13 +50,13 @@ def test_an_outage_began_at_the_last_heartbeat_and_ended_at_the_next() -> None:
     assert verdicts.share == pytest.approx(119 / 180)
 
 
-def test_a_silence_as_long_as_the_threshold_is_no_outage() -> None:
+def test_silence_of_exactly_the_threshold_is_no_outage() -> None:
     assert uptime(evidence(0, T, stop=2 * T)) == Uptime(up=2 * T)
     assert uptime(evidence(0, T, stop=2 * T + 1)) == Uptime(up=T, down=T + 1)
     assert uptime(evidence(0, T + 1, stop=T + 2)) == Uptime(up=1, down=T + 1)
 
 
-def test_an_outage_that_began_before_the_span_counts_from_its_beginning_on() -> None:
+def test_outage_that_began_before_the_span_counts_from_the_start_of_the_span() -> None:
     known = evidence(-HOUR, 20 * MINUTE, *every_minute(20 * MINUTE, HOUR), stop=HOUR)
     assert uptime(known) == Uptime(up=40 * MINUTE, down=20 * MINUTE)
     assert uptime(known, since=10 * MINUTE) == Uptime(up=40 * MINUTE, down=10 * MINUTE)
@@ -71,19 +71,19 @@ def test_blind_time_is_unknown_and_left_out_of_the_share() -> None:
     assert verdicts.share == pytest.approx(60 / 150)
 
 
-def test_a_silence_in_which_too_little_was_listened_is_unknown() -> None:
+def test_silence_with_too_little_observed_time_is_unknown() -> None:
     blind = [BlindWindow(5 * MINUTE, 55 * MINUTE)]
     known = evidence(*every_minute(0, 60 * MINUTE)[::60], 60 * MINUTE, stop=HOUR + 1, blind=blind)
     assert outages(known.judged_gaps) == []
     assert uptime(known) == Uptime(up=1, unknown=HOUR)
 
 
-def test_heartbeats_prove_life_also_while_monitoring_is_blind() -> None:
+def test_sensor_with_heartbeats_in_a_blind_window_is_up() -> None:
     blind = [BlindWindow(0, HOUR)]
     assert uptime(evidence(*every_minute(0, HOUR), stop=HOUR, blind=blind)) == Uptime(up=HOUR)
 
 
-def test_a_dead_sensor_under_ever_new_blindness_is_presumed_down() -> None:
+def test_silent_sensor_is_presumed_down_under_frequent_blind_windows() -> None:
     blind = [BlindWindow(n * 9 * MINUTE, n * 9 * MINUTE + 20_000) for n in range(1, 30)]
     known = evidence(0, stop=2 * HOUR, blind=blind)
     assert [gap.verdict for gap in known.judged_gaps] == [GapVerdict.PRESUMED]
@@ -91,7 +91,7 @@ def test_a_dead_sensor_under_ever_new_blindness_is_presumed_down() -> None:
     assert evidence(0, stop=50 * MINUTE, blind=blind).judged_gaps[0].verdict is GapVerdict.UNKNOWN
 
 
-def test_maintenance_explains_a_silence_but_takes_nothing_from_what_is_up() -> None:
+def test_maintenance_covers_silence_but_not_uptime() -> None:
     works = [BlindWindow(HOUR, 2 * HOUR)]
     up = evidence(*every_minute(0, 3 * HOUR), stop=3 * HOUR, maintenance=works)
     assert uptime(up) == Uptime(up=3 * HOUR)
@@ -101,13 +101,13 @@ def test_maintenance_explains_a_silence_but_takes_nothing_from_what_is_up() -> N
     assert verdicts.share == 1.0
 
 
-def test_an_outage_that_outlasts_maintenance_is_down_outside_of_it() -> None:
+def test_outage_longer_than_maintenance_is_down_after_it() -> None:
     works = [BlindWindow(HOUR, 2 * HOUR)]
     verdicts = uptime(evidence(*every_minute(0, HOUR + 1), stop=3 * HOUR, maintenance=works))
     assert verdicts == Uptime(up=HOUR, down=HOUR, maintenance=HOUR)
 
 
-def test_a_pause_goes_before_maintenance_and_that_before_blindness() -> None:
+def test_pause_takes_precedence_over_maintenance_and_maintenance_over_blindness() -> None:
     known = evidence(
         0,
         stop=8 * HOUR,
@@ -120,7 +120,7 @@ def test_a_pause_goes_before_maintenance_and_that_before_blindness() -> None:
     )
 
 
-def test_a_clock_that_is_behind_makes_no_outage_of_the_present() -> None:
+def test_sensor_with_slow_clock_is_not_down_now() -> None:
     beats = every_minute(0, HOUR)
     assert uptime(evidence(*beats, stop=2 * HOUR)).down == 61 * MINUTE
     verdicts = uptime(evidence(*beats, stop=2 * HOUR, last_seen=2 * HOUR - MINUTE))
@@ -145,7 +145,7 @@ maybe = st.none() | moments
     last_seen=maybe,
     later=st.integers(0, 40),
 )
-def test_the_figures_are_those_of_a_count_moment_by_moment(
+def test_uptime_equals_a_count_of_each_millisecond(
     beats: list[int],
     start: int,
     length: int,
@@ -177,7 +177,7 @@ def test_the_figures_are_those_of_a_count_moment_by_moment(
 
 @settings(max_examples=500, deadline=None)
 @given(seen=moments, length=st.integers(1, 80), threshold=st.integers(1, 15), blind=windows)
-def test_a_silence_is_an_outage_when_an_incident_would_have_opened_in_it(
+def test_gap_is_an_outage_exactly_when_an_incident_would_have_opened(
     seen: int, length: int, threshold: int, blind: list[BlindWindow]
 ) -> None:
     stop = seen + length

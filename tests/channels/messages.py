@@ -1,4 +1,4 @@
-"""Messages as the outbox makes them, about sensors that fall silent and return."""
+"""Messages about sensors that go down and recover, composed as the outbox does."""
 
 from datetime import UTC
 
@@ -27,7 +27,7 @@ def sensor(mac: int, site: str | None = "Harbour", **values: object) -> Member:
 
 
 def told(kind: str, *members: Member, time: int = NOW, acknowledge: str | None = None) -> Message:
-    """The message of this kind about these sensors."""
+    """The composed message of one kind about these sensors."""
     occasion = MessageContext(
         notification=1,
         channel="test",

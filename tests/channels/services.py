@@ -1,4 +1,4 @@
-"""Every kind of channel that calls a service, led to a real HTTP server in the service's place."""
+"""Every kind of channel that calls a web service, pointed at a local HTTP server."""
 
 import json
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ FORM = "application/x-www-form-urlencoded"
 
 @dataclass
 class Kind:
-    """A channel of one kind that leads to the receiver."""
+    """The settings of one kind of channel, and the request that it sends."""
 
     kind: str
     path: str
@@ -34,7 +34,7 @@ class Kind:
     content_type: str = JSON
 
     def channel(self, base: str, allow_internal: bool = True) -> Channel:
-        """It leads to the server at `base`."""
+        """A channel that calls the server at `base`."""
         settings, secrets = dict(self.settings), dict(self.secrets)
         if self.where == "workflow_url":
             secrets[self.where] = base + self.path
@@ -86,25 +86,25 @@ every_kind = pytest.mark.parametrize("kind", CHATS + OTHERS, ids=lambda kind: ki
 
 
 def of(name: str) -> Kind:
-    """The one of this name."""
+    """The kind with this name."""
     return next(kind for kind in CHATS + OTHERS if kind.kind == name)
 
 
 @pytest.fixture
 def service() -> Iterator[Receiver]:
-    """Accepts what comes."""
+    """A server that answers 200."""
     with receiver() as service:
         service.status = 200
         yield service
 
 
 def base(service: Receiver) -> str:
-    """Its address."""
+    """The base URL of the server."""
     return service.url.removesuffix("/hook")
 
 
 def sent(kind: Kind, service: Receiver, message: Message) -> dict[str, Any]:
-    """The JSON, or the fields of the form, that the service got."""
+    """The JSON object or form fields of the request that the service received."""
     kind.channel(base(service)).send(message)
     request = service.requests[-1]
     assert request.method == "POST"
@@ -117,12 +117,12 @@ def sent(kind: Kind, service: Receiver, message: Message) -> dict[str, Any]:
 
 
 def down(**values: Any) -> Message:
-    """One sensor is silent."""
+    """A message: one sensor is down."""
     return told("down", sensor(1, **values), acknowledge=ACKNOWLEDGE)
 
 
 def failure(kind: Kind, service: Receiver) -> SendFailed:
-    """Why it was not accepted."""
+    """The error of a refused send."""
     with pytest.raises(SendFailed) as caught:
         kind.channel(base(service)).send(down())
     return caught.value

@@ -1,4 +1,4 @@
-"""Which addresses are public: both sides of each border in IANA's registries."""
+"""Which addresses are public, tested at each boundary in IANA's registries."""
 
 import socket
 
@@ -38,7 +38,7 @@ CLOSED = [
 
 
 @pytest.mark.parametrize(("before", "first", "last", "after"), CLOSED)
-def test_both_sides_of_each_border(before: str, first: str, last: str, after: str) -> None:
+def test_addresses_at_each_network_boundary(before: str, first: str, last: str, after: str) -> None:
     assert [is_public(address) for address in (first, last)] == [False, False]
     assert all(is_public(address) for address in (before, after) if address)
 
@@ -57,7 +57,7 @@ def test_both_sides_of_each_border(before: str, first: str, last: str, after: st
         "64:ff9b::192.0.0.9",
     ],
 )
-def test_an_address_of_the_public_network_is_public(address: str) -> None:
+def test_global_address_is_public(address: str) -> None:
     assert is_public(address)
 
 
@@ -88,11 +88,11 @@ def test_an_address_of_the_public_network_is_public(address: str) -> None:
         "ff0e::1",
     ],
 )
-def test_an_address_for_a_special_purpose_is_not(address: str) -> None:
+def test_special_purpose_address_is_not_public(address: str) -> None:
     assert not is_public(address)
 
 
 @pytest.mark.parametrize("host", ["a" * 64, "a..b", "a\0b", "*", ".", ""])
-def test_what_cannot_be_a_name_is_an_unknown_one(host: str) -> None:
+def test_invalid_host_name_does_not_resolve(host: str) -> None:
     with pytest.raises((socket.gaierror, addresses.Internal)):
         addresses.resolve(host, 443, False)

@@ -1,4 +1,4 @@
-"""A real Alertmanager that receives, groups and resolves; and what becomes of failures."""
+"""The Alertmanager channel against a real Alertmanager, and its handling of failures."""
 
 import json
 import logging
@@ -47,7 +47,7 @@ def channel(*urls: str) -> Alertmanager:
 
 
 def groups(server: real.Alertmanager, status: str) -> dict[str, set[str]]:
-    """Site -> MAC addresses that its webhook was told of with this status."""
+    """Site -> MAC addresses that its webhook received with this status."""
     found: dict[str, set[str]] = {}
     for group in server.told():
         macs = {a["labels"]["mac"][-2:] for a in group["alerts"] if a["status"] == status}
@@ -57,11 +57,11 @@ def groups(server: real.Alertmanager, status: str) -> dict[str, set[str]]:
 
 
 def firing(server: real.Alertmanager) -> set[str]:
-    """MAC addresses of the alerts it holds as active."""
+    """MAC addresses of the active alerts."""
     return {alert["labels"]["mac"][-2:] for alert in server.alerts()}
 
 
-def test_outages_arrive_through_the_outbox_are_grouped_by_site_and_resolved(
+def test_outages_are_delivered_grouped_by_site_and_resolved(
     state: Engine, running: real.Alertmanager
 ) -> None:
     now = Clock().now() - HOUR
@@ -88,7 +88,7 @@ def test_outages_arrive_through_the_outbox_are_grouped_by_site_and_resolved(
     assert firing(running) == set()
 
 
-def test_a_message_that_comes_twice_changes_nothing(running: real.Alertmanager) -> None:
+def test_repeated_message_changes_nothing(running: real.Alertmanager) -> None:
     down = told("down", sensor(MAC), time=Clock().now())
     for _ in range(2):
         channel(running.url).send(down)
@@ -96,7 +96,7 @@ def test_a_message_that_comes_twice_changes_nothing(running: real.Alertmanager) 
     assert alert["startsAt"] == "2026-11-23T14:13:05.000Z"
 
 
-def test_a_sensor_renamed_and_moved_while_silent_is_resolved_all_the_same(
+def test_recovery_resolves_a_sensor_renamed_and_moved_while_down(
     running: real.Alertmanager,
 ) -> None:
     down = sensor(MAC, labels={"severity": "warning"})
@@ -107,7 +107,7 @@ def test_a_sensor_renamed_and_moved_while_silent_is_resolved_all_the_same(
 
 
 @pytest.mark.parametrize("ahead", [-HOUR, HOUR])
-def test_a_recovery_counts_though_our_clocks_differ(running: real.Alertmanager, ahead: int) -> None:
+def test_recovery_resolves_despite_clock_difference(running: real.Alertmanager, ahead: int) -> None:
     now = Clock().now() + ahead
     down = sensor(MAC, opened_at=now - SECOND)
     channel(running.url).send(told("down", down, time=now))
@@ -117,7 +117,9 @@ def test_a_recovery_counts_though_our_clocks_differ(running: real.Alertmanager, 
     assert firing(running) == set()
 
 
-def test_flapping_fires_beside_the_silence_and_outlasts_it(running: real.Alertmanager) -> None:
+def test_flapping_alert_fires_separately_and_stays_after_recovery(
+    running: real.Alertmanager,
+) -> None:
     now = Clock().now()
     down = sensor(MAC, opened_at=now - MINUTE)
     channel(running.url).send(told("down", down, time=now))
@@ -128,7 +130,7 @@ def test_flapping_fires_beside_the_silence_and_outlasts_it(running: real.Alertma
     assert alert["labels"]["alertname"] == "SensorFlapping"
 
 
-# --- Several, and those that fail ------------------------------------------------------------
+# --- Several servers, and failures -----------------------------------------------------------
 
 
 @pytest.fixture
@@ -148,14 +150,14 @@ def posted(request: Request) -> list[dict[str, Any]]:
     return content
 
 
-def test_each_of_several_is_told(two: tuple[Receiver, Receiver]) -> None:
+def test_message_is_sent_to_every_server(two: tuple[Receiver, Receiver]) -> None:
     channel(*(each.url + "/" for each in two)).send(told("down", sensor(MAC)))
     (first,), (second,) = (each.requests for each in two)
     assert first.path == second.path == "/hook/api/v2/alerts"
     assert first.body == second.body
 
 
-def test_one_that_accepts_is_enough_and_the_other_is_logged(
+def test_one_success_is_enough_and_the_failure_is_logged(
     two: tuple[Receiver, Receiver], caplog: pytest.LogCaptureFixture
 ) -> None:
     two[0].status = 500
@@ -165,7 +167,7 @@ def test_one_that_accepts_is_enough_and_the_other_is_logged(
     assert two[0].url not in caplog.text
 
 
-def test_when_all_fail_it_is_tried_again_unless_all_refused_for_good(
+def test_failure_is_permanent_only_if_all_servers_refuse_permanently(
     two: tuple[Receiver, Receiver],
 ) -> None:
     two[0].status, two[1].status, two[1].headers = 400, 503, {"Retry-After": "7"}
@@ -177,7 +179,7 @@ def test_when_all_fail_it_is_tried_again_unless_all_refused_for_good(
     assert failure(*two).permanent
 
 
-def test_one_that_hangs_holds_up_no_other(
+def test_hanging_server_does_not_delay_the_others(
     two: tuple[Receiver, Receiver], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "_TIMEOUT", 0.2)
@@ -197,7 +199,7 @@ def _forbids_reading(hook: Receiver) -> Callable[[Request], None]:
     return answer
 
 
-def test_a_recovery_needs_no_leave_to_read(hook: Receiver) -> None:
+def test_recovery_works_when_reading_alerts_is_forbidden(hook: Receiver) -> None:
     hook.before_answer = _forbids_reading(hook)
     channel(hook.url).send(told("recovered", sensor(MAC)))
     assert [request.method for request in hook.requests] == ["GET", "POST"]
@@ -205,12 +207,12 @@ def test_a_recovery_needs_no_leave_to_read(hook: Receiver) -> None:
     assert alert["labels"]["mac"] == "02:00:00:00:00:0a"
 
 
-def test_an_answer_that_is_no_list_of_alerts_is_a_failure(hook: Receiver) -> None:
+def test_answer_that_is_not_a_list_of_alerts_is_a_failure(hook: Receiver) -> None:
     with pytest.raises(SendFailed, match="not from an Alertmanager"):
         channel(hook.url).send(told("recovered", sensor(MAC)))
 
 
-def test_many_alerts_are_sent_in_parts(hook: Receiver) -> None:
+def test_many_alerts_are_sent_in_batches(hook: Receiver) -> None:
     many = [sensor(MAC + number) for number in range(600)]
     channel(hook.url).send(told("down", *many))
     assert [len(posted(request)) for request in hook.requests] == [250, 250, 100]
@@ -228,7 +230,7 @@ def test_many_alerts_are_sent_in_parts(hook: Receiver) -> None:
         ("", Secrets(bearer_token="confidential"), "Bearer confidential"),
     ],
 )
-def test_a_door_that_is_closed_is_opened(
+def test_credentials_are_sent_to_a_protected_server(
     hook: Receiver, username: str, secrets: Secrets, expected: str | None
 ) -> None:
     hook.before_answer = _forbids_reading(hook)
@@ -248,7 +250,7 @@ def test_a_door_that_is_closed_is_opened(
         (Settings(["https://am.example.org"], "me"), Secrets("word", "token"), "not both"),
     ],
 )
-def test_settings_that_contradict_are_refused(
+def test_contradictory_settings_are_refused(
     settings: Settings, secrets: Secrets, problem: str
 ) -> None:
     with pytest.raises(ValueError, match=problem) as caught:

@@ -1,4 +1,4 @@
-"""What an Alertmanager is told."""
+"""The alerts that an Alertmanager receives."""
 
 import json
 import re
@@ -23,7 +23,7 @@ def of_service(kind: str) -> Message:
     return message_of("key", body)
 
 
-def test_a_silence_is_one_alert_a_sensor_that_fires_until_its_recovery() -> None:
+def test_down_message_becomes_one_firing_alert_per_sensor() -> None:
     labels = {"severity": "warning", "line": "3"}
     boiler = sensor(MAC, name="Boiler", labels=labels, usual_interval=MINUTE)
     first, second = alerts_of(told("down", boiler, sensor(0x02000000000B)))
@@ -52,7 +52,7 @@ def test_a_silence_is_one_alert_a_sensor_that_fires_until_its_recovery() -> None
     assert second["labels"]["severity"] == "critical"
 
 
-def test_recovery_reminder_and_silence_are_known_by_the_same_labels() -> None:
+def test_down_reminder_and_recovery_have_the_same_labels() -> None:
     down = sensor(MAC, labels={"severity": "warning"})
     back = down._replace(recovered_at=NOW + MINUTE)
     (silent,) = alerts_of(told("down", down))
@@ -64,37 +64,37 @@ def test_recovery_reminder_and_silence_are_known_by_the_same_labels() -> None:
     assert over["endsAt"] == format_time(NOW + MINUTE)
 
 
-def test_a_silence_that_ended_without_a_heartbeat_ends_with_itsmessage_of() -> None:
+def test_alert_ends_at_message_time_when_no_heartbeat_ended_the_incident() -> None:
     (over,) = alerts_of(told("recovered", sensor(MAC), time=NOW + HOUR))
     assert over["endsAt"] == format_time(NOW + HOUR)
 
 
-def test_no_alert_ends_before_it_starts() -> None:
+def test_alert_never_ends_before_it_starts() -> None:
     late = sensor(MAC, opened_at=NOW, recovered_at=NOW - MINUTE)
     (over,) = alerts_of(told("recovered", late))
     assert over["startsAt"] == format_time(NOW)
     assert over["endsAt"] == format_time(NOW + SECOND)
 
 
-def test_a_presumed_silence_says_so() -> None:
+def test_description_states_that_a_sensor_is_presumed_down() -> None:
     (alert,) = alerts_of(told("down", sensor(MAC, proven=False)))
     assert (
         "presumed down, because monitoring was interrupted" in alert["annotations"]["description"]
     )
 
 
-def test_the_link_to_acknowledge_goes_along() -> None:
+def test_alert_has_the_acknowledge_link() -> None:
     (alert,) = alerts_of(told("down", sensor(MAC), acknowledge="https://monitor.example.org/a/1"))
     assert alert["annotations"]["acknowledge"] == "https://monitor.example.org/a/1"
 
 
-def test_what_is_not_known_is_left_out() -> None:
+def test_missing_name_and_site_are_left_out() -> None:
     (alert,) = alerts_of(told("down", sensor(MAC, site=None, name=None)))
     assert alert["labels"].keys() == {"alertname", "mac", "severity"}
     assert alert["annotations"]["summary"] == "02:00:00:00:00:0a is silent"
 
 
-def test_labels_get_valid_names_and_hide_none_of_ours() -> None:
+def test_label_names_are_made_valid_and_do_not_override_own_labels() -> None:
     given = {"rack-row": "1", "3d": "2", "mac": "3", "__x": "4", "Größe": "5", "_": "6", "": "7"}
     (alert,) = alerts_of(told("down", sensor(MAC, labels=given)))
     labels = alert["labels"]
@@ -105,14 +105,14 @@ def test_labels_get_valid_names_and_hide_none_of_ours() -> None:
     assert not any(name.startswith("__") for name in labels)
 
 
-def test_flapping_is_an_alert_of_its_own_for_a_day() -> None:
+def test_flapping_is_a_separate_alert_for_one_day() -> None:
     (alert,) = alerts_of(told("flapping", sensor(MAC, name="Boiler")))
     assert alert["labels"]["alertname"] == "SensorFlapping"
     assert alert["annotations"]["summary"] == "Boiler at Harbour keeps going silent and recovering"
     assert alert["endsAt"] == format_time(NOW + DAY)
 
 
-def test_a_notice_about_the_service_fires_for_an_hour() -> None:
+def test_notice_fires_for_one_hour() -> None:
     (alert,) = alerts_of(of_service("notice"))
     assert alert["labels"] == {
         "alertname": "MonitoringNotice",
@@ -124,12 +124,12 @@ def test_a_notice_about_the_service_fires_for_an_hour() -> None:
     assert alert["endsAt"] == format_time(NOW + HOUR)
 
 
-def test_a_test_message_is_an_alert_that_soon_ends() -> None:
+def test_test_message_is_an_alert_of_five_minutes() -> None:
     (alert,) = alerts_of(message_of("key", compose_test(NOW, FRAME)))
     assert alert["labels"] == {"alertname": "MonitoringTest", "severity": "info"}
     assert alert["endsAt"] == format_time(NOW + 5 * MINUTE)
 
 
-def test_a_thousand_alerts_are_not_larger_than_their_sensors_need() -> None:
+def test_a_thousand_alerts_are_smaller_than_800_kb() -> None:
     many = [sensor(MAC + number, labels={"line": "3"}) for number in range(1_000)]
     assert len(json.dumps(alerts_of(told("down", *many)))) < 800_000

@@ -1,4 +1,4 @@
-"""Amazon's services: signed calls, and their words for what went wrong."""
+"""Amazon SNS and SES: request signatures and error codes."""
 
 import hashlib
 import hmac
@@ -34,11 +34,11 @@ AUTHORIZATION = re.compile(
     r"SignedHeaders=(?P<signed>[^,]+), Signature=(?P<signature>[0-9a-f]{64})"
 )
 
-of_amazon = pytest.mark.parametrize("kind", [of("sns"), of("ses")], ids=lambda kind: kind.kind)
+aws_kinds = pytest.mark.parametrize("kind", [of("sns"), of("ses")], ids=lambda kind: kind.kind)
 
 
 def signature(request: Request, signed: str, scope: str) -> str:
-    """As the services compute it: "Create a signed AWS API request" in the IAM User Guide."""
+    """The signature as AWS computes it: "Create a signed AWS API request" in the IAM User Guide."""
     headers = {name.lower(): value.strip() for name, value in request.headers.items()}
     names = signed.split(";")
     canonical = "\n".join(
@@ -60,8 +60,8 @@ def signature(request: Request, signed: str, scope: str) -> str:
     return key.hex()
 
 
-@of_amazon
-def test_a_call_is_signed_as_amazon_computes_it(kind: Kind, service: Receiver) -> None:
+@aws_kinds
+def test_request_has_a_valid_aws_signature(kind: Kind, service: Receiver) -> None:
     sent(kind, service, down())
     (request,) = service.requests
     found = AUTHORIZATION.fullmatch(request.headers["Authorization"])
@@ -73,7 +73,7 @@ def test_a_call_is_signed_as_amazon_computes_it(kind: Kind, service: Receiver) -
     assert found["signature"] == signature(request, found["signed"], found["scope"])
 
 
-def test_ses_gets_the_letter_that_a_mail_server_would_get(service: Receiver) -> None:
+def test_ses_receives_the_same_mime_message_as_a_mail_server(service: Receiver) -> None:
     content = sent(of("ses"), service, down(name="Kessel Ä"))
     assert content["Destination"] == {"ToAddresses": ["night@example.org", "jo@example.net"]}
     raw = b64decode(content["Content"]["Raw"]["Data"])
@@ -99,7 +99,7 @@ def test_ses_gets_the_letter_that_a_mail_server_would_get(service: Receiver) -> 
         (500, "InternalError", False),
     ],
 )
-def test_sns_says_why_in_its_own_word(
+def test_sns_error_code_is_in_the_failure(
     service: Receiver, status: int, code: str, permanent: bool
 ) -> None:
     service.status = status
@@ -122,7 +122,7 @@ def test_sns_says_why_in_its_own_word(
         (403, "AccessDeniedException", False),
     ],
 )
-def test_ses_says_why_in_its_own_word(
+def test_ses_error_code_is_in_the_failure(
     service: Receiver, status: int, code: str, permanent: bool
 ) -> None:
     service.status = status
@@ -132,7 +132,7 @@ def test_ses_says_why_in_its_own_word(
     assert (refused.detail, refused.permanent) == (f"answer {status}: {code}", permanent)
 
 
-def test_without_the_package_a_sentence_says_what_to_install(
+def test_missing_aws_package_gives_an_install_hint(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setitem(sys.modules, "botocore.auth", None)

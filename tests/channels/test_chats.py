@@ -1,4 +1,4 @@
-"""Chats, pushes and pagers: what each is told, and in which form."""
+"""What each chat, push and pager service receives, and in which format."""
 
 import html
 import json
@@ -32,7 +32,7 @@ WILD = "*bold* _x_ <@here> <script> [a](b) & `c` @everyone"
 
 
 @every_chat
-def test_an_alarm_arrives_with_its_evidence_and_its_links(kind: Kind, service: Receiver) -> None:
+def test_down_message_has_evidence_and_links(kind: Kind, service: Receiver) -> None:
     text = json.dumps(sent(kind, service, down()), ensure_ascii=False)
     assert "Sensor 1" in text
     assert "silent since" in text
@@ -42,7 +42,7 @@ def test_an_alarm_arrives_with_its_evidence_and_its_links(kind: Kind, service: R
 
 
 @every_chat
-def test_long_messages_keep_within_the_limits_of_the_service(kind: Kind, service: Receiver) -> None:
+def test_long_message_stays_within_the_limits_of_the_service(kind: Kind, service: Receiver) -> None:
     wide = [sensor(number, name="ä" * 300, site=f"Site {number}") for number in range(40)]
     content = sent(kind, service, told("down", *wide, acknowledge=ACKNOWLEDGE))
     assert ACKNOWLEDGE in json.dumps(content, ensure_ascii=False)
@@ -65,10 +65,10 @@ def test_long_messages_keep_within_the_limits_of_the_service(kind: Kind, service
             assert len(service.requests[-1].body) < 512_000
 
 
-# --- Each in its own way -----------------------------------------------------------------------
+# --- Per service -------------------------------------------------------------------------------
 
 
-def test_in_slack_names_are_text_and_nobody_is_called(service: Receiver) -> None:
+def test_slack_escapes_names_and_mentions(service: Receiver) -> None:
     content = sent(of("slack"), service, down(name=WILD))
     text = content["blocks"][0]["text"]["text"]
     assert "&lt;@here&gt;" in text
@@ -78,19 +78,19 @@ def test_in_slack_names_are_text_and_nobody_is_called(service: Receiver) -> None
     assert f"<{ACKNOWLEDGE}|" in content["blocks"][-1]["text"]["text"]
 
 
-def test_slack_says_why_in_its_own_word(service: Receiver) -> None:
+def test_slack_error_code_is_in_the_failure(service: Receiver) -> None:
     service.status, service.body = 404, b"no_service"
     assert failure(of("slack"), service).detail == "answer 404: no_service"
 
 
-def test_slack_takes_the_whole_url_of_the_webhook_too(service: Receiver) -> None:
+def test_slack_accepts_a_full_webhook_url(service: Receiver) -> None:
     whole = f"{base(service)}/T0/B0/{TOKEN}"
     stored = Stored("mine", "slack", {"endpoint": base(service)}, {"webhook": whole})
     made(stored, allow_internal=True).send(down())
     assert service.requests[0].path == f"/T0/B0/{TOKEN}"
 
 
-def test_in_discord_names_are_text_and_nobody_is_called(service: Receiver) -> None:
+def test_discord_escapes_names_and_disables_mentions(service: Receiver) -> None:
     content = sent(of("discord"), service, down(name=WILD))
     assert content["allowed_mentions"] == {"parse": []}
     description = content["embeds"][0]["description"]
@@ -98,7 +98,7 @@ def test_in_discord_names_are_text_and_nobody_is_called(service: Receiver) -> No
     assert f"]({ACKNOWLEDGE})" in description
 
 
-def test_telegram_is_told_no_parse_mode_and_its_pause_is_kept(service: Receiver) -> None:
+def test_telegram_message_is_plain_text_and_retry_after_is_honoured(service: Receiver) -> None:
     content = sent(of("telegram"), service, down(name=WILD))
     assert "parse_mode" not in content
     assert content["chat_id"] == "-100200300"
@@ -109,7 +109,7 @@ def test_telegram_is_told_no_parse_mode_and_its_pause_is_kept(service: Receiver)
     assert (refused.retry_after, refused.detail) == (7_000, "answer 429: Too Many Requests")
 
 
-def test_a_group_of_telegram_that_has_moved_is_followed(
+def test_telegram_group_that_became_a_supergroup_is_followed(
     service: Receiver, caplog: pytest.LogCaptureFixture
 ) -> None:
     service.status, service.body = (
@@ -133,7 +133,7 @@ def test_a_group_of_telegram_that_has_moved_is_followed(
     assert "set chat_id to -1001234567890" in caplog.text
 
 
-def test_ntfy_rings_by_severity_and_opens_the_sensor(service: Receiver) -> None:
+def test_ntfy_priority_follows_severity_and_click_opens_the_sensor(service: Receiver) -> None:
     urgent = sent(of("ntfy"), service, down())
     assert (urgent["topic"], urgent["priority"]) == ("alerts", 5)
     assert urgent["click"].endswith("/sensors/00:00:00:00:00:01")
@@ -142,7 +142,7 @@ def test_ntfy_rings_by_severity_and_opens_the_sensor(service: Receiver) -> None:
     assert sent(of("ntfy"), service, told("recovered", sensor(1)))["priority"] == 3
 
 
-def test_pagerduty_has_one_matter_and_resolves_it_at_the_end(service: Receiver) -> None:
+def test_pagerduty_uses_one_dedup_key_and_resolves_it_when_none_is_down(service: Receiver) -> None:
     opened = sent(of("pagerduty"), service, down())
     assert (opened["event_action"], opened["dedup_key"]) == ("trigger", "thread-1")
     assert opened["payload"]["severity"] == "critical"
@@ -159,7 +159,7 @@ def test_pagerduty_has_one_matter_and_resolves_it_at_the_end(service: Receiver) 
     assert flapping["dedup_key"] == "thread-1-flapping"
 
 
-def test_teams_gets_a_card_whose_text_is_no_markdown(service: Receiver) -> None:
+def test_teams_card_shows_names_as_plain_text(service: Receiver) -> None:
     content = sent(of("teams"), service, down(name=WILD))
     (attachment,) = content["attachments"]
     card = attachment["content"]
@@ -171,7 +171,7 @@ def test_teams_gets_a_card_whose_text_is_no_markdown(service: Receiver) -> None:
 
 @settings(deadline=None)
 @given(st.text(alphabet=st.sampled_from("a&<>*;…\U0001f534"), max_size=2_000))
-def test_slack_shows_text_as_it_was_given_or_its_beginning(text: str) -> None:
+def test_slack_text_is_unchanged_or_truncated(text: str) -> None:
     shown = _section(_escaped(text))["text"]["text"]
     assert len(shown) <= 3_000
     assert "<" not in shown

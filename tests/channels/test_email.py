@@ -51,7 +51,7 @@ def failure(channel: Email, message: Message = MESSAGE) -> SendFailed:
     return caught.value
 
 
-def test_a_message_arrives_readable_for_all_recipients(box: Mailbox) -> None:
+def test_message_is_delivered_to_all_recipients(box: Mailbox) -> None:
     email(box).send(MESSAGE)
     (got,) = box.messages
     assert got["Subject"] == MESSAGE.subject
@@ -64,14 +64,14 @@ def test_a_message_arrives_readable_for_all_recipients(box: Mailbox) -> None:
     assert box.recipients == [["night@example.org", "jo@example.net"]]
 
 
-def test_sent_twice_it_is_the_same_to_the_byte(box: Mailbox) -> None:
+def test_repeated_message_is_byte_identical(box: Mailbox) -> None:
     email(box).send(MESSAGE)
     email(box).send(MESSAGE)
     first, second = box.accepted
     assert first == second
 
 
-def test_messages_about_one_matter_refer_to_the_same(box: Mailbox) -> None:
+def test_messages_of_one_thread_have_the_same_references(box: Mailbox) -> None:
     email(box).send(MESSAGE._replace(key="1", thread="failing:night shift:17"))
     email(box).send(MESSAGE._replace(key="2", thread="failing:night shift:17"))
     first, second = box.messages
@@ -79,7 +79,7 @@ def test_messages_about_one_matter_refer_to_the_same(box: Mailbox) -> None:
     assert first["References"] == second["References"] == "<failing_night_shift_17@example.org>"
 
 
-def test_an_internal_server_is_not_spoken_to_unless_allowed(box: Mailbox) -> None:
+def test_internal_server_is_refused_unless_allowed(box: Mailbox) -> None:
     refused = failure(email(box, allow_internal=False))
     assert "internal" in refused.detail
     assert not refused.permanent
@@ -87,7 +87,7 @@ def test_an_internal_server_is_not_spoken_to_unless_allowed(box: Mailbox) -> Non
 
 
 @pytest.mark.parametrize("reply", ["451 try later", "421 shutting down", "452 disk full"])
-def test_a_passing_refusal_of_the_content_is_tried_again(box: Mailbox, reply: str) -> None:
+def test_temporary_rejection_of_content_is_retried(box: Mailbox, reply: str) -> None:
     box.to_content = lambda: reply
     refused = failure(email(box))
     assert not refused.permanent
@@ -95,26 +95,26 @@ def test_a_passing_refusal_of_the_content_is_tried_again(box: Mailbox, reply: st
 
 
 @pytest.mark.parametrize("reply", ["550 rejected", "554 spam"])
-def test_a_lasting_refusal_of_the_content_is_permanent(box: Mailbox, reply: str) -> None:
+def test_permanent_rejection_of_content_is_permanent(box: Mailbox, reply: str) -> None:
     box.to_content = lambda: reply
     refused = failure(email(box))
     assert refused.permanent
     assert reply in refused.detail
 
 
-def test_all_recipients_refused_for_good_is_permanent(box: Mailbox) -> None:
+def test_permanent_rejection_of_all_recipients_is_permanent(box: Mailbox) -> None:
     box.to_recipient = lambda _: "550 no such user"
     refused = failure(email(box))
     assert refused.permanent
     assert "550 no such user" in refused.detail
 
 
-def test_all_recipients_refused_and_one_only_for_now_is_tried_again(box: Mailbox) -> None:
+def test_temporary_rejection_of_one_recipient_is_retried(box: Mailbox) -> None:
     box.to_recipient = lambda who: "450 greylisted" if "night" in who else "550 no such user"
     assert not failure(email(box)).permanent
 
 
-def test_a_message_to_all_that_one_does_not_take_names_that_one(box: Mailbox) -> None:
+def test_rejected_recipient_is_named_in_the_failure(box: Mailbox) -> None:
     box.to_recipient = lambda who: "250 OK" if "night" in who else "550 no such user"
     refused = failure(email(box))
     assert box.recipients == [["night@example.org"]]
@@ -123,14 +123,14 @@ def test_a_message_to_all_that_one_does_not_take_names_that_one(box: Mailbox) ->
     assert "night" not in refused.detail
 
 
-def test_a_message_to_one_recipient_goes_to_no_other(box: Mailbox) -> None:
+def test_message_for_one_recipient_is_sent_only_to_them(box: Mailbox) -> None:
     channel = email(box)
     channel.send(MESSAGE._replace(recipient=channel.recipients[1]))
     assert box.recipients == [[channel.recipients[1]]]
     assert box.messages[0]["To"] == "Jo Doe <jo@example.net>"
 
 
-def test_a_server_that_is_not_there_is_tried_again(box: Mailbox) -> None:
+def test_unreachable_server_is_retried(box: Mailbox) -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         refused = failure(email(box, port=closed.getsockname()[1]))
@@ -138,7 +138,7 @@ def test_a_server_that_is_not_there_is_tried_again(box: Mailbox) -> None:
     assert refused.detail == "no connection: Connection refused"
 
 
-def test_a_server_that_says_nothing_is_given_up_on(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_silent_server_times_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("monitor.channels.email.TIMEOUT", 0.05)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         refused = failure(email(Mailbox(port=silent.getsockname()[1])))
@@ -155,7 +155,7 @@ def test_a_server_that_says_nothing_is_given_up_on(monkeypatch: pytest.MonkeyPat
         "Site\x0b\x0c\x1cBcc: thief@example.com",
     ],
 )
-def test_a_name_cannot_add_headers_or_recipients(box: Mailbox, evil: str) -> None:
+def test_line_breaks_in_a_name_add_no_headers_or_recipients(box: Mailbox, evil: str) -> None:
     email(box).send(MESSAGE._replace(subject=evil, text=evil))
     (got,) = box.messages
     assert got["Bcc"] is None
@@ -173,7 +173,7 @@ def test_a_name_cannot_add_headers_or_recipients(box: Mailbox, evil: str) -> Non
     assert box.recipients == [["night@example.org", "jo@example.net"]]
 
 
-def test_a_line_with_a_single_dot_does_not_end_the_message(box: Mailbox) -> None:
+def test_line_with_a_single_dot_does_not_end_the_message(box: Mailbox) -> None:
     email(box).send(MESSAGE._replace(text="before\n.\nafter\n"))
     assert box.messages[0].get_content() == "before\n.\nafter\n"
 
@@ -181,14 +181,14 @@ def test_a_line_with_a_single_dot_does_not_end_the_message(box: Mailbox) -> None
 @pytest.mark.parametrize(
     "address", ["", "nobody", "a@b.c, d@e.f", "a@b.c\r\nBcc: d@e.f", "<>", "@example.org"]
 )
-def test_what_is_not_one_address_is_refused_at_once(address: str) -> None:
+def test_invalid_address_is_refused_at_construction(address: str) -> None:
     with pytest.raises(ValueError, match=r"address|line|carriage"):
         email(Mailbox(), sender=address)
     with pytest.raises(ValueError, match=r"address|line|carriage"):
         email(Mailbox(), recipients=[address])
 
 
-def test_nobody_to_send_to_is_refused_at_once() -> None:
+def test_empty_recipient_list_is_refused_at_construction() -> None:
     with pytest.raises(ValueError, match="recipient"):
         email(Mailbox(), recipients=[])
 
@@ -204,7 +204,7 @@ def trusted(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("trusted")
-def test_it_logs_in_over_starttls(tls: ssl.SSLContext) -> None:
+def test_logs_in_over_starttls(tls: ssl.SSLContext) -> None:
     with mailbox(starttls=tls, password="hunter2") as box:
         email(box, security="starttls", username="us", password="hunter2").send(MESSAGE)
         assert len(box.accepted) == 1
@@ -212,14 +212,14 @@ def test_it_logs_in_over_starttls(tls: ssl.SSLContext) -> None:
 
 
 @pytest.mark.usefixtures("trusted")
-def test_it_sends_over_tls_from_the_first_byte(tls: ssl.SSLContext) -> None:
+def test_sends_over_implicit_tls(tls: ssl.SSLContext) -> None:
     with mailbox(tls=tls) as box:
         email(box, security="tls").send(MESSAGE)
         assert len(box.accepted) == 1
 
 
 @pytest.mark.usefixtures("trusted")
-def test_a_wrong_password_can_be_put_right_and_is_told_to_nobody(
+def test_wrong_password_is_retried_and_not_shown(
     tls: ssl.SSLContext, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG, logger="monitor")
@@ -230,7 +230,7 @@ def test_a_wrong_password_can_be_put_right_and_is_told_to_nobody(
     assert "hunter3" not in refused.detail + repr(refused) + caplog.text
 
 
-def test_a_certificate_that_is_not_trusted_is_not_spoken_to(tls: ssl.SSLContext) -> None:
+def test_untrusted_certificate_is_refused(tls: ssl.SSLContext) -> None:
     with mailbox(starttls=tls) as box:
         refused = failure(email(box, security="starttls"))
         assert "not trusted" in refused.detail
@@ -238,14 +238,14 @@ def test_a_certificate_that_is_not_trusted_is_not_spoken_to(tls: ssl.SSLContext)
         assert box.seen == []
 
 
-def test_a_server_without_starttls_gets_neither_password_nor_message(box: Mailbox) -> None:
+def test_server_without_starttls_receives_neither_password_nor_message(box: Mailbox) -> None:
     refused = failure(email(box, security="starttls", username="us", password="hunter2"))
     assert "STARTTLS" in refused.detail
     assert box.seen == []
     assert box.logins == []
 
 
-def test_a_server_that_hangs_up_after_accepting_has_accepted(box: Mailbox) -> None:
+def test_disconnect_after_acceptance_counts_as_sent(box: Mailbox) -> None:
     box.hangs_up_on_quit = True
     email(box).send(MESSAGE)
     assert len(box.accepted) == 1

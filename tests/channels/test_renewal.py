@@ -1,4 +1,4 @@
-"""What stands at a real Alertmanager: it is sent again, for it forgets."""
+"""Open alerts are sent again to a real Alertmanager, which expires alerts that are not repeated."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -43,7 +43,7 @@ def running(tmp_path: Path, hook: Receiver) -> Iterator[real.Alertmanager]:
 
 @pytest.fixture
 def outages(state: Engine) -> Outages:
-    """Two sensors that have been silent for an hour, one of them acknowledged."""
+    """Two sensors that have been down for an hour, one of them acknowledged."""
     now = Clock().now() - HOUR
     outages = Outages(state, ["alertmanager"])
     outages.sensors(1, 2)
@@ -70,11 +70,11 @@ def delivering(notifier: Delivery) -> Iterator[None]:
 
 
 def firing(server: real.Alertmanager) -> dict[str, str]:
-    """MAC address -> fingerprint of the alerts it holds as active."""
+    """MAC address -> fingerprint of each active alert."""
     return {alert["labels"]["mac"][-2:]: alert["fingerprint"] for alert in server.alerts()}
 
 
-def test_open_alerts_fire_again_after_a_restart_and_end_when_their_sensors_recover(
+def test_open_alerts_fire_after_a_restart_and_end_on_recovery(
     state: Engine, outages: Outages, running: real.Alertmanager, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("monitor.outbox.delivery._LOOK_AFTER", 0.2)
@@ -102,7 +102,7 @@ def test_an_alert_that_is_not_sent_again_expires(
     eventually(lambda: firing(running) == {}, 20)
 
 
-def test_one_of_a_cluster_that_was_away_has_all_alerts_once_it_is_back(
+def test_restarted_cluster_member_receives_all_open_alerts(
     state: Engine, outages: Outages, running: real.Alertmanager, tmp_path: Path, hook: Receiver
 ) -> None:
     (tmp_path / "second").mkdir()
@@ -116,7 +116,7 @@ def test_one_of_a_cluster_that_was_away_has_all_alerts_once_it_is_back(
         assert firing(second) == firing(running)
 
 
-def test_of_two_notifiers_one_sends_again(
+def test_only_one_of_two_notifiers_repeats_alerts(
     state: Engine, outages: Outages, running: real.Alertmanager
 ) -> None:
     now = Clock().now()
@@ -129,7 +129,7 @@ def test_of_two_notifiers_one_sends_again(
     assert firing(running).keys() == {"01", "02"}
 
 
-def test_a_notice_of_the_last_hour_is_sent_again(state: Engine, running: real.Alertmanager) -> None:
+def test_notice_of_the_last_hour_is_sent_again(state: Engine, running: real.Alertmanager) -> None:
     now = Clock().now()
     body = compose_notice("Monitoring was blind", ["From …"], now, "blind", FRAME)
     with writing(state) as connection:
@@ -141,8 +141,8 @@ def test_a_notice_of_the_last_hour_is_sent_again(state: Engine, running: real.Al
     assert [each["labels"]["alertname"] for each in running.alerts()] == ["MonitoringNotice"]
 
 
-class Deaf:
-    """An Alertmanager that a test lets fail, and that acts while it is sent something."""
+class FakeAlertmanager:
+    """An Alertmanager channel that can fail, and that calls `act` during each send."""
 
     name = "alertmanager"
 
@@ -158,10 +158,8 @@ class Deaf:
         self.act()
 
 
-def test_sending_again_counts_in_health_and_not_in_the_ledger(
-    state: Engine, outages: Outages
-) -> None:
-    channel, now = Deaf(), Clock().now()
+def test_repeats_count_for_health_but_not_in_the_ledger(state: Engine, outages: Outages) -> None:
+    channel, now = FakeAlertmanager(), Clock().now()
     once = delivery(state, [Served(channel, True, lasting=alerts.LASTING)], renew_every=SECOND)
     once.deliver_once(now)
     channel.fails = True
@@ -175,10 +173,10 @@ def test_sending_again_counts_in_health_and_not_in_the_ledger(
     assert [(row.kind, row.state, row.attempts) for row in rows(state)] == [("down", "sent", 1)]
 
 
-def test_what_closes_while_it_is_sent_again_is_ended_at_once(
+def test_incident_that_closes_during_a_repeat_is_resolved_at_once(
     state: Engine, outages: Outages
 ) -> None:
-    channel, now = Deaf(), Clock().now()
+    channel, now = FakeAlertmanager(), Clock().now()
     once = delivery(state, [Served(channel, True, lasting=alerts.LASTING)], renew_every=SECOND)
     once.deliver_once(now - WAIT)
     channel.got.clear()

@@ -32,18 +32,18 @@ from tests.receiver import Receiver
 __all__ = ["service"]
 
 
-def test_all_of_them_are_tested() -> None:
+def test_every_kind_of_channel_is_tested() -> None:
     elsewhere = {"alertmanager", "email", "webhook", "webpush"}
     assert {kind.kind for kind in CHATS + OTHERS} == KINDS.keys() - elsewhere
 
 
-def test_what_keeps_account_and_what_costs_money_is_known() -> None:
+def test_channel_flags_of_each_kind_are_correct() -> None:
     assert KINDS.keys() >= TRACKS_SENSORS
     assert {name for name, kind in KINDS.items() if kind.metered} == {"sns", "twilio"}
 
 
 @every_kind
-def test_a_repetition_is_the_same_to_the_byte(kind: Kind, service: Receiver) -> None:
+def test_repeated_message_is_byte_identical(kind: Kind, service: Receiver) -> None:
     for _ in range(2):
         sent(kind, service, down())
     first, second = service.requests
@@ -52,35 +52,33 @@ def test_a_repetition_is_the_same_to_the_byte(kind: Kind, service: Receiver) -> 
 
 @every_kind
 @pytest.mark.parametrize("word", ["down", "recovered", "reminder", "flapping"])
-def test_each_kind_of_message_is_taken(kind: Kind, word: str, service: Receiver) -> None:
+def test_each_kind_of_message_is_accepted(kind: Kind, word: str, service: Receiver) -> None:
     assert sent(kind, service, told(word, sensor(1), sensor(2)))
 
 
 @every_kind
 @pytest.mark.parametrize("status", [400, 404, 410])
-def test_a_lasting_refusal_is_permanent(kind: Kind, status: int, service: Receiver) -> None:
+def test_permanent_refusal_is_permanent(kind: Kind, status: int, service: Receiver) -> None:
     service.status = status
     assert failure(kind, service).permanent
 
 
 @every_kind
 @pytest.mark.parametrize("status", [401, 408, 429, 500, 503])
-def test_what_may_pass_is_tried_again(kind: Kind, status: int, service: Receiver) -> None:
+def test_temporary_failure_is_retried(kind: Kind, status: int, service: Receiver) -> None:
     service.status = status
     assert not failure(kind, service).permanent
 
 
 @every_kind
-def test_a_wish_for_a_pause_is_kept(kind: Kind, service: Receiver) -> None:
+def test_retry_after_is_honoured(kind: Kind, service: Receiver) -> None:
     service.status, service.headers = 429, {"Retry-After": "1.5"}
     assert failure(kind, service).retry_after == 1_500
 
 
 @every_kind
 @pytest.mark.parametrize("body", [b"\xff\xfe", b"[]", b'{"code": "x"}', b"<html>", b"null"])
-def test_an_answer_that_is_not_the_services_own_is_a_refusal_like_others(
-    kind: Kind, body: bytes, service: Receiver
-) -> None:
+def test_unexpected_answer_is_a_failure(kind: Kind, body: bytes, service: Receiver) -> None:
     service.status, service.body = 400, body
     assert failure(kind, service).detail.startswith("answer 400")
 
@@ -93,12 +91,12 @@ def test_redirects_are_not_followed(kind: Kind, service: Receiver) -> None:
 
 
 @every_kind
-def test_no_secret_gets_into_errors_or_logs(
+def test_errors_and_logs_contain_no_secret(
     kind: Kind, service: Receiver, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
     told = []
-    # A service may repeat what it was given.
+    # A service may echo its input.
     service.body = f'{{"description": "no", "error": "{TOKEN}", "message": "{KEY}"}}'.encode()
     for status in (302, 400, 401, 403, 429, 500):
         service.status = status
@@ -115,7 +113,7 @@ def test_no_secret_gets_into_errors_or_logs(
 
 @every_kind
 def test_internal_addresses_are_refused_unless_allowed(kind: Kind, service: Receiver) -> None:
-    # To a server that would answer, but for a workflow's, which has to be https.
+    # The server would answer; a Teams workflow URL must be https.
     where = "https://127.0.0.1:9" if kind.kind == "teams" else base(service)
     with pytest.raises(SendFailed, match="internal"):
         kind.channel(where, allow_internal=False).send(down())
@@ -154,7 +152,7 @@ SES = {**AWS, "sender": "a@b.c", "recipients": ["d@e.f"]}
         ("ses", {**SES, "sender": "nobody"}, {"secret_access_key": TOKEN}, "address"),
     ],
 )
-def test_what_can_not_be_right_is_refused_by_name_and_never_repeated(
+def test_invalid_setting_is_named_and_its_value_is_not_shown(
     kind: str, settings: dict[str, Any], secrets: dict[str, Any], field: str
 ) -> None:
     with pytest.raises(Invalid) as caught:

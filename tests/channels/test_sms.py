@@ -1,4 +1,4 @@
-"""Messages to telephones: what fits, and what Twilio and Amazon SNS are told."""
+"""SMS: length limits, and the requests to Twilio and Amazon SNS."""
 
 import pytest
 from hypothesis import given, settings
@@ -39,7 +39,7 @@ def about(subject: str, link: str = LINK, acknowledge: str = "") -> Message:
         ("a" * 307, 3),
         ("€" * 80, 1),
         ("€" * 81, 2),
-        ("a" * 152 + "€" + "a" * 152, 3),  # the € goes whole into the second
+        ("a" * 152 + "€" + "a" * 152, 3),  # the € is not split: it moves to the second segment
         ("ä" * 160, 1),
         ("ł" * 70, 1),
         ("ł" * 71, 2),
@@ -50,15 +50,15 @@ def about(subject: str, link: str = LINK, acknowledge: str = "") -> Message:
         ("🔴" * 35, 1),
         ("🔴" * 36, 2),
         ("🔴" * 66, 2),
-        ("🔴" * 67, 3),  # 33 to a segment: none is divided
+        ("🔴" * 67, 3),  # 33 per segment: none is split
         ("", 1),
     ],
 )
-def test_segments_are_counted_as_networks_do(content: str, expected: int) -> None:
+def test_segment_count_follows_gsm_rules(content: str, expected: int) -> None:
     assert sms.segments(content) == expected
 
 
-def test_the_subject_and_the_link_to_answer_for_it_are_sent() -> None:
+def test_text_has_subject_and_acknowledge_link() -> None:
     assert sms.text(about("Boiler silent since 14:03 UTC", acknowledge=ACKNOWLEDGE)) == (
         f"Boiler silent since 14:03 UTC\n{ACKNOWLEDGE}"
     )
@@ -66,20 +66,20 @@ def test_the_subject_and_the_link_to_answer_for_it_are_sent() -> None:
     assert sms.text(about("Boiler is back", link="")) == "Boiler is back"
 
 
-def test_marks_of_typography_do_not_make_it_dearer() -> None:
+def test_typographic_characters_do_not_add_segments() -> None:
     told = sms.text(about("“Boiler” – it’s silent…"))
     assert told.startswith('"Boiler" - it\'s silent...')
     assert sms.segments(told) == 1
 
 
-def test_of_a_long_subject_the_beginning_is_sent_and_the_link_whole() -> None:
+def test_long_subject_is_truncated_and_the_link_kept() -> None:
     told = sms.text(about("Boiler " * 200, acknowledge=ACKNOWLEDGE))
     assert told.startswith("Boiler Boiler ")
     assert told.endswith(f"...\n{ACKNOWLEDGE}")
     assert sms.segments(told) == sms.MOST
 
 
-def test_a_link_that_leaves_no_room_is_left_out() -> None:
+def test_link_that_does_not_fit_is_left_out() -> None:
     endless = "https://monitor.example.org/" + "a" * 700
     assert sms.text(about("Boiler silent", acknowledge=endless)) == "Boiler silent"
 
@@ -89,7 +89,7 @@ def test_a_link_that_leaves_no_room_is_left_out() -> None:
     st.text(st.one_of(st.characters(), st.sampled_from("aä€[…ł🔴")), max_size=400),
     st.integers(0, 700),
 )
-def test_whatever_is_told_is_paid_for_at_most_so_often(subject: str, length: int) -> None:
+def test_message_never_exceeds_the_segment_limit(subject: str, length: int) -> None:
     told = sms.text(about(subject, acknowledge="https://m.example.org/" + "a" * length))
     assert 1 <= sms.segments(told) <= sms.MOST
     assert len(told) <= 1_600
@@ -99,7 +99,7 @@ def test_whatever_is_told_is_paid_for_at_most_so_often(subject: str, length: int
     ("number", "plain"),
     [("+358 40 123 4567", NUMBER), ("+1 (500) 555-0006", "+15005550006"), (NUMBER, NUMBER)],
 )
-def test_numbers_are_taken_as_people_write_them(number: str, plain: str) -> None:
+def test_phone_numbers_are_normalised(number: str, plain: str) -> None:
     assert sms.checked_number("recipient", number) == plain
 
 
@@ -112,7 +112,7 @@ def test_numbers_are_taken_as_people_write_them(number: str, plain: str) -> None
         ("MG" + "0" * 32, ("MessagingServiceSid", "MG" + "0" * 32)),
     ],
 )
-def test_twilio_is_told_who_writes_to_whom(
+def test_twilio_request_has_sender_recipient_and_text(
     service: Receiver, sender: str, expected: tuple[str, str]
 ) -> None:
     kind = of("twilio")
@@ -139,7 +139,7 @@ def test_twilio_is_told_who_writes_to_whom(
 
 
 @pytest.mark.parametrize(("code", "permanent"), [(21610, True), (21211, True), (21611, False)])
-def test_twilio_says_why_by_number_and_never_with_the_telephones(
+def test_twilio_failure_has_the_error_code_and_no_phone_number(
     service: Receiver, code: int, permanent: bool
 ) -> None:
     service.status = 400
@@ -151,7 +151,7 @@ def test_twilio_says_why_by_number_and_never_with_the_telephones(
     )
 
 
-def test_sns_is_told_to_deliver_rather_than_to_save(service: Receiver) -> None:
+def test_sns_message_is_transactional(service: Receiver) -> None:
     assert sent(of("sns"), service, down()) == {
         "Action": "Publish",
         "Version": "2010-03-31",
@@ -163,7 +163,7 @@ def test_sns_is_told_to_deliver_rather_than_to_save(service: Receiver) -> None:
     }
 
 
-def test_sns_is_told_the_name_it_comes_from(service: Receiver) -> None:
+def test_sns_request_has_the_sender_id(service: Receiver) -> None:
     kind = of("sns")
     settings = {**kind.settings, "sender_id": "Heartbeats"}
     named = Kind(kind.kind, kind.path, settings, kind.secrets, content_type=kind.content_type)

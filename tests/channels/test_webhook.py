@@ -46,7 +46,7 @@ def failure(url: str, allow_internal: bool = True) -> SendFailed:
     return caught.value
 
 
-def test_a_message_arrives_as_json_with_its_key(hook: Receiver) -> None:
+def test_message_is_posted_as_json_with_its_key(hook: Receiver) -> None:
     Webhook(hook.url, allow_internal=True).send(MESSAGE)
     (got,) = hook.requests
     assert (got.method, got.path) == ("POST", "/hook")
@@ -55,7 +55,7 @@ def test_a_message_arrives_as_json_with_its_key(hook: Receiver) -> None:
     assert json.loads(got.body) == MESSAGE.data
 
 
-def test_sent_twice_it_is_the_same_to_the_byte(hook: Receiver) -> None:
+def test_repeated_message_is_byte_identical(hook: Receiver) -> None:
     Webhook(hook.url, allow_internal=True).send(MESSAGE)
     shuffled = MESSAGE._replace(data=dict(reversed(list(MESSAGE.data.items()))))
     Webhook(hook.url, allow_internal=True).send(shuffled)
@@ -65,13 +65,13 @@ def test_sent_twice_it_is_the_same_to_the_byte(hook: Receiver) -> None:
 
 
 @pytest.mark.parametrize("status", [200, 201, 202, 204])
-def test_any_success_accepts(hook: Receiver, status: int) -> None:
+def test_any_2xx_status_is_success(hook: Receiver, status: int) -> None:
     hook.status = status
     Webhook(hook.url, allow_internal=True).send(MESSAGE)
 
 
 @pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504])
-def test_a_passing_answer_is_tried_again(hook: Receiver, status: int) -> None:
+def test_temporary_error_status_is_retried(hook: Receiver, status: int) -> None:
     hook.status = status
     refused = failure(hook.url)
     assert not refused.permanent
@@ -80,7 +80,7 @@ def test_a_passing_answer_is_tried_again(hook: Receiver, status: int) -> None:
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 410, 413, 422])
-def test_a_lasting_answer_is_permanent(hook: Receiver, status: int) -> None:
+def test_permanent_error_status_is_permanent(hook: Receiver, status: int) -> None:
     hook.status = status
     assert failure(hook.url).permanent
 
@@ -97,9 +97,7 @@ def test_a_lasting_answer_is_permanent(hook: Receiver, status: int) -> None:
         ("9" * 400, 999_999_999 * SECOND),
     ],
 )
-def test_the_receivers_wish_for_a_pause_is_understood(
-    hook: Receiver, wish: str, expected: int | None
-) -> None:
+def test_retry_after_header_is_parsed(hook: Receiver, wish: str, expected: int | None) -> None:
     hook.status, hook.date = 503, "Mon, 23 Nov 2026 03:42:00 GMT"
     hook.headers = {"Retry-After": wish}
     assert failure(hook.url).retry_after == expected
@@ -114,9 +112,7 @@ def test_redirects_are_not_followed(hook: Receiver, status: int) -> None:
         assert elsewhere.requests == []
 
 
-def test_a_receiver_that_hangs_is_given_up_on(
-    hook: Receiver, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_hanging_receiver_times_out(hook: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("monitor.channels.http.TIMEOUTS", (4, 0.05))
     done = threading.Event()
     hook.before_answer = lambda _: done.wait(10)
@@ -126,12 +122,12 @@ def test_a_receiver_that_hangs_is_given_up_on(
     assert refused.detail == "no answer in time"
 
 
-def test_of_a_long_answer_only_the_beginning_is_read(hook: Receiver) -> None:
+def test_only_the_start_of_a_long_answer_is_read(hook: Receiver) -> None:
     hook.status, hook.body = 200, b"x" * (3 * LARGEST)
     assert len(http.post(hook.url, b"", {}, allow_internal=True).body) == LARGEST
 
 
-def test_a_name_with_an_address_that_is_internal_is_refused_whatever_else_it_has(
+def test_name_with_any_internal_address_is_refused(
     hook: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     places = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (place, 80)) for place in BOTH]
@@ -139,7 +135,7 @@ def test_a_name_with_an_address_that_is_internal_is_refused_whatever_else_it_has
     assert "internal" in failure("http://hook.example.org/", allow_internal=False).detail
 
 
-def test_where_one_address_does_not_answer_the_next_is_tried(
+def test_next_address_is_tried_when_one_does_not_answer(
     hook: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     resolve = socket.getaddrinfo
@@ -159,7 +155,7 @@ def test_where_one_address_does_not_answer_the_next_is_tried(
     assert request.headers["Host"].startswith("hook.example.org:")
 
 
-def test_a_name_that_is_not_known_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unknown_host_name_is_retried(monkeypatch: pytest.MonkeyPatch) -> None:
     def unknown(*_: Any, **__: Any) -> Any:
         raise socket.gaierror(socket.EAI_NONAME, "not known")
 
@@ -171,7 +167,7 @@ def test_a_name_that_is_not_known_is_tried_again(monkeypatch: pytest.MonkeyPatch
     )
 
 
-def test_a_receiver_that_is_not_there_is_tried_again() -> None:
+def test_unreachable_receiver_is_retried() -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         refused = failure(f"http://127.0.0.1:{closed.getsockname()[1]}/")
@@ -181,13 +177,13 @@ def test_a_receiver_that_is_not_there_is_tried_again() -> None:
 @pytest.mark.parametrize(
     "host", ["127.0.0.1", "localhost", "2130706433", "127.1", "[::ffff:127.0.0.1]"]
 )
-def test_an_internal_address_is_refused_however_it_is_written(hook: Receiver, host: str) -> None:
+def test_internal_address_is_refused_in_every_notation(hook: Receiver, host: str) -> None:
     refused = failure(hook.url.replace("127.0.0.1", host), allow_internal=False)
     assert hook.requests == []
     assert "internal" in refused.detail
 
 
-def test_an_internal_address_is_not_even_connected_to() -> None:
+def test_no_connection_is_made_to_an_internal_address() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         assert "internal" in failure(f"https://127.0.0.1:{port}/", allow_internal=False).detail
@@ -196,7 +192,7 @@ def test_an_internal_address_is_not_even_connected_to() -> None:
             listener.accept()
 
 
-def test_a_name_is_resolved_once_and_connected_to_as_it_was_checked(
+def test_connection_uses_the_address_that_was_checked(
     hook: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     port = int(hook.url.split(":")[2].split("/")[0])
@@ -222,7 +218,7 @@ def test_a_name_is_resolved_once_and_connected_to_as_it_was_checked(
     ("secret", "key"),
     [("a secret of our own", b"a secret of our own"), ("whsec_AAH/EBE=", b"\x00\x01\xff\x10\x11")],
 )
-def test_a_signed_message_can_be_verified(hook: Receiver, secret: str, key: bytes) -> None:
+def test_signature_can_be_verified(hook: Receiver, secret: str, key: bytes) -> None:
     before = int(time.time())
     Webhook(hook.url, allow_internal=True, signing_secret=secret).send(MESSAGE)
     headers = signed_headers(hook)
@@ -232,7 +228,7 @@ def test_a_signed_message_can_be_verified(hook: Receiver, secret: str, key: byte
     assert before <= int(headers["webhook-timestamp"]) <= time.time()
 
 
-def test_a_repetition_is_signed_anew_under_the_same_id(
+def test_repeated_message_has_a_new_signature_and_the_same_id(
     hook: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for now in (1_795_395_725.0, 1_795_400_000.0):
@@ -245,12 +241,12 @@ def test_a_repetition_is_signed_anew_under_the_same_id(
     assert hook.requests[0].body == hook.requests[1].body
 
 
-def test_without_a_secret_nothing_is_signed(hook: Receiver) -> None:
+def test_no_signature_without_a_secret(hook: Receiver) -> None:
     Webhook(hook.url, allow_internal=True).send(MESSAGE)
     assert not [name for name in signed_headers(hook) if name.startswith("webhook-")]
 
 
-def test_a_signing_secret_that_is_no_base64_is_refused_and_not_repeated() -> None:
+def test_signing_secret_that_is_not_base64_is_refused_and_not_shown() -> None:
     with pytest.raises(ValueError, match="signing_secret") as caught:
         Webhook("https://example.org/", signing_secret="whsec_not base64")
     assert "not base64" not in str(caught.value)
@@ -260,7 +256,7 @@ def signed_headers(hook: Receiver, request: int = 0) -> dict[str, str]:
     return {name.lower(): value for name, value in hook.requests[request].headers.items()}
 
 
-def test_the_environment_neither_redirects_nor_adds_a_login(
+def test_proxy_and_netrc_settings_of_the_environment_are_ignored(
     hook: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9/")
@@ -272,16 +268,16 @@ def test_the_environment_neither_redirects_nor_adds_a_login(
 @pytest.mark.parametrize(
     "url", ["", "example.org", "ftp://example.org", "file:///etc/passwd", "http://"]
 )
-def test_what_is_not_an_http_url_is_refused_at_once(url: str) -> None:
+def test_invalid_url_is_refused_at_construction(url: str) -> None:
     with pytest.raises(ValueError, match="https://example"):
         Webhook(url)
 
 
-def test_the_secret_in_a_url_is_in_no_error_and_no_log(
+def test_secret_in_url_is_not_in_errors_or_logs(
     hook: Receiver, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    caplog.set_level(logging.DEBUG, "urllib3")  # as other libraries do
+    caplog.set_level(logging.DEBUG, "urllib3")  # other libraries log like this
     secret = "T0P-S3CRET"
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
@@ -300,7 +296,7 @@ def test_the_secret_in_a_url_is_in_no_error_and_no_log(
     assert secret not in caplog.text
 
 
-def test_a_certificate_has_to_be_trusted(
+def test_untrusted_certificate_is_refused(
     certificate: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with receiver(tls=server_context(certificate)) as hook:
@@ -311,7 +307,7 @@ def test_a_certificate_has_to_be_trusted(
         assert len(hook.requests) == 1
 
 
-def test_a_certificate_has_to_be_of_the_name_that_was_called(
+def test_certificate_of_another_name_is_refused(
     certificate: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("requests.adapters.DEFAULT_CA_BUNDLE_PATH", str(certificate))

@@ -1,4 +1,4 @@
-"""Web Push against a push endpoint that the test runs, read with the browser's own keys."""
+"""Web Push against a local push service; messages are decrypted with the browser's keys."""
 
 import time
 from collections.abc import Iterator
@@ -46,9 +46,7 @@ def failure(browser: Browser, allow_internal: bool = True) -> SendFailed:
     return caught.value
 
 
-def test_only_the_browser_can_read_what_it_is_told(
-    push_service: Receiver, browser: Browser
-) -> None:
+def test_only_the_browser_can_decrypt_the_message(push_service: Receiver, browser: Browser) -> None:
     send(browser)
     (request,) = push_service.requests
     assert b"Boiler" not in request.body
@@ -60,7 +58,7 @@ def test_only_the_browser_can_read_what_it_is_told(
     assert told.keys() == {"title", "body", "url", "kind", "tag"}
 
 
-def test_the_push_service_can_tell_who_sends(push_service: Receiver, browser: Browser) -> None:
+def test_request_is_signed_with_the_vapid_key(push_service: Receiver, browser: Browser) -> None:
     send(browser)
     (request,) = push_service.requests
     claims = signed_claims(request, IDENTITY.public_key)
@@ -70,9 +68,7 @@ def test_the_push_service_can_tell_who_sends(push_service: Receiver, browser: Br
     assert 0 < claims["exp"] - time.time() < DAY // SECOND
 
 
-def test_the_push_service_knows_how_urgent_it_is_and_what_it_replaces(
-    push_service: Receiver, browser: Browser
-) -> None:
+def test_request_has_urgency_and_topic(push_service: Receiver, browser: Browser) -> None:
     send(browser)
     send(browser, told("recovered", sensor(0x02000000000A, recovered_at=NOW)))
     send(browser, DOWN._replace(thread="another"))
@@ -86,7 +82,7 @@ def test_the_push_service_knows_how_urgent_it_is_and_what_it_replaces(
 
 
 @pytest.mark.parametrize("filling", ["x", "ä", '"', "🔥"])
-def test_a_long_message_is_shortened_to_what_push_services_take(
+def test_long_message_is_truncated_to_the_push_limit(
     push_service: Receiver, browser: Browser, filling: str
 ) -> None:
     text = "The subject.\n\n" + filling * 5_000
@@ -99,7 +95,7 @@ def test_a_long_message_is_shortened_to_what_push_services_take(
 
 
 @pytest.mark.parametrize("status", [404, 410])
-def test_a_subscription_that_has_ended_is_gone(
+def test_expired_subscription_raises_gone(
     push_service: Receiver, browser: Browser, status: int
 ) -> None:
     push_service.status = status
@@ -112,7 +108,7 @@ def test_a_subscription_that_has_ended_is_gone(
 @pytest.mark.parametrize(
     ("status", "permanent"), [(400, True), (403, True), (413, True), (429, False), (503, False)]
 )
-def test_another_refusal_keeps_the_subscription(
+def test_other_refusals_keep_the_subscription(
     push_service: Receiver, browser: Browser, status: int, permanent: bool
 ) -> None:
     push_service.status, push_service.headers = status, {"Retry-After": "120"}
@@ -127,13 +123,13 @@ def test_nothing_is_sent_to_an_internal_address(push_service: Receiver, browser:
     assert push_service.requests == []
 
 
-def test_a_redirect_is_not_followed(push_service: Receiver, browser: Browser) -> None:
+def test_redirects_are_not_followed(push_service: Receiver, browser: Browser) -> None:
     push_service.status, push_service.headers = 307, {"Location": push_service.url}
     assert failure(browser).permanent
     assert len(push_service.requests) == 1
 
 
-def test_a_browser_has_one_name_that_does_not_give_its_address_away() -> None:
+def test_channel_name_is_stable_and_hides_the_endpoint() -> None:
     browser = Browser("https://push.example.org/secret-path").subscription
     assert browser.channel == "browser-" + browser.channel[8:]
     assert len(browser.channel) == 16
@@ -156,7 +152,7 @@ def test_a_browser_has_one_name_that_does_not_give_its_address_away() -> None:
         ("auth", "!" * 22),
     ],
 )
-def test_what_no_browser_gives_away_is_refused(field: str, value: str) -> None:
+def test_invalid_subscription_is_refused(field: str, value: str) -> None:
     good = Browser("https://push.example.org/x").subscription
     good.check()
     with pytest.raises(BadSubscription) as caught:
@@ -172,5 +168,5 @@ def test_what_no_browser_gives_away_is_refused(field: str, value: str) -> None:
         ("http://127.0.0.1:8000", "", "mailto:heartbeat-monitor@localhost"),
     ],
 )
-def test_a_push_service_is_told_whom_to_ask(base_url: str, sender: str, expected: str) -> None:
+def test_vapid_claims_name_a_contact(base_url: str, sender: str, expected: str) -> None:
     assert contact(base_url, sender) == expected

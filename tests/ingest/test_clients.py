@@ -1,4 +1,4 @@
-"""Heartbeats as clients send them: curl, wget, and the bytes of small devices; and broken ones."""
+"""Heartbeats from curl, wget and small devices, and broken requests."""
 
 import json
 import shutil
@@ -100,7 +100,9 @@ def test_wget(service: Service, how: str, body: str) -> None:
         (0, "Content-Type: application/json\r\n", JSON),
     ],
 )
-def test_small_devices(service: Service, minor: int, headers: str, body: str) -> None:
+def test_requests_of_small_devices_are_accepted(
+    service: Service, minor: int, headers: str, body: str
+) -> None:
     headers += f"Content-Length: {len(body)}\r\n"
     request = DEVICE.format(path="/heartbeat", minor=minor, headers=headers, body=body)
     head, _, content = answered(service, request.encode()).partition("\r\n\r\n")
@@ -125,7 +127,7 @@ BROKEN = {
 
 @pytest.mark.parametrize("path", ["/heartbeat", "/heartbeats", "/login"])
 @pytest.mark.parametrize("rest", BROKEN.values(), ids=BROKEN)
-def test_a_broken_request_is_refused_and_leaves_no_traceback(
+def test_broken_request_is_refused_without_traceback(
     service: Service, path: str, rest: bytes
 ) -> None:
     start = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n".encode()

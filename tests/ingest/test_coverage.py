@@ -13,7 +13,7 @@ T0 = 1_795_395_720_000
 
 
 class Observer:
-    """Looks once a round, as the shipper does."""
+    """Observes the workers once per round, as the shipper does."""
 
     def __init__(self) -> None:
         self.tracker = CoverageTracker()
@@ -40,19 +40,19 @@ def observer() -> Observer:
     return observer
 
 
-def test_listening_begins_with_the_first_look_and_goes_on(observer: Observer) -> None:
+def test_coverage_starts_with_the_first_observation(observer: Observer) -> None:
     for _ in range(10):
         observer.look()
     assert observer.spans() == [CoveredTime(T0, T0 + 10 * ROUND - MARGIN)]
 
 
-def test_nothing_is_said_beyond_what_is_stored(observer: Observer) -> None:
+def test_coverage_ends_at_the_newest_stored_heartbeat(observer: Observer) -> None:
     observer.look(1000)
     assert observer.tracker.to_store(T0 + 400) == [CoveredTime(T0, T0 + 400)]
     assert observer.tracker.to_store(T0 - 1) == []
 
 
-def test_a_refusal_that_is_over_cuts_itself_out(observer: Observer) -> None:
+def test_ended_refusal_is_excluded_from_coverage(observer: Observer) -> None:
     observer.look(1000, refusals=[Refusal(T0 + 300, T0 + 500)])
     assert observer.spans() == [
         CoveredTime(T0, T0 + 299),
@@ -60,7 +60,7 @@ def test_a_refusal_that_is_over_cuts_itself_out(observer: Observer) -> None:
     ]
 
 
-def test_while_refusing_the_pulse_stands_still(observer: Observer) -> None:
+def test_coverage_stops_during_a_refusal(observer: Observer) -> None:
     refusing = [Refusal(T0 + 200, None)]
     for _ in range(8):
         observer.look(refusals=refusing)
@@ -71,13 +71,13 @@ def test_while_refusing_the_pulse_stands_still(observer: Observer) -> None:
     assert [span.start for span in observer.spans()] == [T0 + 8 * ROUND + 100]
 
 
-def test_a_refusal_seen_early_claims_nothing_beyond_the_look(observer: Observer) -> None:
+def test_refusal_that_starts_after_the_observation_extends_no_coverage(observer: Observer) -> None:
     observer.look(refusals=[Refusal(T0 + ROUND + 3, None)])
     observer.look(broken=True, refusals=[Refusal(T0 + ROUND + 3, None)])
     assert observer.spans() == [CoveredTime(T0, T0 + ROUND - MARGIN)]
 
 
-def test_of_two_workers_refusals_the_whole_is_left_out(observer: Observer) -> None:
+def test_overlapping_refusals_of_two_workers_are_both_excluded(observer: Observer) -> None:
     refusals = [
         Refusal(T0 + 300, T0 + 500),
         Refusal(T0 + 400, T0 + 600),
@@ -94,7 +94,7 @@ def test_of_two_workers_refusals_the_whole_is_left_out(observer: Observer) -> No
 @pytest.mark.parametrize(
     "later", [{"broken": True}, {"later": LONGEST_PAUSE + SECOND}], ids=["death", "pause"]
 )
-def test_a_death_and_a_long_pause_end_at_the_last_look(
+def test_coverage_ends_before_a_worker_death_or_a_long_pause(
     observer: Observer, later: dict[str, int]
 ) -> None:
     observer.look()
@@ -107,7 +107,7 @@ def test_a_death_and_a_long_pause_end_at_the_last_look(
     ]
 
 
-def test_without_a_worker_nobody_listens(observer: Observer) -> None:
+def test_no_coverage_without_a_worker(observer: Observer) -> None:
     observer.look()
     observer.look(alive=False)
     observer.look(alive=False)
@@ -117,7 +117,7 @@ def test_without_a_worker_nobody_listens(observer: Observer) -> None:
     assert observer.spans()[1:] == [CoveredTime(begun, observer.now - MARGIN)]
 
 
-def test_after_a_clock_went_back_nothing_is_said_about_the_future(observer: Observer) -> None:
+def test_coverage_restarts_when_the_clock_is_set_back(observer: Observer) -> None:
     observer.look()
     observer.look(-HOUR)
     begun = observer.now
@@ -125,7 +125,7 @@ def test_after_a_clock_went_back_nothing_is_said_about_the_future(observer: Obse
     assert observer.spans() == [CoveredTime(begun, observer.now - MARGIN)]
 
 
-def test_what_was_told_and_is_over_is_not_told_again(observer: Observer) -> None:
+def test_stored_span_that_ended_is_not_reported_again(observer: Observer) -> None:
     observer.look(broken=True)
     observer.look()
     spans = observer.spans()
@@ -139,14 +139,14 @@ events = st.lists(
         st.booleans(),  # worker a refuses in this round
         st.booleans(),  # worker b does
         st.sampled_from(["", "", "", "", "broken", "dead"]),
-        st.booleans(),  # the store is told
+        st.booleans(),  # coverage is reported to the store
     ),
     max_size=30,
 )
 
 
 @given(events)
-def test_no_moment_of_refusing_breaking_or_absence_is_ever_claimed(
+def test_refusals_breaks_and_absences_are_never_covered(
     rounds: list[tuple[bool, bool, str, bool]],
 ) -> None:
     observer = Observer()
@@ -182,7 +182,7 @@ def test_no_moment_of_refusing_breaking_or_absence_is_ever_claimed(
             assert stop < span.start or start > span.until
 
 
-def test_after_the_clock_went_back_what_comes_again_is_not_claimed(observer: Observer) -> None:
+def test_repeated_time_after_a_clock_set_back_is_not_covered(observer: Observer) -> None:
     for _ in range(5):
         observer.look(20 * SECOND)
     observer.look(-60 * SECOND)

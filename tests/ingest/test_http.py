@@ -90,7 +90,7 @@ def problem(response: TestResponse, status: HTTPStatus, field: str | None = None
     return str(document["detail"])
 
 
-def test_a_heartbeat_is_answered_with_what_is_stored(front: Front) -> None:
+def test_heartbeat_reply_shows_what_is_stored(front: Front) -> None:
     front.known = [(0x02000000000A, 90_000, False)]
     front.refresh()
     reply = json.loads(front.beat().text)
@@ -100,14 +100,14 @@ def test_a_heartbeat_is_answered_with_what_is_stored(front: Front) -> None:
     assert "skew_seconds" not in reply
 
 
-def test_a_stamped_heartbeat_learns_its_skew(front: Front) -> None:
+def test_reply_to_stamped_heartbeat_has_its_clock_skew(front: Front) -> None:
     stamp = Clock().now() - 5_000
     reply = json.loads(front.beat(time=format_time(stamp)).text)
     assert parse_time(reply["time"]) == stamp
     assert -7 < reply["skew_seconds"] <= -5
 
 
-def test_a_get_says_the_same_and_is_not_kept_by_caches(front: Front) -> None:
+def test_get_is_accepted_and_its_reply_is_not_cacheable(front: Front) -> None:
     response = front.client.get("/heartbeat?mac_address=0200.0000.000A&battery=3.1")
     assert json.loads(response.text)["mac_address"] == MAC
     assert response.headers["Cache-Control"] == "no-store"
@@ -126,7 +126,7 @@ def test_a_get_says_the_same_and_is_not_kept_by_caches(front: Front) -> None:
         ("Origin", "http://localhost", 200),
     ],
 )
-def test_a_page_of_another_site_is_refused(
+def test_cross_site_request_is_refused(
     front: Front, method: str, header: str, value: str, status: int
 ) -> None:
     response = front.client.open(
@@ -163,7 +163,7 @@ FORM = f"mac_address={MAC}&battery=3.1"
         ("", "application/json", FORM),
     ],
 )
-def test_json_and_forms_are_taken_whatever_the_content_type(
+def test_json_and_forms_are_accepted_with_any_content_type(
     front: Front, tmp_path: Path, method: str, data: str, kind: str | None, query: str
 ) -> None:
     response = front.client.open(
@@ -176,15 +176,13 @@ def test_json_and_forms_are_taken_whatever_the_content_type(
 
 @pytest.mark.parametrize("kind", [None, "text/plain", "application/x-www-form-urlencoded"])
 @pytest.mark.parametrize("data", [f"[{JSON},{JSON}]", f"{JSON}\n{JSON}\n", f"\ufeff[{JSON}]"])
-def test_a_batch_is_taken_whatever_the_content_type(
-    front: Front, data: str, kind: str | None
-) -> None:
+def test_batch_is_accepted_with_any_content_type(front: Front, data: str, kind: str | None) -> None:
     for path in ("/heartbeats", "/heartbeats/"):
         response = front.client.put(path, data=data.encode(), content_type=kind)
         assert json.loads(response.text)["accepted"] == data.count("battery")
 
 
-def test_a_head_is_a_heartbeat_without_a_body_in_the_answer(front: Front, tmp_path: Path) -> None:
+def test_head_is_a_heartbeat_with_an_empty_reply(front: Front, tmp_path: Path) -> None:
     response = front.client.head(f"/heartbeat?{FORM}")
     assert (response.status_code, response.data) == (200, b"")
     assert stored(tmp_path) == [(0x02000000000A, {"battery": 3.1})]
@@ -192,7 +190,7 @@ def test_a_head_is_a_heartbeat_without_a_body_in_the_answer(front: Front, tmp_pa
     assert (refused.status_code, refused.data) == (400, b"")
 
 
-def test_fields_left_out_are_named_and_counted_and_the_heartbeat_is_kept(
+def test_ignored_fields_are_named_and_counted_and_the_heartbeat_is_kept(
     front: Front, tmp_path: Path
 ) -> None:
     reply = json.loads(front.beat(fw="1.2.3", charging=True, battery=None, gps={"x": 1}).text)
@@ -206,19 +204,19 @@ def test_fields_left_out_are_named_and_counted_and_the_heartbeat_is_kept(
     assert front.ignored.totals()[NOT_A_NUMBER] == 3
 
 
-def test_a_reply_names_so_many_fields_and_no_more(front: Front) -> None:
+def test_number_of_ignored_fields_named_in_a_reply_is_limited(front: Front) -> None:
     many = {f"x{n}": "text" for n in range(1_000)}
     assert len(json.loads(front.beat(**many).text)["ignored"]) == 100
 
 
-def test_a_name_for_which_there_is_no_room_costs_the_field_only(
+def test_metric_name_over_the_limit_is_ignored_and_the_heartbeat_kept(
     front: Front, tmp_path: Path
 ) -> None:
     for n in range(4):
         assert front.beat(**{f"junk{n}_{m}": m for m in range(16)}).status_code == 200
     front.known = [(0x020000000001, None, False)]
     front.refresh()
-    # What one sensor sends leaves room for what another sends.
+    # One sensor can't use up the metric names of another.
     reply = json.loads(front.beat(mac_address="020000000001", battery=3.1).text)
     assert "ignored" not in reply
     reply = json.loads(front.beat(battery=3.1, late=1).text)
@@ -226,7 +224,9 @@ def test_a_name_for_which_there_is_no_room_costs_the_field_only(
     assert stored(tmp_path)[-1] == (0x02000000000A, {"battery": 3.1})
 
 
-def test_ten_thousand_rows_in_one_request_zipped_or_not(front: Front, tmp_path: Path) -> None:
+def test_ten_thousand_rows_in_one_request_are_accepted_plain_or_compressed(
+    front: Front, tmp_path: Path
+) -> None:
     front.spool.close()
     front = Front(tmp_path, max_sensors=20_000)
     rows = [{"mac_address": f"{n:012x}"} for n in range(10_000)]
@@ -244,7 +244,7 @@ def test_ten_thousand_rows_in_one_request_zipped_or_not(front: Front, tmp_path: 
     front.spool.close()
 
 
-def test_bad_rows_are_named_and_good_ones_kept(front: Front) -> None:
+def test_invalid_rows_are_named_and_valid_rows_kept(front: Front) -> None:
     reply = json.loads(front.post("/heartbeats", json=[{"mac_address": MAC}, {}, 5]).text)
     assert reply["accepted"] == 1
     assert [(row["row"], row["field"]) for row in reply["rejected"]] == [
@@ -254,7 +254,7 @@ def test_bad_rows_are_named_and_good_ones_kept(front: Front) -> None:
     assert "rejected" in problem(front.post("/heartbeats", json=[{}]), HTTPStatus.BAD_REQUEST)
 
 
-def test_a_token_is_required_once_one_was_made(front: Front) -> None:
+def test_token_is_required_once_one_exists(front: Front) -> None:
     front.tokens = frozenset({digest("right")})
     front.refresh()
     detail = problem(front.beat(), HTTPStatus.UNAUTHORIZED, "Authorization")
@@ -267,19 +267,19 @@ def test_a_token_is_required_once_one_was_made(front: Front) -> None:
         problem(response, HTTPStatus.BAD_REQUEST, name)
 
 
-def test_nothing_is_taken_while_nobody_knows_the_tokens(tmp_path: Path) -> None:
-    class Unknowing(Front):
+def test_heartbeats_are_refused_until_the_tokens_are_loaded(tmp_path: Path) -> None:
+    class UnreadableRegistry(Front):
         def _load(self, version: int) -> RegistryChanges:
             raise StateUnavailable("as told")
 
-    front = Unknowing(tmp_path)
+    front = UnreadableRegistry(tmp_path)
     response = front.beat()
     problem(response, HTTPStatus.SERVICE_UNAVAILABLE)
     assert response.headers["Retry-After"]
     front.spool.close()
 
 
-def test_the_copy_serves_on_when_the_state_is_away(front: Front) -> None:
+def test_heartbeats_are_accepted_while_the_state_is_unavailable(front: Front) -> None:
     front.tokens = frozenset({digest("right")})
     front.refresh()
     front.tokens = None
@@ -288,14 +288,14 @@ def test_the_copy_serves_on_when_the_state_is_away(front: Front) -> None:
     assert front.post(json={"mac_address": MAC}, headers=header).status_code == 200
 
 
-def test_a_new_sensor_beyond_the_ceiling_is_refused_and_known_ones_are_not(front: Front) -> None:
+def test_new_sensor_over_the_limit_is_refused_and_known_sensors_are_not(front: Front) -> None:
     for n in range(3):
         assert front.beat(mac_address=f"02000000000{n}").status_code == 200
     problem(front.beat(), HTTPStatus.FORBIDDEN, "mac_address")
     assert front.beat(mac_address="020000000002").status_code == 200
 
 
-def test_a_sensor_that_reports_too_fast_is_told_when_to_come_back(front: Front) -> None:
+def test_sensor_that_reports_too_fast_gets_429_with_retry_after(front: Front) -> None:
     responses = [front.beat() for _ in range(45)]
     limited = [response for response in responses if response.status_code == 429]
     assert limited
@@ -320,22 +320,22 @@ def test_a_sensor_that_reports_too_fast_is_told_when_to_come_back(front: Front) 
         ({"json": {}, "base_url": "http://evil.example"}, 421, "Host"),
     ],
 )
-def test_bad_requests_get_their_status(
+def test_invalid_request_gets_its_status(
     front: Front, options: dict[str, Any], status: int, field: str | None
 ) -> None:
     problem(front.post(**options), HTTPStatus(status), field)
 
 
-def test_other_methods_are_told_what_is_allowed(front: Front) -> None:
+def test_other_methods_get_405_with_allow_header(front: Front) -> None:
     assert front.client.delete("/heartbeat").headers["Allow"] == "GET, HEAD, POST, PUT"
     assert front.client.get("/heartbeats").headers["Allow"] == "POST, PUT"
 
 
-def test_every_other_path_is_handed_on(front: Front) -> None:
+def test_other_paths_are_passed_to_the_pages(front: Front) -> None:
     assert front.client.get("/").text == "a page"
 
 
-def test_a_spool_without_room_refuses_with_a_time_to_come_back(tmp_path: Path) -> None:
+def test_full_wal_gives_503_with_retry_after(tmp_path: Path) -> None:
     front = Front(tmp_path, spool_limit=600)
     statuses = [front.beat(battery=n) for n in range(15)]
     full = statuses[-1]
@@ -367,7 +367,7 @@ bodies = plain | plain.map(gzip.compress) | plain.map(zlib.compress)
     query=st.text(st.characters(codec="ascii", exclude_characters="#?"), max_size=40),
     authorization=st.text(st.characters(codec="latin-1", exclude_categories=["Cc"]), max_size=20),
 )
-def test_no_request_makes_a_500(
+def test_no_request_causes_a_500(
     front: Front,
     path: str,
     method: str,

@@ -39,7 +39,7 @@ def left_out(sent: Sent) -> dict[str, str]:
 
 
 @given(st.integers(0, 2**48 - 1), st.sampled_from([":", "-", ".", ""]), st.booleans())
-def test_every_usual_spelling_of_an_address_is_the_same_address(
+def test_every_usual_notation_of_a_mac_address_is_parsed(
     mac: int, separator: str, upper: bool
 ) -> None:
     plain = f"{mac:012x}"
@@ -56,7 +56,7 @@ def test_every_usual_spelling_of_an_address_is_the_same_address(
 @example("02:00:00:00:00:_7")
 @example("٠٢:00:00:00:00:07")
 @example("02:00:00:00:00:0\n")
-def test_what_is_no_address_is_refused_by_its_name(text: str) -> None:
+def test_invalid_address_is_refused_and_the_field_named(text: str) -> None:
     try:
         mac = parse_mac(text)
     except ValueError:
@@ -79,7 +79,7 @@ def test_what_is_no_address_is_refused_by_its_name(text: str) -> None:
 @example(b'[{"mac_address":"02:00:00:00:00:07","a":"\xff"}, 1e999, [[]]]')
 @example(b"[" + b"[" * 5_000 + b"]" * 5_000 + b"]")
 @example("{}".encode("utf-16"))
-def test_no_bytes_make_anything_but_a_report_or_a_named_fault(data: bytes) -> None:
+def test_any_bytes_give_a_report_or_an_error_that_names_the_field(data: bytes) -> None:
     for read in (
         lambda: single(data),
         lambda: parse.array(data, SPAN, 10),
@@ -107,7 +107,7 @@ names = st.sampled_from(["mac_address", "time", "battery", "received", "m"]) | s
 
 
 @given(values | st.dictionaries(names, values, max_size=20))
-def test_any_json_is_taken_or_refused_and_what_is_taken_is_sound(document: Any) -> None:
+def test_any_json_is_refused_or_gives_a_valid_report(document: Any) -> None:
     try:
         report, ignored = parse.single(json.dumps(document).encode())
         parse.check_time(report, SPAN)
@@ -134,9 +134,7 @@ def test_any_json_is_taken_or_refused_and_what_is_taken_is_sound(document: Any) 
         (NOW + 7, NOW + 7),
     ],
 )
-def test_a_time_is_rfc_3339_or_unix_seconds_or_unix_milliseconds(
-    stamp: object, moment: int
-) -> None:
+def test_time_is_rfc_3339_or_unix_seconds_or_milliseconds(stamp: object, moment: int) -> None:
     assert single(body(time=stamp)) == Report(MAC, moment, True, None)
 
 
@@ -151,7 +149,7 @@ def test_a_time_is_rfc_3339_or_unix_seconds_or_unix_milliseconds(
         ({"time": format_time(NOW - 91 * DAY)}, "time"),
     ],
 )
-def test_what_is_wrong_is_named_by_its_field(fields: dict[str, Any], named: str | None) -> None:
+def test_error_names_the_field(fields: dict[str, Any], named: str | None) -> None:
     with pytest.raises(UnusableReport) as caught:
         single(body(**fields))
     assert caught.value.field == named
@@ -174,7 +172,7 @@ def test_what_is_wrong_is_named_by_its_field(fields: dict[str, Any], named: str 
         ("", 1, UNUSABLE_NAME),
     ],
 )
-def test_a_field_that_is_no_metric_is_left_out_and_named(
+def test_field_that_is_not_a_metric_is_ignored_and_named(
     name: str, value: object, reason: str
 ) -> None:
     sent = parse.single(body(**{name: value, "rssi": -70}))
@@ -183,7 +181,7 @@ def test_a_field_that_is_no_metric_is_left_out_and_named(
 
 
 @pytest.mark.parametrize("number", ["nan", "-inf", "Infinity", "1e999", "9" * 5_000])
-def test_numbers_as_devices_print_them_cost_the_field_and_not_the_heartbeat(number: str) -> None:
+def test_malformed_number_is_ignored_and_the_heartbeat_kept(number: str) -> None:
     text = f'{{"mac_address":"02:00:00:00:00:0a", "t": {number} , "rssi":-70}}'
     sent = parse.single(text.encode())
     assert sent.report == Report(MAC, None, True, {"rssi": -70.0})
@@ -194,19 +192,19 @@ def test_numbers_as_devices_print_them_cost_the_field_and_not_the_heartbeat(numb
         assert (0, ("t", NOT_FINITE)) in batch.ignored
 
 
-def test_booleans_are_0_and_1_and_null_is_absent() -> None:
+def test_booleans_become_0_and_1_and_null_is_absent() -> None:
     sent = parse.single(body(charging=True, door=False, battery=None, time=None))
     assert sent == (Report(MAC, None, True, {"charging": 1.0, "door": 0.0}), [])
 
 
-def test_sixteen_metrics_are_kept_and_the_others_named() -> None:
+def test_sixteen_metrics_are_kept_and_the_rest_named() -> None:
     metrics = {f"m{n}": float(n) for n in range(18)}
     sent = parse.single(body(**metrics))
     assert sent.report.metrics == {f"m{n}": float(n) for n in range(16)}
     assert left_out(sent) == {"m16": TOO_MANY, "m17": TOO_MANY}
 
 
-def test_a_query_or_a_form_says_the_same_as_a_body() -> None:
+def test_query_and_form_are_parsed_like_json() -> None:
     text = "mac_address=02-00-00-00-00-0A&battery=3.25&charging=true&fw=1.2.3&time=1795395720"
     report = Report(MAC, NOW, True, {"battery": 3.25, "charging": 1.0})
     for sent in (parse.query(text), parse.posted_form(text.encode() + b"\r\n")):
@@ -214,20 +212,20 @@ def test_a_query_or_a_form_says_the_same_as_a_body() -> None:
         assert left_out(sent) == {"fw": NOT_A_NUMBER}
 
 
-def test_of_a_field_that_is_given_twice_the_first_counts() -> None:
+def test_first_value_of_a_repeated_field_counts() -> None:
     sent = parse.query("mac_address=02000000000a&battery=1&battery=2")
     assert sent.report.metrics == {"battery": 1.0}
     assert left_out(sent) == {"battery": GIVEN_TWICE}
 
 
-def test_a_query_adds_to_a_body_and_does_not_override_it() -> None:
+def test_query_adds_fields_and_does_not_override_the_body() -> None:
     query = "mac_address=02000000000a&battery=1&rssi=-70"
     expected = Report(MAC, None, True, {"battery": 2.0, "rssi": -70.0})
     assert parse.single(b'{"battery":2}', query).report == expected
     assert parse.posted_form(b"battery=2", query).report == expected
 
 
-def test_bytes_that_are_not_utf_8_are_refused_in_a_single_heartbeat() -> None:
+def test_single_heartbeat_that_is_not_utf_8_is_refused() -> None:
     with pytest.raises(UnusableReport, match="UTF-8"):
         parse.single(b'{"mac_address":"02:00:00:00:00:0a","name":"K\xfcche"}')
     with pytest.raises(UnusableReport, match="UTF-8"):
@@ -239,18 +237,18 @@ BAD = b'{"mac_address":"02:00:00:00:00:0b","name":%s}'
 
 
 @pytest.mark.parametrize("bad", [b'"K\xfcche"', b"[" * 5_000 + b"]" * 5_000, b"{", b'"\\ud8"'])
-def test_a_line_that_can_not_be_read_does_not_cost_the_others(bad: bytes) -> None:
+def test_unreadable_line_does_not_affect_other_lines(bad: bytes) -> None:
     batch = parse.lines(b"\n".join([GOOD, BAD % bad, GOOD]), SPAN, 9)
     assert (batch.rows, [row.row for row in batch.unusable]) == ([0, 2], [1])
 
 
-def test_a_row_of_an_array_that_is_not_utf_8_does_not_cost_the_others() -> None:
+def test_array_row_that_is_not_utf_8_does_not_affect_other_rows() -> None:
     batch = parse.array(b"[" + b",".join([GOOD, BAD % b'"K\xfcche"', GOOD]) + b"]", SPAN, 9)
     assert (batch.rows, [row.row for row in batch.unusable]) == ([0, 2], [1])
     assert "UTF-8" in batch.unusable[0].detail
 
 
-def test_a_byte_order_mark_is_no_part_of_the_text() -> None:
+def test_byte_order_mark_is_skipped() -> None:
     report, mark = body(), b"\xef\xbb\xbf"
     assert parse.single(mark + report) == parse.single(report)
     assert parse.lines(mark + report, SPAN, 9).rows == [0]
@@ -259,7 +257,7 @@ def test_a_byte_order_mark_is_no_part_of_the_text() -> None:
 
 
 @pytest.mark.parametrize("lines", [True, False])
-def test_good_rows_are_kept_and_bad_ones_numbered(lines: bool) -> None:
+def test_valid_rows_are_kept_and_invalid_rows_numbered(lines: bool) -> None:
     rows: list[Any] = [
         {"mac_address": "02000000000a"},
         {"mac_address": "zz"},

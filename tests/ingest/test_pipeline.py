@@ -19,7 +19,7 @@ from tests.waiting import eventually
 
 
 class TestedStore(SqliteStore):
-    """A real store that can be away, or refuse some heartbeats."""
+    """A SQLite store that can be unavailable or refuse some heartbeats."""
 
     __test__ = False
     away: set[str]
@@ -30,7 +30,7 @@ class TestedStore(SqliteStore):
         self.away, self.refused = set(), set()
 
     def append(self, heartbeats: Sequence[Heartbeat]) -> None:
-        """As told, and as it is."""
+        """Append, unless the test makes it fail."""
         self._here("append")
         super().append([beat for beat in heartbeats if beat.mac not in self.refused])
         refused = [(beat, "as told") for beat in heartbeats if beat.mac in self.refused]
@@ -38,12 +38,12 @@ class TestedStore(SqliteStore):
             raise StoreRejected(refused)
 
     def announce(self, *arguments: Any) -> None:
-        """As told, and as it is."""
+        """Append, unless the test makes it fail."""
         self._here("announce")
         super().announce(*arguments)
 
     def pulse(self, pulse: CoverageSpan) -> None:
-        """As told, and as it is."""
+        """Append, unless the test makes it fail."""
         self._here("pulse")
         super().pulse(pulse)
 
@@ -53,7 +53,7 @@ class TestedStore(SqliteStore):
 
 
 class Line:
-    """A worker's spool, a pipeline and its store."""
+    """A WAL writer, a pipeline and its store."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -70,19 +70,19 @@ class Line:
         return Pipeline(self.directory, "here", self.store, Clock(), self.noted.update)
 
     def ship(self) -> None:
-        """All that is there, and a pulse that says so."""
+        """Ship everything, and report coverage."""
         until = Clock().now()
         while self.pipeline.step():
             pass
         eventually(lambda: self.pulsed() > until)
 
     def step_and_pulse(self) -> None:
-        """One step, and a pulse though it may not be time for one."""
+        """Ship one step, and report coverage even if it is not due."""
         self.pipeline.step()
         eventually(lambda: self.pulsed() >= Clock().now() - 100)
 
     def pulsed(self) -> int:
-        """How far the store was told that all is in it; says a pulse."""
+        """Report coverage; return the end of the newest span in the store."""
         self.pipeline.observe()
         self.pipeline.store_coverage()
         return max((pulse.until for pulse in self.covered()), default=0)
@@ -107,7 +107,7 @@ def beat(mac: int, **metrics: float) -> list[Report]:
     return [Report(mac, None, True, metrics or None)]
 
 
-def test_what_was_spooled_is_stored_and_announced_and_its_metrics_noted(line: Line) -> None:
+def test_wal_heartbeats_are_stored_and_announced_and_metric_names_noted(line: Line) -> None:
     cursor = line.store.arrivals(None).cursor
     times = [line.spool.append(beat(mac, battery=3.0)) for mac in (1, 2)]
     line.ship()
@@ -119,7 +119,7 @@ def test_what_was_spooled_is_stored_and_announced_and_its_metrics_noted(line: Li
     assert line.noted == {"battery": 1}
 
 
-def test_names_of_metrics_are_noted_once_a_day(line: Line) -> None:
+def test_metric_names_are_noted_once_a_day(line: Line) -> None:
     clock = Clock()
     notes: list[dict[str, int]] = []
     line.pipeline.close()
@@ -138,7 +138,7 @@ def test_names_of_metrics_are_noted_once_a_day(line: Line) -> None:
 
 
 @pytest.mark.parametrize("step", ["append", "announce", "pulse"])
-def test_an_absent_store_loses_nothing_and_nothing_is_counted_twice(line: Line, step: str) -> None:
+def test_unavailable_store_causes_no_loss_and_no_duplicates(line: Line, step: str) -> None:
     line.ship()
     line.store.away = {step}
     expected = []
@@ -151,7 +151,7 @@ def test_an_absent_store_loses_nothing_and_nothing_is_counted_twice(line: Line, 
     assert [b.time for b in line.stored()] == expected
 
 
-def test_no_pulse_claims_what_is_not_stored(line: Line) -> None:
+def test_coverage_never_exceeds_what_is_stored(line: Line) -> None:
     line.ship()
     received = line.spool.append(beat(1))
     line.store.away = {"append"}
@@ -160,7 +160,7 @@ def test_no_pulse_claims_what_is_not_stored(line: Line) -> None:
     assert line.pulsed() < received
 
 
-def test_a_refused_row_becomes_a_dead_letter_and_the_rest_is_stored(line: Line) -> None:
+def test_refused_row_becomes_a_dead_letter_and_the_rest_is_stored(line: Line) -> None:
     line.store.refused = {2}
     for mac in (1, 2, 3):
         line.spool.append(beat(mac))
@@ -173,7 +173,7 @@ def test_a_refused_row_becomes_a_dead_letter_and_the_rest_is_stored(line: Line) 
     assert len((line.directory / "dead-letters.ndjson").read_text().splitlines()) == 1
 
 
-def test_a_new_shipper_goes_on_where_the_last_one_left_off(line: Line) -> None:
+def test_new_shipper_continues_where_the_last_one_stopped(line: Line) -> None:
     line.spool.append(beat(1))
     line.ship()
     line.pipeline.close()
@@ -184,7 +184,7 @@ def test_a_new_shipper_goes_on_where_the_last_one_left_off(line: Line) -> None:
     assert [b.mac for b in line.stored()] == [2]
 
 
-def test_history_in_a_batch_is_not_live_and_moves_no_arrival_into_now(line: Line) -> None:
+def test_history_in_a_batch_is_not_live_and_is_announced_with_its_own_time(line: Line) -> None:
     cursor = line.store.arrivals(None).cursor
     old = Clock().now() - 5 * MINUTE
     line.spool.append([Report(1, old, False, None), Report(2, old, True, None)])
@@ -195,14 +195,14 @@ def test_history_in_a_batch_is_not_live_and_moves_no_arrival_into_now(line: Line
     assert seen[2].time > old
 
 
-def test_listening_is_unbroken_while_a_worker_lives(line: Line) -> None:
+def test_coverage_is_continuous_while_a_worker_runs(line: Line) -> None:
     line.ship()
     line.ship()
     line.ship()
     assert len({pulse.start for pulse in line.covered()}) == 1
 
 
-def test_a_refusal_is_left_out_of_the_pulses(line: Line) -> None:
+def test_refusal_is_excluded_from_coverage(line: Line) -> None:
     line.ship()
     line.spool.refuse()
     before = line.pulsed()
@@ -214,7 +214,7 @@ def test_a_refusal_is_left_out_of_the_pulses(line: Line) -> None:
     assert starts[1] <= again + 1
 
 
-def test_a_clean_end_says_farewell_and_leaves_no_segment(line: Line) -> None:
+def test_clean_stop_reports_a_final_span_and_leaves_no_segment(line: Line) -> None:
     line.spool.append(beat(1))
     line.ship()
     line.spool.close()
@@ -226,7 +226,7 @@ def test_a_clean_end_says_farewell_and_leaves_no_segment(line: Line) -> None:
     line.spool = line.new_spool()
 
 
-def test_a_spool_at_its_limit_refuses_and_takes_in_again_once_it_was_shipped(line: Line) -> None:
+def test_full_wal_refuses_and_accepts_again_after_shipping(line: Line) -> None:
     line.ship()
     line.spool.close()
     line.spool = line.new_spool(limit=2 * HEADER_SIZE)
@@ -249,7 +249,7 @@ def test_a_spool_at_its_limit_refuses_and_takes_in_again_once_it_was_shipped(lin
     assert len({pulse.start for pulse in line.covered()}) >= 2
 
 
-def test_a_store_that_answers_slowly_has_no_wrong_clock(
+def test_slow_store_is_not_reported_as_clock_error(
     line: Line, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = Hand()

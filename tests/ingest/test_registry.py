@@ -32,7 +32,7 @@ def configure(engine: Engine, mac: int, **values: object) -> None:
         sensors.configure(connection, mac, sensors.next_version(connection), **values)
 
 
-def test_thresholds_follow_the_state_and_fall_back_on_the_default(engine: Engine) -> None:
+def test_thresholds_come_from_the_state_or_the_default(engine: Engine) -> None:
     registry = registry_of(engine)
     configure(engine, 1, threshold=90_500)
     registry.refresh()
@@ -42,7 +42,7 @@ def test_thresholds_follow_the_state_and_fall_back_on_the_default(engine: Engine
     assert registry.threshold(1) == "600"
 
 
-def test_a_forgotten_sensor_makes_room_for_another(engine: Engine) -> None:
+def test_forgotten_sensor_frees_a_place(engine: Engine) -> None:
     registry = registry_of(engine)
     configure(engine, 1)
     configure(engine, 2)
@@ -60,7 +60,7 @@ def test_a_forgotten_sensor_makes_room_for_another(engine: Engine) -> None:
     assert not registry.admit(1)
 
 
-def test_a_sensor_let_in_is_counted_once_when_it_is_registered(engine: Engine) -> None:
+def test_admitted_sensor_is_counted_once_after_registration(engine: Engine) -> None:
     registry = registry_of(engine, most=2)
     registry.refresh()
     assert registry.admit(1)
@@ -70,7 +70,7 @@ def test_a_sensor_let_in_is_counted_once_when_it_is_registered(engine: Engine) -
     assert not registry.admit(3)
 
 
-def test_a_state_put_back_from_a_backup_replaces_the_copy(engine: Engine, tmp_path: Path) -> None:
+def test_restored_state_replaces_the_copy(engine: Engine, tmp_path: Path) -> None:
     registry = registry_of(engine)
     backup = (tmp_path / "state.sqlite").read_bytes()
     configure(engine, 1, threshold=1000)
@@ -82,7 +82,7 @@ def test_a_state_put_back_from_a_backup_replaces_the_copy(engine: Engine, tmp_pa
     assert registry.admit(3)
 
 
-def test_a_revoked_token_admits_nobody_after_a_refresh(engine: Engine) -> None:
+def test_revoked_token_is_refused_after_a_refresh(engine: Engine) -> None:
     registry = registry_of(engine)
     assert not registry.admits_bearer("")
     registry.refresh()
@@ -101,7 +101,7 @@ def test_a_revoked_token_admits_nobody_after_a_refresh(engine: Engine) -> None:
     assert not registry.admits_bearer("")
 
 
-def test_the_settings_token_is_known_before_the_state_is(engine: Engine) -> None:
+def test_settings_token_is_valid_before_the_state_is_read(engine: Engine) -> None:
     registry = registry_of(engine, token="a token of the settings")
     assert registry.admits_bearer("Bearer a token of the settings")
     assert registry.token_required is None
@@ -116,7 +116,7 @@ def names(count: int) -> list[str]:
     return [f"new{n}" for n in range(count)]
 
 
-def test_the_fleet_has_at_most_so_many_names_of_metrics(engine: Engine) -> None:
+def test_number_of_metric_names_is_limited(engine: Engine) -> None:
     registry = registry_of(engine)
     configure(engine, 1)
     note(engine, **{f"old{n}": n for n in range(MOST_METRIC_NAMES - 1)})
@@ -128,7 +128,7 @@ def test_the_fleet_has_at_most_so_many_names_of_metrics(engine: Engine) -> None:
     assert registry.surplus_metrics(1, ["new", "newer"]) == ["newer"]
 
 
-def test_one_sensor_brings_in_no_more_names_than_a_heartbeat_carries(engine: Engine) -> None:
+def test_one_sensor_adds_at_most_as_many_names_as_one_heartbeat_has(engine: Engine) -> None:
     registry = registry_of(engine)
     configure(engine, 1)
     registry.refresh()
@@ -140,7 +140,7 @@ def test_one_sensor_brings_in_no_more_names_than_a_heartbeat_carries(engine: Eng
     assert later.surplus_metrics(2, ["battery"]) == []
 
 
-def test_sensors_that_are_not_registered_leave_half_of_the_names_to_others(engine: Engine) -> None:
+def test_unregistered_sensors_can_use_half_of_the_names(engine: Engine) -> None:
     registry = registry_of(engine)
     configure(engine, 1)
     registry.refresh()
@@ -150,7 +150,7 @@ def test_sensors_that_are_not_registered_leave_half_of_the_names_to_others(engin
     assert registry.surplus_metrics(1, ["battery"]) == []
 
 
-def test_it_begins_without_a_state_and_reads_it_when_it_comes(engine: Engine) -> None:
+def test_registry_starts_without_a_state_and_reads_it_later(engine: Engine) -> None:
     state = {"there": False}
     read = from_state(engine, RETENTION)
 

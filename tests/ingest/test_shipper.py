@@ -1,4 +1,4 @@
-"""Shippers and workers as processes, killed and stopped; the store is a real one."""
+"""Shippers and workers as processes that are stopped and killed, with a real store."""
 
 import json
 import os
@@ -56,7 +56,7 @@ shipper.close()
 
 
 class Site:
-    """A data directory with workers, and what they said was received."""
+    """A data directory with workers, and the heartbeats that they acknowledged."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -76,7 +76,7 @@ class Site:
         return worker
 
     def hear(self, worker: subprocess.Popen[str], lines: int | None = None) -> None:
-        """Note what a worker says: so many lines, or all until its end."""
+        """Record a worker's output: this many lines, or all until it ends."""
         assert worker.stdout
         while lines is None or lines > 0:
             line = worker.stdout.readline()
@@ -126,7 +126,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
     site.store.close()
 
 
-def test_of_several_workers_one_ships_what_all_received_and_the_last_says_farewell(
+def test_one_worker_ships_for_all_and_the_last_reports_the_final_span(
     site: Site,
 ) -> None:
     workers = [site.start() for _ in range(3)]
@@ -145,7 +145,7 @@ def test_of_several_workers_one_ships_what_all_received_and_the_last_says_farewe
     assert site.segments() == []
 
 
-def test_a_worker_that_ends_while_others_go_on_says_no_farewell(site: Site) -> None:
+def test_worker_that_stops_while_others_run_reports_no_final_span(site: Site) -> None:
     workers = [site.start() for _ in range(2)]
     for worker in workers:
         site.hear(worker, 20)
@@ -162,7 +162,7 @@ def test_a_worker_that_ends_while_others_go_on_says_no_farewell(site: Site) -> N
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_workers_killed_at_any_moment_lose_nothing_that_was_said_and_count_nothing_twice(
+def test_killed_workers_lose_no_acknowledged_heartbeat_and_duplicate_none(
     site: Site, seed: int
 ) -> None:
     chance = random.Random(seed)
@@ -178,13 +178,13 @@ def test_workers_killed_at_any_moment_lose_nothing_that_was_said_and_count_nothi
         site.end(worker, signal.SIGTERM)
     stored = site.stored()
     assert set(stored) >= site.said
-    # A worker may be killed after it wrote a heartbeat and before it said so.
+    # A worker may be killed after it wrote a heartbeat and before it acknowledged it.
     assert max(stored.values()) == 1
     assert site.pulses()[-1].closing
     assert site.segments() == []
 
 
-def test_a_death_breaks_the_pulse_and_a_new_one_begins(site: Site) -> None:
+def test_killed_worker_ends_the_coverage_span_and_a_new_one_starts(site: Site) -> None:
     survivor, victim = site.start(), site.start()
     site.hear(survivor, 10)
     site.hear(victim, 10)
@@ -202,18 +202,18 @@ def test_a_death_breaks_the_pulse_and_a_new_one_begins(site: Site) -> None:
 
 
 class Away(SqliteStore):
-    """A real store out of reach until told otherwise."""
+    """A SQLite store that is unavailable until the test changes it."""
 
     reachable = False
 
     def append(self, heartbeats: object) -> None:
-        """As told, and as it is."""
+        """Append, or raise StoreUnavailable."""
         if not self.reachable:
             raise StoreUnavailable("as told")
         super().append(heartbeats)  # type: ignore[arg-type]
 
 
-def test_the_status_says_why_nothing_is_shipped_and_when_it_is_again(tmp_path: Path) -> None:
+def test_status_shows_why_nothing_is_shipped_until_shipping_resumes(tmp_path: Path) -> None:
     store = Away(tmp_path / "beats.sqlite", DAY, writable=True)
     store.migrate()
     spool = WalWriter(tmp_path / "spool", Clock(), 10**9, always_sync=False)
@@ -238,7 +238,7 @@ def test_the_status_says_why_nothing_is_shipped_and_when_it_is_again(tmp_path: P
     shipper.close()
 
 
-def test_the_source_is_the_same_for_every_worker_and_every_start(tmp_path: Path) -> None:
+def test_source_id_is_the_same_for_every_worker_and_start(tmp_path: Path) -> None:
     script = (
         "import sys; from pathlib import Path; from monitor.ingest.shipper import source_id; "
         "print(source_id(Path(sys.argv[1])))"
@@ -252,7 +252,7 @@ def test_the_source_is_the_same_for_every_worker_and_every_start(tmp_path: Path)
 
 
 @pytest.mark.parametrize("damaged", [b"", b"\xff\xfe\x00", b"two words", "\u00fc".encode()])
-def test_a_damaged_identity_is_replaced_and_heartbeats_are_shipped(
+def test_damaged_source_id_is_replaced_and_heartbeats_are_shipped(
     tmp_path: Path, damaged: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "source-id").write_bytes(damaged)
@@ -290,7 +290,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def fill(spool: WalWriter) -> list[int]:
-    """The macs of those appended before there was no room."""
+    """Append until there is no room; the MAC addresses appended."""
     kept: list[int] = []
     while append(spool, len(kept), rows=30):
         kept.append(len(kept))
@@ -298,7 +298,7 @@ def fill(spool: WalWriter) -> list[int]:
 
 
 def append(spool: WalWriter, mac: int, rows: int = 1) -> bool:
-    """Whether there was room."""
+    """Append one heartbeat; whether there was room."""
     try:
         spool.append([Report(mac, None, True, {"load": n / 7}) for n in range(rows)])
     except WalUnavailable as error:
@@ -307,9 +307,7 @@ def append(spool: WalWriter, mac: int, rows: int = 1) -> bool:
     return True
 
 
-def test_a_disk_filled_by_the_spool_itself_recovers_once_all_is_shipped(
-    tmp_path: Path, small_disk: Path
-) -> None:
+def test_disk_filled_by_the_wal_recovers_after_shipping(tmp_path: Path, small_disk: Path) -> None:
     spool = WalWriter(small_disk, Clock(), 10**9, always_sync=False)
     kept = fill(spool)
     assert kept
@@ -327,7 +325,7 @@ def test_a_disk_filled_by_the_spool_itself_recovers_once_all_is_shipped(
     assert found == {*kept, 5_000}
 
 
-def test_a_worker_started_on_a_full_disk_refuses_says_so_and_recovers(
+def test_worker_started_on_a_full_disk_refuses_reports_it_and_recovers(
     tmp_path: Path, small_disk: Path
 ) -> None:
     filler = small_disk / "filler"
@@ -351,7 +349,7 @@ def test_a_worker_started_on_a_full_disk_refuses_says_so_and_recovers(
     eventually(lambda: (tmp_path / status.FILE).exists())
     assert reader.coverage(0, 1 << 50) == []
     filler.unlink()
-    # The keeper finds out by itself, without a heartbeat.
+    # The keeper notices the space without a heartbeat.
     covered = eventually(lambda: reader.coverage(0, 1 << 50))
     assert not list(small_disk.glob("*" + REFUSING_SUFFIX))
     received = spool.append([Report(1, None, True, None)])

@@ -29,7 +29,7 @@ def spool(tmp_path: Path) -> Iterator[WalWriter]:
 
 
 def read(directory: Path) -> list[tuple[int, int]]:
-    """(received, mac) of all that a shipper would find."""
+    """(received, mac) of every record that a shipper would read."""
     backlog = WalReader(directory)
     backlog.look(Clock().now())
     found = []
@@ -40,16 +40,12 @@ def read(directory: Path) -> list[tuple[int, int]]:
     return found
 
 
-def test_what_was_appended_is_read_with_the_time_that_was_returned(
-    spool: WalWriter, tmp_path: Path
-) -> None:
+def test_appended_record_is_read_with_the_returned_time(spool: WalWriter, tmp_path: Path) -> None:
     expected = [(spool.append([report(mac, load=0.5)]), mac) for mac in range(50)]
     assert read(tmp_path) == expected
 
 
-def test_threads_append_whole_records_in_the_order_of_their_times(
-    spool: WalWriter, tmp_path: Path
-) -> None:
+def test_threads_append_whole_records_in_order_of_time(spool: WalWriter, tmp_path: Path) -> None:
     done: list[tuple[int, int]] = []
 
     def work(first: int) -> None:
@@ -83,9 +79,7 @@ while True:
 
 
 @pytest.mark.parametrize("after", [1, 500, 3_000])
-def test_a_writer_killed_in_the_middle_loses_nothing_that_was_returned(
-    tmp_path: Path, after: int
-) -> None:
+def test_killed_writer_loses_no_record_that_append_returned(tmp_path: Path, after: int) -> None:
     writer = subprocess.Popen(
         [sys.executable, "-c", _WRITER, str(tmp_path)], stdout=subprocess.PIPE, text=True
     )
@@ -104,7 +98,7 @@ def test_a_writer_killed_in_the_middle_loses_nothing_that_was_returned(
 
 
 def segment_bytes(directory: Path, count: int) -> tuple[bytes, list[tuple[int, int]], list[int]]:
-    """A whole segment, what it holds, and where each record ends."""
+    """The bytes of a segment, its records, and where each record ends."""
     spool = WalWriter(directory, Clock(), 10**9, always_sync=False)
     (path,) = directory.glob("*" + SUFFIX)
     reader = SegmentReader(path)
@@ -122,7 +116,7 @@ def segment_bytes(directory: Path, count: int) -> tuple[bytes, list[tuple[int, i
     max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(st.data())
-def test_damage_anywhere_costs_only_the_records_it_touches(
+def test_damage_affects_only_the_records_it_touches(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:
     whole, held, ends = segment_bytes(tmp_path_factory.mktemp("whole"), 30)
@@ -142,7 +136,7 @@ def test_damage_anywhere_costs_only_the_records_it_touches(
     assert set(untouched) <= set(read(directory)) <= set(held)
 
 
-def test_a_segment_cut_short_keeps_what_was_whole(tmp_path: Path) -> None:
+def test_truncated_segment_keeps_its_whole_records(tmp_path: Path) -> None:
     whole, held, ends = segment_bytes(tmp_path / "whole", 10)
     for cut in range(ends[5], ends[6]):
         directory = tmp_path / str(cut)
@@ -151,7 +145,7 @@ def test_a_segment_cut_short_keeps_what_was_whole(tmp_path: Path) -> None:
         assert read(directory) == held[:6]
 
 
-def test_a_file_size_limit_leaves_no_half_record_and_the_next_append_is_whole(
+def test_append_over_the_file_size_limit_leaves_no_partial_record(
     tmp_path: Path,
 ) -> None:
     script = """

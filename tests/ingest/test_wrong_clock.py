@@ -1,4 +1,4 @@
-"""A host whose clock is far off the store's takes nothing in, and says why."""
+"""A host whose clock is far from the store's refuses heartbeats and reports the reason."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ def tell(path: Path, offset: int, ago: int = 0) -> None:
     status.write(path, IngestStatus(True, "", Clock().now() - ago, clock_offset=offset))
 
 
-def test_only_a_clock_far_off_and_told_lately_is_trouble(tmp_path: Path) -> None:
+def test_only_a_large_and_recent_clock_offset_is_a_problem(tmp_path: Path) -> None:
     path = tmp_path / status.FILE
     check = ClockCheck(path, Clock())
     assert check() is None
@@ -37,7 +37,7 @@ def test_only_a_clock_far_off_and_told_lately_is_trouble(tmp_path: Path) -> None
         assert check() is None
 
 
-def test_a_spool_refuses_while_the_clock_is_wrong_and_says_that_it_did(tmp_path: Path) -> None:
+def test_wal_refuses_while_the_clock_is_wrong_and_reports_the_refusal(tmp_path: Path) -> None:
     path = tmp_path / status.FILE
     spool = WalWriter(tmp_path / "spool", Clock(), 10**9, False, ClockCheck(path, Clock()))
     backlog = WalReader(tmp_path / "spool")
@@ -66,7 +66,7 @@ def _refused(spool: WalWriter) -> bool:
     return False
 
 
-class _Hand(Clock):
+class _SettableClock(Clock):
     """A clock that the test sets."""
 
     ahead = 0
@@ -75,8 +75,8 @@ class _Hand(Clock):
         return super().now() + self.ahead
 
 
-def test_a_refusal_is_over_though_the_clock_was_set_back_meanwhile(tmp_path: Path) -> None:
-    clock = _Hand()
+def test_refusal_ends_even_if_the_clock_was_set_back(tmp_path: Path) -> None:
+    clock = _SettableClock()
     clock.ahead = 60 * MINUTE
     spool, backlog = (
         WalWriter(tmp_path / "spool", clock, 10**9, False),

@@ -1,4 +1,4 @@
-"""A real HTTP server on loopback that answers heartbeats by the product's contract."""
+"""A local HTTP server that answers heartbeats as the service does."""
 
 import json
 import threading
@@ -14,7 +14,7 @@ from monitor.model import format_time
 
 class Received(NamedTuple):
     moment: float
-    """Of the monotonic clock."""
+    """Seconds of the monotonic clock."""
     path: str
     token: str | None
     connection: tuple[str, int]
@@ -22,7 +22,7 @@ class Received(NamedTuple):
 
 
 class Receiver(ThreadingHTTPServer):
-    """Keeps what it received and what it stored, as (time, mac_address)."""
+    """Records what it received, and what it stored as (time, mac_address)."""
 
     request_queue_size = 64
 
@@ -33,7 +33,7 @@ class Receiver(ThreadingHTTPServer):
         self.stored: list[tuple[str, str]] = []
         self.status = 200
         self.reply: dict[str, Any] | None = None
-        """Instead of the usual one."""
+        """The answer's status, instead of the usual one."""
         self.close_after_reply = False
         self.drop = False
         """Close the connection instead of replying."""

@@ -30,7 +30,7 @@ def simulate(*arguments: object) -> int:
 
 
 def simulate_alone(*arguments: object) -> subprocess.Popen[str]:
-    """The same in a process of its own."""
+    """Run the simulator in a separate process."""
     call = f"simulate(*{tuple(map(str, arguments))})"
     return subprocess.Popen(
         [sys.executable, "-c", f"from tests.simulator.test_command import *; sys.exit({call})"],
@@ -48,7 +48,7 @@ def rows(path: Path) -> list[tuple[str, str]]:
     return [(moment, mac) for moment, mac in found]
 
 
-def test_a_server_receives_what_was_planned(
+def test_server_receives_the_planned_heartbeats(
     receiver: Receiver, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert simulate("--url", receiver.url, *FLEET) == 0
@@ -64,7 +64,7 @@ def test_a_server_receives_what_was_planned(
     assert "lateness: half within" in output
 
 
-def test_no_report_is_sent_before_its_moment(receiver: Receiver) -> None:
+def test_no_report_is_sent_before_its_time(receiver: Receiver) -> None:
     began = time.monotonic()
     assert simulate("--url", receiver.url, *FLEET) == 0
     planned = sorted(r.moment for r in plan_of_a_second())
@@ -82,13 +82,13 @@ def test_connections_are_kept_alive(receiver: Receiver) -> None:
     assert len({sent.connection for sent in receiver.received}) == 2
 
 
-def test_a_server_that_closes_connections_is_served_by_new_ones(receiver: Receiver) -> None:
+def test_closed_connection_is_replaced_by_a_new_one(receiver: Receiver) -> None:
     receiver.close_after_reply = True
     assert simulate("--url", receiver.url, *FLEET, "--connections", 2) == 0
     assert len({sent.connection for sent in receiver.received}) == len(receiver.received)
 
 
-def test_the_token_comes_from_the_environment(
+def test_token_is_read_from_the_environment(
     receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert simulate("--url", receiver.url, *FLEET) == 0
@@ -99,16 +99,14 @@ def test_the_token_comes_from_the_environment(
     assert {sent.token for sent in receiver.received} == {"Bearer hbm_secret"}
 
 
-def test_records_hold_what_was_acknowledged_and_what_was_sent(
-    receiver: Receiver, tmp_path: Path
-) -> None:
+def test_records_list_acknowledged_and_sent_heartbeats(receiver: Receiver, tmp_path: Path) -> None:
     acknowledged, sent = tmp_path / "acknowledged.csv", tmp_path / "sent.csv"
     assert simulate("--url", receiver.url, *FLEET, "--record", acknowledged, "--sent", sent) == 0
     assert sorted(rows(acknowledged)) == sorted(receiver.stored)
     assert sorted(mac for _, mac in rows(sent)) == sorted(mac for _, mac in receiver.stored)
 
 
-def test_a_heartbeat_whose_reply_was_lost_is_sent_but_not_acknowledged(
+def test_heartbeat_with_lost_reply_is_recorded_as_sent_only(
     receiver: Receiver, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     receiver.drop = True
@@ -119,7 +117,7 @@ def test_a_heartbeat_whose_reply_was_lost_is_sent_but_not_acknowledged(
     assert "Remote end closed connection without response" in capsys.readouterr().out
 
 
-def test_a_refusal_shows_in_the_summary_and_in_the_exit_status(
+def test_refusal_appears_in_the_summary_and_the_exit_status(
     receiver: Receiver, capsys: pytest.CaptureFixture[str]
 ) -> None:
     receiver.status, receiver.reply = 403, {"detail": "ceiling reached"}
@@ -128,7 +126,7 @@ def test_a_refusal_shows_in_the_summary_and_in_the_exit_status(
     assert "ceiling reached" in output
 
 
-def test_an_acknowledgement_without_the_stored_time_can_not_be_recorded(
+def test_reply_without_stored_time_is_an_error_when_recording(
     receiver: Receiver, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     receiver.reply = {"thanks": 1}
@@ -137,16 +135,14 @@ def test_an_acknowledgement_without_the_stored_time_can_not_be_recorded(
     assert "status 200 without the stored time" in capsys.readouterr().out
 
 
-def test_a_server_that_is_not_there_shows_in_the_summary(
+def test_unreachable_server_appears_in_the_summary(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert simulate("--url", f"http://127.0.0.1:{free_port()}", *FLEET) == 1
     assert "Connection refused" in capsys.readouterr().out
 
 
-def test_a_recorded_fleet_is_replayed_without_its_old_times(
-    receiver: Receiver, tmp_path: Path
-) -> None:
+def test_trace_is_replayed_without_its_recorded_times(receiver: Receiver, tmp_path: Path) -> None:
     file = tmp_path / "fleet.csv"
     file.write_text(
         "time,mac_address,speed\n"
@@ -160,7 +156,7 @@ def test_a_recorded_fleet_is_replayed_without_its_old_times(
     assert second.moment - first.moment > 0.25
 
 
-def test_a_bad_trace_is_refused_before_anything_is_sent(
+def test_invalid_trace_is_refused_before_anything_is_sent(
     receiver: Receiver, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "fleet.csv"
@@ -170,7 +166,7 @@ def test_a_bad_trace_is_refused_before_anything_is_sent(
     assert not receiver.received
 
 
-def test_options_of_a_made_up_fleet_are_refused_with_a_trace(
+def test_fleet_options_are_refused_with_a_trace(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert simulate("--trace", tmp_path / "fleet.csv", "--first-mac", "020000000000") == 2
@@ -188,19 +184,19 @@ def test_options_of_a_made_up_fleet_are_refused_with_a_trace(
         ("--first-mac", "02:00"),
     ],
 )
-def test_bad_arguments_are_refused(arguments: tuple[str, str]) -> None:
+def test_invalid_arguments_are_refused(arguments: tuple[str, str]) -> None:
     with pytest.raises(SystemExit):
         simulate(*arguments)
 
 
-def test_a_record_that_can_not_be_written_ends_the_run(
+def test_run_fails_when_the_record_cannot_be_written(
     receiver: Receiver, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert simulate("--url", receiver.url, "--sent", "/dev/full") == 2
     assert "No space left" in capsys.readouterr().err
 
 
-def test_a_record_that_can_not_be_continued_ends_the_run(
+def test_run_fails_when_the_record_file_reaches_its_size_limit(
     receiver: Receiver, tmp_path: Path
 ) -> None:
     record = tmp_path / "acknowledged.csv"
@@ -214,7 +210,7 @@ def test_a_record_that_can_not_be_continued_ends_the_run(
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_the_run_with_its_summary(
+def test_signal_ends_the_run_with_a_summary(
     receiver: Receiver, tmp_path: Path, number: signal.Signals
 ) -> None:
     record = tmp_path / "acknowledged.csv"
@@ -228,7 +224,7 @@ def test_a_signal_ends_the_run_with_its_summary(
 
 
 @pytest.mark.parametrize("terminal", [True, False])
-def test_progress_is_a_bar_on_a_terminal_and_lines_elsewhere(
+def test_progress_is_a_bar_on_a_terminal_and_lines_otherwise(
     terminal: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(progress, "_LINE_EVERY", 0.01)
@@ -242,7 +238,7 @@ def test_progress_is_a_bar_on_a_terminal_and_lines_elsewhere(
     assert ("of 100 s:" in screen.getvalue()) != terminal
 
 
-def test_the_summary_tells_percentiles() -> None:
+def test_summary_shows_percentiles() -> None:
     tally = Tally()
     for milliseconds in range(1, 101):
         tally.replied(200, b"", milliseconds / 1000, 0)

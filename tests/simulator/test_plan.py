@@ -31,7 +31,7 @@ def moments(fleet: SimulatedFleet, mac: int, until: int = 30 * SECOND) -> list[i
 
 @settings(deadline=None, max_examples=50)
 @given(fleets)
-def test_the_same_seed_makes_the_same_plan_in_the_order_of_time(fleet: SimulatedFleet) -> None:
+def test_same_seed_gives_the_same_plan_in_order_of_time(fleet: SimulatedFleet) -> None:
     planned = reports(fleet)
     assert planned == reports(fleet)
     assert all(before.moment <= after.moment for before, after in pairwise(planned))
@@ -39,14 +39,14 @@ def test_the_same_seed_makes_the_same_plan_in_the_order_of_time(fleet: Simulated
 
 @settings(deadline=None, max_examples=50)
 @given(fleets)
-def test_another_seed_makes_another_plan(fleet: SimulatedFleet) -> None:
+def test_other_seed_gives_another_plan(fleet: SimulatedFleet) -> None:
     other = SimulatedFleet(sensors=30, interval=SECOND, seed=fleet.seed + 1)
     assert reports(SimulatedFleet(sensors=30, interval=SECOND, seed=fleet.seed)) != reports(other)
 
 
 @settings(deadline=None, max_examples=50)
 @given(fleets)
-def test_exactly_the_shares_die_and_flap_and_nobody_does_both(fleet: SimulatedFleet) -> None:
+def test_shares_of_dying_and_flapping_sensors_are_exact_and_disjoint(fleet: SimulatedFleet) -> None:
     assert len(fleet.dying()) == round(fleet.die * fleet.sensors)
     assert len(fleet.flapping()) in (
         round(fleet.flap * fleet.sensors),
@@ -59,7 +59,7 @@ def test_exactly_the_shares_die_and_flap_and_nobody_does_both(fleet: SimulatedFl
 
 @settings(deadline=None, max_examples=50)
 @given(fleets)
-def test_the_dead_are_silent_until_they_return(fleet: SimulatedFleet) -> None:
+def test_dead_sensors_send_nothing_until_they_return(fleet: SimulatedFleet) -> None:
     returning = fleet.return_after is not None
     back = fleet.die_after + fleet.return_after if fleet.return_after is not None else 0
     for report in reports(fleet):
@@ -67,7 +67,7 @@ def test_the_dead_are_silent_until_they_return(fleet: SimulatedFleet) -> None:
             assert report.moment < fleet.die_after or (returning and report.moment >= back)
 
 
-def test_the_dead_come_back_within_one_gap() -> None:
+def test_dead_sensors_return_within_one_interval_and_jitter() -> None:
     fleet = SimulatedFleet(
         sensors=20,
         interval=SECOND,
@@ -82,7 +82,7 @@ def test_the_dead_come_back_within_one_gap() -> None:
 
 @settings(deadline=None, max_examples=50)
 @given(fleets)
-def test_the_living_report_at_their_interval_within_the_jitter(fleet: SimulatedFleet) -> None:
+def test_live_sensors_report_at_their_interval_within_the_jitter(fleet: SimulatedFleet) -> None:
     troubled = fleet.dying() | fleet.flapping()
     heard_of: dict[int, list[int]] = {
         mac: []
@@ -98,7 +98,7 @@ def test_the_living_report_at_their_interval_within_the_jitter(fleet: SimulatedF
             assert abs(after - before - fleet.interval) <= fleet.jitter * fleet.interval + 1
 
 
-def test_those_that_flap_alternate_between_silence_and_life() -> None:
+def test_flapping_sensors_alternate_between_silence_and_reports() -> None:
     fleet = SimulatedFleet(
         sensors=10, interval=SECOND, jitter=0.1, flap=1, flap_silence=10 * SECOND
     )
@@ -109,11 +109,11 @@ def test_those_that_flap_alternate_between_silence_and_life() -> None:
         assert all(9_000 <= gap <= 12_200 for gap in silences)
 
 
-def test_a_plan_ends_when_all_are_dead_for_good() -> None:
+def test_plan_ends_when_all_sensors_are_dead_permanently() -> None:
     assert len(list(plan(SimulatedFleet(sensors=5, interval=SECOND, die=1, die_after=SECOND)))) == 5
 
 
-def test_impossible_fleets_are_refused() -> None:
+def test_invalid_fleet_is_refused() -> None:
     with pytest.raises(ValueError, match="more than the whole fleet"):
         SimulatedFleet(die=0.6, flap=0.6)
     with pytest.raises(ValueError, match="no 2 addresses"):

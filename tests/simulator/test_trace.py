@@ -20,7 +20,7 @@ def written(directory: Path, text: str | bytes) -> Path:
     return path
 
 
-def test_reports_are_replayed_by_their_distance_from_the_first(tmp_path: Path) -> None:
+def test_reports_keep_their_offset_from_the_first(tmp_path: Path) -> None:
     assert list(replay(written(tmp_path, GOOD))) == [
         PlannedHeartbeat(0, 0x02000000139E, {"speed": 10.7}),
         PlannedHeartbeat(500, 0x020000001389, {"speed": 0.0, "battery": 99.0}),
@@ -28,15 +28,15 @@ def test_reports_are_replayed_by_their_distance_from_the_first(tmp_path: Path) -
     ]
 
 
-def test_speed_shortens_the_distances(tmp_path: Path) -> None:
+def test_speed_shortens_the_offsets(tmp_path: Path) -> None:
     assert [r.moment for r in replay(written(tmp_path, GOOD), speed=10)] == [0, 50, 800]
 
 
-def test_measuring_counts_reports_and_length(tmp_path: Path) -> None:
+def test_measure_gives_number_of_reports_and_length(tmp_path: Path) -> None:
     assert measure(written(tmp_path, GOOD)) == (3, 8_000)
 
 
-def test_a_spreadsheet_with_a_byte_order_mark_and_other_columns_first_is_read(
+def test_file_with_byte_order_mark_and_other_columns_is_read(
     tmp_path: Path,
 ) -> None:
     path = written(
@@ -68,13 +68,11 @@ ROW = "2017-03-21T05:00:02Z,02:00:00:00:13:9e,1\n"
         (HEAD.encode() + b"\xff\xfe", "line 1: .*utf-8"),
     ],
 )
-def test_a_mistake_is_told_with_its_line_and_column(
-    tmp_path: Path, text: str | bytes, told: str
-) -> None:
+def test_error_names_line_and_column(tmp_path: Path, text: str | bytes, told: str) -> None:
     with pytest.raises(TraceError, match=f"fleet.csv.*{told}"):
         measure(written(tmp_path, text))
 
 
-def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
+def test_missing_file_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(TraceError, match="No such file"):
         measure(tmp_path / "none.csv")

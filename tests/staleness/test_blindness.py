@@ -27,30 +27,30 @@ def observe(
 NEW = Advance(0, {}, [], [])
 
 
-def test_nothing_before_the_first_pulse_was_listened_to() -> None:
+def test_time_before_the_first_coverage_span_is_blind() -> None:
     first = observe(NEW, [SourceSpan("a", 1_000, 2_000, False)], 2_000)
     assert (first.horizon, first.blind) == (2_000, [BlindWindow(0, 1_000)])
 
 
-def test_the_horizon_is_the_slowest_open_source() -> None:
+def test_horizon_is_that_of_the_slowest_open_source() -> None:
     both = observe(NEW, [SourceSpan("a", 0, 5_000, False), SourceSpan("b", 0, 3_000, False)], 5_000)
     assert both.horizon == 3_000
     assert both.blind == []
 
 
-def test_a_gap_between_two_pulses_is_blind() -> None:
+def test_gap_between_two_coverage_spans_is_blind() -> None:
     first = observe(NEW, [SourceSpan("a", 0, 5_000, False)], 5_000)
     spans = [SourceSpan("a", 0, 6_000, False), SourceSpan("a", 9_000, 10_000, False)]
     assert observe(first, spans, 10_000).blind == [BlindWindow(6_000, 9_000)]
 
 
-def test_pieces_of_one_pulse_leave_no_gap() -> None:
+def test_adjacent_pieces_of_one_span_leave_no_gap() -> None:
     first = observe(NEW, [SourceSpan("a", 0, 5_000, False)], 5_000)
     spans = [SourceSpan("a", 0, 6_000, False), SourceSpan("a", 0, 10_000, False)]
     assert observe(first, spans, 10_000).blind == []
 
 
-def test_one_deaf_source_makes_time_blind_though_another_listens() -> None:
+def test_time_is_blind_when_one_of_two_sources_has_no_coverage() -> None:
     first = observe(
         NEW, [SourceSpan("a", 0, 5_000, False), SourceSpan("b", 0, 5_000, False)], 5_000
     )
@@ -63,14 +63,14 @@ def test_one_deaf_source_makes_time_blind_though_another_listens() -> None:
     assert (after.horizon, after.blind) == (10_000, [BlindWindow(6_000, 8_000)])
 
 
-def test_a_source_that_joins_is_required_only_from_its_start() -> None:
+def test_new_source_is_required_only_from_its_start() -> None:
     first = observe(NEW, [SourceSpan("a", 0, 5_000, False)], 5_000)
     spans = [SourceSpan("a", 0, 10_000, False), SourceSpan("b", 8_000, 10_000, False)]
     after = observe(first, spans, 10_000)
     assert (after.horizon, after.blind) == (10_000, [])
 
 
-def test_no_open_source_is_blind_and_the_horizon_stays() -> None:
+def test_without_open_sources_time_is_blind_and_the_horizon_stays() -> None:
     first = observe(NEW, [SourceSpan("a", 0, 5_000, True)], 5_000)
     waiting = first
     for now in range(10_000, 10_000 + FAREWELL_GRACE + 1, 5 * SECOND):
@@ -80,7 +80,7 @@ def test_no_open_source_is_blind_and_the_horizon_stays() -> None:
     assert (back.horizon, back.blind) == (901_000, [BlindWindow(5_000, 900_000)])
 
 
-def test_a_farewell_is_waited_for_and_then_gone_on_without() -> None:
+def test_stopped_source_is_dropped_after_the_grace_period() -> None:
     def living(until: int) -> SourceSpan:
         return SourceSpan("a", 0, until, False)
 
@@ -96,7 +96,7 @@ def test_a_farewell_is_waited_for_and_then_gone_on_without() -> None:
     assert state.blind == []
 
 
-def test_a_source_back_soon_after_its_farewell_was_blind_meanwhile() -> None:
+def test_source_restarted_within_the_grace_period_was_blind_in_between() -> None:
     sources = {"a": Source(True, 500_000), "b": Source(False, 5_000)}
     before = Advance(500_000, sources, [], [])
     spans = [SourceSpan("a", 0, 510_000, False), SourceSpan("b", 300_000, 510_000, False)]
@@ -105,7 +105,7 @@ def test_a_source_back_soon_after_its_farewell_was_blind_meanwhile() -> None:
     assert after.blind == [BlindWindow(5_000, 300_000)]
 
 
-def test_a_source_that_stands_still_is_written_off_and_the_span_is_blind() -> None:
+def test_stalled_source_is_dropped_and_its_missing_time_is_blind() -> None:
     stuck, now = SourceSpan("b", 0, 5_000, False), 5_000
     state = observe(NEW, [SourceSpan("a", 0, 5_000, False), stuck], now)
     lost: list[str] = []
@@ -119,7 +119,7 @@ def test_a_source_that_stands_still_is_written_off_and_the_span_is_blind() -> No
     assert state.blind == [BlindWindow(5_000, now)]
 
 
-def test_standing_still_counts_only_while_the_store_can_be_read() -> None:
+def test_stall_counts_only_while_the_store_can_be_read() -> None:
     stuck = SourceSpan("b", 0, 5_000, False)
     state = observe(NEW, [SourceSpan("a", 0, 5_000, False), stuck], 5_000)
     state = observe(
@@ -128,7 +128,7 @@ def test_standing_still_counts_only_while_the_store_can_be_read() -> None:
     assert state.lost == []
 
 
-def test_a_source_that_is_still_replaying_does_not_pull_the_horizon_back() -> None:
+def test_source_that_is_catching_up_does_not_move_the_horizon_back() -> None:
     sources = {"a": Source(True, 500_000), "b": Source(False, 5_000)}
     before = Advance(500_000, sources, [], [])
     spans = [SourceSpan("a", 0, 505_000, False), SourceSpan("b", 0, 100_000, False)]
@@ -143,7 +143,7 @@ pieces = st.lists(
 
 
 @given(pieces)
-def test_merging_keeps_each_moment_and_makes_windows_disjoint(windows: list[BlindWindow]) -> None:
+def test_merged_windows_cover_the_same_time_and_are_disjoint(windows: list[BlindWindow]) -> None:
     merged = merge(windows)
     moments = {t for w in windows for t in range(w.start, w.stop)}
     assert {t for w in merged for t in range(w.start, w.stop)} == moments
@@ -151,7 +151,7 @@ def test_merging_keeps_each_moment_and_makes_windows_disjoint(windows: list[Blin
 
 
 @given(st.integers(0, 60), st.integers(0, 40), pieces)
-def test_subtracting_leaves_what_is_not_covered(
+def test_subtraction_leaves_the_uncovered_time(
     start: int, length: int, covered: list[BlindWindow]
 ) -> None:
     left = subtract(BlindWindow(start, start + length), covered)
@@ -172,7 +172,7 @@ steps = st.lists(
 
 
 @given(steps)
-def test_the_horizon_never_goes_back_and_covered_time_is_vouched_for_by_all_open_sources(
+def test_horizon_never_goes_back_and_observed_time_is_covered_by_all_open_sources(
     plan: list[tuple[str, str, int]],
 ) -> None:
     spans: dict[str, list[SourceSpan]] = {}

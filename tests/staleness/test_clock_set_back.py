@@ -1,4 +1,4 @@
-"""The clock was an hour ahead for a while, and is put right."""
+"""The clock was an hour ahead and is corrected."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,12 +23,12 @@ def world(tmp_path: Path) -> Iterator[World]:
 
 
 def set_back(world: World, by: int = HOUR) -> None:
-    """The shipper begins a new pulse, as it does whenever the clock is stepped."""
+    """Step the clock back; the shipper starts a new coverage span, as after every step."""
     world.now -= by
     world.listening_since = world.now
 
 
-def test_judging_goes_on_at_once(world: World) -> None:
+def test_judging_continues_at_once(world: World) -> None:
     set_back(world)
     world.pass_time(2 * MINUTE, 1, 2)
     with reading(world.engine) as connection:
@@ -39,7 +39,7 @@ def test_judging_goes_on_at_once(world: World) -> None:
     assert max(stops, default=0) <= world.now
 
 
-def test_who_dies_then_is_told_in_time_and_nobody_else(world: World) -> None:
+def test_sensor_that_dies_after_the_step_is_reported_in_time(world: World) -> None:
     set_back(world)
     world.pass_time(MINUTE, 1, 2)
     reset_at = world.now
@@ -51,7 +51,7 @@ def test_who_dies_then_is_told_in_time_and_nobody_else(world: World) -> None:
     assert opened[2] <= reset_at + 12 * MINUTE
 
 
-def test_who_was_heard_last_after_the_last_sweep_is_told_in_time_too(world: World) -> None:
+def test_sensor_last_seen_after_the_last_sweep_is_reported_in_time(world: World) -> None:
     world.now += 4 * SECOND
     world.hear(2)
     set_back(world)
@@ -59,7 +59,7 @@ def test_who_was_heard_last_after_the_last_sweep_is_told_in_time_too(world: Worl
     assert {row.mac for row in world.incidents() if row.closed_at is None} == {2, 3}
 
 
-def test_who_was_silent_before_recovers_when_it_is_heard(world: World) -> None:
+def test_sensor_that_was_down_recovers_with_its_next_heartbeat(world: World) -> None:
     assert [row.mac for row in world.incidents()] == [3]
     set_back(world)
     world.pass_time(3 * MINUTE, 1, 2, 3)
@@ -69,7 +69,7 @@ def test_who_was_silent_before_recovers_when_it_is_heard(world: World) -> None:
     assert row.closed_at <= world.now
 
 
-def test_what_was_owed_is_owed_no_later_than_before(world: World) -> None:
+def test_pending_messages_are_not_delayed(world: World) -> None:
     with reading(world.engine) as connection:
         owed = select(notification).where(notification.c.kind == "down")
         before = connection.execute(owed).first()
@@ -84,15 +84,15 @@ def test_what_was_owed_is_owed_no_later_than_before(world: World) -> None:
     assert after.created_at <= world.now
 
 
-def test_a_host_that_died_with_the_wrong_clock_vouches_for_nothing_after(world: World) -> None:
+def test_coverage_in_the_future_from_a_dead_host_does_not_count(world: World) -> None:
     world.now -= HOUR
-    for _ in range(25):  # nobody listens: no new pulse, while the old one ends in the future
+    for _ in range(25):  # no new coverage, and the old span ends in the future
         world.now += MINUTE
         world.sweep.run(world.lease, world.now)
     assert {row.mac for row in world.incidents() if row.closed_at is None} == {3}
 
 
-def test_the_clock_ahead_and_right_again_raises_no_alarm(world: World) -> None:
+def test_clock_ahead_and_corrected_causes_no_false_alert(world: World) -> None:
     world.now += HOUR
     world.listening_since = world.now
     world.pass_time(3 * MINUTE, 1, 2)
@@ -101,7 +101,7 @@ def test_the_clock_ahead_and_right_again_raises_no_alarm(world: World) -> None:
     assert {row.mac for row in world.incidents()} == {3}
 
 
-def test_a_restart_meanwhile_changes_nothing(world: World) -> None:
+def test_scheduler_restart_changes_nothing(world: World) -> None:
     set_back(world)
     world.pass_time(MINUTE, 1, 2)
     world.sweep = world.new_sweep()
@@ -109,7 +109,7 @@ def test_a_restart_meanwhile_changes_nothing(world: World) -> None:
     assert {row.mac for row in world.incidents() if row.closed_at is None} == {2, 3}
 
 
-def test_between_two_heartbeats_none_is_forgotten(world: World) -> None:
+def test_sensors_between_two_heartbeats_are_not_reported(world: World) -> None:
     world.now += HOUR
     world.listening_since = world.now
     world.pass_time(3 * MINUTE, 1, 2)
@@ -120,7 +120,7 @@ def test_between_two_heartbeats_none_is_forgotten(world: World) -> None:
     assert {row.mac for row in world.incidents()} == {3}
 
 
-def test_a_restart_long_after_it_forgets_nobody(world: World) -> None:
+def test_scheduler_restart_long_after_the_step_reports_no_live_sensor(world: World) -> None:
     world.now += HOUR
     world.listening_since = world.now
     world.pass_time(3 * MINUTE, 1, 2)
@@ -131,8 +131,8 @@ def test_a_restart_long_after_it_forgets_nobody(world: World) -> None:
     assert {row.mac for row in world.incidents()} == {3}
 
 
-def test_who_was_last_heard_while_the_clock_was_ahead_is_told_in_time(world: World) -> None:
-    world.now += HOUR  # for so short a time that no sweep saw it
+def test_sensor_last_seen_while_the_clock_was_ahead_is_reported_in_time(world: World) -> None:
+    world.now += HOUR  # too short for a sweep to notice
     world.hear(2)
     world.now -= HOUR
     world.pass_time(13 * MINUTE, 1)

@@ -1,4 +1,4 @@
-"""How often a sensor was usually heard, asked of a real store."""
+"""The usual interval of a sensor, computed from a real store."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,35 +23,35 @@ def store(tmp_path: Path) -> Iterator[FailingStore]:
 
 
 def hear(store: SqliteStore, mac: int, *ago: int, live: bool = True) -> int:
-    """Heartbeats so many ms before NOW; when the last one was."""
+    """Store heartbeats this many ms before NOW; the time of the newest."""
     store.append([Heartbeat(mac, NOW - each, NOW - each, live) for each in ago])
     return NOW - min(ago)
 
 
-def test_it_is_the_median_so_that_one_gap_does_not_count(store: FailingStore) -> None:
+def test_usual_interval_is_the_median(store: FailingStore) -> None:
     ago = [11 * MINUTE + n * MINUTE for n in range(20) if n not in (7, 8)]
     seen = hear(store, 1, *ago)
     assert usual_intervals(store, {1: (seen, THRESHOLD)}, NOW) == {1: MINUTE}
 
 
-def test_few_heartbeats_make_no_habit(store: FailingStore) -> None:
+def test_too_few_heartbeats_give_no_interval(store: FailingStore) -> None:
     seen = hear(store, 1, 11 * MINUTE, 12 * MINUTE, 13 * MINUTE)
     assert usual_intervals(store, {1: (seen, THRESHOLD)}, NOW) == {}
 
 
-def test_history_sent_later_tells_nothing_of_the_sensors_habit(store: FailingStore) -> None:
+def test_history_does_not_count_for_the_interval(store: FailingStore) -> None:
     seen = hear(store, 1, *(11 * MINUTE + n * 5 * MINUTE for n in range(8)))
     hear(store, 1, *(11 * MINUTE + n * SECOND for n in range(1, 90)), live=False)
     assert usual_intervals(store, {1: (seen, THRESHOLD)}, NOW) == {1: 5 * MINUTE}
 
 
-def test_a_store_that_does_not_answer_delays_no_alarm(store: FailingStore) -> None:
+def test_unavailable_store_does_not_delay_alerts(store: FailingStore) -> None:
     seen = hear(store, 1, *(11 * MINUTE + n * MINUTE for n in range(20)))
     store.failing = "heartbeats"
     assert usual_intervals(store, {1: (seen, THRESHOLD)}, NOW) == {}
 
 
-def test_of_many_the_longest_silent_are_looked_up(store: FailingStore) -> None:
+def test_only_the_longest_silent_sensors_are_looked_up(store: FailingStore) -> None:
     silent = {
         mac: (hear(store, mac, *(11 * MINUTE + mac + n * MINUTE for n in range(5))), THRESHOLD)
         for mac in range(1, MOST + 20)
@@ -59,6 +59,6 @@ def test_of_many_the_longest_silent_are_looked_up(store: FailingStore) -> None:
     assert usual_intervals(store, silent, NOW).keys() == set(range(20, MOST + 20))
 
 
-def test_a_silence_of_days_is_not_looked_into(store: FailingStore) -> None:
+def test_silence_of_several_days_is_not_looked_up(store: FailingStore) -> None:
     seen = hear(store, 1, *(3 * DAY + n * MINUTE for n in range(5)))
     assert usual_intervals(store, {1: (seen, THRESHOLD)}, NOW) == {}

@@ -1,4 +1,4 @@
-"""An outage of thousands of sensors: written in several transactions, told in one message."""
+"""An outage of thousands of sensors is written in several transactions and sent in one message."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ MOST_ROWS = 5_000
 
 @pytest.fixture
 def world(tmp_path: Path, state: Engine) -> World:
-    """Thousands at two sites, all registered and heard."""
+    """Thousands of registered sensors at two sites, all with heartbeats."""
     made = World(tmp_path)
     made.engine = state
     made.lease = made.take_lease("leader")
@@ -42,7 +42,7 @@ def world(tmp_path: Path, state: Engine) -> World:
 
 
 def together(world: World) -> list[int]:
-    """How many incidents each transaction was the last to change."""
+    """The number of incidents that each transaction was the last to change."""
     return sorted(Counter(row.version for row in world.incidents()).values())
 
 
@@ -69,7 +69,7 @@ def test_no_message_is_frozen_between_two_transactions_of_one_outage(
     def writing_and_claiming(engine: Engine) -> Iterator[Connection]:
         with writing(engine) as connection:
             yield connection
-        # As a notifier does that comes by when the sweep has taken as long as the group's wait.
+        # A notifier that claims messages after the group's wait, while the sweep still writes.
         frozen.extend(members_of_the_next_message(world, world.now + ALERTING.group_wait))
 
     monkeypatch.setattr(sweep, "writing", writing_and_claiming)
@@ -80,7 +80,7 @@ def test_no_message_is_frozen_between_two_transactions_of_one_outage(
 
 
 def members_of_the_next_message(world: World, now: int) -> list[int]:
-    """How many sensors the message is about that is due by email, if one is; it is then sent."""
+    """Send the due email message, if any; the number of its sensors."""
     members: list[int] = []
 
     def compose(occasion: MessageContext) -> Body:

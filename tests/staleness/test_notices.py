@@ -30,7 +30,7 @@ def decided(
     return decide(sent, horizon, windows, now, 0, MANNERS)
 
 
-def test_blindness_is_told_when_it_is_over() -> None:
+def test_blind_window_is_reported_when_it_ends() -> None:
     window = BlindWindow(NOW - 8 * MINUTE, NOW - MINUTE)
     found = decided(window)
     assert found.blind == [window]
@@ -38,15 +38,15 @@ def test_blindness_is_told_when_it_is_over() -> None:
     assert decided(window, sent=found.sent).blind == []
 
 
-def test_blindness_that_goes_on_is_not_told_yet() -> None:
+def test_open_blind_window_is_not_reported_yet() -> None:
     assert decided(BlindWindow(NOW - 8 * MINUTE, NOW)).blind == []
 
 
-def test_a_moment_of_blindness_is_nobodys_news() -> None:
+def test_short_blind_window_is_not_reported() -> None:
     assert decided(BlindWindow(NOW - MINUTE, NOW - MINUTE + 14 * SECOND)).blind == []
 
 
-def test_many_moments_add_up_to_one_notice_now_and_then() -> None:
+def test_many_short_blind_windows_are_reported_together() -> None:
     sent, notices = SentNotices(), 0
     windows: list[BlindWindow] = []
     for round_number in range(60):
@@ -58,11 +58,11 @@ def test_many_moments_add_up_to_one_notice_now_and_then() -> None:
     assert not found.behind
 
 
-def test_what_was_before_the_first_pulse_is_nobodys_news() -> None:
+def test_time_before_the_first_coverage_is_not_reported() -> None:
     assert decided(BlindWindow(0, NOW - MINUTE)).blind == []
 
 
-def test_a_standstill_is_told_while_it_lasts_and_once_it_is_over() -> None:
+def test_standstill_is_reported_while_it_lasts_and_when_it_ends() -> None:
     horizon = NOW - FAR - 1
     found = decided(horizon=horizon)
     assert (found.behind, found.sent.behind_since) == (True, horizon)
@@ -73,7 +73,7 @@ def test_a_standstill_is_told_while_it_lasts_and_once_it_is_over() -> None:
     assert over.only_behind
 
 
-def test_the_end_of_a_standstill_is_blindness_when_some_of_it_was_not_listened_to() -> None:
+def test_end_of_standstill_is_reported_as_blindness_if_time_was_not_observed() -> None:
     sent, horizon = SentNotices(NOW - HOUR), NOW - SECOND
     assert not decided(
         BlindWindow(NOW - MINUTE, NOW - SECOND), sent=sent, horizon=horizon
@@ -84,12 +84,12 @@ def test_the_end_of_a_standstill_is_blindness_when_some_of_it_was_not_listened_t
     ).only_behind
 
 
-def test_a_standstill_of_which_blindness_was_already_told_ends_without_a_second_notice() -> None:
+def test_standstill_with_blindness_already_reported_ends_without_a_second_notice() -> None:
     found = decided(sent=SentNotices(NOW - HOUR, blind_until=NOW))
     assert found == Notices(SentNotices(0, NOW), behind=False, blind=[])
 
 
-def test_judging_is_behind_since_it_reached_its_last_moment_or_since_it_was_watched() -> None:
+def test_judging_is_behind_since_the_last_horizon_or_the_start_of_watching() -> None:
     assert behind(NOW - HOUR, "", NOW - FAR, NOW, FAR) is None
     found = behind(NOW - HOUR, "The store is away.", NOW - FAR - 1, NOW, FAR)
     assert found == Behind(NOW - HOUR, "The store is away.")
@@ -98,11 +98,11 @@ def test_judging_is_behind_since_it_reached_its_last_moment_or_since_it_was_watc
     assert never == Behind(NOW - FAR - 1, "No sweep has completed since then.")
 
 
-def test_a_standstill_of_our_own_process_is_not_told_of_others() -> None:
+def test_not_behind_right_after_the_own_process_resumed() -> None:
     assert not decide(SentNotices(), NOW - HOUR, [], NOW, NOW - SECOND, MANNERS).behind
 
 
-def test_the_notice_says_when_for_how_long_and_how_often() -> None:
+def test_notice_has_start_length_and_count() -> None:
     one = [BlindWindow(NOW - 8 * MINUTE, NOW - MINUTE)]
     subject, _ = over_text(Notices(NEVER, False, one), UTC, NOW)
     assert subject == "Monitoring was blind between 14:02 and 14:09 UTC"
@@ -122,7 +122,7 @@ def test_the_notice_says_when_for_how_long_and_how_often() -> None:
 
 
 @given(st.lists(st.tuples(st.integers(1, 300), st.integers(0, 120)), max_size=20))
-def test_every_second_of_blindness_is_told_once_if_any_is(steps: list[tuple[int, int]]) -> None:
+def test_every_blind_window_is_reported_once(steps: list[tuple[int, int]]) -> None:
     config = NoticeConfig(1, 10)
     sent, now, windows = SentNotices(), 1_000, []
     seen: list[BlindWindow] = []

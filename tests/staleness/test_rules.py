@@ -20,7 +20,7 @@ def listened(blind: list[BlindWindow], start: int, stop: int) -> int:
 
 
 @given(windows, moments, moments)
-def test_listened_time_is_what_no_blind_window_holds(
+def test_observed_time_is_the_time_outside_blind_windows(
     blind: list[BlindWindow], one: int, other: int
 ) -> None:
     start, stop = sorted((one, other))
@@ -28,7 +28,7 @@ def test_listened_time_is_what_no_blind_window_holds(
 
 
 @given(windows, moments, thresholds, moments)
-def test_down_is_one_clause_or_the_other_and_nothing_else(
+def test_down_means_proven_or_presumed(
     blind: list[BlindWindow], seen: int, threshold: int, horizon: int
 ) -> None:
     ends = [min(w.stop, horizon) for w in blind if w.start < horizon]
@@ -41,7 +41,7 @@ def test_down_is_one_clause_or_the_other_and_nothing_else(
 
 
 @given(windows, moments, thresholds, moments, st.integers(0, 500))
-def test_nobody_is_down_before_the_deadline_that_was_given(
+def test_sensor_is_not_down_before_its_deadline(
     blind: list[BlindWindow], seen: int, threshold: int, horizon: int, later: int
 ) -> None:
     verdict = judge(seen, threshold, horizon, ObservedTime(blind))
@@ -52,7 +52,7 @@ def test_nobody_is_down_before_the_deadline_that_was_given(
 
 
 @given(windows, moments, thresholds, moments)
-def test_a_later_heartbeat_never_makes_a_sensor_down(
+def test_later_heartbeat_never_makes_a_sensor_down(
     blind: list[BlindWindow], seen: int, threshold: int, horizon: int
 ) -> None:
     listening = ObservedTime(blind)
@@ -60,18 +60,18 @@ def test_a_later_heartbeat_never_makes_a_sensor_down(
         assert not judge(seen + 1, threshold, horizon, listening).down
 
 
-def test_exactly_the_threshold_is_still_up() -> None:
+def test_silence_of_exactly_the_threshold_is_up() -> None:
     assert not judge(1_000, 600, 1_600, NOTHING_BLIND).down
     assert judge(1_000, 600, 1_601, NOTHING_BLIND).down
 
 
-def test_silence_that_was_not_listened_to_is_no_outage() -> None:
+def test_silence_in_a_blind_window_is_no_outage() -> None:
     listening = ObservedTime([BlindWindow(1_100, 5_000)])
     assert not judge(1_000, 600, 5_600, listening).down
     assert judge(1_000, 600, 5_601, listening).proven
 
 
-def test_frequent_short_blindness_does_not_hide_a_dead_sensor_for_ever() -> None:
+def test_dead_sensor_is_presumed_down_under_frequent_blind_windows() -> None:
     listening = ObservedTime([BlindWindow(t, t + 20) for t in range(500, 100_000, 540)])
     verdicts = [judge(0, 600, horizon, listening) for horizon in range(0, 10_000, 50)]
     first = next(verdict for verdict in verdicts if verdict.down)

@@ -25,7 +25,7 @@ ALERTING = Alerting(("email", "webhook"), group_wait=30 * SECOND, group_interval
 
 
 class FailingStore(SqliteStore):
-    """Can be told which question to fail at."""
+    """A store in which the test chooses the query that fails."""
 
     failing = ""
 
@@ -70,7 +70,7 @@ class World:
         self.store.pulse(CoverageSpan("here", self.listening_since, self.now, False))
 
     def pass_time(self, duration: int, *beating: int, every: int = MINUTE) -> list[Outcome]:
-        """Let time pass with a pulse, these heartbeats and a sweep each `every` ms."""
+        """Let time pass; every `every` ms report coverage, store these heartbeats and sweep."""
         outcomes = []
         end = self.now + duration
         while self.now < end:
@@ -94,7 +94,7 @@ def world(tmp_path: Path) -> Iterator[World]:
     world.store.close()
 
 
-def test_a_silent_sensor_gets_one_incident_and_one_message_a_channel(world: World) -> None:
+def test_silent_sensor_gets_one_incident_and_one_message_per_channel(world: World) -> None:
     world.hear(1, 2)
     world.pass_time(30 * MINUTE, 2)
     (only,) = world.incidents()
@@ -109,13 +109,13 @@ def test_a_silent_sensor_gets_one_incident_and_one_message_a_channel(world: Worl
     assert {row.next_attempt_at for row in rows} == {only.opened_at + ALERTING.group_wait}
 
 
-def test_exactly_the_threshold_opens_nothing(world: World) -> None:
+def test_silence_of_exactly_the_threshold_opens_no_incident(world: World) -> None:
     world.hear(1)
     world.pass_time(THRESHOLD)
     assert world.incidents() == []
 
 
-def test_a_heartbeat_closes_the_incident_and_the_sensor_is_watched_on(world: World) -> None:
+def test_heartbeat_closes_the_incident_and_the_next_silence_opens_another(world: World) -> None:
     world.hear(1)
     world.pass_time(12 * MINUTE)
     world.pass_time(2 * MINUTE, 1)
@@ -126,7 +126,7 @@ def test_a_heartbeat_closes_the_incident_and_the_sensor_is_watched_on(world: Wor
     assert [row.closed_at is None for row in world.incidents()] == [False, True]
 
 
-def test_sensors_of_one_site_share_a_group_and_strays_join_when_there_are_many(
+def test_sensors_of_one_site_share_a_group_and_many_single_outages_join(
     world: World,
 ) -> None:
     with writing(world.engine) as connection:
@@ -146,7 +146,7 @@ def test_sensors_of_one_site_share_a_group_and_strays_join_when_there_are_many(
         assert len(connection.execute(cancelled).all()) == 3 * len(ALERTING.channels)
 
 
-def test_a_sensor_known_only_from_history_opens_nothing_before_its_first_live_heartbeat(
+def test_sensor_without_live_heartbeats_opens_no_incident(
     world: World,
 ) -> None:
     world.hear(1, live=False, time=START - 2 * MINUTE)
@@ -157,7 +157,7 @@ def test_a_sensor_known_only_from_history_opens_nothing_before_its_first_live_he
     assert len(world.incidents()) == 1
 
 
-def test_history_moves_last_seen_of_an_open_incident_silently(world: World) -> None:
+def test_history_updates_last_seen_of_an_open_incident_without_a_message(world: World) -> None:
     world.hear(1)
     world.pass_time(20 * MINUTE)
     world.hear(1, live=False, time=START + 5 * MINUTE)
@@ -166,7 +166,7 @@ def test_history_moves_last_seen_of_an_open_incident_silently(world: World) -> N
     assert (row.last_seen, row.closed_at) == (START + 5 * MINUTE, None)
 
 
-def test_an_arrival_lost_to_the_log_is_found_in_the_store_before_an_incident_opens(
+def test_heartbeat_missing_from_the_arrival_log_is_found_in_the_store(
     world: World,
 ) -> None:
     world.hear(1)
@@ -178,10 +178,10 @@ def test_an_arrival_lost_to_the_log_is_found_in_the_store_before_an_incident_ope
     assert [row.last_seen for row in world.incidents()] == [START + 8 * MINUTE]
 
 
-def test_nothing_is_judged_while_no_pulse_arrives_and_the_gap_is_blind(world: World) -> None:
+def test_without_coverage_nothing_is_judged_and_the_gap_is_blind(world: World) -> None:
     world.hear(1, 2)
     world.pass_time(5 * MINUTE, 2)
-    for _ in range(30):  # the host is down: neither heartbeats nor pulses
+    for _ in range(30):  # the host is down: no heartbeats and no coverage
         world.now += MINUTE
         world.sweep.run(world.lease, world.now)
     assert world.incidents() == []
@@ -195,13 +195,13 @@ def test_nothing_is_judged_while_no_pulse_arrives_and_the_gap_is_blind(world: Wo
     assert [row.mac for row in world.incidents()] == [1]
 
 
-def test_heartbeats_that_were_spooled_while_the_store_was_away_prevent_false_alarms(
+def test_heartbeats_kept_in_the_wal_during_a_store_outage_prevent_false_alerts(
     world: World,
 ) -> None:
     world.hear(1)
     world.pass_time(5 * MINUTE, 1)
     spooled = []
-    for _ in range(30):  # the store is away, the door still answers
+    for _ in range(30):  # the store is unavailable, the ingest app still accepts
         world.now += MINUTE
         spooled.append(Heartbeat(1, world.now, world.now))
     world.store.append(spooled)
@@ -210,7 +210,7 @@ def test_heartbeats_that_were_spooled_while_the_store_was_away_prevent_false_ala
     assert world.incidents() == []
 
 
-def test_a_scheduler_that_was_down_finds_who_died_and_who_is_new(world: World) -> None:
+def test_restarted_scheduler_finds_dead_and_new_sensors(world: World) -> None:
     world.hear(1, 2)
     world.pass_time(5 * MINUTE, 1, 2)
     for minute in range(180):
@@ -222,7 +222,7 @@ def test_a_scheduler_that_was_down_finds_who_died_and_who_is_new(world: World) -
     assert sorted(row.mac for row in world.incidents()) == [1, 3]
 
 
-def test_a_sensor_that_only_a_door_out_of_reach_has_heard_is_found_by_the_next_scheduler(
+def test_new_scheduler_finds_sensor_whose_heartbeats_arrived_late(
     world: World,
 ) -> None:
     world.hear(1)
@@ -231,7 +231,7 @@ def test_a_sensor_that_only_a_door_out_of_reach_has_heard_is_found_by_the_next_s
     for _ in range(30):
         world.now += MINUTE
         world.sweep.run(world.lease, world.now)
-    world.now += 20 * MINUTE  # without any scheduler, and the door is back
+    world.now += 20 * MINUTE  # no scheduler runs, and the ingest app is back
     world.store.append(spooled)
     world.announce(*spooled)
     world.hear(1)
@@ -241,7 +241,7 @@ def test_a_sensor_that_only_a_door_out_of_reach_has_heard_is_found_by_the_next_s
     assert [row.mac for row in world.incidents()] == [2]
 
 
-def test_a_new_state_on_an_old_store_knows_its_sensors(world: World, tmp_path: Path) -> None:
+def test_new_state_learns_sensors_from_an_existing_store(world: World, tmp_path: Path) -> None:
     world.hear(1, 2)
     world.pass_time(5 * MINUTE, 1, 2)
     fresh = tmp_path / "fresh"
@@ -254,7 +254,7 @@ def test_a_new_state_on_an_old_store_knows_its_sensors(world: World, tmp_path: P
     assert [row.mac for row in world.incidents()] == [1]
 
 
-def test_a_leader_whose_lease_is_gone_writes_nothing_and_the_next_one_does(world: World) -> None:
+def test_leader_without_lease_writes_nothing_and_its_successor_does(world: World) -> None:
     world.hear(1)
     world.pass_time(9 * MINUTE)
     leases.release(world.engine, world.lease)
@@ -271,7 +271,7 @@ def test_a_leader_whose_lease_is_gone_writes_nothing_and_the_next_one_does(world
     assert len(world.incidents()) == 1
 
 
-def test_a_standby_that_takes_over_registers_whom_the_leader_missed(world: World) -> None:
+def test_standby_that_takes_over_registers_sensors_that_the_leader_missed(world: World) -> None:
     world.pass_time(MINUTE)
     standby = world.new_sweep()
     world.hear(1)
@@ -283,7 +283,7 @@ def test_a_standby_that_takes_over_registers_whom_the_leader_missed(world: World
         assert list(connection.scalars(select(sensor.c.mac))) == [1]
 
 
-def test_a_standby_that_was_asleep_reads_what_it_missed_before_it_leads(world: World) -> None:
+def test_suspended_standby_reads_missed_arrivals_before_it_leads(world: World) -> None:
     world.pass_time(MINUTE)
     standby = world.new_sweep()
     standby.watch(world.now)
@@ -296,9 +296,7 @@ def test_a_standby_that_was_asleep_reads_what_it_missed_before_it_leads(world: W
 
 
 @pytest.mark.parametrize("question", ["coverage", "arrivals", "last_seen"])
-def test_a_sweep_that_fails_at_any_question_to_the_store_is_made_up_for(
-    world: World, question: str
-) -> None:
+def test_next_sweep_makes_up_for_a_failed_store_query(world: World, question: str) -> None:
     world.hear(1)
     world.pass_time(10 * MINUTE)
     world.hear(2)
@@ -313,7 +311,7 @@ def test_a_sweep_that_fails_at_any_question_to_the_store_is_made_up_for(
     assert [row.mac for row in world.incidents()] == [1, 2]
 
 
-def test_a_paused_sensor_closes_and_a_longer_threshold_too(world: World) -> None:
+def test_pause_or_longer_threshold_closes_the_incident(world: World) -> None:
     world.hear(1, 2)
     world.pass_time(12 * MINUTE)
     with writing(world.engine) as connection:
@@ -326,7 +324,7 @@ def test_a_paused_sensor_closes_and_a_longer_threshold_too(world: World) -> None
     assert [row.mac for row in world.incidents() if row.closed_at is None] == [2]
 
 
-def test_frequent_blindness_hides_no_death_for_ever(world: World) -> None:
+def test_dead_sensor_is_reported_under_frequent_blind_windows(world: World) -> None:
     world.hear(1)
     for _ in range(12):
         world.pass_time(9 * MINUTE)
@@ -336,7 +334,7 @@ def test_frequent_blindness_hides_no_death_for_ever(world: World) -> None:
     assert not row.proven
 
 
-def test_a_first_look_longer_than_the_lease_is_not_thrown_away(world: World) -> None:
+def test_first_view_is_kept_when_the_lease_expires_during_the_read(world: World) -> None:
     world.hear(1)
     world.now += MINUTE
     world.pulse()
@@ -351,7 +349,7 @@ def test_a_first_look_longer_than_the_lease_is_not_thrown_away(world: World) -> 
     assert len(world.incidents()) == 1
 
 
-def test_a_blind_window_lets_nothing_stale_close_an_incident(world: World) -> None:
+def test_old_history_does_not_close_an_incident_after_a_blind_window(world: World) -> None:
     world.hear(1, 2, 3)
     world.pass_time(25 * MINUTE, 3)
     world.now += 2 * MINUTE
@@ -367,7 +365,7 @@ def test_a_blind_window_lets_nothing_stale_close_an_incident(world: World) -> No
     }
 
 
-def test_a_host_whose_clock_is_ahead_does_not_move_the_horizon_into_the_future(
+def test_coverage_in_the_future_does_not_move_the_horizon_past_now(
     world: World,
 ) -> None:
     world.hear(1)
@@ -376,7 +374,7 @@ def test_a_host_whose_clock_is_ahead_does_not_move_the_horizon_into_the_future(
     assert outcome.horizon == world.now
 
 
-def test_what_came_in_while_a_sweep_was_held_up_counts_from_when_it_came(world: World) -> None:
+def test_heartbeat_stored_during_a_delayed_sweep_counts_from_its_arrival(world: World) -> None:
     world.hear(1)
     world.pass_time(12 * MINUTE)
     began = world.now
@@ -384,7 +382,7 @@ def test_what_came_in_while_a_sweep_was_held_up_counts_from_when_it_came(world: 
     world.now += 11 * MINUTE
     world.hear(1)
     world.pulse()
-    with pytest.raises(LeaseLost):  # it reads on after it was asleep, and believes it is still then
+    with pytest.raises(LeaseLost):  # it was suspended, and continues with the old time
         world.sweep.run(world.lease, began)
     world.lease = world.take_lease("again")
     world.sweep.run(world.lease, world.now)

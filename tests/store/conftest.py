@@ -1,4 +1,4 @@
-"""Every store, one after the other."""
+"""Fixture: each kind of store in turn."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Every store through the same tests."""
+"""The store contract, tested with every store."""
 
 import math
 import time
@@ -19,7 +19,7 @@ def test_migrating_again_changes_nothing(store: Store) -> None:
     assert stored(store, 1) == [live(1, NOW)]
 
 
-def test_what_was_appended_is_read_back_in_time_order(store: Store) -> None:
+def test_appended_heartbeats_are_read_in_order_of_time(store: Store) -> None:
     beats = [
         live(2, NOW + 5, battery=3.25),
         live(1, NOW),
@@ -31,7 +31,7 @@ def test_what_was_appended_is_read_back_in_time_order(store: Store) -> None:
     assert stored(store, 3) == []
 
 
-def test_appending_again_is_harmless(store: Store) -> None:
+def test_appending_again_changes_nothing(store: Store) -> None:
     beats = [live(1, NOW + n, battery=float(n)) for n in range(5)]
     store.append(beats)
     store.append(beats[::-1])
@@ -39,9 +39,7 @@ def test_appending_again_is_harmless(store: Store) -> None:
 
 
 @pytest.mark.parametrize("together", [True, False])
-def test_the_same_moment_twice_is_one_heartbeat_whose_metrics_merge(
-    store: Store, together: bool
-) -> None:
+def test_metrics_of_two_heartbeats_with_one_time_are_merged(store: Store, together: bool) -> None:
     first, second = live(1, NOW, battery=3.0, rssi=-1.0), live(1, NOW, rssi=-2.0, load=0.5)
     for batch in [[first, second]] if together else [[first], [second]]:
         store.append(batch)
@@ -51,7 +49,7 @@ def test_the_same_moment_twice_is_one_heartbeat_whose_metrics_merge(
     assert bucket.beats == 1
 
 
-def test_of_the_same_moment_in_one_call_the_later_wins(store: Store) -> None:
+def test_last_value_wins_for_one_time_in_one_call(store: Store) -> None:
     first = Heartbeat(1, NOW, NOW + 9, True, {"load": 1.0})
     second = Heartbeat(1, NOW, NOW + 5, True, {"load": 2.0})
     store.append([first, second])
@@ -62,7 +60,7 @@ def test_of_the_same_moment_in_one_call_the_later_wins(store: Store) -> None:
 
 @pytest.mark.parametrize("together", [True, False])
 @pytest.mark.parametrize("live_first", [True, False])
-def test_a_heartbeat_that_was_live_once_stays_live_when_it_is_sent_again_as_history(
+def test_live_heartbeat_stays_live_when_repeated_as_history(
     store: Store, together: bool, live_first: bool
 ) -> None:
     beats = [live(1, NOW, load=1.0), history(1, NOW, NOW + HOUR, rssi=-2.0)]
@@ -78,7 +76,7 @@ def test_a_heartbeat_that_was_live_once_stays_live_when_it_is_sent_again_as_hist
         assert (counted[1][0].beats, counted[2][0].beats) == (2, 1)
 
 
-def test_what_no_store_can_keep_is_refused_and_all_else_kept(store: Store) -> None:
+def test_invalid_heartbeats_are_refused_and_the_rest_is_stored(store: Store) -> None:
     bad = [
         live(2, NOW, load=math.nan),
         live(3, NOW, load=-math.inf),
@@ -93,21 +91,21 @@ def test_what_no_store_can_keep_is_refused_and_all_else_kept(store: Store) -> No
     assert store.metric_names() == {"load"}
 
 
-def test_a_metric_that_can_be_none_is_refused_in_a_question_too(store: Store) -> None:
+def test_invalid_metric_name_is_refused_in_queries(store: Store) -> None:
     with pytest.raises(ValueError, match="not the name of a metric"):
         store.history([1], NOW, NOW + 1, 1, 'load") FROM heartbeat --')
     store.append([live(1, NOW, load=1.0)])
     assert store.history([1], NOW, NOW + 1, 1, "unheard") == {1: [Bucket(NOW, 1)]}
 
 
-def test_last_seen_is_the_newest_and_knows_only_what_was_asked_for(store: Store) -> None:
+def test_last_seen_is_the_newest_of_the_requested_sensors(store: Store) -> None:
     store.append([live(1, NOW), live(1, NOW - MINUTE), live(2, NOW - HOUR), live(3, NOW)])
     assert store.last_seen(NOW - MINUTE) == {1: NOW, 3: NOW}
     assert store.last_seen(NOW - DAY, [1, 2, 9]) == {1: NOW, 2: NOW - HOUR}
     assert store.last_seen(NOW - DAY, []) == {}
 
 
-def test_a_live_heartbeat_is_seen_when_received_whatever_its_stamp(store: Store) -> None:
+def test_live_heartbeat_counts_as_seen_when_received(store: Store) -> None:
     behind = Heartbeat(1, NOW - 5 * HOUR, NOW, True, None)
     ahead = Heartbeat(2, NOW + 30 * SECOND, NOW, True, None)
     store.append([behind, ahead])
@@ -115,7 +113,7 @@ def test_a_live_heartbeat_is_seen_when_received_whatever_its_stamp(store: Store)
     assert len(stored(store, 1, 2)) == 2
 
 
-def test_a_fast_clock_of_earlier_hides_no_later_heartbeat(store: Store) -> None:
+def test_earlier_heartbeat_with_a_future_time_hides_no_later_one(store: Store) -> None:
     store.append([Heartbeat(mac, NOW + 40 * SECOND, NOW, True, None) for mac in (1, 2, 3)])
     store.append([live(1, NOW + 20 * SECOND), live(2, NOW + 30 * SECOND)])
     seen = {1: NOW + 20 * SECOND, 2: NOW + 30 * SECOND, 3: NOW}
@@ -123,7 +121,7 @@ def test_a_fast_clock_of_earlier_hides_no_later_heartbeat(store: Store) -> None:
     assert store.last_seen(NOW + SECOND) == {1: NOW + 20 * SECOND, 2: NOW + 30 * SECOND}
 
 
-def test_history_counts_for_last_seen_at_its_own_time_but_is_not_live(store: Store) -> None:
+def test_history_counts_for_last_seen_and_is_not_live(store: Store) -> None:
     store.append([history(1, NOW - HOUR), live(2, NOW - 2 * HOUR), history(2, NOW - HOUR)])
     assert store.last_seen(NOW - DAY) == {1: NOW - HOUR, 2: NOW - HOUR}
     assert store.last_seen(NOW - DAY, live=True) == {2: NOW - 2 * HOUR}
@@ -131,14 +129,14 @@ def test_history_counts_for_last_seen_at_its_own_time_but_is_not_live(store: Sto
     assert store.last_seen(NOW, [3]) == {3: NOW + 30 * SECOND}
 
 
-def test_last_seen_of_thousands_by_name_and_of_all(store: Store) -> None:
+def test_last_seen_of_thousands_listed_and_of_all_sensors(store: Store) -> None:
     store.append([live(mac, NOW + mac) for mac in range(7_000)])
     assert store.last_seen(NOW, range(1_200)) == {mac: NOW + mac for mac in range(1_200)}
     assert store.last_seen(NOW, range(100, 6_000)) == {mac: NOW + mac for mac in range(100, 6_000)}
     assert len(store.last_seen(NOW)) == 7_000
 
 
-def test_history_has_every_bucket_aligned_and_half_open(store: Store) -> None:
+def test_history_buckets_are_aligned_and_half_open(store: Store) -> None:
     store.append(
         [
             live(1, NOW, battery=1.0),
@@ -154,7 +152,7 @@ def test_history_has_every_bucket_aligned_and_half_open(store: Store) -> None:
     assert figures == [Bucket(NOW, 2, 1.0, 2.0, 3.0), Bucket(NOW + MINUTE, 1)]
 
 
-def test_heartbeats_of_nobody_and_of_more_sensors_than_a_query_can_name(store: Store) -> None:
+def test_heartbeats_of_no_sensors_and_of_more_than_fit_in_one_query(store: Store) -> None:
     store.append([live(mac, NOW + mac % 7, load=float(mac)) for mac in range(12_000)])
     assert stored(store) == []
     for macs in (range(1_200), range(500, 40_000)):
@@ -163,7 +161,7 @@ def test_heartbeats_of_nobody_and_of_more_sensors_than_a_query_can_name(store: S
         assert sorted(beat.mac for beat in read) == [mac for mac in macs if mac < 12_000]
 
 
-def test_reading_may_be_given_up(store: Store) -> None:
+def test_reading_can_stop_early(store: Store) -> None:
     store.append([live(1, NOW + n * MINUTE) for n in range(200)])
     for _ in range(30):
         reading = store.heartbeats([1], NOW, NOW + DAY)
@@ -172,12 +170,12 @@ def test_reading_may_be_given_up(store: Store) -> None:
     assert len(stored(store, 1)) == 200
 
 
-def test_many_heartbeats_of_one_moment_are_all_read(store: Store) -> None:
+def test_many_heartbeats_of_one_time_are_all_read(store: Store) -> None:
     store.append([live(mac, NOW) for mac in range(400)] + [live(1, NOW + 1)])
     assert len(stored(store, *range(400))) == 401
 
 
-def test_arrivals_are_read_on_from_a_cursor_and_each_is_read(store: Store) -> None:
+def test_arrivals_after_a_cursor_are_all_read(store: Store) -> None:
     start = store.arrivals(None).cursor
     first = [Seen(1, NOW, True), Seen(2, NOW + 1, False)]
     store.announce("a", NOW + 5, first)
@@ -192,7 +190,7 @@ def test_arrivals_are_read_on_from_a_cursor_and_each_is_read(store: Store) -> No
     assert store.arrivals(again.cursor).seen == []
 
 
-def test_a_cursor_that_was_only_kept_as_a_position_misses_nothing(store: Store) -> None:
+def test_cursor_restored_from_its_position_misses_nothing(store: Store) -> None:
     start = store.arrivals(None).cursor
     store.announce("a", NOW, [Seen(1, NOW, True)])
     read = store.arrivals(start)
@@ -201,20 +199,20 @@ def test_a_cursor_that_was_only_kept_as_a_position_misses_nothing(store: Store) 
     assert 2 in {seen.mac for seen in kept.seen}
 
 
-def test_a_very_long_announcement_arrives_whole(store: Store) -> None:
+def test_very_long_announcement_is_read_completely(store: Store) -> None:
     start = store.arrivals(None).cursor
     everybody = [Seen(mac, NOW + mac, mac % 2 == 0) for mac in range(45_000)]
     store.announce("a", NOW, everybody)
     assert sorted(store.arrivals(start).seen) == everybody
 
 
-def test_nothing_announced_is_nothing_read(store: Store) -> None:
+def test_empty_announcement_is_not_read(store: Store) -> None:
     start = store.arrivals(None).cursor
     store.announce("a", NOW, [])
     assert store.arrivals(start).seen == []
 
 
-def test_a_pulse_that_goes_on_covers_all_its_time_over_hours(store: Store) -> None:
+def test_coverage_reported_regularly_for_hours_is_continuous(store: Store) -> None:
     begin = NOW - 5 * HOUR
     for until in range(begin, NOW + 1, 20 * MINUTE):
         store.pulse(CoverageSpan("a", begin, until, False))
@@ -224,7 +222,7 @@ def test_a_pulse_that_goes_on_covers_all_its_time_over_hours(store: Store) -> No
     assert len(covered) <= 7
 
 
-def test_a_pulse_said_only_after_a_long_outage_covers_all_of_it(store: Store) -> None:
+def test_long_coverage_span_reported_once_is_complete(store: Store) -> None:
     begin = NOW - 10 * HOUR
     store.pulse(CoverageSpan("a", begin, begin + MINUTE, False))
     store.pulse(CoverageSpan("a", begin, NOW, False))
@@ -232,7 +230,7 @@ def test_a_pulse_said_only_after_a_long_outage_covers_all_of_it(store: Store) ->
     assert covered == CoverageSpan("a", begin, NOW, False)
 
 
-def test_coverage_tells_gaps_sources_and_farewells(store: Store) -> None:
+def test_coverage_has_gaps_sources_and_final_spans(store: Store) -> None:
     pulses = [
         CoverageSpan("a", NOW, NOW + MINUTE, False),
         CoverageSpan("a", NOW + 2 * MINUTE, NOW + 3 * MINUTE, True),
@@ -245,13 +243,13 @@ def test_coverage_tells_gaps_sources_and_farewells(store: Store) -> None:
     assert store.coverage(NOW - 40 * MINUTE, NOW - 35 * MINUTE) == pulses[2:]
 
 
-def test_metric_names_are_those_ever_sent(store: Store) -> None:
+def test_metric_names_lists_every_name_sent(store: Store) -> None:
     assert store.metric_names() == set()
     store.append([live(1, NOW, battery=1.0), live(2, NOW, rssi=-3.5)])
     assert store.metric_names() == {"battery", "rssi"}
 
 
-def test_a_forgotten_sensor_leaves_nothing_and_the_others_stay(store: Store) -> None:
+def test_forget_removes_one_sensor_and_no_other(store: Store) -> None:
     store.append([live(1, NOW), Heartbeat(1, NOW - HOUR, NOW, True, None), live(2, NOW)])
     store.forget(1)
     eventually(lambda: stored(store, 1) == [])
@@ -260,12 +258,12 @@ def test_a_forgotten_sensor_leaves_nothing_and_the_others_stay(store: Store) -> 
     assert store.last_seen(NOW - DAY, [1]) == {1: NOW + SECOND}
 
 
-def test_the_store_knows_the_time(store: Store) -> None:
+def test_ping_returns_the_time_of_the_store(store: Store) -> None:
     assert abs(store.ping() - time.time_ns() // 1_000_000) < 2 * SECOND
 
 
 def _beat(mac: int, offset: int, is_live: bool, metrics: dict[str, float]) -> Heartbeat:
-    # A clock of the same error each time, so that the same heartbeat is received once.
+    # The same clock error each time, so that one heartbeat has one time of receipt.
     late = (-15, 0, 50)[(mac + offset) % 3]
     return Heartbeat(mac, NOW + offset, NOW + offset + late, is_live, metrics or None)
 
@@ -286,7 +284,7 @@ beats = st.lists(
     max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(st.lists(beats, max_size=3))
-def test_a_store_answers_like_a_dictionary(store: Store, batches: list[list[Heartbeat]]) -> None:
+def test_store_equals_a_model_in_memory(store: Store, batches: list[list[Heartbeat]]) -> None:
     for mac in (1, 2, 3):
         store.forget(mac)
     model: dict[tuple[int, int], Heartbeat] = {}

@@ -1,4 +1,4 @@
-"""Gaps between heartbeats and the newest of them, in every store."""
+"""Gaps between heartbeats and the newest heartbeats, in every store."""
 
 from itertools import pairwise
 
@@ -11,7 +11,7 @@ from monitor.store.interface import Gap, Store
 from tests.store.beats import NOW, history, live
 
 
-def test_a_gap_lies_between_two_neighbours_further_apart_than_asked_for(store: Store) -> None:
+def test_gap_is_between_neighbours_further_apart_than_the_limit(store: Store) -> None:
     moments = [0, 5, 10, 20, 25, 36]
     store.append([live(1, NOW + moment * MINUTE) for moment in moments])
     found = store.gaps([1], NOW, NOW + 37 * MINUTE, 10 * MINUTE)
@@ -20,7 +20,7 @@ def test_a_gap_lies_between_two_neighbours_further_apart_than_asked_for(store: S
     assert Gap(NOW + 10 * MINUTE, NOW + 20 * MINUTE) in found[1]
 
 
-def test_the_first_gap_begins_at_the_last_heartbeat_before_the_span(store: Store) -> None:
+def test_first_gap_starts_at_the_last_heartbeat_before_the_span(store: Store) -> None:
     store.append([live(1, NOW - 80 * DAY), live(1, NOW - 3 * HOUR), live(1, NOW + HOUR)])
     across = Gap(NOW - 3 * HOUR, NOW + HOUR)
     assert store.gaps([1], NOW, NOW + 2 * HOUR, 2 * HOUR) == {1: [across]}
@@ -29,7 +29,7 @@ def test_the_first_gap_begins_at_the_last_heartbeat_before_the_span(store: Store
     assert store.gaps([1], NOW - DAY, NOW - 4 * HOUR, DAY) == {1: [Gap(NOW - 80 * DAY, None)]}
 
 
-def test_the_last_gap_is_open_and_reckoned_up_to_the_end_of_the_span(store: Store) -> None:
+def test_last_gap_is_open_and_measured_to_the_end_of_the_span(store: Store) -> None:
     store.append([live(1, NOW - SECOND), live(1, NOW), live(1, NOW + HOUR)])
     assert store.gaps([1], NOW, NOW + HOUR, HOUR) == {1: []}
     assert store.gaps([1], NOW, NOW + HOUR, HOUR - 1) == {1: [Gap(NOW, None)]}
@@ -38,7 +38,7 @@ def test_the_last_gap_is_open_and_reckoned_up_to_the_end_of_the_span(store: Stor
     assert store.gaps([1], NOW + 2 * HOUR, NOW + 3 * HOUR, HOUR) == {1: [after]}
 
 
-def test_a_sensor_that_was_never_heard_is_one_gap_without_ends(store: Store) -> None:
+def test_sensor_without_heartbeats_is_one_gap_without_ends(store: Store) -> None:
     store.append([live(2, NOW)])
     assert store.gaps([1, 2], NOW - HOUR, NOW, DAY) == {1: [Gap(None, None)], 2: [Gap(None, None)]}
     assert store.gaps([2], NOW, NOW + 1, DAY) == {2: [Gap(None, NOW)]}
@@ -53,12 +53,12 @@ def test_history_sent_late_closes_gaps(store: Store) -> None:
     assert found[2] == [Gap(NOW - DAY, NOW + HOUR), Gap(NOW + HOUR, None)]
 
 
-def test_a_stamp_of_its_own_is_where_a_heartbeat_lies(store: Store) -> None:
+def test_gap_uses_the_time_of_the_heartbeat(store: Store) -> None:
     store.append([Heartbeat(1, NOW + n * HOUR, NOW + n * HOUR + 30 * MINUTE) for n in (0, 2)])
     assert store.gaps([1], NOW + 1, NOW + 3 * HOUR, HOUR) == {1: [Gap(NOW, NOW + 2 * HOUR)]}
 
 
-def test_gaps_of_more_sensors_than_a_query_can_name(store: Store) -> None:
+def test_gaps_of_more_sensors_than_fit_in_one_query(store: Store) -> None:
     macs = range(1_100)
     store.append([live(mac, NOW + moment) for mac in macs for moment in (0, mac)])
     found = store.gaps(macs, NOW, NOW + 2_000, 1_000)
@@ -74,7 +74,7 @@ moments = st.dictionaries(st.integers(-30, 30), st.booleans(), max_size=12)
     max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(st.lists(moments, min_size=2, max_size=2), st.integers(0, 15), st.integers(1, 20), st.data())
-def test_gaps_are_those_of_the_heartbeats_themselves(
+def test_gaps_equal_those_computed_from_heartbeats(
     store: Store, sensors: list[dict[int, bool]], start: int, length: int, data: st.DataObject
 ) -> None:
     longer_than = data.draw(st.integers(0, 12))
@@ -95,7 +95,7 @@ def test_gaps_are_those_of_the_heartbeats_themselves(
         assert found[mac] == expected
 
 
-def test_the_newest_come_first_and_end_before_the_moment_given(store: Store) -> None:
+def test_newest_are_before_the_given_time_and_sorted_descending(store: Store) -> None:
     beats = [live(1, NOW + n * SECOND, load=float(n)) for n in range(5)]
     store.append([*beats, history(1, NOW - HOUR, NOW, load=9.0), live(2, NOW)])
     assert store.newest(1, NOW + 4 * SECOND, 2) == [beats[3], beats[2]]
@@ -104,7 +104,7 @@ def test_the_newest_come_first_and_end_before_the_moment_given(store: Store) -> 
 
 
 @pytest.mark.parametrize("limit", [1, 3])
-def test_the_newest_are_read_page_by_page(store: Store, limit: int) -> None:
+def test_newest_can_be_paged(store: Store, limit: int) -> None:
     store.append([live(1, NOW + n) for n in range(7)])
     read: list[int] = []
     before = NOW + HOUR

@@ -1,4 +1,4 @@
-"""Only InfluxDB's own answers count, whatever stands between us and it."""
+"""Only answers of InfluxDB itself count, not those of a proxy in between."""
 
 from collections.abc import Iterator
 
@@ -18,7 +18,7 @@ UNCHANGED = {
     "200 in place of 204": CALLS.keys() - WITHOUT_CONTENT,
     "half an answer": WITHOUT_CONTENT,
 }
-"""The calls to which a trick does nothing."""
+"""The calls that a trick does not affect."""
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def store(influxdb: Access, between: Between) -> Iterator[InfluxStore]:
 
 
 @pytest.mark.parametrize("trick", TRICKS)
-def test_answer_that_influxdb_did_not_give_is_unavailable(
+def test_answer_of_a_proxy_raises_store_unavailable(
     store: InfluxStore, between: Between, trick: str
 ) -> None:
     store.append([live(1, NOW), live(2, NOW)])
@@ -50,7 +50,7 @@ def test_answer_that_influxdb_did_not_give_is_unavailable(
     assert stored(store, 3) == [live(3, NOW)]
 
 
-def test_heartbeats_that_a_page_swallowed_are_not_refused_for_good(
+def test_heartbeats_answered_by_a_proxy_page_are_not_refused_permanently(
     store: InfluxStore, between: Between
 ) -> None:
     beats = [live(mac, NOW) for mac in range(8)]

@@ -1,4 +1,4 @@
-"""What only the store in InfluxDB can get wrong."""
+"""Tests that apply only to the InfluxDB store."""
 
 import threading
 import time
@@ -44,7 +44,7 @@ CHORES: dict[str, Callable[[Store], object]] = {
 
 
 class Fixture:
-    """A store on buckets of its own, and the client library as others would use it."""
+    """A store on its own buckets, and the InfluxDB client for the same data."""
 
     def __init__(self, access: Access) -> None:
         self.access = access
@@ -74,7 +74,7 @@ def here(influxdb: Access) -> Iterator[Fixture]:
     made.client.close()
 
 
-def test_rows_that_influxdb_refuses_are_named_and_all_others_kept(here: Fixture) -> None:
+def test_rows_refused_by_influxdb_are_named_and_the_rest_stored(here: Fixture) -> None:
     here.write(here.beats, f'heartbeat,mac=02:00:00:00:00:00 m_text="word" {NOW}')
     beats = [live(mac, NOW + mac, load=1.0) for mac in range(300)]
     bad = {
@@ -95,7 +95,7 @@ def test_rows_that_influxdb_refuses_are_named_and_all_others_kept(here: Fixture)
     assert stored(here.store, *range(300)) == kept
 
 
-def test_a_batch_that_is_refused_as_a_whole_is_not_halved_down_to_its_rows(
+def test_batch_refused_as_a_whole_is_not_split(
     here: Fixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     posts: list[str] = []
@@ -112,7 +112,7 @@ def test_a_batch_that_is_refused_as_a_whole_is_not_halved_down_to_its_rows(
     assert posts == [here.beats]
 
 
-def test_a_missing_bucket_is_an_error_and_not_silence(influxdb: Access) -> None:
+def test_missing_bucket_is_an_error(influxdb: Access) -> None:
     store = Fixture(influxdb).store
     for name, ask in QUESTIONS.items():
         with pytest.raises(StoreUnavailable, match="database not found"):
@@ -122,7 +122,7 @@ def test_a_missing_bucket_is_an_error_and_not_silence(influxdb: Access) -> None:
             tell(store)
 
 
-def test_a_token_that_may_only_write_is_an_error_and_not_silence(here: Fixture) -> None:
+def test_write_only_token_is_an_error(here: Fixture) -> None:
     here.store.append([live(1, NOW)])
     org = here.client.organizations_api().find_organizations(org=here.access.org)[0].id
     buckets = PermissionResource(type="buckets", org_id=org)
@@ -137,7 +137,7 @@ def test_a_token_that_may_only_write_is_an_error_and_not_silence(here: Fixture) 
     assert here.store.last_seen(NOW) == {1: NOW, 2: NOW}
 
 
-def test_no_error_shows_the_token(here: Fixture) -> None:
+def test_errors_do_not_show_the_token(here: Fixture) -> None:
     wrong = "wrong" + uuid.uuid4().hex
     store = here.with_token(wrong)
     for ask in (QUESTIONS | STATEMENTS | CHORES).values():
@@ -149,7 +149,7 @@ def test_no_error_shows_the_token(here: Fixture) -> None:
     assert wrong not in "".join(traceback.format_exception(unfit.value))
 
 
-def test_an_arrival_that_becomes_visible_late_is_read_and_read_once(here: Fixture) -> None:
+def test_arrival_that_becomes_visible_late_is_read_once(here: Fixture) -> None:
     cursor = here.store.arrivals(None).cursor
     here.store.announce("quick", NOW, [Seen(1, NOW, True)])
     first = here.store.arrivals(cursor)
@@ -163,7 +163,7 @@ def test_an_arrival_that_becomes_visible_late_is_read_and_read_once(here: Fixtur
     assert here.store.arrivals(second.cursor).seen == []
 
 
-def test_last_seen_of_a_fleet_is_asked_in_parts(
+def test_last_seen_of_a_large_fleet_uses_several_queries(
     here: Fixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     here.store.append([live(mac, NOW + mac) for mac in range(3_000)])
@@ -187,11 +187,13 @@ def test_last_seen_of_a_fleet_is_asked_in_parts(
     assert max(answered) <= 1_000
 
 
-def test_long_arrival_log_is_read_in_parts(here: Fixture, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_long_arrival_log_is_read_in_several_queries(
+    here: Fixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     cursor = here.store.arrivals(None).cursor
     (beats,) = packing.parts([Seen(1, NOW, True)])
     stamps = range(cursor.position + 1, cursor.position + 101)
-    # Several points may bear the same stamp.
+    # Several points may have the same time.
     lines = [
         f'arrival,source={source},part=0 until={NOW}i,beats="{beats}" {stamp}'
         for stamp in stamps
@@ -215,7 +217,7 @@ def test_long_arrival_log_is_read_in_parts(here: Fixture, monkeypatch: pytest.Mo
     assert here.store.arrivals(first.cursor).seen == []
 
 
-def test_half_written_arrival_is_not_there_yet(here: Fixture) -> None:
+def test_partially_written_arrival_is_not_read(here: Fixture) -> None:
     cursor = here.store.arrivals(None).cursor
     here.store.announce("whole", NOW, [Seen(1, NOW, True)])
     (beats,) = packing.parts([Seen(2, NOW, True)])
@@ -233,7 +235,7 @@ def test_half_written_arrival_is_not_there_yet(here: Fixture) -> None:
     assert here.store.arrivals(second.cursor).seen == []
 
 
-def test_half_written_pulse_is_not_there_yet(here: Fixture) -> None:
+def test_partially_written_coverage_is_not_read(here: Fixture) -> None:
     here.store.pulse(CoverageSpan("whole", NOW, NOW + SECOND, False))
     here.write(here.beats, f"pulse,source=half from={NOW}i,closing=false {NOW}")
     assert here.store.coverage(NOW, NOW + MINUTE) == [
@@ -243,7 +245,7 @@ def test_half_written_pulse_is_not_there_yet(here: Fixture) -> None:
     assert here.store.coverage(NOW, NOW + MINUTE)[0] == CoverageSpan("half", NOW, NOW + 1, False)
 
 
-def test_the_schema_can_be_read_as_documented(here: Fixture) -> None:
+def test_schema_matches_the_documentation(here: Fixture) -> None:
     stamped = Heartbeat(2, NOW - HOUR, NOW, True, None)
     here.store.append([live(1, NOW, battery=3.0), history(1, NOW - MINUTE, NOW), stamped])
     here.store.pulse(CoverageSpan("a", NOW - MINUTE, NOW + MINUTE, False))
@@ -274,7 +276,7 @@ def test_the_schema_can_be_read_as_documented(here: Fixture) -> None:
     assert times["stamped", "stamp"] == times["pulse", "from"] == NOW
 
 
-def test_points_of_others_in_the_bucket_do_no_harm(here: Fixture) -> None:
+def test_foreign_points_in_the_bucket_are_ignored(here: Fixture) -> None:
     here.write(here.beats, f"heartbeat,mac={format_mac(1)} m_load=1 {NOW}")
     here.write(here.beats, f"weather,place=here temperature=1 {NOW}")
     here.store.append([live(1, NOW + 1)])
@@ -282,7 +284,7 @@ def test_points_of_others_in_the_bucket_do_no_harm(here: Fixture) -> None:
     assert here.store.last_seen(NOW) == {1: NOW + 1}
 
 
-def test_several_processes_provision_at_once_and_retention_is_brought_up_to_date(
+def test_concurrent_migrations_succeed_and_update_the_retention(
     influxdb: Access,
 ) -> None:
     made = Fixture(influxdb)
@@ -309,7 +311,7 @@ def test_several_processes_provision_at_once_and_retention_is_brought_up_to_date
     assert kept == {made.beats: [7 * DAY // SECOND], made.log: [DAY // SECOND]}
 
 
-def test_a_killed_influxdb_is_unavailable_and_then_goes_on(influxd: InfluxdServer) -> None:
+def test_killed_influxdb_is_unavailable_until_it_restarts(influxd: InfluxdServer) -> None:
     store = influx_store(influxd.access)
     for part in range(20):
         store.append([live(mac, NOW + part, load=0.5) for mac in range(10_000)])

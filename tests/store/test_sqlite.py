@@ -1,4 +1,4 @@
-"""What only the embedded store can get wrong."""
+"""Tests that apply only to the SQLite store."""
 
 import os
 import signal
@@ -56,7 +56,7 @@ def output(process: "subprocess.Popen[str]") -> list[str]:
     return text.split()
 
 
-def test_a_reader_waits_for_the_file_and_then_reads_on_without_being_made_anew(path: Path) -> None:
+def test_reader_created_before_the_file_reads_it_later(path: Path) -> None:
     reader = SqliteStore(path, RETENTION)
     for _ in range(2):
         with pytest.raises(StoreUnavailable):
@@ -74,7 +74,7 @@ def test_a_reader_waits_for_the_file_and_then_reads_on_without_being_made_anew(p
     later.close()
 
 
-def test_a_reader_can_not_write(writer: SqliteStore, path: Path) -> None:
+def test_reader_cannot_write(writer: SqliteStore, path: Path) -> None:
     reader = SqliteStore(path, RETENTION)
     with pytest.raises(StoreUnavailable, match="readonly"):
         reader.append([live(1, NOW)])
@@ -95,9 +95,7 @@ print("done")
 """
 
 
-def test_two_readers_of_other_processes_see_each_arrival_once_while_one_writes(
-    writer: SqliteStore, path: Path
-) -> None:
+def test_readers_in_other_processes_see_each_arrival_once(writer: SqliteStore, path: Path) -> None:
     readers = [another_process(READ_ALL, path) for _ in range(2)]
     for reader in readers:
         assert reader.stdout is not None
@@ -108,7 +106,7 @@ def test_two_readers_of_other_processes_see_each_arrival_once_while_one_writes(
     assert [output(reader) for reader in readers] == [["done"], ["done"]]
 
 
-def test_many_threads_share_one_store(writer: SqliteStore) -> None:
+def test_many_threads_can_share_one_store(writer: SqliteStore) -> None:
     failures: list[BaseException] = []
 
     def work(number: int) -> None:
@@ -128,7 +126,7 @@ def test_many_threads_share_one_store(writer: SqliteStore) -> None:
     assert failures == []
 
 
-def test_a_store_may_be_taken_along_through_a_fork(writer: SqliteStore) -> None:
+def test_store_can_be_used_after_a_fork(writer: SqliteStore) -> None:
     writer.append([live(1, NOW)])
     assert writer.last_seen(NOW) == {1: NOW}
     child = os.fork()
@@ -151,7 +149,7 @@ while True:
 """
 
 
-def test_what_a_killed_writer_had_appended_is_there(writer: SqliteStore, path: Path) -> None:
+def test_killed_writer_loses_no_appended_heartbeat(writer: SqliteStore, path: Path) -> None:
     writer.close()
     other = another_process(KEEP_WRITING, path)
     assert other.stdout is not None
@@ -188,7 +186,7 @@ print(turn)
 """
 
 
-def test_a_full_disk_is_unavailable_and_costs_nothing_that_was_stored(
+def test_full_disk_raises_store_unavailable_and_loses_nothing(
     writer: SqliteStore, path: Path
 ) -> None:
     writer.close()
@@ -197,7 +195,7 @@ def test_a_full_disk_is_unavailable_and_costs_nothing_that_was_stored(
     assert [beat.time - NOW for beat in stored(writer, 999)] == list(range(turns))
 
 
-def test_what_is_older_than_the_retention_goes_in_small_transactions(
+def test_expired_heartbeats_are_deleted_in_small_transactions(
     writer: SqliteStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("monitor.store.sqlite._ROWS_A_TRANSACTION", 7)
@@ -214,7 +212,7 @@ def test_what_is_older_than_the_retention_goes_in_small_transactions(
     assert writer.coverage(NOW - DAY, NOW + DAY) == []
 
 
-def test_arrivals_are_kept_for_a_day_and_no_cursor_goes_back(writer: SqliteStore) -> None:
+def test_arrivals_are_kept_for_a_day_and_cursors_never_go_back(writer: SqliteStore) -> None:
     start = writer.arrivals(None).cursor
     writer.announce("a", NOW, [Seen(1, NOW, True)])
     now = writer.ping()
@@ -228,7 +226,7 @@ def test_arrivals_are_kept_for_a_day_and_no_cursor_goes_back(writer: SqliteStore
     assert writer.arrivals(before).seen == [Seen(2, NOW, True)]
 
 
-def test_a_slow_export_does_not_hold_on_to_one_moment(writer: SqliteStore, path: Path) -> None:
+def test_slow_export_holds_no_snapshot_open(writer: SqliteStore, path: Path) -> None:
     writer.append([live(1, NOW + n * HOUR) for n in range(3)])
     export = writer.heartbeats([1], NOW, NOW + DAY)
     assert next(export) == live(1, NOW)
@@ -246,7 +244,7 @@ def test_a_slow_export_does_not_hold_on_to_one_moment(writer: SqliteStore, path:
     eventually(emptied)
 
 
-def test_a_place_in_another_stores_log_is_no_place_in_this_one(writer: SqliteStore) -> None:
+def test_cursor_from_another_store_reads_all_arrivals(writer: SqliteStore) -> None:
     writer.announce("a", NOW, [Seen(1, NOW, True)])
     read = writer.arrivals(Cursor(NOW * 1_000_000))
     assert [seen.mac for seen in read.seen] == [1]
