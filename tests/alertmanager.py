@@ -1,4 +1,4 @@
-"""A real Prometheus Alertmanager for the tests, on loopback ports, telling a webhook."""
+"""A real Prometheus Alertmanager on loopback ports that calls a webhook."""
 
 import json
 import os
@@ -16,12 +16,12 @@ from tests.ports import free_port
 from tests.receiver import Receiver
 from tests.waiting import eventually
 
-_PROGRAMS = ("prometheus-alertmanager", "alertmanager")  # Debian's name, and its makers'
+_PROGRAMS = ("prometheus-alertmanager", "alertmanager")  # the name in Debian, and upstream
 _START_SECONDS = 20.0
 
 
 class Alertmanager:
-    """A running server and the webhook it tells."""
+    """A running server and the webhook that it calls."""
 
     def __init__(self, directory: Path, hook: Receiver) -> None:
         self._directory, self._hook = directory, hook
@@ -30,7 +30,7 @@ class Alertmanager:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Returns once it answers."""
+        """Start the server and wait until it answers."""
         log = self._directory / "alertmanager.log"
         with log.open("wb") as output:
             process = self._process = subprocess.Popen(
@@ -48,18 +48,18 @@ class Alertmanager:
         eventually(lambda: _ready(self, process, log), _START_SECONDS)
 
     def kill(self) -> None:
-        """With SIGKILL, and all that it has stored is gone."""
+        """Kill the server with SIGKILL, and delete its data."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
         shutil.rmtree(self._directory / "data", ignore_errors=True)
 
     def told(self) -> list[dict[str, Any]]:
-        """All its webhook calls so far: a group of alerts each, with `status` and `groupLabels`."""
+        """The webhook calls so far: one group of alerts each, with `status` and `groupLabels`."""
         return [json.loads(request.body) for request in list(self._hook.requests)]
 
     def alerts(self) -> list[dict[str, Any]]:
-        """The alerts that it holds as active."""
+        """The active alerts."""
         with requests.Session() as session:
             session.trust_env = False
             answer = session.get(f"{self.url}/api/v2/alerts?active=true", timeout=5)
@@ -69,7 +69,7 @@ class Alertmanager:
 
 
 def require_alertmanager() -> str:
-    """The program; without it skip the test, or fail it where CI=true."""
+    """The path of the program. Without it the test is skipped, or fails where CI=true."""
     found = next(filter(None, map(shutil.which, _PROGRAMS)), None)
     if found is None:
         reason = "no Alertmanager: install Debian's prometheus-alertmanager"
@@ -83,7 +83,7 @@ def require_alertmanager() -> str:
 def alertmanager(
     directory: Path, hook: Receiver, group_by: Sequence[str] = ("alertname", "site")
 ) -> Iterator[Alertmanager]:
-    """A server of its own, not in a cluster, that gathers for a moment and then tells `hook`."""
+    """A single server that groups alerts for a moment and then calls `hook`."""
     receiver = {"name": "hook", "webhook_configs": [{"url": hook.url, "send_resolved": True}]}
     route = {"receiver": "hook", "group_by": list(group_by), "repeat_interval": "1h"}
     route |= {"group_wait": "200ms", "group_interval": "500ms"}

@@ -1,4 +1,4 @@
-"""Incidents and messages as rows, for tests of what is shown of them."""
+"""Writes incidents and messages as rows, for tests of pages and queries."""
 
 from collections.abc import Collection, Iterable
 from typing import Any
@@ -23,25 +23,25 @@ NOW = 1_795_395_720_000  # 2026-11-23T01:02:00Z
 
 
 class Cases:
-    """Writes what the sweep and delivery would; moments in ms."""
+    """Writes rows as the sweep and delivery would; times in ms."""
 
     def __init__(self, state: Engine, now: int = NOW) -> None:
         self.state, self.now = state, now
 
     def sensor(self, mac: int, **values: Any) -> None:
-        """Register one."""
+        """Register a sensor."""
         row = {"mac": mac, "live": True, "labels": {}, "paused": False, "version": 1}
         with writing(self.state) as connection:
             connection.execute(insert(sensor).values(**(row | values)))
 
     def group(self, cohort: str = "site:Harbour") -> int:
-        """A new alert group's id."""
+        """Add an alert group; its id."""
         with writing(self.state) as connection:
             added = insert(alert_group).values(cohort=cohort, opened_at=self.now)
             return int(connection.execute(added.returning(alert_group.c.id)).scalar_one())
 
     def incident(self, mac: int, group: int, **values: Any) -> int:
-        """A new incident's id: opened now, silent for eleven minutes."""
+        """Add an incident opened now, with the sensor silent for eleven minutes; its id."""
         row = {
             "mac": mac,
             "last_seen": self.now - 11 * MINUTE,
@@ -62,8 +62,8 @@ class Cases:
         attempts: Collection[tuple[int, str, str | None]] = (),
         **values: Any,
     ) -> int:
-        """A new notification's id; one that names incidents was frozen 30 s from now unless
-        `values` say otherwise. `attempts`: (at, result, detail)."""
+        """Add a notification; its id. With `incidents` it is frozen 30 s from now, unless
+        `values` override that. `attempts`: (at, result, detail)."""
         named = list(incidents)
         row: dict[str, Any] = {
             "key": uuid4().hex,
@@ -92,7 +92,7 @@ class Cases:
         return number
 
     def suppress(self, incident_id: int, reason: str, **values: Any) -> None:
-        """Say why the email channel was not told of the silence."""
+        """Record why the email channel was not notified."""
         row = {"channel": "email", "kind": "down", "at": self.now, "reason": reason}
         with writing(self.state) as connection:
             connection.execute(

@@ -9,7 +9,7 @@ import pytest
 
 @pytest.fixture(scope="session")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file with the certificate, which signs itself, and beside it its key as `server.key`."""
+    """The path of a self-signed certificate; its key is beside it as `server.key`."""
     directory = tmp_path_factory.mktemp("tls")
     command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2"
     command += " -keyout server.key -out server.crt -subj /CN=test"
@@ -19,7 +19,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def server_context(certificate: Path) -> ssl.SSLContext:
-    """What a server needs to speak TLS with that certificate."""
+    """A server's SSL context with that certificate."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, certificate.with_suffix(".key"))
     return context

@@ -1,4 +1,4 @@
-"""Fixtures that several rooms' tests share."""
+"""Fixtures shared by several test directories."""
 
 import uuid
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ RETENTION = 90 * DAY
 
 @pytest.fixture(scope="session")
 def influxdb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Access]:
-    """A real InfluxDB: the one of INFLUXDB_V2_URL, or one of our own for the session."""
+    """A real InfluxDB: the server at INFLUXDB_V2_URL, or one started for the session."""
     given = external_influxd()
     if given:
         yield given
@@ -25,7 +25,7 @@ def influxdb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Access]:
 
 
 def influx_store(access: Access) -> InfluxStore:
-    """A store on buckets of its own, provisioned."""
+    """A migrated store on its own buckets."""
     name = uuid.uuid4().hex[:12]
     store = InfluxStore(
         access.url, access.org, access.token, f"beats-{name}", f"arrivals-{name}", RETENTION
@@ -36,6 +36,6 @@ def influx_store(access: Access) -> InfluxStore:
 
 @pytest.fixture
 def influxd(tmp_path: Path) -> Iterator[InfluxdServer]:
-    """An InfluxDB of the test's own, to be killed and started again."""
+    """An InfluxDB for one test, which may kill and restart it."""
     with InfluxdServer(require_influxd(), tmp_path / "influxd") as server:
         yield server

@@ -1,4 +1,4 @@
-"""What metrics count, counted anew from the rows there are: as the migration did that began it."""
+"""Recomputes the counters of metrics from existing rows, as the migration that added them does."""
 
 import importlib
 
@@ -13,13 +13,13 @@ _count = importlib.import_module("monitor.state.migrations.versions.0018_tally")
 
 
 def recount(state: Engine) -> None:
-    """Replace what was counted."""
+    """Replace the counters."""
     with writing(state) as connection:
         connection.execute(delete(table))
         _count(connection)
 
 
 def counted(state: Engine) -> dict[str, dict[Labels, int]]:
-    """What was counted so far."""
+    """The counters: name -> labels -> amount."""
     with reading(state) as connection:
         return {name: dict(amounts) for name, amounts in tally.totals(connection).items()}

@@ -1,4 +1,4 @@
-"""A notifier for tests: the channels given, moments in UTC, nothing held back."""
+"""A notifier for tests with the given channels, UTC times, and no holds."""
 
 from collections.abc import Sequence
 from datetime import UTC
@@ -20,11 +20,11 @@ FRAME = Frame("https://monitor.example.org", UTC)
 
 
 def watch(*channels: str) -> SelfMonitoring:
-    """The sweep's watch over monitoring itself, as it is by default."""
+    """Self-monitoring with default settings."""
     return SelfMonitoring(SelfNotices(channels, FRAME), NoticeConfig(15 * SECOND, 4 * HOUR))
 
 
 def delivery(engine: Engine, channels: Sequence[Channel | Served], **manner: Any) -> Delivery:
-    """Delivers over these channels; further arguments are those of Manner."""
+    """A Delivery over these channels; further arguments are those of DeliveryConfig."""
     served = [each if isinstance(each, Served) else Served(each) for each in channels]
     return Delivery(engine, lambda: served, Clock(), DeliveryConfig(FRAME, **manner))

@@ -1,4 +1,4 @@
-"""Heartbeats by kept-alive connections, thousands a second from one thread."""
+"""Sends thousands of heartbeats per second over kept-alive connections from one thread."""
 
 import asyncio
 import json
@@ -8,7 +8,7 @@ from monitor.model import format_mac
 
 
 class Host:
-    """Kept-alive connections to one server, as many as are needed at once."""
+    """A pool of kept-alive connections to one server."""
 
     def __init__(self, url: str, patience: float) -> None:
         self._parts = urlsplit(url)
@@ -16,8 +16,7 @@ class Host:
         self._idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
 
     async def beat(self, mac: int, time: int | None = None) -> int:
-        """Send one heartbeat, of this moment (ms) if one is given; the status of its answer, or
-        0."""
+        """Send one heartbeat, with this time (ms) if given; the status of the answer, or 0."""
         moment = {} if time is None else {"time": time}
         body = json.dumps({"mac_address": format_mac(mac), **moment})
         head = f"POST /heartbeat HTTP/1.1\r\nHost: {self._parts.netloc}\r\n"
@@ -41,7 +40,7 @@ class Host:
         return int(answer.split()[1])
 
     async def close(self) -> None:
-        """Close what is idle, once no heartbeat is on its way any more."""
+        """Close idle connections. No heartbeat may be in flight."""
         for _, writer in self._idle:
             writer.close()
         closing = (writer.wait_closed() for _, writer in self._idle)

@@ -1,4 +1,4 @@
-"""Incidents written straight into a state, for tests of what is told about them."""
+"""Writes incidents directly into a state, for tests of their messages."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -23,7 +23,7 @@ INTERVAL = 5 * MINUTE
 
 
 class Outages:
-    """Opens, acknowledges and closes incidents of one group as the sweep and people do."""
+    """Opens, acknowledges and closes the incidents of one group, as the sweep and users do."""
 
     def __init__(
         self, engine: Engine, channels: Sequence[str], cohort: str = "site:Site X"
@@ -44,12 +44,12 @@ class Outages:
                 )
 
     def down(self, *macs: int, now: int = NOW, **values: Any) -> None:
-        """Open an incident for each and owe the message."""
+        """Open an incident for each sensor and enqueue the message."""
         with self.holding() as connection:
             self.open(connection, *macs, now=now, **values)
 
     def open(self, connection: Connection, *macs: int, now: int = NOW, **values: Any) -> None:
-        """The same inside a transaction that holds the group."""
+        """Like `down`, inside a transaction that has locked the group."""
         row = {
             "last_seen": now - 10 * MINUTE,
             "threshold": 10 * MINUTE,
@@ -60,10 +60,10 @@ class Outages:
         }
         for mac in macs:
             connection.execute(insert(incident).values(mac=mac, **(row | values)))
-        self._owe(connection, "down", now)
+        self._enqueue(connection, "down", now)
 
     def up(self, *macs: int, now: int = NOW, reason: str = "recovered") -> None:
-        """Close the incidents and owe the message."""
+        """Close the incidents and enqueue the message."""
         with self.holding() as connection:
             connection.execute(
                 update(incident)
@@ -71,11 +71,11 @@ class Outages:
                 .values(closed_at=now, closed_reason=reason, recovered_at=now - SECOND)
             )
             if reason == "recovered":
-                self._owe(connection, "recovered", now)
+                self._enqueue(connection, "recovered", now)
             notifications.settle(connection, self.group, now)
 
     def acknowledge(self, *macs: int, now: int = NOW) -> None:
-        """As a person does."""
+        """Acknowledge the open incidents of these sensors."""
         with self.holding() as connection:
             connection.execute(
                 update(incident).where(incident.c.mac.in_(macs)).values(acknowledged_at=now)
@@ -83,13 +83,13 @@ class Outages:
 
     @contextmanager
     def holding(self) -> Iterator[Connection]:
-        """A transaction that locks the group, as whoever changes its rows must."""
+        """A transaction that locks the group, which every change of its rows requires."""
         query = select(alert_group.c.id).where(alert_group.c.id == self.group)
         with writing(self.engine) as connection:
             connection.execute(query.with_for_update())
             yield connection
 
-    def _owe(self, connection: Connection, kind: str, now: int) -> None:
+    def _enqueue(self, connection: Connection, kind: str, now: int) -> None:
         for channel in self.channels:
             notifications.enqueue(
                 connection, self.group, kind, channel, now, wait=WAIT, interval=INTERVAL
@@ -102,11 +102,11 @@ class Outages:
             return connection.execute(query).scalar_one() is not None
 
     def ledger(self) -> list[tuple[str, str, str | None]]:
-        """(kind, state, outcome) of each message in the order they were owed."""
+        """(kind, state, outcome) of each message in the order enqueued."""
         return [(row.kind, row.state, row.outcome) for row in rows(self.engine)]
 
-    def told_of(self) -> list[set[int]]:
-        """The macs each message tells of, in the same order."""
+    def members(self) -> list[set[int]]:
+        """The MAC addresses of the members of each message, in the same order."""
         with reading(self.engine) as connection:
             query = select(notification_incident.c.notification_id, incident.c.mac).join(incident)
             pairs = connection.execute(query).all()
@@ -114,13 +114,13 @@ class Outages:
 
 
 def rows(engine: Engine) -> list[Any]:
-    """The whole outbox, in the order it was owed."""
+    """The whole outbox, in the order enqueued."""
     with reading(engine) as connection:
         return list(connection.execute(select(notification).order_by(notification.c.id)))
 
 
 def let_claims_run_out(engine: Engine) -> None:
-    """As if their holders had been gone for a minute."""
+    """Make all claims expire."""
     with writing(engine) as connection:
         connection.execute(
             update(notification).where(notification.c.state == "claimed").values(claimed_until=1)
@@ -128,7 +128,7 @@ def let_claims_run_out(engine: Engine) -> None:
 
 
 def let_retries_come_due(engine: Engine) -> None:
-    """As if their delays were over."""
+    """Make all pending messages due."""
     with writing(engine) as connection:
         connection.execute(
             update(notification).where(notification.c.state == "pending").values(next_attempt_at=1)

@@ -5,10 +5,10 @@ import socket
 
 
 def free_port() -> int:
-    """A loopback port that nobody listens on, below the range of outgoing connections.
+    """A free loopback port below the range of outgoing connections.
 
-    One from that range could be taken by any client while the server is down, and a client that
-    keeps trying to reach it could even connect to itself.
+    A port within that range could be taken by any client while the server is down, and a client
+    that retries to connect could even connect to itself.
     """
     for port in random.SystemRandom().sample(range(20_000, 32_000), 100):
         with socket.socket() as probe:

@@ -1,4 +1,4 @@
-"""A real PostgreSQL server for the tests, started once and stopped when the tests end."""
+"""A real PostgreSQL server, started once and stopped when the tests end."""
 
 import atexit
 import functools
@@ -16,7 +16,7 @@ import pytest
 _USER = "postgres"
 
 EMPTY = "template1"
-"""The name of a database in which there is nothing."""
+"""The name of an empty template database."""
 
 
 def fresh_database(template: str = EMPTY) -> str:
@@ -35,7 +35,7 @@ def fresh_database(template: str = EMPTY) -> str:
 
 @functools.cache
 def _server() -> str | None:
-    """The directory of its socket: it listens on no port."""
+    """The directory of the server's socket; it listens on no port."""
     programs = _programs()
     if programs is None:
         return None
@@ -63,7 +63,7 @@ def _programs() -> Path | None:
 
 
 def _as_owner_of(directory: Path) -> Callable[..., None]:
-    """Runs programs, as another user if we are root, which PostgreSQL refuses."""
+    """A function that runs programs, as user `nobody` if we are root: PostgreSQL refuses root."""
     prefix: list[str] = []
     if os.geteuid() == 0:
         shutil.chown(directory, "nobody")

@@ -1,4 +1,4 @@
-"""A browser that subscribed, as a push service and its own eyes see the messages to it."""
+"""A browser with a push subscription, which can decrypt the messages sent to it."""
 
 import json
 import os
@@ -26,7 +26,7 @@ def decoded(text: str) -> bytes:
 
 
 class Browser:
-    """Its keys, and the subscription it would give away."""
+    """A browser's keys and its subscription."""
 
     def __init__(self, endpoint: str) -> None:
         self._key, self._auth = ec.generate_private_key(ec.SECP256R1()), os.urandom(16)
@@ -34,12 +34,12 @@ class Browser:
         self.subscription = Subscription(endpoint, encoded(point), encoded(self._auth))
 
     def as_json(self) -> dict[str, Any]:
-        """As its Push API writes it."""
+        """The subscription as JSON, as the Push API gives it."""
         keys = {"p256dh": self.subscription.p256dh, "auth": self.subscription.auth}
         return {"endpoint": self.subscription.endpoint, "expirationTime": None, "keys": keys}
 
     def read(self, request: Request) -> dict[str, Any]:
-        """What its service worker is given of this request to the push service."""
+        """Decrypt a request to the push service, as the browser does."""
         assert request.headers["Content-Encoding"] == "aes128gcm"
         body = http_ece.decrypt(request.body, private_key=self._key, auth_secret=self._auth)
         content: dict[str, Any] = json.loads(body)
@@ -47,7 +47,7 @@ class Browser:
 
 
 def signed_claims(request: Request, public_key: str) -> dict[str, Any]:
-    """What the sender swears to (RFC 8292), if it is the one with this key: raises otherwise."""
+    """The VAPID claims (RFC 8292) of a request. Raises if this key did not sign them."""
     scheme, _, parameters = request.headers["Authorization"].partition(" ")
     assert scheme == "vapid"
     given = dict(part.strip().split("=", 1) for part in parameters.split(","))

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 
 class Request(NamedTuple):
-    """One call as it came."""
+    """One HTTP request."""
 
     method: str
     path: str
@@ -20,18 +20,18 @@ class Request(NamedTuple):
 
 @dataclass
 class Receiver:
-    """What came, and what is answered."""
+    """The requests received, and the answer to give."""
 
     url: str = ""
     requests: list[Request] = field(default_factory=list)
     status: int = 204
     headers: dict[str, str] = field(default_factory=dict)
     body: bytes = b""
-    """The answer's."""
+    """The body of the answer."""
     date: str | None = None
-    """The answer's Date; None: now."""
+    """The Date header of the answer; None: now."""
     before_answer: Callable[[Request], object] = lambda _: None
-    """Called with each request when it was recorded; may wait, to make the server hang."""
+    """Called with each recorded request before the answer; may block, to make the server hang."""
 
 
 @contextmanager
@@ -53,7 +53,7 @@ def receiver(tls: ssl.SSLContext | None = None) -> Iterator[Receiver]:
                     self.send_header("Content-Length", str(len(state.body)))
                 self.end_headers()
                 self.wfile.write(state.body)
-            except ConnectionError:  # the caller was killed, or has given up
+            except ConnectionError:  # the client was killed or timed out
                 self.close_connection = True
 
         do_GET = do_POST  # noqa: N815

@@ -34,7 +34,7 @@ def environment_of(directory: Path, port: int, **variables: object) -> dict[str,
 
 
 class Service:
-    """`monitor serve` (or one of its processes) from start to end; output goes to a file."""
+    """A running `monitor serve`, or one of its processes; output goes to a file."""
 
     def __init__(
         self,
@@ -63,7 +63,7 @@ class Service:
         self.stop()
 
     def start(self) -> None:
-        """Start it; does not wait until it is ready."""
+        """Start the service without waiting until it is ready."""
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "monitor", *self.command],
@@ -74,7 +74,7 @@ class Service:
             )
 
     def stop(self) -> None:
-        """SIGTERM, and SIGKILL to all of it if that takes too long."""
+        """Send SIGTERM; after a timeout send SIGKILL to all its processes."""
         if self.process is None:
             return
         family = self.family()
@@ -97,11 +97,11 @@ class Service:
             return []
 
     def named(self, command: str) -> list[psutil.Process]:
-        """The processes of one `monitor` command, the eldest first."""
+        """The processes of one `monitor` command, oldest first."""
         return [member for member in self.family() if command in _arguments(member)]
 
     def kill(self) -> None:
-        """SIGKILL to every process of it."""
+        """Send SIGKILL to every process."""
         for member in self.family():
             if member.is_running():
                 member.send_signal(signal.SIGKILL)
@@ -109,7 +109,7 @@ class Service:
         self.process.wait(10)
 
     def ready(self, seconds: float = 60.0) -> None:
-        """Wait until /readyz says so."""
+        """Wait until /readyz answers 200."""
         eventually(self._is_ready, seconds)
 
     def _is_ready(self) -> bool:
@@ -121,7 +121,7 @@ class Service:
             return False
 
     def beat(self, mac: str, **extra: Any) -> dict[str, Any]:
-        """One heartbeat; the reply."""
+        """Send one heartbeat; the reply."""
         answer = requests.post(
             f"{self.url}/heartbeat", json={"mac_address": mac, **extra}, timeout=10
         )
@@ -130,18 +130,18 @@ class Service:
         return reply
 
     def sensors(self) -> Mapping[str, dict[str, Any]]:
-        """mac_address -> its entry of GET /sensors."""
+        """mac_address -> entry of GET /sensors."""
         answer = requests.get(f"{self.url}/sensors", timeout=10)
         assert answer.status_code == 200, answer.text
         return {entry["mac_address"]: entry for entry in answer.json()["sensors"]}
 
     def tail(self) -> str:
-        """The end of its output."""
+        """The end of the output."""
         return self.log.read_text("utf-8", "replace")[-4000:]
 
 
 def _arguments(process: psutil.Process) -> list[str]:
     try:
         return process.cmdline()
-    except psutil.NoSuchProcess:  # dead, and perhaps not reaped yet
+    except psutil.NoSuchProcess:  # dead, maybe not reaped yet
         return []

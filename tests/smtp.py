@@ -1,4 +1,4 @@
-"""A real SMTP server on a free loopback port, which can be told to refuse."""
+"""A real SMTP server on a free loopback port, which can refuse messages."""
 
 import asyncio
 import ssl
@@ -19,13 +19,13 @@ from tests.ports import free_port
 
 @dataclass
 class Mailbox:
-    """What the server took in, and what it answers."""
+    """The messages the server received, and its answers."""
 
     port: int = 0
     accepted: list[bytes] = field(default_factory=list)
-    """The messages as they came, each accepted with 250."""
+    """The raw messages accepted with 250."""
     seen: list[bytes] = field(default_factory=list)
-    """All messages that came, accepted or not."""
+    """All raw messages, accepted or not."""
     recipients: list[list[str]] = field(default_factory=list)
     logins: list[tuple[str, str]] = field(default_factory=list)
     to_recipient: Callable[[str], str] = lambda _: "250 OK"
@@ -34,7 +34,7 @@ class Mailbox:
 
     @property
     def messages(self) -> list[EmailMessage]:
-        """The accepted ones, parsed; lines end in \\n."""
+        """The accepted messages, parsed; lines end in \\n."""
         parsed = (
             message_from_bytes(raw.replace(b"\r\n", b"\n"), policy=default) for raw in self.accepted
         )

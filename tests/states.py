@@ -20,7 +20,7 @@ from tests import postgres
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def state_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """An empty database, not migrated; for tests that ask for `state` too, the one behind it."""
+    """The URL of an empty database; with the fixture `state`, the URL of that state."""
     migrated = "state" in request.fixturenames
     if request.param == "postgresql":
         return postgres.fresh_database(_migrated_database() if migrated else postgres.EMPTY)
@@ -32,7 +32,7 @@ def state_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 @pytest.fixture
 def state(state_url: str) -> Iterator[Engine]:
-    """A state with all tables and nothing in them."""
+    """A migrated, empty state."""
     engine = open_state(state_url)
     yield engine
     engine.dispose()
@@ -40,7 +40,7 @@ def state(state_url: str) -> Iterator[Engine]:
 
 @functools.cache
 def _migrated_database() -> str:
-    """The name of one to make copies of: to migrate takes longer."""
+    """The name of a migrated template database; copying is faster than migrating."""
     url = postgres.fresh_database()
     _migrate(url)
     return str(make_url(url).database)
@@ -61,8 +61,8 @@ def _migrate(url: str) -> None:
 
 
 @contextmanager
-def nobody_in_the_file(state: Engine) -> Iterator[None]:
-    """A process stopped within a transaction would hold a lock on the SQLite file for good."""
+def sqlite_file_locked(state: Engine) -> Iterator[None]:
+    """Lock the SQLite file, so that a process suspended inside holds no lock on it."""
     if state.dialect.name != "sqlite":
         yield
         return

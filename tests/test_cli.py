@@ -18,7 +18,7 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_a_token_is_shown_once_listed_by_name_and_revoked(
+def test_token_is_shown_once_listed_and_revoked(
     data: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert cli.main(["migrate"]) == 0
@@ -38,7 +38,7 @@ def test_a_token_is_shown_once_listed_by_name_and_revoked(
     assert "choose another name" in capsys.readouterr().err
 
 
-def test_a_sensor_is_configured_by_any_spelling_of_its_address(data: Path) -> None:
+def test_sensor_is_configured_by_any_notation_of_its_address(data: Path) -> None:
     assert cli.main(["migrate"]) == 0
     command = ["sensor", "02-00-00-00-00-0A", "--site", "North", "--threshold", "90"]
     assert cli.main(command) == 0
@@ -50,7 +50,7 @@ def test_a_sensor_is_configured_by_any_spelling_of_its_address(data: Path) -> No
     assert cli.main(["sensor", "02:00:00:00:00:0a"]) == 1
 
 
-def test_labels_of_a_sensor_are_added_changed_and_removed_one_by_one(data: Path) -> None:
+def test_single_labels_can_be_added_changed_and_removed(data: Path) -> None:
     assert cli.main(["migrate"]) == 0
     mac = "02:00:00:00:00:0a"
     assert cli.main(["sensor", mac, "--label", "floor=3", "--label", "severity=warning"]) == 0
@@ -74,7 +74,7 @@ def test_every_settings_error_is_printed(
     assert "MONITOR_SERVER_WORKER" in told
 
 
-def test_listening_beyond_loopback_needs_a_token_and_says_so(
+def test_listening_beyond_loopback_without_a_token_is_an_error(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("MONITOR_SERVER_HOST", "0.0.0.0")
@@ -84,7 +84,7 @@ def test_listening_beyond_loopback_needs_a_token_and_says_so(
     assert "monitor token create" in capsys.readouterr().err
 
 
-def test_sending_through_a_channel_that_is_off_says_where_to_look(
+def test_test_message_to_a_disabled_channel_is_an_error_with_a_hint(
     data: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -97,7 +97,7 @@ def test_migrating_twice_changes_nothing() -> None:
     assert cli.main(["migrate"]) == cli.main(["migrate"]) == 0
 
 
-def test_what_only_the_parts_can_tell_of_the_settings_is_a_sentence_too(
+def test_settings_error_found_by_a_component_is_a_one_line_message(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("MONITOR_STATE_URL", "nonsense")
@@ -110,15 +110,13 @@ def test_what_only_the_parts_can_tell_of_the_settings_is_a_sentence_too(
     assert "email.sender:" in told
 
 
-def test_the_channels_are_those_switched_on() -> None:
+def test_only_configured_channels_are_created() -> None:
     given = settings.load(None, {"MONITOR_WEBHOOK_URL": "https://example.org/hook"})
     assert [channel.name for channel in own_channels(given)] == ["webhook"]
 
 
 @pytest.mark.parametrize("value", ["-5", "inf", "nan", "1e18", "0.0001"])
-def test_a_threshold_that_is_none_is_refused(
-    value: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_invalid_threshold_is_refused(value: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         cli.main(["sensor", "02:00:00:00:00:0a", f"--threshold={value}"])
     assert "threshold" in capsys.readouterr().err
@@ -134,7 +132,7 @@ def test_a_threshold_that_is_none_is_refused(
         ("MONITOR_DATA_DIRECTORY", "/proc/nowhere"),
     ],
 )
-def test_no_setting_passes_the_check_and_fails_later(
+def test_settings_that_fail_later_fail_check_config(
     variable: str, value: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv(variable, value)
@@ -143,7 +141,7 @@ def test_no_setting_passes_the_check_and_fails_later(
 
 
 def test_arguments_that_are_not_utf_8_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    comment = b"K\xfcche".decode("utf-8", "surrogateescape")  # as the interpreter reads them
+    comment = b"K\xfcche".decode("utf-8", "surrogateescape")  # as Python decodes them
     assert cli.main(["migrate"]) == 0
     with pytest.raises(SystemExit) as ended:
         cli.main(["silence", "add", "--match", "site=x", "--for", "4h", "--comment", comment])

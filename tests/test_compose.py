@@ -28,7 +28,7 @@ FILLED = {name: f"{name.lower().replace('_', '')}0123456789abcdef0123456789" for
 
 
 def environment_of(service: dict[str, Any], given: dict[str, str]) -> dict[str, str]:
-    """What the container gets, with `given` in .env."""
+    """The environment of the container, with `given` in .env."""
     resolved = {}
     for name, value in service["environment"].items():
         if value is not None:
@@ -41,7 +41,7 @@ def environment_of(service: dict[str, Any], given: dict[str, str]) -> dict[str, 
 
 
 def filled_in(directory: Path, given: dict[str, str]) -> Path:
-    """The example as a person would complete it."""
+    """The example file with the empty variables filled in."""
     path = directory / "filled.env"
     path.write_text(
         re.sub(r"^(\w+)=$", lambda line: f"{line[0]}{given[line[1]]}", EXAMPLE, flags=re.M)
@@ -64,7 +64,7 @@ def checked_by_docker_compose(env_file: Path, *more: str) -> subprocess.Complete
     )
 
 
-def test_all_processes_and_the_migrations_are_there() -> None:
+def test_all_processes_and_the_migrations_are_services() -> None:
     assert PROGRAM.keys() == {"migrations", "web", "scheduler", "notifier"}
 
 
@@ -75,7 +75,7 @@ def test_each_command_exists_in_the_program(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", PROGRAM)
-def test_each_variable_is_one_that_the_program_reads(name: str) -> None:
+def test_each_variable_is_read_by_the_program(name: str) -> None:
     known = settings.variables() | set(settings.INFLUXDB_VARIABLES)
     assert PROGRAM[name]["environment"].keys() <= known
 
@@ -91,7 +91,7 @@ def test_each_process_accepts_the_settings_it_gets(name: str) -> None:
         assert given.ingest.token
 
 
-def test_the_store_that_is_set_up_is_the_one_that_is_used() -> None:
+def test_services_use_the_influxdb_that_is_set_up() -> None:
     made = environment_of(SERVICES["influxdb"], FILLED)
     used = environment_of(SERVICES["web"], FILLED)
     assert made["DOCKER_INFLUXDB_INIT_ORG"] == used["INFLUXDB_V2_ORG"]
@@ -102,7 +102,7 @@ def test_the_store_that_is_set_up_is_the_one_that_is_used() -> None:
     assert used["MONITOR_STATE_URL"] == f"postgresql+psycopg://{user}:{password}@db/{name}"
 
 
-def test_services_wait_for_what_they_need() -> None:
+def test_services_wait_for_their_dependencies() -> None:
     for name in ("web", "scheduler", "notifier"):
         assert SERVICES[name]["depends_on"] == {
             "migrations": {"condition": "service_completed_successfully"}
@@ -126,7 +126,7 @@ def test_each_path_exists_and_each_volume_is_named() -> None:
             assert f"!{source}\n" in ignored
 
 
-def test_the_data_directory_is_on_a_volume_that_belongs_to_the_program_s_user() -> None:
+def test_data_directory_is_on_a_volume_owned_by_the_program_user() -> None:
     directory = PROGRAM["web"]["environment"]["MONITOR_DATA_DIRECTORY"]
     assert PROGRAM["web"]["volumes"] == [f"web-data:{directory}"]
     assert f"--owner monitor {directory}\n" in DOCKERFILE
@@ -139,7 +139,7 @@ def test_each_image_is_pinned() -> None:
     assert all(re.search(r":\d", image) for image in images)
 
 
-def test_the_example_names_every_variable_and_no_other() -> None:
+def test_example_names_exactly_the_variables_used() -> None:
     named = set(re.findall(r"^#?([A-Z0-9_]+)=", EXAMPLE, re.MULTILINE))
     asked = set(re.findall(r"^([A-Z0-9_]+)=$", EXAMPLE, re.MULTILINE))
     assert asked == REQUIRED
@@ -167,14 +167,14 @@ def test_docker_compose_accepts_the_file_with_the_example_filled_in(tmp_path: Pa
 
 
 @pytest.mark.parametrize("name", sorted(REQUIRED))
-def test_docker_compose_says_which_secret_is_missing(tmp_path: Path, name: str) -> None:
+def test_docker_compose_names_the_missing_secret(tmp_path: Path, name: str) -> None:
     done = checked_by_docker_compose(filled_in(tmp_path, {**FILLED, name: ""}))
     assert done.returncode != 0
     assert name in done.stderr
     assert "set it in .env" in done.stderr
 
 
-def test_grafana_joins_the_service_with_its_dashboards_and_a_password_of_its_own(
+def test_grafana_has_the_dashboards_and_its_own_password(
     tmp_path: Path,
 ) -> None:
     files = ("-f", "docker-compose.yml", "-f", "dashboards/docker-compose.yml")

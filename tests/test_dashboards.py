@@ -1,4 +1,4 @@
-"""Dashboards for Grafana: every query of every panel, asked of a real InfluxDB, gives data."""
+"""Grafana dashboards: every query of every panel returns data from a real InfluxDB."""
 
 import json
 import re
@@ -31,7 +31,7 @@ QUERIES: dict[str, str] = {
 
 @pytest.fixture(scope="module")
 def store(influxdb: Access) -> Iterator[InfluxStore]:
-    """Two sensors that beat each minute for an hour; one sends history besides."""
+    """Two sensors with a heartbeat per minute for an hour; one also sends history."""
     store = InfluxStore(*influxdb, BUCKET, f"{BUCKET}-arrivals", RETENTION)
     store.migrate()
     now = time_ns() // 1_000_000
@@ -48,7 +48,7 @@ def store(influxdb: Access) -> Iterator[InfluxStore]:
 
 
 def asked(access: Access, bucket: str, query: str) -> list[dict[str, Any]]:
-    """The series Grafana gets."""
+    """The series that a query returns."""
     filled = (
         query.replace("$timeFilter", "time > now() - 1d")
         .replace("$__interval", "10m")
@@ -68,18 +68,18 @@ def asked(access: Access, bucket: str, query: str) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("query", QUERIES.values(), ids=QUERIES)
-def test_each_query_gives_data(influxdb: Access, store: InfluxStore, query: str) -> None:
+def test_each_query_returns_data(influxdb: Access, store: InfluxStore, query: str) -> None:
     series = asked(influxdb, BUCKET, query)
     values = [row[1] for each in series for row in each["values"]]
     assert any(value not in (None, 0) for value in values)
 
 
-def test_the_number_of_sensors_heard_is_right(influxdb: Access, store: InfluxStore) -> None:
+def test_number_of_reporting_sensors_is_correct(influxdb: Access, store: InfluxStore) -> None:
     (series,) = asked(influxdb, BUCKET, next(iter(QUERIES.values())))
     assert [row[1] for row in series["values"]] == [2]
 
 
-def test_the_metrics_to_choose_from_are_those_of_the_heartbeats(
+def test_metric_choices_are_the_metrics_of_the_heartbeats(
     influxdb: Access, store: InfluxStore
 ) -> None:
     (variable,) = json.loads(FILES[0].read_text())["templating"]["list"]
@@ -88,7 +88,7 @@ def test_the_metrics_to_choose_from_are_those_of_the_heartbeats(
     assert [row[0] for row in series["values"] if pattern.match(row[0])] == ["m_battery"]
 
 
-def test_the_panels_ask_the_data_source_that_is_provisioned() -> None:
+def test_panels_use_the_provisioned_data_source() -> None:
     given = yaml.safe_load((DASHBOARDS / "provisioning/datasources/influxdb.yml").read_text())
     (source,) = given["datasources"]
     for file in FILES:
@@ -97,7 +97,7 @@ def test_the_panels_ask_the_data_source_that_is_provisioned() -> None:
                 assert part["datasource"] == {"type": source["type"], "uid": source["uid"]}
 
 
-def test_every_panel_says_what_it_shows_and_none_covers_another() -> None:
+def test_every_panel_has_a_description_and_none_overlap() -> None:
     for file in FILES:
         taken: set[tuple[int, int]] = set()
         for panel in json.loads(file.read_text())["panels"]:

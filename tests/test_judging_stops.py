@@ -1,4 +1,4 @@
-"""Whatever keeps schedulers from judging: people are notified, once, and another one takes over."""
+"""When schedulers can't judge, people get one notice, and another scheduler takes over."""
 
 import subprocess
 import sys
@@ -62,7 +62,7 @@ def store_away(rig: Rig, patch: pytest.MonkeyPatch) -> str:
 
 
 @pytest.mark.parametrize("trouble", [wrong_clock, unforeseen_error, store_away])
-def test_whatever_keeps_the_only_scheduler_from_judging_people_are_notified_once(
+def test_one_notice_is_sent_when_the_only_scheduler_cannot_judge(
     rig: Rig,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
@@ -84,7 +84,7 @@ def test_whatever_keeps_the_only_scheduler_from_judging_people_are_notified_once
 
 
 @pytest.mark.parametrize("trouble", [wrong_clock, unforeseen_error, store_away])
-def test_who_cannot_judge_lets_another_scheduler_lead(
+def test_scheduler_that_cannot_judge_gives_up_the_lease(
     rig: Rig,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -100,14 +100,14 @@ def test_who_cannot_judge_lets_another_scheduler_lead(
 
 
 def lookouts(rig: Rig, *lookouts: SelfMonitoring, duration: int, of: int = 10 * SECOND) -> None:
-    """The looks of other processes while time passes, and no scheduler is at work."""
+    """The checks of other processes while time passes and no scheduler runs."""
     for _ in range(duration // of):
         rig.clock.ahead += of
         for each in lookouts:
             each.look_out(rig.engine, rig.clock.now())
 
 
-def test_two_notifiers_enqueue_one_notice_when_no_scheduler_is_at_work(rig: Rig) -> None:
+def test_two_notifiers_enqueue_one_notice_when_no_scheduler_runs(rig: Rig) -> None:
     first, second = (delivery(rig.engine, [], look_out=watch("email").look_out) for _ in range(2))
     for _ in range(12):
         rig.clock.ahead += 10 * SECOND
@@ -116,7 +116,7 @@ def test_two_notifiers_enqueue_one_notice_when_no_scheduler_is_at_work(rig: Rig)
     assert notices(rig) == [BEHIND]
 
 
-def test_notifiers_at_the_same_time_and_a_scheduler_make_one_notice(rig: Rig) -> None:
+def test_concurrent_notifiers_and_a_scheduler_enqueue_one_notice(rig: Rig) -> None:
     rig.store.failing = "coverage"
     many = [watch("email") for _ in range(4)]
     lookouts(rig, *many, duration=MINUTE)
@@ -138,7 +138,7 @@ def test_notifiers_at_the_same_time_and_a_scheduler_make_one_notice(rig: Rig) ->
 
 
 @pytest.mark.parametrize("off", [-HOUR, HOUR])
-def test_a_notifier_with_a_wrong_clock_knows_whether_sweeps_succeed(rig: Rig, off: int) -> None:
+def test_notifier_with_a_wrong_clock_detects_successful_sweeps(rig: Rig, off: int) -> None:
     mistaken = watch("email")
     for _ in range(30):
         rig.pulse()
@@ -151,7 +151,7 @@ def test_a_notifier_with_a_wrong_clock_knows_whether_sweeps_succeed(rig: Rig, of
     assert notices(rig) == [BEHIND]
 
 
-def test_a_notifier_that_starts_after_a_week_gives_the_scheduler_time(rig: Rig) -> None:
+def test_notifier_started_after_a_week_waits_for_the_scheduler(rig: Rig) -> None:
     rig.clock.ahead += 7 * DAY
     notifier = watch("email")
     lookouts(rig, notifier, duration=MINUTE)
@@ -162,7 +162,7 @@ def test_a_notifier_that_starts_after_a_week_gives_the_scheduler_time(rig: Rig) 
 
 
 @pytest.mark.parametrize(("failing", "expected"), [("", []), ("coverage", [BEHIND])])
-def test_a_fresh_service_is_behind_when_no_sweep_succeeds_not_when_no_sensor_reports(
+def test_new_service_is_behind_only_when_no_sweep_succeeds(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: str, expected: list[str]
 ) -> None:
     rig = Rig(tmp_path)
@@ -172,7 +172,9 @@ def test_a_fresh_service_is_behind_when_no_sweep_succeeds_not_when_no_sensor_rep
     assert notices(rig) == expected
 
 
-def test_a_sweep_slower_than_its_lease_keeps_it(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sweep_slower_than_its_lease_keeps_the_lease(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
     seconds = 4
     slow = slower_than_the_lease(rig, monkeypatch, seconds)
     rig.ticks(5 * SECOND)
@@ -184,7 +186,7 @@ def test_a_sweep_slower_than_its_lease_keeps_it(rig: Rig, monkeypatch: pytest.Mo
     assert progress.hindrance == ""
 
 
-def test_a_sweep_that_hangs_loses_its_lease_and_writes_nothing(
+def test_hanging_sweep_loses_its_lease_and_writes_nothing(
     rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(scheduler, "_LONGEST_SWEEP", 0)
@@ -207,7 +209,7 @@ def test_a_sweep_that_hangs_loses_its_lease_and_writes_nothing(
 
 
 @pytest.mark.parametrize("hanging", ["the clock", "a stand-by", "a leader that lost its lease"])
-def test_a_scheduler_is_known_to_hang_wherever_it_hangs(
+def test_hanging_scheduler_is_detected_at_every_step(
     rig: Rig, monkeypatch: pytest.MonkeyPatch, hanging: str
 ) -> None:
     monkeypatch.setattr(scheduler, "_LONGEST_SWEEP", 3 * SECOND)
@@ -254,26 +256,26 @@ scheduler.run(Leadership(), 5_000)
 """
 
 
-def test_a_scheduler_whose_sweep_hangs_ends_so_that_it_is_started_again() -> None:
+def test_scheduler_with_a_hanging_sweep_exits() -> None:
     ended = subprocess.run([sys.executable, "-c", _HANGS], timeout=60, check=False)
     assert ended.returncode == 1
 
 
 def slower_than_the_lease(rig: Rig, monkeypatch: pytest.MonkeyPatch, seconds: int) -> list[str]:
-    """The next answer of the store takes until the lease of so many seconds has run out, if it was
-    not renewed; what was answered so."""
+    """Make the store's next answer take until a lease of this many seconds would expire without
+    renewal; the list of the answers so delayed."""
     monkeypatch.setattr(rig.leadership, "_duration", seconds * SECOND)
     slow: list[str] = []
     coverage = rig.store.coverage
 
-    def ran_out(at: int) -> bool:
+    def has_expired(at: int) -> bool:
         with reading(rig.engine) as connection:
             return bool(connection.execute(select(database_now(connection))).scalar_one() > at)
 
     def answer(*arguments: Any) -> Any:
         with reading(rig.engine) as connection:
             expires_at = connection.execute(select(lease.c.expires_at)).scalar_one()
-        eventually(lambda: ran_out(expires_at), seconds + 30)
+        eventually(lambda: has_expired(expires_at), seconds + 30)
         slow.append("coverage")
         return coverage(*arguments)
 
@@ -281,7 +283,7 @@ def slower_than_the_lease(rig: Rig, monkeypatch: pytest.MonkeyPatch, seconds: in
     return slow
 
 
-def test_a_store_that_takes_six_seconds_for_each_answer_is_judged_by(
+def test_judging_works_with_a_store_that_takes_six_seconds_per_answer(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("ping", "coverage", "arrivals", "last_seen"):

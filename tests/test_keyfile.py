@@ -18,12 +18,12 @@ def modes(directory: Path) -> dict[str, int]:
 
 
 def _all(directory: Path) -> list[Path]:
-    # Temporary files come and go meanwhile.
+    # Temporary files appear and disappear meanwhile.
     return [path for path in directory.rglob("*") if path.suffix != ".new" and path.exists()]
 
 
 @pytest.mark.parametrize("content", ["", "\n", " " * 64, "short", "k" * 31 + "\n"])
-def test_a_file_without_a_usable_key_is_refused_and_left_as_it_is(
+def test_file_without_a_valid_key_is_refused_and_not_changed(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -40,7 +40,7 @@ def test_a_file_without_a_usable_key_is_refused_and_left_as_it_is(
     assert path.read_text() == content
 
 
-def test_a_key_that_is_not_text_is_refused(tmp_path: Path) -> None:
+def test_key_that_is_not_text_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "secret-key"
     path.write_bytes(b"\xff" * 64)
     with pytest.raises(SettingsError, match="the secret key can't be read"):
@@ -48,12 +48,12 @@ def test_a_key_that_is_not_text_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("key", ["short", " " * 40])
-def test_a_short_key_in_the_settings_is_refused_on_loopback_too(key: str) -> None:
+def test_short_key_in_the_settings_is_refused(key: str) -> None:
     with pytest.raises(SettingsError, match="secret_key: must have at least 32 characters"):
         load(None, {"MONITOR_SERVER_SECRET_KEY": key})
 
 
-def test_a_key_of_the_settings_makes_the_file_unnecessary(
+def test_key_in_the_settings_replaces_the_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "secret-key").write_text("")
@@ -62,7 +62,7 @@ def test_a_key_of_the_settings_makes_the_file_unnecessary(
     assert cli.main(["check-config"]) == 0
 
 
-def test_processes_that_start_at_once_get_the_same_key(tmp_path: Path) -> None:
+def test_processes_that_start_together_get_the_same_key(tmp_path: Path) -> None:
     path = tmp_path / "data" / "secret-key"
     with multiprocessing.get_context("fork").Pool(8) as pool:
         keys = set(pool.map(keyfile.read_or_make, [path] * 32, chunksize=1))
@@ -71,9 +71,7 @@ def test_processes_that_start_at_once_get_the_same_key(tmp_path: Path) -> None:
     assert modes(path.parent) == {".": 0o700, "secret-key": 0o600}
 
 
-def test_the_key_is_on_disk_before_it_is_used(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_key_is_synced_to_disk_before_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     synced: list[tuple[str, int]] = []
     sync = os.fsync
 
@@ -89,7 +87,7 @@ def test_the_key_is_on_disk_before_it_is_used(
     assert synced == [("secret-key", len(key)), (tmp_path.name, 0)]
 
 
-def test_a_loose_data_directory_is_closed_and_a_shared_one_left_alone(
+def test_new_data_directory_is_restricted_and_a_shared_one_is_not_changed(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     own, shared = tmp_path / "own", tmp_path / "shared"
@@ -105,7 +103,7 @@ def test_a_loose_data_directory_is_closed_and_a_shared_one_left_alone(
 
 
 @pytest.mark.timeout(120)
-def test_all_that_the_service_writes_is_for_its_owner_alone(tmp_path: Path) -> None:
+def test_all_files_of_the_service_are_readable_by_the_owner_only(tmp_path: Path) -> None:
     data = tmp_path / "data"
     data.mkdir(0o755)
     before = os.umask(0o022)

@@ -1,4 +1,4 @@
-"""kill -9 of a process that others belong to, under kept-alive load: service is back in seconds."""
+"""After kill -9 of a parent process under load, the service answers again within seconds."""
 
 import itertools
 import threading
@@ -16,11 +16,11 @@ from tests.service import Service
 from tests.waiting import eventually
 
 CONNECTIONS = 40
-"""More than the server has threads."""
+"""More connections than the server has threads."""
 
 
 class Load:
-    """Kept-alive connections, each of which sends heartbeats of ever new sensors."""
+    """Kept-alive connections, each of which sends heartbeats of new sensors."""
 
     def __init__(self, service: Service) -> None:
         self._url = f"{service.url}/heartbeat"
@@ -53,7 +53,7 @@ class Load:
 
 
 def answers(service: Service) -> bool:
-    """Whether a heartbeat on a connection of its own is acknowledged."""
+    """Whether a heartbeat on a new connection is acknowledged."""
     try:
         body = {"mac_address": "02:00:00:ff:ff:ff"}
         return requests.post(f"{service.url}/heartbeat", json=body, timeout=1).ok
@@ -63,10 +63,10 @@ def answers(service: Service) -> bool:
 
 @pytest.mark.timeout(180)
 @pytest.mark.parametrize("victim", ["web", "serve"])
-def test_a_killed_parent_takes_its_children_along_and_service_is_back(
+def test_children_of_a_killed_parent_exit_and_the_service_recovers(
     tmp_path: Path, victim: str
 ) -> None:
-    """It takes a second or three on an idle machine; how long it took is printed."""
+    """It takes 1 to 3 seconds on an idle machine; the time is printed."""
     with Service(tmp_path) as service:
         service.ready()
         load = Load(service)

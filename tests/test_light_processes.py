@@ -1,4 +1,4 @@
-"""Each command and process imports only what it needs: it starts quickly and stays small."""
+"""Each command and process imports only what it needs, to start quickly and use little memory."""
 
 import json
 import os
@@ -56,7 +56,7 @@ def test_a_process_imports_only_what_it_needs(process: str, needs: set[str]) -> 
 
 
 @pytest.mark.parametrize("command", sorted(cli.COMMANDS))
-def test_every_command_adds_itself(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_command_is_registered(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="0"):
         cli.main([command, "--help"])
     assert cli.COMMANDS[command][1] in " ".join(capsys.readouterr().out.split())

@@ -1,4 +1,4 @@
-"""What gunicorn makes of requests before our own code sees them: sent byte by byte."""
+"""How gunicorn handles requests before the app sees them; requests are sent as raw bytes."""
 
 import socket
 from collections.abc import Iterator
@@ -37,7 +37,7 @@ MALFORMED = {
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    # gunicorn's own variable must not open what our settings leave closed.
+    # gunicorn's variable must not enable what the settings leave disabled.
     with Service(tmp_path_factory.mktemp("service"), FORWARDED_ALLOW_IPS="*") as service:
         service.ready()
         yield service
@@ -51,14 +51,16 @@ def answered(service: Service, request: str) -> str:
         try:
             while piece := connection.recv(65536):
                 answer += piece
-        except ConnectionResetError:  # it did not read all that was sent
+        except ConnectionResetError:  # it did not read the whole request
             pass
     return answer.decode("latin-1")
 
 
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("request_text", MALFORMED.values(), ids=MALFORMED)
-def test_what_was_sent_is_in_no_log_and_no_refusal(service: Service, request_text: str) -> None:
+def test_content_of_a_refused_request_is_not_in_logs_or_answers(
+    service: Service, request_text: str
+) -> None:
     answer = answered(service, request_text)
     assert SECRET not in answer
     assert answer.startswith("HTTP/1.1 4")
@@ -67,19 +69,19 @@ def test_what_was_sent_is_in_no_log_and_no_refusal(service: Service, request_tex
     assert "Traceback" not in log
 
 
-def test_the_log_names_the_fault_and_where_it_came_from(service: Service) -> None:
+def test_log_names_the_error_and_the_client(service: Service) -> None:
     answered(service, MALFORMED["no colon"])
     assert "InvalidHeader refused from 127.0.0.1" in service.log.read_text("utf-8", "replace")
 
 
 @pytest.mark.parametrize("header", ["SCRIPT_NAME", "Script-Name", "PATH_INFO"])
-def test_no_client_moves_the_paths(service: Service, header: str) -> None:
+def test_client_cannot_set_the_path_prefix(service: Service, header: str) -> None:
     request = f"GET /elsewhere/healthz HTTP/1.0\r\nHost: localhost\r\n{header}: /elsewhere\r\n\r\n"
     assert answered(service, request).startswith("HTTP/1.0 404")
 
 
 @pytest.mark.parametrize("header", ["X-Forwarded-Proto", "X-Forwarded-Protocol"])
-def test_no_client_changes_the_scheme(service: Service, header: str) -> None:
+def test_client_cannot_set_the_scheme(service: Service, header: str) -> None:
     request = (
         f"POST /login HTTP/1.0\r\nHost: localhost:{service.port}\r\n{header}: https\r\n"
         f"Origin: https://localhost:{service.port}\r\nContent-Length: 0\r\n\r\n"

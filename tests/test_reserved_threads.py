@@ -28,7 +28,7 @@ PAGES = 40
 
 @contextmanager
 def silent_server() -> Iterator[int]:
-    """The port of a server that takes connections and requests, and never answers."""
+    """The port of a server that accepts requests and never answers."""
     with socket.create_server(("127.0.0.1", 0), backlog=1_000) as server:
         yield int(server.getsockname()[1])
 
@@ -42,7 +42,7 @@ def known_sensor(directory: Path) -> None:
 
 
 @pytest.mark.timeout(180)
-def test_pages_that_wait_for_a_store_that_hangs_do_not_hold_up_heartbeats(tmp_path: Path) -> None:
+def test_heartbeats_are_accepted_while_pages_wait_for_a_hanging_store(tmp_path: Path) -> None:
     known_sensor(tmp_path)
     with silent_server() as store:
         influx = {"INFLUXDB_V2_ORG": "here", "INFLUXDB_V2_TOKEN": "t" * 20}
@@ -52,7 +52,7 @@ def test_pages_that_wait_for_a_store_that_hangs_do_not_hold_up_heartbeats(tmp_pa
             url = f"{service.url}/api/v1/sensors/{MAC}/uptime"
             began = time.monotonic()
             asked = [people.submit(requests.get, url, timeout=100) for _ in range(PAGES)]
-            # Those for which there is no room are refused, the others wait for the store.
+            # Excess requests are refused, the others wait for the store.
             eventually(lambda: any(each.done() for each in asked))
             for _ in range(20):
                 sent = time.monotonic()
@@ -63,7 +63,7 @@ def test_pages_that_wait_for_a_store_that_hangs_do_not_hold_up_heartbeats(tmp_pa
             assert all(answer.headers["Retry-After"] for answer in answers)
             details = {answer.json()["detail"] for answer in answers}
             assert "The heartbeat store does not answer right now." in details
-            assert time.monotonic() - began < 40  # a question alone took 60 s
+            assert time.monotonic() - began < 40  # one query alone took 60 s
             assert "Traceback" not in service.tail()
 
 
@@ -80,7 +80,7 @@ def alive(service: Service) -> bool:
 
 
 class Room:
-    """Pages that stay until they are let go."""
+    """Pages that block until they are released."""
 
     def __init__(self) -> None:
         self.go = threading.Event()
@@ -93,7 +93,7 @@ class Room:
         yield b"a page"
 
 
-def test_so_many_pages_at_once_and_a_few_that_wait_for_them() -> None:
+def test_number_of_concurrent_and_waiting_pages_is_limited() -> None:
     room = Room()
     client = Client(Turnstile(room, 3))
 
@@ -116,10 +116,10 @@ def test_so_many_pages_at_once_and_a_few_that_wait_for_them() -> None:
         room.go.set()
         assert quick.result().text == "a page"
         assert [each.result().status_code for each in inside] == [200] * 3
-    assert [ask().status_code for _ in range(5)] == [200] * 5  # each made way for the next
+    assert [ask().status_code for _ in range(5)] == [200] * 5  # each freed its place for the next
 
 
-def test_a_page_that_fails_makes_way_for_the_next() -> None:
+def test_failed_page_frees_its_place() -> None:
     def failing(_environ: Any, _start_response: Any) -> Any:
         raise LookupError
 
@@ -139,7 +139,7 @@ def test_a_page_that_fails_makes_way_for_the_next() -> None:
         ("POST", "/static/x/grid.js"),
     ],
 )
-def test_what_passes_without_a_place_asks_nothing_of_the_state(
+def test_requests_that_bypass_the_turnstile_do_not_query_the_state(
     whole: Whole, method: str, path: str
 ) -> None:
     begun: list[Connection] = []

@@ -1,4 +1,4 @@
-"""Who may judge: one that holds the lease, and whose clock is right."""
+"""A scheduler judges only with the lease and a correct clock."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,7 +23,7 @@ from tests.staleness.test_sweep import FailingStore
 from tests.states import state, state_url
 
 
-class Hand(Clock):
+class SettableClock(Clock):
     """A clock that the test sets."""
 
     ahead = 0
@@ -33,15 +33,15 @@ class Hand(Clock):
 
 
 class Rig:
-    """One scheduler on a store that can fail; two of the same directory and state stand by for
-    each other."""
+    """One scheduler on a store that can fail; two rigs of one directory and state share the
+    lease."""
 
     def __init__(self, directory: Path, state: Engine | None = None, name: str = "me") -> None:
         self.store = FailingStore(directory / "heartbeats.sqlite", 30 * DAY, writable=True)
         self.store.migrate()
         self.engine: Engine = state or open_state(f"sqlite:///{directory / 'state.sqlite'}")
         migrate(self.engine)
-        self.clock = Hand()
+        self.clock = SettableClock()
         options = Options(10 * MINUTE, 15 * MINUTE, 30 * DAY)
         alerting = Alerting(("email",), 30 * SECOND, 5 * MINUTE)
         self.sweep = Sweep(self.store, self.engine, options, alerting, watch("email"))
@@ -52,11 +52,11 @@ class Rig:
         self.begun = self.clock.now()
 
     def pulse(self) -> None:
-        """Sensors have been listened to until now."""
+        """Report coverage until now."""
         self.store.pulse(CoverageSpan("here", self.begun, self.clock.now(), False))
 
     def ticks(self, duration: int) -> None:
-        """Let time pass with a tick each 5 s."""
+        """Let time pass with a tick every 5 s."""
         for _ in range(duration // (5 * SECOND)):
             self.clock.ahead += 5 * SECOND
             self.leadership.tick()
@@ -83,7 +83,7 @@ def rig(tmp_path: Path, state: Engine) -> Iterator[Rig]:
     rig.store.close()
 
 
-def test_one_whose_clock_is_off_the_stores_stands_down_and_leads_again_when_it_is_right(
+def test_scheduler_with_wrong_clock_stands_down_until_it_is_corrected(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rig.leadership.tick()
@@ -97,7 +97,7 @@ def test_one_whose_clock_is_off_the_stores_stands_down_and_leads_again_when_it_i
     assert rig.leads()
 
 
-def test_a_store_that_stays_away_is_told_once_and_so_is_the_end_of_it(
+def test_long_store_outage_and_its_end_are_each_reported_once(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rig.pulse()
@@ -116,7 +116,7 @@ def test_a_store_that_stays_away_is_told_once_and_so_is_the_end_of_it(
     assert told[1].startswith("Monitoring was behind between")
 
 
-def test_a_lease_from_before_the_clock_was_set_back_holds_nobody_up(rig: Rig) -> None:
+def test_lease_from_before_a_clock_set_back_does_not_block(rig: Rig) -> None:
     lease = leases.acquire(rig.engine, "scheduler", "a dead one", 15 * SECOND)
     assert lease
     with writing(rig.engine) as connection:
@@ -125,7 +125,7 @@ def test_a_lease_from_before_the_clock_was_set_back_holds_nobody_up(rig: Rig) ->
     assert rig.leads()
 
 
-def test_only_the_leader_deletes_what_is_old(tmp_path: Path, state: Engine) -> None:
+def test_only_the_leader_deletes_old_rows(tmp_path: Path, state: Engine) -> None:
     leader, other = Rig(tmp_path, state, "one"), Rig(tmp_path, state, "two")
     leader.leadership.tick()
     other.leadership.tick()

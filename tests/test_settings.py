@@ -20,7 +20,7 @@ def test_the_example_shows_every_setting_with_its_default() -> None:
     assert load(EXAMPLE, {}) == load(None, {})
 
 
-def test_the_address_of_the_pages_follows_host_and_port() -> None:
+def test_base_url_defaults_to_host_and_port() -> None:
     assert load(None, {"MONITOR_SERVER_PORT": "9000"}).server.base_url == "http://127.0.0.1:9000"
     given = {"MONITOR_SERVER_BASE_URL": "https://monitor.example.org"}
     assert load(None, given).server.base_url == "https://monitor.example.org"
@@ -59,7 +59,7 @@ def test_every_variable_names_its_section() -> None:
 
 
 @pytest.mark.parametrize("name", ["INCIDENTS", "AUDIT"])
-def test_what_pages_offer_to_show_cannot_be_deleted_sooner(name: str) -> None:
+def test_retention_shorter_than_the_pages_show_is_refused(name: str) -> None:
     with pytest.raises(SettingsError, match="90"):
         load(None, {f"MONITOR_RETENTION_{name}_DAYS": "89"})
     load(None, {f"MONITOR_RETENTION_{name}_DAYS": "90"})

@@ -32,11 +32,11 @@ def interrupted(number, handler):
 signal.signal = interrupted
 sys.exit(main())
 """
-"""A `monitor` in which each step of a handler is interrupted by one more SIGTERM."""
+"""A `monitor` process in which another SIGTERM interrupts each step of a handler."""
 
 
 @pytest.mark.parametrize("command", ["supervisor", "scheduler", "notifier"])
-def test_a_signal_within_the_handler_of_another_does_not_hang(tmp_path: Path, command: str) -> None:
+def test_signal_during_the_handler_of_another_does_not_hang(tmp_path: Path, command: str) -> None:
     environment = environment_of(tmp_path, free_port())
     subprocess.run([sys.executable, "-m", "monitor", "migrate"], env=environment, check=True)
     module, arguments = ("supervisor", []) if command == "supervisor" else ("__main__", [command])
@@ -45,7 +45,7 @@ def test_a_signal_within_the_handler_of_another_does_not_hang(tmp_path: Path, co
         [sys.executable, "-c", script, *arguments], env=environment, stdout=subprocess.PIPE
     ) as process:
         assert process.stdout
-        while process.stdout.readline() != b"ready\n":  # its handler of SIGTERM, registered first
+        while process.stdout.readline() != b"ready\n":  # the SIGTERM handler, registered first
             assert process.poll() is None
         process.terminate()
         try:

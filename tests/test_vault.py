@@ -1,4 +1,4 @@
-"""Signed tokens: only as they were written."""
+"""Signed tokens are valid only if unchanged."""
 
 import string
 
@@ -7,7 +7,7 @@ from monitor.vault import Vault
 VAULT = Vault("k" * 32)
 
 
-def test_no_other_letter_ends_a_signature_and_nothing_may_be_put_in() -> None:
+def test_changed_or_extended_signature_is_refused() -> None:
     token = VAULT.sign("test", {"a": 1})
     assert VAULT.verify("test", token) == {"a": 1}
     assert VAULT.verify("other", token) is None

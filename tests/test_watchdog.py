@@ -1,4 +1,4 @@
-"""The dead man's switch: asked for while all goes well, and only then."""
+"""The watchdog URL is called only while monitoring works."""
 
 from pathlib import Path
 
@@ -26,7 +26,7 @@ def asked(hook: Receiver, times: int) -> None:
     eventually(lambda: len(hook.requests) == times)
 
 
-def test_it_asks_once_a_minute_while_sensors_are_judged(engine: Engine) -> None:
+def test_url_is_called_once_a_minute_while_sensors_are_judged(engine: Engine) -> None:
     with receiver() as hook:
         watchdog = Watchdog(engine, hook.url, allow_internal=True)
         for second in range(0, 180, 5):
@@ -34,11 +34,11 @@ def test_it_asks_once_a_minute_while_sensors_are_judged(engine: Engine) -> None:
             watchdog.swept(now - 3 * SECOND, now)
             asked(hook, second // 60 + 1)
             assert watchdog._calling
-            watchdog._calling.join()  # while one question is open no other is asked
+            watchdog._calling.join()  # no second call while one is open
         assert {request.method for request in hook.requests} == {"GET"}
 
 
-def test_it_keeps_silent_while_the_horizon_stands(engine: Engine) -> None:
+def test_url_is_not_called_while_the_horizon_stalls(engine: Engine) -> None:
     with receiver() as hook:
         watchdog = Watchdog(engine, hook.url, allow_internal=True)
         watchdog.swept(NOW - 16 * SECOND, NOW)
@@ -47,7 +47,7 @@ def test_it_keeps_silent_while_the_horizon_stands(engine: Engine) -> None:
         asked(hook, 1)
 
 
-def test_it_keeps_silent_while_a_message_is_overdue(engine: Engine) -> None:
+def test_url_is_not_called_while_a_message_is_overdue(engine: Engine) -> None:
     with writing(engine) as connection:
         notify(connection, "key", ["email"], {"kind": "notice"}, NOW)
     with receiver() as hook:
@@ -58,7 +58,7 @@ def test_it_keeps_silent_while_a_message_is_overdue(engine: Engine) -> None:
         asked(hook, 1)
 
 
-def test_an_internal_address_is_not_asked_and_a_refusal_is_only_logged(
+def test_internal_address_is_not_called_and_a_refusal_is_only_logged(
     engine: Engine, caplog: pytest.LogCaptureFixture
 ) -> None:
     with receiver() as hook:

@@ -14,7 +14,7 @@ HALF = b"POST /heartbeat HTTP/1.1\r\nHost: localhost\r\nContent-Type: applicatio
 
 
 @pytest.mark.timeout(120)
-def test_half_sent_requests_on_every_thread_do_not_lock_others_out(tmp_path: Path) -> None:
+def test_incomplete_requests_on_every_thread_do_not_block_others(tmp_path: Path) -> None:
     threads = {"MONITOR_SERVER_WORKERS": 1, "MONITOR_SERVER_THREADS": 2}
     with Service(tmp_path, **threads) as service:
         service.ready()
@@ -23,14 +23,14 @@ def test_half_sent_requests_on_every_thread_do_not_lock_others_out(tmp_path: Pat
             connection.sendall(HALF + b"Content-Length: 100\r\n\r\n{")
         connection = held[0]
         connection.settimeout(3 * wsgi.HALF_SENT / 1000)
-        # The server gives up on the first, so its thread is free again.
+        # The server times out on the first request, which frees its thread.
         connection.recv(1000)
         for connection in held:
             connection.close()
         service.beat("02:00:00:00:00:01")
 
 
-def test_the_head_and_a_short_body_leave_together_and_much_is_not_held_back() -> None:
+def test_head_and_short_body_are_sent_together_and_long_bodies_are_streamed() -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs:
         theirs.setblocking(False)
@@ -42,13 +42,13 @@ def test_the_head_and_a_short_body_leave_together_and_much_is_not_held_back() ->
         buffered.flush()
         assert theirs.recv(100) == b"headbody"
         buffered.sendall(b"head")
-        buffered.send(b"100 Continue")  # whatever else is done comes after
+        buffered.send(b"100 Continue")  # all other work comes later
         assert theirs.recv(100) == b"head100 Continue"
         buffered.sendall(bytes(100_000))
         assert theirs.recv(1_000_000)
 
 
-def test_an_answer_longer_than_what_is_held_back_arrives_whole(tmp_path: Path) -> None:
+def test_answer_longer_than_the_buffer_arrives_complete(tmp_path: Path) -> None:
     with Service(tmp_path) as service:
         service.ready()
         row = '{"mac_address":"02:00:00:00:00:%02x"}'

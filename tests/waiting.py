@@ -1,4 +1,4 @@
-"""Waiting for something to become true, instead of sleeping and hoping."""
+"""Polls for a condition instead of sleeping for a fixed time."""
 
 import time
 from collections.abc import Callable
@@ -10,7 +10,7 @@ T = TypeVar("T")
 def eventually(
     condition: Callable[[], T | Literal[False] | None], seconds: float = 10.0, every: float = 0.02
 ) -> T:
-    """The first truthy value of `condition`; fails when none came within `seconds`."""
+    """The first truthy value of `condition`. Raises AssertionError after `seconds`."""
     deadline = time.monotonic() + seconds
     while True:
         value = condition()

@@ -16,7 +16,7 @@ from tests.postgres import fresh_database
 from tests.receiver import receiver
 from tests.service import Service
 from tests.smtp import mailbox
-from tests.states import nobody_in_the_file
+from tests.states import sqlite_file_locked
 from tests.waiting import eventually
 
 MAC = "02:00:00:00:00:01"
@@ -82,7 +82,7 @@ def test_a_scheduler_that_hangs_is_noticed_by_the_notifier(tmp_path: Path) -> No
 
     def stop() -> psutil.Process:
         (scheduler,) = service.named("scheduler")
-        with nobody_in_the_file(open_state(f"sqlite:///{tmp_path / 'data' / 'state.sqlite'}")):
+        with sqlite_file_locked(open_state(f"sqlite:///{tmp_path / 'data' / 'state.sqlite'}")):
             scheduler.suspend()
         return scheduler
 

@@ -9,7 +9,7 @@ from sqlalchemy import Engine, select
 from monitor.state.database import open_state, reading
 from monitor.state.tables import incident, lease, notification
 from tests.service import Service
-from tests.states import nobody_in_the_file
+from tests.states import sqlite_file_locked
 from tests.waiting import eventually
 
 MAC = "02:00:00:00:00:01"
@@ -39,7 +39,7 @@ def test_a_leader_that_was_stopped_longer_than_its_lease_writes_nothing_any_more
         with Service(tmp_path, "scheduler", MONITOR_SERVER_PORT=service.port, **variables):
             service.beat(MAC)
             eventually(lambda: service.sensors().get(MAC))
-            with nobody_in_the_file(state):
+            with sqlite_file_locked(state):
                 leader.send_signal(signal.SIGSTOP)
             eventually(lambda: generation(state) == 2, 40)
             leader.send_signal(signal.SIGCONT)

@@ -99,7 +99,7 @@ def test_a_passing_failure_is_tried_again_later_with_the_identical_message(
     assert rows(state)[0].state == "sent"
     assert rows(state)[0].outcome is None
     assert after_restart.deliver_once(DUE + INTERVAL) == 1
-    assert outages.told_of() == [{1}, {2}]
+    assert outages.members() == [{1}, {2}]
     restarted.dispose()
 
 

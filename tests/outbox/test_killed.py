@@ -17,7 +17,7 @@ from monitor.model import DAY
 from tests.outages import NOW, Outages, let_claims_run_out, let_retries_come_due, rows
 from tests.receiver import Receiver, Request
 from tests.smtp import Mailbox
-from tests.states import nobody_in_the_file
+from tests.states import sqlite_file_locked
 from tests.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
@@ -109,7 +109,7 @@ def test_a_stopped_notifier_that_wakes_up_late_overwrites_nothing(
 
     def stop_the_first(_: Request) -> None:
         if not stopped:
-            with nobody_in_the_file(state):
+            with sqlite_file_locked(state):
                 os.kill(slow.pid, signal.SIGSTOP)
             stopped.append(slow.pid)
 

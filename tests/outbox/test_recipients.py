@@ -95,7 +95,7 @@ def test_who_is_added_is_notified_of_what_is_open_with_the_next_message(
     outages.down(2, now=DUE + MINUTE)
     notifier(state, box, [A, B, C]).deliver_once(DUE + INTERVAL + MINUTE)
     assert sorted(box.recipients) == [[A], [A], [B], [B], [C]]
-    members = dict(zip([row.recipient for row in rows(state)], outages.told_of(), strict=True))
+    members = dict(zip([row.recipient for row in rows(state)], outages.members(), strict=True))
     assert members == {A: {2}, B: {2}, C: {1, 2}}
 
 
@@ -119,7 +119,7 @@ def test_a_message_that_an_earlier_version_tried_reaches_every_recipient(
     box.to_recipient = lambda _: "250 OK"
     notifier(state, box).deliver_once(DUE + MINUTE)
     assert sorted(box.recipients) == [[A], [B]]
-    assert outages.told_of() == [{1}, {1}]
+    assert outages.members() == [{1}, {1}]
 
 
 def test_what_an_earlier_version_sent_to_all_is_followed_by_the_recovery_to_all(

@@ -1,4 +1,4 @@
-"""Channels and their secrets, as the state keeps them."""
+"""Channels and their encrypted secrets in the state."""
 
 from dataclasses import replace
 
@@ -31,7 +31,7 @@ def put(state: Engine, *stored: Stored, vault: Vault = VAULT) -> None:
             channels.add(connection, vault, one)
 
 
-def test_a_channel_comes_back_as_it_was_added(state: Engine) -> None:
+def test_channel_is_read_as_it_was_added(state: Engine) -> None:
     plain = replace(NIGHT, name="plain", secrets={}, is_default=False, budget=None)
     put(state, NIGHT, plain)
     with reading(state) as connection:
@@ -41,7 +41,7 @@ def test_a_channel_comes_back_as_it_was_added(state: Engine) -> None:
         assert channels.names(connection) == {"night-shift", "plain"}
 
 
-def test_secrets_are_neither_stored_nor_printed_in_clear(state: Engine) -> None:
+def test_secrets_are_not_stored_or_printed_in_plain_text(state: Engine) -> None:
     put(state, NIGHT)
     with reading(state) as connection:
         row = connection.execute(select(channel)).one()
@@ -51,7 +51,7 @@ def test_secrets_are_neither_stored_nor_printed_in_clear(state: Engine) -> None:
     assert "confidential" not in repr(stored)
 
 
-def test_a_channel_of_another_secret_key_is_broken_and_hides_no_other(state: Engine) -> None:
+def test_channel_of_another_secret_key_is_broken_and_the_rest_are_listed(state: Engine) -> None:
     put(state, replace(NIGHT, name="old"), vault=OTHER)
     put(state, NIGHT)
     with reading(state) as connection:
@@ -63,7 +63,7 @@ def test_a_channel_of_another_secret_key_is_broken_and_hides_no_other(state: Eng
     assert night == NIGHT
 
 
-def test_changing_a_broken_channel_keeps_its_secrets_for_the_day_the_key_is_back(
+def test_change_of_a_broken_channel_keeps_its_encrypted_secrets(
     state: Engine,
 ) -> None:
     put(state, NIGHT, vault=OTHER)
@@ -76,7 +76,7 @@ def test_changing_a_broken_channel_keeps_its_secrets_for_the_day_the_key_is_back
     assert back == replace(NIGHT, enabled=False)
 
 
-def test_new_secrets_mend_a_broken_channel(state: Engine) -> None:
+def test_new_secrets_repair_a_broken_channel(state: Engine) -> None:
     put(state, NIGHT, vault=OTHER)
     with writing(state) as connection:
         broken = channels.find(connection, VAULT, "night-shift", to_change=True)
@@ -86,7 +86,7 @@ def test_new_secrets_mend_a_broken_channel(state: Engine) -> None:
         assert channels.load(connection, VAULT) == [NIGHT]
 
 
-def test_a_name_in_use_is_taken(state: Engine) -> None:
+def test_name_in_use_is_refused(state: Engine) -> None:
     put(state, NIGHT)
     with pytest.raises(Conflict, match="'night-shift'"):
         put(state, NIGHT)
@@ -94,7 +94,7 @@ def test_a_name_in_use_is_taken(state: Engine) -> None:
         assert channels.load(connection, VAULT) == [NIGHT]
 
 
-def test_a_removed_channel_leaves_no_record_of_its_health(state: Engine) -> None:
+def test_removing_a_channel_removes_its_health(state: Engine) -> None:
     put(state, NIGHT)
     health = Health(sent_at=2_000, failing_since=3_000, error="answer 500", error_at=4_000)
     with writing(state) as connection:
@@ -107,7 +107,7 @@ def test_a_removed_channel_leaves_no_record_of_its_health(state: Engine) -> None
         assert channels.health(connection) == {}
 
 
-def test_only_a_browser_can_be_gone(state: Engine) -> None:
+def test_remove_gone_removes_only_browsers(state: Engine) -> None:
     put(state, NIGHT, replace(NIGHT, name="browser-1", kind="webpush"))
     with writing(state) as connection:
         assert channels.remove_gone(connection, "browser-1")

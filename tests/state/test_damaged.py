@@ -1,4 +1,4 @@
-"""A state file that SQLite can't read: a sentence and a way out, and heartbeats are kept."""
+"""A state file that SQLite can't read gives an error with instructions; heartbeats are kept."""
 
 import os
 from collections.abc import Callable
@@ -23,7 +23,7 @@ def garbage(file: Path) -> None:
 
 
 def overwritten(file: Path) -> None:
-    """All but the first page."""
+    """Overwrites all but the first page."""
     size = file.stat().st_size
     with file.open("r+b") as opened:
         opened.seek(4096)
@@ -35,7 +35,7 @@ def cut_off(file: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", [garbage, overwritten, cut_off])
-def test_a_damaged_file_is_named_with_what_to_do(
+def test_error_names_the_damaged_file_and_the_remedy(
     tmp_path: Path, damage: Callable[[Path], None]
 ) -> None:
     file = tmp_path / "state.sqlite"
@@ -49,7 +49,7 @@ def test_a_damaged_file_is_named_with_what_to_do(
         sensors.next_version(connection)
 
 
-def test_a_state_without_tables_is_told_apart(state_url: str) -> None:
+def test_error_for_a_state_without_tables_names_migrate(state_url: str) -> None:
     engine = open_state(state_url)
     with pytest.raises(StateUnavailable, match="`monitor migrate`"), reading(engine) as connection:
         sensors.current_version(connection)
@@ -69,7 +69,7 @@ def test_a_state_without_tables_is_told_apart(state_url: str) -> None:
         ["sensor", MAC, "--name", "Cellar"],
     ],
 )
-def test_every_command_fails_with_one_sentence(
+def test_every_command_fails_with_a_one_line_error(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -84,7 +84,7 @@ def test_every_command_fails_with_one_sentence(
 
 
 @pytest.mark.timeout(180)
-def test_a_running_service_keeps_heartbeats_and_answers_503(tmp_path: Path) -> None:
+def test_running_service_keeps_heartbeats_and_answers_503(tmp_path: Path) -> None:
     with Service(tmp_path) as service:
         service.ready()
         service.beat(MAC)

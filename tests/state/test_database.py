@@ -24,7 +24,7 @@ from tests import postgres
 from tests.waiting import eventually
 
 
-def test_migrations_make_exactly_the_tables_that_the_program_knows(state: Engine) -> None:
+def test_migrations_create_exactly_the_tables_of_the_metadata(state: Engine) -> None:
     with reading(state) as connection:
         context = MigrationContext.configure(connection)
         assert compare_metadata(context, metadata) == []
@@ -38,7 +38,7 @@ def test_migrating_again_changes_nothing(state: Engine) -> None:
         assert connection.execute(select(service.c.id, service.c.version)).all() == [(1, 7)]
 
 
-def test_what_a_statement_was_to_write_is_not_in_its_error(state: Engine) -> None:
+def test_error_of_a_statement_does_not_show_its_values(state: Engine) -> None:
     row = {"digest": b"the same", "created_at": 1}
     adding = insert(access_tables.token).values([row | {"name": n} for n in ("a", "T0P-S3CRET")])
     with pytest.raises(IntegrityError) as caught, writing(state) as connection:
@@ -46,7 +46,7 @@ def test_what_a_statement_was_to_write_is_not_in_its_error(state: Engine) -> Non
     assert "T0P-S3CRET" not in str(caught.value)
 
 
-def test_several_may_migrate_at_once(state_url: str) -> None:
+def test_concurrent_migrations_succeed(state_url: str) -> None:
     def migrated(_: int) -> None:
         engine = open_state(state_url)
         migrate(engine)
@@ -60,7 +60,7 @@ def test_several_may_migrate_at_once(state_url: str) -> None:
     engine.dispose()
 
 
-def test_migrating_downwards_and_up_again_works(state: Engine) -> None:
+def test_downgrade_and_upgrade_work(state: Engine) -> None:
     config = Config()
     config.set_main_option(
         "script_location", str(Path(monitor.state.__file__).parent / "migrations")
@@ -73,7 +73,7 @@ def test_migrating_downwards_and_up_again_works(state: Engine) -> None:
         assert connection.execute(select(service.c.version)).all() == [(0,)]
 
 
-def test_writing_is_kept_at_the_end_and_dropped_by_an_exception(state: Engine) -> None:
+def test_writing_commits_at_the_end_and_rolls_back_on_an_exception(state: Engine) -> None:
     with writing(state) as connection:
         connection.execute(insert(metric).values(name="battery"))
 
@@ -88,8 +88,8 @@ def test_writing_is_kept_at_the_end_and_dropped_by_an_exception(state: Engine) -
         assert connection.execute(select(metric.c.name)).scalars().all() == ["battery"]
 
 
-def test_reading_sees_one_moment_whatever_is_written_meanwhile() -> None:
-    engine = open_state(postgres.fresh_database())  # a reader of SQLite makes writers wait instead
+def test_reading_sees_one_snapshot() -> None:
+    engine = open_state(postgres.fresh_database())  # in SQLite a reader blocks writers instead
     migrate(engine)
     with reading(engine) as connection:
         assert connection.execute(select(service.c.version)).scalar_one() == 0
@@ -99,7 +99,7 @@ def test_reading_sees_one_moment_whatever_is_written_meanwhile() -> None:
     engine.dispose()
 
 
-def test_two_writers_wait_for_each_other_and_lose_nothing(state: Engine) -> None:
+def test_two_writers_wait_for_each_other(state: Engine) -> None:
     def add(_: int) -> None:
         with writing(state) as connection:
             version = connection.execute(select(service.c.version).with_for_update()).scalar_one()
@@ -120,7 +120,9 @@ def test_foreign_keys_are_enforced(state: Engine) -> None:
         )
 
 
-def test_database_clock_agrees_with_ours_and_moves_within_a_transaction(state: Engine) -> None:
+def test_database_clock_agrees_with_the_host_and_advances_within_a_transaction(
+    state: Engine,
+) -> None:
     with reading(state) as connection:
         query = select(database_now(connection))
         before = time.time_ns() // 1_000_000
@@ -129,14 +131,16 @@ def test_database_clock_agrees_with_ours_and_moves_within_a_transaction(state: E
         eventually(lambda: connection.execute(query).scalar_one() > first)
 
 
-def test_a_state_out_of_reach_is_unavailable(tmp_path: Path) -> None:
+def test_unreachable_state_raises_state_unavailable(tmp_path: Path) -> None:
     engine = open_state(f"postgresql://nobody@/nothing?host={tmp_path}")
     with pytest.raises(StateUnavailable), reading(engine):
         pass
     engine.dispose()
 
 
-def test_a_locked_file_is_unavailable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_locked_file_raises_state_unavailable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("monitor.state.database.BUSY", 0.05)
     engine = open_state(f"sqlite:///{tmp_path}/deep/er/state.db")
     migrate(engine)
@@ -149,7 +153,7 @@ def test_a_locked_file_is_unavailable(tmp_path: Path, monkeypatch: pytest.Monkey
     assert connection.closed
 
 
-def test_what_went_wrong_is_told_without_the_values(state: Engine) -> None:
+def test_state_unavailable_does_not_show_values(state: Engine) -> None:
     query = "SELECT 1 FROM missing WHERE a = :secret"
     if state.dialect.name == "postgresql":
         query = "SELECT pg_terminate_backend(pg_backend_pid()), :secret"
@@ -165,7 +169,7 @@ def _version_in_a_child(engine: Engine, results: "multiprocessing.SimpleQueue[in
 
 
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
-def test_an_engine_is_safe_to_use_after_a_fork(state: Engine) -> None:
+def test_engine_can_be_used_after_a_fork(state: Engine) -> None:
     with reading(state) as connection:
         connection.execute(select(service.c.version)).all()
     context = multiprocessing.get_context("fork")

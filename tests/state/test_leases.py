@@ -1,4 +1,4 @@
-"""Leadership: one at a time, and an old leader can write nothing."""
+"""Leases: one leader at a time, and a former leader can write nothing."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -18,7 +18,7 @@ LONG = 600_000
 INSTANT = 1
 
 
-def test_the_first_one_leads_and_others_stand_by(state: Engine) -> None:
+def test_first_holder_leads_and_others_stand_by(state: Engine) -> None:
     first = leases.acquire(state, "sweep", "a", LONG)
     assert first == Lease("sweep", "a", 1)
     assert leases.acquire(state, "sweep", "b", LONG) is None
@@ -26,7 +26,7 @@ def test_the_first_one_leads_and_others_stand_by(state: Engine) -> None:
     assert leases.acquire(state, "another", "b", LONG) == Lease("another", "b", 1)
 
 
-def test_of_many_at_once_exactly_one_leads(state_url: str, state: Engine) -> None:
+def test_concurrent_acquisitions_give_exactly_one_leader(state_url: str, state: Engine) -> None:
     def attempt(number: int) -> Lease | None:
         engine = open_state(state_url)
         taken = leases.acquire(engine, "sweep", f"holder {number}", LONG)
@@ -38,7 +38,7 @@ def test_of_many_at_once_exactly_one_leads(state_url: str, state: Engine) -> Non
     assert len(taken) == 1
 
 
-def test_a_lease_that_ran_out_is_taken_over_with_a_higher_generation(state: Engine) -> None:
+def test_expired_lease_is_taken_over_with_a_higher_generation(state: Engine) -> None:
     old = leases.acquire(state, "sweep", "a", INSTANT)
     assert old is not None
     new = eventually(lambda: leases.acquire(state, "sweep", "b", LONG))
@@ -47,14 +47,14 @@ def test_a_lease_that_ran_out_is_taken_over_with_a_higher_generation(state: Engi
     assert leases.renew(state, new, LONG)
 
 
-def test_a_renewed_lease_stays(state: Engine) -> None:
+def test_renewed_lease_is_kept(state: Engine) -> None:
     held = leases.acquire(state, "sweep", "a", LONG)
     assert held is not None
     assert leases.renew(state, held, 2 * LONG)
     assert leases.acquire(state, "sweep", "b", LONG) is None
 
 
-def test_a_lease_that_ran_out_is_not_renewed_even_if_nobody_took_it(state: Engine) -> None:
+def test_expired_lease_cannot_be_renewed(state: Engine) -> None:
     held = leases.acquire(state, "sweep", "a", INSTANT)
     assert held is not None
     eventually(lambda: not leases.renew(state, held, INSTANT))
@@ -62,7 +62,7 @@ def test_a_lease_that_ran_out_is_not_renewed_even_if_nobody_took_it(state: Engin
         leases.fence(connection, held)
 
 
-def test_a_released_lease_is_free_at_once(state: Engine) -> None:
+def test_released_lease_is_free_at_once(state: Engine) -> None:
     held = leases.acquire(state, "sweep", "a", LONG)
     assert held is not None
     leases.release(state, held)
@@ -71,7 +71,7 @@ def test_a_released_lease_is_free_at_once(state: Engine) -> None:
     assert leases.acquire(state, "sweep", "c", LONG) is None
 
 
-def test_what_an_expired_leader_writes_is_rolled_back(state: Engine) -> None:
+def test_writes_of_an_expired_leader_are_rolled_back(state: Engine) -> None:
     old = leases.acquire(state, "sweep", "a", INSTANT)
     assert old is not None
     new = eventually(lambda: leases.acquire(state, "sweep", "b", LONG))
@@ -82,11 +82,11 @@ def test_what_an_expired_leader_writes_is_rolled_back(state: Engine) -> None:
         assert connection.execute(select(metric.c.name)).scalars().all() == ["b"]
 
 
-def test_a_leader_stopped_inside_a_transaction_does_not_lock_out_its_successor(
+def test_leader_suspended_in_a_transaction_does_not_block_its_successor(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("monitor.state.database.BUSY", 1)
-    url = postgres.fresh_database()  # on SQLite only the end of the process frees the file
+    url = postgres.fresh_database()  # in SQLite the lock lasts until the process ends
     engine, other = open_state(url), open_state(url)
     migrate(engine)
     held = leases.acquire(engine, "sweep", "a", 100)
@@ -95,7 +95,7 @@ def test_a_leader_stopped_inside_a_transaction_does_not_lock_out_its_successor(
     def stop_inside() -> None:
         with writing(engine) as connection:
             leases.fence(connection, held)
-            assert _patiently_taken(other) == Lease("sweep", "b", 2)
+            assert _acquired_after_retries(other) == Lease("sweep", "b", 2)
             connection.execute(insert(metric).values(name="of the old leader"))
 
     with pytest.raises(StateUnavailable):
@@ -106,11 +106,11 @@ def test_a_leader_stopped_inside_a_transaction_does_not_lock_out_its_successor(
     other.dispose()
 
 
-def _patiently_taken(engine: Engine) -> Lease | None:
+def _acquired_after_retries(engine: Engine) -> Lease | None:
     def take() -> Lease | None:
         try:
             return leases.acquire(engine, "sweep", "b", LONG)
-        except StateUnavailable:  # waited for the lock in vain
+        except StateUnavailable:  # timed out waiting for the lock
             return None
 
     return eventually(take)
@@ -122,7 +122,7 @@ def _write(state: Engine, lease: Lease) -> None:
         leases.fence(connection, lease)
 
 
-def test_a_take_over_waits_for_the_end_of_the_old_leaders_transaction(state: Engine) -> None:
+def test_take_over_waits_for_the_transaction_of_the_old_leader(state: Engine) -> None:
     held = leases.acquire(state, "sweep", "a", 1_500)
     assert held is not None
     with ThreadPoolExecutor(1) as pool:
@@ -131,13 +131,13 @@ def test_a_take_over_waits_for_the_end_of_the_old_leaders_transaction(state: Eng
             taking = pool.submit(
                 lambda: eventually(lambda: leases.acquire(state, "sweep", "b", LONG))
             )
-            eventually(lambda: _ran_out(connection, held))
+            eventually(lambda: _has_expired(connection, held))
             assert not taking.done()
             connection.execute(insert(metric).values(name="in time"))
         assert taking.result() == Lease("sweep", "b", 2)
 
 
-def _ran_out(connection: Connection, held: Lease) -> bool:
+def _has_expired(connection: Connection, held: Lease) -> bool:
     try:
         leases.fence(connection, held)
     except LeaseLost:

@@ -1,4 +1,4 @@
-"""What the ledger is read from."""
+"""Queries of the ledger."""
 
 from typing import Any
 
@@ -47,7 +47,9 @@ def test_incidents_are_found_by_sensor_site_state_and_time(state: Engine, cases:
     assert (case.name, case.site, case.closed_reason) == ("Boiler", "Harbour", "recovered")
 
 
-def test_who_knows_of_an_incident_and_who_fell_silent_with_it(state: Engine, cases: Cases) -> None:
+def test_incident_has_its_notified_channels_and_the_other_members_of_its_group(
+    state: Engine, cases: Cases
+) -> None:
     group = cases.group()
     known = {"acknowledged_at": NOW, "acknowledged_by": "Anna"}
     first = cases.incident(1, group, last_seen=NOW - 10 * MINUTE, **known)
@@ -67,7 +69,7 @@ def test_who_knows_of_an_incident_and_who_fell_silent_with_it(state: Engine, cas
 
 def test_messages_come_with_their_attempts_and_subject(state: Engine, cases: Cases) -> None:
     group = cases.group()
-    cases.incident(9, group, closed_at=NOW - 1)  # so that the numbers of rows differ
+    cases.incident(9, group, closed_at=NOW - 1)  # so that ids of different tables differ
     told, other = cases.incident(1, group), cases.incident(2, group)
     tries = [(NOW + 31 * SECOND, "retry", "451 later"), (NOW + 61 * SECOND, "sent", None)]
     first = cases.message(group, [told], tries, state="sent", finished_at=NOW + 61 * SECOND)
@@ -94,7 +96,7 @@ def test_messages_come_with_their_attempts_and_subject(state: Engine, cases: Cas
     ]
 
 
-def test_messages_of_the_group_before_and_after_an_incident_are_not_its_own(
+def test_messages_of_the_group_before_and_after_an_incident_are_excluded(
     state: Engine, cases: Cases
 ) -> None:
     group = cases.group()

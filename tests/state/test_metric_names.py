@@ -8,7 +8,7 @@ from monitor.state.tables import metric
 RETENTION = 90 * DAY
 
 
-def test_names_that_were_not_sent_for_the_retention_are_free_again(state: Engine) -> None:
+def test_names_not_sent_within_the_retention_are_freed(state: Engine) -> None:
     with writing(state) as connection:
         metric_names.note(connection, {"old": 1, "kept": 2}, RETENTION)
         long_ago = metric.c.last_sent_at - RETENTION - 2 * DAY
@@ -20,7 +20,7 @@ def test_names_that_were_not_sent_for_the_retention_are_free_again(state: Engine
         assert connection.execute(select(metric.c.name)).scalars().all() == ["new"]
 
 
-def test_a_name_keeps_the_sensor_that_brought_it_in(state: Engine) -> None:
+def test_name_keeps_the_sensor_that_added_it(state: Engine) -> None:
     with writing(state) as connection:
         metric_names.note(connection, {"battery": 1}, RETENTION)
         connection.execute(metric.update().values(last_sent_at=metric.c.last_sent_at - 9 * DAY))

@@ -1,4 +1,4 @@
-"""The outbox: what is owed, who may send it, what it tells of, and how it ends."""
+"""The outbox: enqueuing, claims, members and results of messages."""
 
 import itertools
 from concurrent.futures import ThreadPoolExecutor
@@ -38,7 +38,7 @@ def claim(state: Engine, now: int = DUE, channel: str = "email") -> Claim | None
 
 
 def sent(state: Engine, now: int = DUE) -> Body:
-    """Claims and delivers the message that must be due."""
+    """Claim the message that must be due, and record it as sent."""
     got = claim(state, now)
     assert got is not None
     assert claims.record_sent(state, got, now)
@@ -55,17 +55,19 @@ def outages(state: Engine) -> Outages:
 # --- Gathering ---------------------------------------------------------------------------------
 
 
-def test_incidents_within_group_wait_become_one_message(state: Engine, outages: Outages) -> None:
+def test_incidents_within_the_group_wait_become_one_message(
+    state: Engine, outages: Outages
+) -> None:
     outages.down(1, 2)
     outages.down(3, now=NOW + 20 * SECOND)
     assert claim(state, DUE - 1) is None
     body = sent(state)
     assert body["macs"] == [1, 2, 3]
     assert claim(state, DUE + HOUR) is None
-    assert outages.told_of() == [{1, 2, 3}]
+    assert outages.members() == [{1, 2, 3}]
 
 
-def test_a_later_one_waits_for_the_group_interval(state: Engine, outages: Outages) -> None:
+def test_later_incident_waits_for_the_group_interval(state: Engine, outages: Outages) -> None:
     outages.down(1)
     sent(state)
     outages.down(2, now=DUE + SECOND)
@@ -74,7 +76,9 @@ def test_a_later_one_waits_for_the_group_interval(state: Engine, outages: Outage
     assert (body["macs"], body["silent"]) == ([2], 2)
 
 
-def test_one_much_later_gathers_for_group_wait_again(state: Engine, outages: Outages) -> None:
+def test_much_later_incident_waits_for_the_group_wait_again(
+    state: Engine, outages: Outages
+) -> None:
     outages.down(1)
     sent(state)
     outages.down(2, now=DUE + HOUR)
@@ -83,7 +87,7 @@ def test_one_much_later_gathers_for_group_wait_again(state: Engine, outages: Out
     assert sent(state, DUE + HOUR + WAIT)["macs"] == [2, 3]
 
 
-def test_each_channel_is_owed_a_message_of_its_own(state: Engine) -> None:
+def test_each_channel_gets_its_own_message(state: Engine) -> None:
     outages = Outages(state, ["email", "webhook"])
     outages.sensors(1)
     outages.down(1)
@@ -94,15 +98,13 @@ def test_each_channel_is_owed_a_message_of_its_own(state: Engine) -> None:
     assert first.body == second.body
 
 
-def test_the_occasion_knows_the_site_its_size_and_what_is_silent(
-    state: Engine, outages: Outages
-) -> None:
+def test_context_has_the_site_its_size_and_the_number_down(state: Engine, outages: Outages) -> None:
     outages.down(1, 2)
     body = sent(state)
     assert (body["silent"], body["site"], body["neighbours"]) == (2, "Site X", 5)
 
 
-def test_members_of_different_places_share_no_site(state: Engine, outages: Outages) -> None:
+def test_members_of_different_sites_have_no_common_site(state: Engine, outages: Outages) -> None:
     outages.sensors(6, site="Site Y")
     outages.sensors(7, site=None)
     outages.down(1, 6, 7)
@@ -110,7 +112,7 @@ def test_members_of_different_places_share_no_site(state: Engine, outages: Outag
     assert (body["site"], body["neighbours"]) == (None, None)
 
 
-def test_the_longest_silent_comes_first(state: Engine, outages: Outages) -> None:
+def test_members_are_sorted_by_last_seen(state: Engine, outages: Outages) -> None:
     outages.down(1)
     outages.down(2, last_seen=NOW - HOUR)
     assert sent(state)["macs"] == [2, 1]
@@ -120,7 +122,7 @@ def test_the_longest_silent_comes_first(state: Engine, outages: Outages) -> None
 
 
 @pytest.mark.parametrize("reason", ["recovered", "paused", "threshold changed", "forgotten"])
-def test_what_is_over_before_anybody_was_told_is_not_told(
+def test_message_is_cancelled_when_all_incidents_closed_before_it_was_sent(
     state: Engine, outages: Outages, reason: str
 ) -> None:
     outages.down(1)
@@ -132,7 +134,7 @@ def test_what_is_over_before_anybody_was_told_is_not_told(
     assert outages.closed()
 
 
-def test_what_was_acknowledged_before_anybody_was_told_is_not_told(
+def test_message_is_cancelled_when_all_were_acknowledged_before_it_was_sent(
     state: Engine, outages: Outages
 ) -> None:
     outages.down(1)
@@ -142,7 +144,7 @@ def test_what_was_acknowledged_before_anybody_was_told_is_not_told(
     assert not outages.closed()
 
 
-def test_only_those_still_silent_are_told_of(state: Engine, outages: Outages) -> None:
+def test_message_lists_only_sensors_that_are_still_down(state: Engine, outages: Outages) -> None:
     outages.down(1, 2)
     outages.up(1, now=NOW + SECOND)
     assert sent(state)["macs"] == [2]
@@ -150,9 +152,7 @@ def test_only_those_still_silent_are_told_of(state: Engine, outages: Outages) ->
     assert outages.ledger()[1:] == [("recovered", "cancelled", "no alert was sent")]
 
 
-def test_a_group_joined_with_others_takes_back_what_was_not_frozen(
-    state: Engine, outages: Outages
-) -> None:
+def test_joined_group_cancels_messages_that_are_not_frozen(state: Engine, outages: Outages) -> None:
     outages.down(1)
     with writing(state) as connection:
         assert incidents.untold(connection, [outages.group]) == {outages.group}
@@ -169,7 +169,7 @@ def test_a_group_joined_with_others_takes_back_what_was_not_frozen(
 # --- Recovery ----------------------------------------------------------------------------------
 
 
-def test_those_who_were_told_hear_of_the_end_once(state: Engine, outages: Outages) -> None:
+def test_recovery_is_sent_once_to_notified_recipients(state: Engine, outages: Outages) -> None:
     outages.down(1, 2)
     sent(state)
     outages.up(1, now=DUE + MINUTE)
@@ -182,7 +182,7 @@ def test_those_who_were_told_hear_of_the_end_once(state: Engine, outages: Outage
     assert claim(state, DUE + 24 * HOUR) is None
 
 
-def test_a_recovery_waits_for_the_message_it_answers(state: Engine, outages: Outages) -> None:
+def test_recovery_waits_for_the_down_message(state: Engine, outages: Outages) -> None:
     outages.down(1)
     down = claim(state)
     assert down is not None
@@ -196,7 +196,9 @@ def test_a_recovery_waits_for_the_message_it_answers(state: Engine, outages: Out
     assert outages.closed()
 
 
-def test_a_recovery_nobody_could_be_warned_of_is_not_told(state: Engine, outages: Outages) -> None:
+def test_recovery_is_cancelled_when_the_down_message_failed(
+    state: Engine, outages: Outages
+) -> None:
     outages.down(1)
     down = claim(state)
     assert down is not None
@@ -210,7 +212,7 @@ def test_a_recovery_nobody_could_be_warned_of_is_not_told(state: Engine, outages
     assert outages.closed()
 
 
-def test_those_of_a_failed_message_are_in_the_next(state: Engine, outages: Outages) -> None:
+def test_members_of_a_failed_message_are_in_the_next(state: Engine, outages: Outages) -> None:
     outages.down(1)
     down = claim(state)
     assert down is not None
@@ -221,7 +223,7 @@ def test_those_of_a_failed_message_are_in_the_next(state: Engine, outages: Outag
     assert sent(state, DUE + 2 * INTERVAL)["macs"] == [1, 2]
 
 
-def test_a_sensor_that_goes_down_again_is_told_of_again(state: Engine, outages: Outages) -> None:
+def test_sensor_that_goes_down_again_is_notified_again(state: Engine, outages: Outages) -> None:
     outages.down(1, 2)
     sent(state)
     outages.up(1, now=DUE + MINUTE)
@@ -235,7 +237,7 @@ def test_a_sensor_that_goes_down_again_is_told_of_again(state: Engine, outages: 
 # --- Claims ------------------------------------------------------------------------------------
 
 
-def test_what_is_claimed_is_nobody_elses_until_the_claim_runs_out(
+def test_claimed_message_cannot_be_claimed_until_the_claim_expires(
     state: Engine, outages: Outages
 ) -> None:
     outages.down(1)
@@ -256,7 +258,7 @@ def _must_not_compose(_: MessageContext) -> Body:
     raise AssertionError("it was frozen before")
 
 
-def test_a_claim_that_really_runs_out_is_taken_over(state: Engine, outages: Outages) -> None:
+def test_expired_claim_is_taken_over(state: Engine, outages: Outages) -> None:
     outages.down(1)
     assert claims.claim(state, "email", "a", DUE, -1, compose, TERMS) is not None
     again = claims.claim(state, "email", "b", DUE, CLAIM, compose, TERMS)
@@ -264,7 +266,7 @@ def test_a_claim_that_really_runs_out_is_taken_over(state: Engine, outages: Outa
     assert again.attempt == 2
 
 
-def test_many_notifiers_at_once_never_claim_the_same_message(state_url: str, state: Engine) -> None:
+def test_concurrent_notifiers_never_claim_the_same_message(state_url: str, state: Engine) -> None:
     for number in range(12):
         outages = Outages(state, ["email"], cohort=f"site:{number}")
         outages.sensors(number, site=f"{number}")
@@ -280,7 +282,7 @@ def test_many_notifiers_at_once_never_claim_the_same_message(state_url: str, sta
             if got is None:
                 if not claims.due_channels(engine, DUE):
                     break
-                continue  # others are at work on what is due
+                continue  # others have claimed what is due
             keys.append(got.key)
         engine.dispose()
         return keys
@@ -292,7 +294,7 @@ def test_many_notifiers_at_once_never_claim_the_same_message(state_url: str, sta
     assert all(row.attempts == 1 for row in rows(state))
 
 
-def test_incidents_that_open_while_a_message_is_frozen_are_told_of_exactly_once(
+def test_incident_opened_while_a_message_is_frozen_is_sent_exactly_once(
     state_url: str, state: Engine
 ) -> None:
     outages = Outages(state, ["email"])
@@ -317,36 +319,38 @@ def test_incidents_that_open_while_a_message_is_frozen_are_told_of_exactly_once(
         pool.submit(deliver).result()
         sweeping.result()
     claim(state, next(later))
-    told = [mac for macs in outages.told_of() for mac in macs]
+    told = [mac for macs in outages.members() for mac in macs]
     assert sorted(told) == list(range(60))
 
 
-def test_nothing_is_frozen_while_the_sweep_holds_the_group(state: Engine, outages: Outages) -> None:
+def test_no_message_is_frozen_while_the_sweep_locks_the_group(
+    state: Engine, outages: Outages
+) -> None:
     outages.down(1)
     with ThreadPoolExecutor(1) as pool:
         with outages.holding() as sweep:
             claiming = pool.submit(claim, state)
             if state.dialect.name == "postgresql":
-                assert claiming.result(20) is None  # left to the next look, not waited for
+                assert claiming.result(20) is None  # skipped until the next round
             else:
                 with pytest.raises(TimeoutError):
                     claiming.result(0.3)
-            outages.open(sweep, 2)  # owes nothing: the message still gathers
+            outages.open(sweep, 2)  # enqueues nothing: the message is not frozen yet
         claimed = claiming.result(20) or claim(state)
     assert claimed is not None
     assert claimed.body["macs"] == [1, 2]
 
 
-def test_a_fault_while_freezing_leaves_nothing_behind(state: Engine, outages: Outages) -> None:
+def test_error_while_freezing_is_rolled_back(state: Engine, outages: Outages) -> None:
     outages.down(1)
     with pytest.raises(AssertionError):
         claims.claim(state, "email", "a", DUE, CLAIM, _must_not_compose, TERMS)
     (row,) = rows(state)
     assert (row.state, row.attempts, row.body, row.claimed_by) == ("pending", 0, None, None)
-    assert outages.told_of() == [set()]
+    assert outages.members() == [set()]
 
 
-def test_an_outbox_out_of_reach_is_unavailable(tmp_path: Path) -> None:
+def test_unreachable_outbox_raises_state_unavailable(tmp_path: Path) -> None:
     engine = open_state(f"sqlite:///{tmp_path}/empty.db")
     with pytest.raises(StateUnavailable):
         claims.claim(engine, "email", "a", NOW, CLAIM, compose, TERMS)

@@ -1,4 +1,4 @@
-"""When sensors were paused."""
+"""The periods in which sensors were paused."""
 
 import time
 from pathlib import Path
@@ -24,7 +24,7 @@ def spans(state: Engine, mac: int, since: int = 0) -> list[tuple[int, int | None
         return pauses.spans(connection, mac, since)
 
 
-def test_a_pause_lasts_from_one_change_of_the_mark_to_the_next(state: Engine) -> None:
+def test_pause_lasts_from_pausing_to_resuming(state: Engine) -> None:
     before = time.time_ns() // 1_000_000 - MINUTE
     assert spans(state, 1) == []
     pause(state, 1, False)
@@ -46,13 +46,13 @@ def test_a_pause_lasts_from_one_change_of_the_mark_to_the_next(state: Engine) ->
     assert spans(state, 2)[0][1] is None
 
 
-def test_a_change_of_name_begins_no_pause(state: Engine) -> None:
+def test_renaming_a_sensor_starts_no_pause(state: Engine) -> None:
     with writing(state) as connection:
         sensors.configure(connection, 1, sensors.next_version(connection), name="Boiler")
     assert spans(state, 1) == []
 
 
-def test_of_those_paused_before_it_was_remembered_it_is_known_from_then_on(state_url: str) -> None:
+def test_sensors_paused_before_the_migration_are_paused_from_then_on(state_url: str) -> None:
     engine = open_state(state_url)
     config = Config()
     (folder,) = monitor.state.migrations.__path__

@@ -23,7 +23,7 @@ def find(state: Engine, key: str) -> PublicPage | None:
         return public_pages.find(public_pages.listed(connection), key)
 
 
-def test_a_page_is_found_by_its_key_alone(state: Engine) -> None:
+def test_page_is_found_only_by_its_key(state: Engine) -> None:
     one, other = add(state, " North ", ["b", "a"]), add(state)
     assert one == PublicPage(one.id, "North", ["a", "b"], True, one.key, 1_000)
     assert other.sites is None
@@ -33,13 +33,13 @@ def test_a_page_is_found_by_its_key_alone(state: Engine) -> None:
         assert find(state, wrong) is None
 
 
-def test_keys_are_unguessable_and_fit_into_an_address(state: Engine) -> None:
+def test_keys_are_random_and_url_safe(state: Engine) -> None:
     keys = {add(state).key for _ in range(20)}
     assert len(keys) == 20
     assert all(re.fullmatch(r"[\w-]{22}", key, re.ASCII) for key in keys)
 
 
-def test_a_new_link_ends_the_old_one(state: Engine) -> None:
+def test_new_link_invalidates_the_old_one(state: Engine) -> None:
     page, other = add(state), add(state)
     with writing(state) as connection:
         public_pages.renew_key(connection, page.id)
@@ -50,14 +50,14 @@ def test_a_new_link_ends_the_old_one(state: Engine) -> None:
     assert find(state, other.key) == other
 
 
-def test_what_a_page_shows_may_change_while_its_link_stays(state: Engine) -> None:
+def test_changing_a_page_keeps_its_link(state: Engine) -> None:
     page = add(state, sites=["a"])
     with writing(state) as connection:
         public_pages.change(connection, page.id, "All", None, False)
     assert find(state, page.key) == page._replace(title="All", sites=None, names=False)
 
 
-def test_a_removed_page_is_gone(state: Engine) -> None:
+def test_removed_page_is_not_found(state: Engine) -> None:
     page, other = add(state), add(state)
     with writing(state) as connection:
         public_pages.remove(connection, page.id)
@@ -76,7 +76,7 @@ def test_a_removed_page_is_gone(state: Engine) -> None:
         ("Nothing", [], "at least one site"),
     ],
 )
-def test_what_can_be_no_page_is_refused(
+def test_invalid_page_is_refused(
     state: Engine, title: str, sites: list[str] | None, told: str
 ) -> None:
     page = add(state)
@@ -88,7 +88,7 @@ def test_what_can_be_no_page_is_refused(
         assert public_pages.listed(connection) == [page]
 
 
-def test_sites_to_choose_are_those_of_sensors_that_are_not_forgotten(state: Engine) -> None:
+def test_sites_offered_exclude_those_of_forgotten_sensors(state: Engine) -> None:
     with writing(state) as connection:
         version = sensors.next_version(connection)
         sensors.register(connection, [(mac, 0, True) for mac in range(1, 6)], version)

@@ -1,4 +1,4 @@
-"""What is old is deleted, some rows at a time; what is kept, and what was counted, stays whole."""
+"""Old rows are deleted in batches; the other rows and the counters stay complete."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -43,7 +43,7 @@ def lease(state: Engine) -> Lease:
 
 
 def past(cases: Cases, number_of_incidents: int = 1, **values: Any) -> int:
-    """A group that is closed, each of its incidents told of by one message; the group's id."""
+    """A closed group with one message for each of its incidents; the id of the group."""
     group = cases.group()
     for mac in range(number_of_incidents):
         one = cases.incident(mac + 1, group, **{**OVER, **values})
@@ -76,7 +76,7 @@ EVERY = (
 )
 
 
-def test_past_incidents_go_with_all_that_belongs_to_them(state: Engine, lease: Lease) -> None:
+def test_old_incidents_are_deleted_with_their_dependent_rows(state: Engine, lease: Lease) -> None:
     past(Cases(state), 3)
     assert prune(state, lease, NOW + 399 * DAY) == 0
     assert rows(state, *EVERY) == [1, 3, 3, 3, 6, 3]
@@ -84,9 +84,7 @@ def test_past_incidents_go_with_all_that_belongs_to_them(state: Engine, lease: L
     assert rows(state, *EVERY) == [0, 0, 0, 0, 0, 0]
 
 
-def test_what_is_still_open_stays_with_the_message_that_told_of_it(
-    state: Engine, lease: Lease
-) -> None:
+def test_open_incidents_and_their_messages_are_kept(state: Engine, lease: Lease) -> None:
     cases = Cases(state)
     group = cases.group()
     over, still = cases.incident(1, group, **OVER), cases.incident(2, group)
@@ -101,7 +99,7 @@ def test_what_is_still_open_stays_with_the_message_that_told_of_it(
     assert rows(state, alert_group, notification, attempt) == [1, 2, 1]
 
 
-def test_counts_outlive_what_they_count(state: Engine, lease: Lease) -> None:
+def test_counters_keep_their_values_after_deletion(state: Engine, lease: Lease) -> None:
     past(Cases(state), 3)
     recount(state)
     before = counted(state)
@@ -110,7 +108,9 @@ def test_counts_outlive_what_they_count(state: Engine, lease: Lease) -> None:
     assert counted(state) == before
 
 
-def test_the_rest_of_the_past_goes_too_and_what_lasts_stays(state: Engine, lease: Lease) -> None:
+def test_old_rows_of_other_tables_are_deleted_and_current_ones_kept(
+    state: Engine, lease: Lease
+) -> None:
     user = add_user(state, "Olga")
     once, daily = ("UTC", "2026-11-23T00:00", "2026-11-23T01:00"), "FREQ=DAILY"
     with writing(state) as connection:
@@ -130,7 +130,7 @@ def test_the_rest_of_the_past_goes_too_and_what_lasts_stays(state: Engine, lease
         assert connection.scalars(select(pause.c.stop)).all() == [None]
 
 
-def test_who_no_longer_leads_deletes_nothing(state: Engine, lease: Lease) -> None:
+def test_former_leader_deletes_nothing(state: Engine, lease: Lease) -> None:
     past(Cases(state))
     leases.release(state, lease)
     with pytest.raises(LeaseLost):
@@ -140,7 +140,7 @@ def test_who_no_longer_leads_deletes_nothing(state: Engine, lease: Lease) -> Non
 
 @contextmanager
 def statements(state: Engine) -> Iterator[list[int]]:
-    """How many rows each transaction deleted."""
+    """The number of rows that each transaction deleted."""
     deleted = [0]
 
     def begin(_connection: Connection) -> None:
@@ -157,7 +157,7 @@ def statements(state: Engine) -> Iterator[list[int]]:
     event.remove(state, "after_cursor_execute", after)
 
 
-def test_a_large_group_is_deleted_some_rows_at_a_time(
+def test_large_group_is_deleted_in_batches(
     state: Engine, lease: Lease, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     past(Cases(state), 30)
@@ -165,17 +165,17 @@ def test_a_large_group_is_deleted_some_rows_at_a_time(
     with statements(state) as deleted:
         prune(state, lease)
     assert rows(state, *EVERY) == [0, 0, 0, 0, 0, 0]
-    assert max(deleted) == 15  # five incidents, or messages, with what belongs to each
+    assert max(deleted) == 15  # five incidents or messages, with their dependent rows
     assert sum(deleted) == 30 * 6 + 1
 
 
-def test_pruning_stops_when_it_is_told_to(state: Engine, lease: Lease) -> None:
+def test_pruning_stops_on_request(state: Engine, lease: Lease) -> None:
     past(Cases(state), 3)
     assert retention.prune(state, lease, KEPT, LATER, lambda: False) == 3
     assert rows(state, incident, notification) == [0, 3]
 
 
-def test_counts_are_merged_and_stay_the_same(
+def test_merged_counters_keep_their_values(
     state: Engine, lease: Lease, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(retention, "_MERGED", 7)
@@ -192,7 +192,7 @@ def test_counts_are_merged_and_stay_the_same(
     assert not tally.can_be_merged(state)
 
 
-def test_an_upgrade_counts_what_there_is(state: Engine) -> None:
+def test_upgrade_counts_existing_rows(state: Engine) -> None:
     cases = Cases(state)
     past(cases, 2)
     recount(state)

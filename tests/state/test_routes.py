@@ -1,4 +1,4 @@
-"""Routes in their order."""
+"""Routes and their order."""
 
 import pytest
 from sqlalchemy import Engine
@@ -27,20 +27,22 @@ def order(state: Engine) -> str:
         return "".join(row.name for row in routing.routes(connection))
 
 
-def test_routes_come_in_the_order_they_were_added(three: Engine) -> None:
+def test_routes_are_listed_in_the_order_added(three: Engine) -> None:
     assert order(three) == "abc"
     with reading(three) as connection:
         assert routing.routes(connection)[0] == route("a", "email")
 
 
 @pytest.mark.parametrize(("position", "expected"), [(1, "dabc"), (3, "abdc"), (9, "abcd")])
-def test_a_route_takes_the_place_it_is_given(three: Engine, position: int, expected: str) -> None:
+def test_route_is_inserted_at_the_given_position(
+    three: Engine, position: int, expected: str
+) -> None:
     with writing(three) as connection:
         routes.add(connection, route("d", "email"), position)
     assert order(three) == expected
 
 
-def test_the_order_changes_only_as_a_whole(three: Engine) -> None:
+def test_order_must_list_every_route(three: Engine) -> None:
     with writing(three) as connection:
         routes.arrange(connection, ["c", "a", "b"])
         for wrong in (["a", "b"], ["a", "b", "c", "d"], ["a", "b", "b"]):
@@ -49,7 +51,7 @@ def test_the_order_changes_only_as_a_whole(three: Engine) -> None:
     assert order(three) == "cab"
 
 
-def test_a_replaced_route_keeps_its_place(three: Engine) -> None:
+def test_replaced_route_keeps_its_position(three: Engine) -> None:
     with writing(three) as connection:
         assert routes.replace(connection, route("b", "webhook"))
         assert not routes.replace(connection, route("x", "webhook"))
@@ -57,19 +59,19 @@ def test_a_replaced_route_keeps_its_place(three: Engine) -> None:
         assert routing.routes(connection)[1] == route("b", "webhook")
 
 
-def test_removing_a_route_that_is_not_there_says_so(three: Engine) -> None:
+def test_remove_returns_false_for_an_unknown_route(three: Engine) -> None:
     with writing(three) as connection:
         assert routes.remove(connection, "b")
         assert not routes.remove(connection, "b")
     assert order(three) == "ac"
 
 
-def test_a_routes_name_in_use_is_taken(three: Engine) -> None:
+def test_route_name_in_use_is_refused(three: Engine) -> None:
     with pytest.raises(Conflict, match="route named 'a'"), writing(three) as connection:
         routes.add(connection, route("a", "email"))
 
 
-def test_the_routes_that_lead_to_a_channel_are_known(three: Engine) -> None:
+def test_routes_of_a_channel_are_listed(three: Engine) -> None:
     with writing(three) as connection:
         routes.add(connection, route("d", "night", escalate_to=("boss",)))
         assert routes.leading_to(connection, "email") == ["a", "b", "c"]

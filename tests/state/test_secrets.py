@@ -1,4 +1,4 @@
-"""Keys that the installation makes for itself."""
+"""Secrets that the service generates."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +14,7 @@ from monitor.vault import Unreadable, Vault
 VAULT = Vault("a key of at least thirty-two characters")
 
 
-def test_a_secret_is_made_once_and_kept_encrypted(state: Engine) -> None:
+def test_secret_is_generated_once_and_stored_encrypted(state: Engine) -> None:
     assert secrets.once(state, VAULT, "key", lambda: b"first") == b"first"
     assert secrets.once(state, VAULT, "key", lambda: b"second") == b"first"
     with reading(state) as connection:
@@ -22,12 +22,12 @@ def test_a_secret_is_made_once_and_kept_encrypted(state: Engine) -> None:
     assert b"first" not in bytes(row.value)
 
 
-def test_all_who_make_it_at_once_get_the_same(state: Engine) -> None:
+def test_concurrent_callers_get_the_same_secret(state: Engine) -> None:
     together = threading.Barrier(4)
 
     def make(number: int) -> bytes:
         def own() -> bytes:
-            together.wait()  # each has found none
+            together.wait()  # each has found no secret
             return b"made by %d" % number
 
         return secrets.once(state, VAULT, "key", own)
@@ -37,7 +37,7 @@ def test_all_who_make_it_at_once_get_the_same(state: Engine) -> None:
     assert len(made) == 1
 
 
-def test_a_secret_of_another_key_is_not_made_anew(state: Engine) -> None:
+def test_secret_encrypted_with_another_key_is_not_replaced(state: Engine) -> None:
     secrets.once(state, Vault("another key of at least 32 characters!"), "key", lambda: b"first")
     with pytest.raises(Unreadable):
         secrets.once(state, VAULT, "key", lambda: b"second")

@@ -1,4 +1,4 @@
-"""Sensors as they are listed, and changed many at once."""
+"""Lists of sensors, and changes to many sensors at once."""
 
 from typing import Any
 
@@ -39,7 +39,7 @@ def fleet(state: Engine) -> None:
         ("\0", [0xA, 0xB, 0xC]),
     ],
 )
-def test_each_word_is_found_in_name_site_or_address(
+def test_each_word_must_match_name_site_or_address(
     state: Engine, text: str, found: list[int]
 ) -> None:
     with reading(state) as connection:
@@ -49,20 +49,20 @@ def test_each_word_is_found_in_name_site_or_address(
         assert {row.mac for row in sensor_list.found(connection, text)} == {r.mac for r in rows}
 
 
-def test_pages_follow_on_each_other_with_the_nameless_last(state: Engine) -> None:
+def test_pages_are_sorted_by_name_with_unnamed_sensors_last(state: Engine) -> None:
     with reading(state) as connection:
         pages = [sensor_list.page(connection, "", 1, skipped)[0].name for skipped in range(3)]
     assert pages == ["Boiler", "pump_1", None] or pages == ["pump_1", "Boiler", None]
 
 
-def test_all_are_read_in_turn_without_those_forgotten(
+def test_every_sensor_that_is_not_forgotten_is_read(
     state: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(database, "_PAGE", 2)
     assert [row.mac for row in sensor_list.every(state)] == list(NAMED)
 
 
-def test_many_are_changed_at_once_and_each_as_it_is_said(state: Engine) -> None:
+def test_many_sensors_are_changed_each_with_its_own_values(state: Engine) -> None:
     changes: dict[int, dict[str, Any]] = {
         0x0200_0000_000A: {"paused": True},
         0x0200_0000_000C: {"paused": False, "threshold": None},

@@ -1,4 +1,4 @@
-"""What becomes of messages to channels that are gone or switched off, and of their health."""
+"""Messages to channels that were removed or switched off, and the health of those channels."""
 
 from dataclasses import replace
 
@@ -34,7 +34,9 @@ def remove(state: Engine) -> None:
         assert channels.remove(connection, "pager")
 
 
-def test_switching_a_channel_off_cancels_what_it_is_owed(state: Engine, outages: Outages) -> None:
+def test_switching_a_channel_off_cancels_its_pending_messages(
+    state: Engine, outages: Outages
+) -> None:
     served_channels.mark(state, {"pager": ()}, NOW)
     with writing(state) as connection:
         health.record_failure(connection, "pager", "no connection", NOW)
@@ -43,7 +45,7 @@ def test_switching_a_channel_off_cancels_what_it_is_owed(state: Engine, outages:
     assert outages.ledger() == [("down", "cancelled", "the channel is disabled")]
 
 
-def test_what_was_enqueued_while_a_channel_was_switched_off_is_cancelled(
+def test_messages_enqueued_for_a_channel_switched_off_are_cancelled(
     state: Engine, outages: Outages
 ) -> None:
     assert served_channels.cancel_switched_off(state, NOW) == 0
@@ -56,12 +58,14 @@ def test_what_was_enqueued_while_a_channel_was_switched_off_is_cancelled(
 def test_messages_fail_when_no_notifier_serves_their_channel(
     state: Engine, outages: Outages
 ) -> None:
-    assert served_channels.give_up_unserved(state, LATER, LATER) == 0  # it is kept in the state
+    assert (
+        served_channels.give_up_unserved(state, LATER, LATER) == 0
+    )  # a channel stored in the state
     remove(state)
     served_channels.mark(state, {"pager": ()}, NOW + 1)
     assert (
         served_channels.give_up_unserved(state, NOW, NOW + 5 * MINUTE) == 0
-    )  # enqueued too lately
+    )  # enqueued too recently
     assert served_channels.give_up_unserved(state, NOW + 1, LATER) == 1
     assert outages.ledger() == [("down", "failed", "no notifier serves this channel")]
     with reading(state) as connection:
@@ -77,7 +81,7 @@ def test_messages_stay_while_any_notifier_serves_their_channel(
     assert outages.ledger() == [("down", "pending", None)]
 
 
-def test_a_send_that_ends_after_its_channel_was_removed_leaves_no_health(
+def test_send_that_ends_after_its_channel_was_removed_records_no_health(
     state: Engine, outages: Outages
 ) -> None:
     served_channels.mark(state, {"pager": ()}, NOW)
@@ -88,7 +92,7 @@ def test_a_send_that_ends_after_its_channel_was_removed_leaves_no_health(
         assert health.of_all(connection) == {}
 
 
-def test_a_send_that_fails_after_its_channel_was_switched_off_does_not_count(
+def test_send_that_fails_after_its_channel_was_switched_off_does_not_count(
     state: Engine, outages: Outages
 ) -> None:
     served_channels.mark(state, {"pager": ()}, NOW)

@@ -1,4 +1,4 @@
-"""Rows of silences and maintenance, and the messages that wait for them."""
+"""Silences and maintenance in the state, and the messages that they hold."""
 
 from typing import Any
 
@@ -32,7 +32,7 @@ def in_force(state: Engine, since: int, now: int) -> tuple[list[int], list[int]]
     return [row.id for row in found], [row.id for row in planned]
 
 
-def owe(engine: Engine, **values: Any) -> int:
+def enqueue(engine: Engine, **values: Any) -> int:
     row = {
         "key": str(values),
         "channel": "email",
@@ -57,7 +57,7 @@ def due(state: Engine, number: int) -> int:
         return int(connection.execute(query).scalar_one())
 
 
-def test_a_silence_is_kept_as_it_was_made(state: Engine) -> None:
+def test_silence_is_read_as_it_was_added(state: Engine) -> None:
     number = add_silence(state)
     with reading(state) as connection:
         assert silences.find_silence(connection, number) == silences.SilenceRow(
@@ -66,7 +66,7 @@ def test_a_silence_is_kept_as_it_was_made(state: Engine) -> None:
         assert silences.find_silence(connection, number + 1) is None
 
 
-def test_a_maintenance_is_kept_as_it_was_made(state: Engine) -> None:
+def test_maintenance_is_read_as_it_was_added(state: Engine) -> None:
     number = add_maintenance(state, "2026-11-02T00:00", "FREQ=WEEKLY")
     with reading(state) as connection:
         row = silences.find_maintenance(connection, number)
@@ -77,7 +77,7 @@ def test_a_maintenance_is_kept_as_it_was_made(state: Engine) -> None:
     )
 
 
-def test_silences_are_in_force_until_they_end_and_past_from_then_on(state: Engine) -> None:
+def test_silence_is_in_force_until_it_ends(state: Engine) -> None:
     running = add_silence(state)
     coming = add_silence(state, NOW + DAY, NOW + 2 * DAY)
     over = add_silence(state, NOW - HOUR, NOW)
@@ -86,10 +86,10 @@ def test_silences_are_in_force_until_they_end_and_past_from_then_on(state: Engin
         assert [row.id for row in silences.past_silences(connection, NOW)] == [over]
 
 
-def test_maintenance_matters_while_a_window_may_lie_after_the_moment_asked_for(
+def test_maintenance_is_in_force_while_a_window_may_end_after_the_given_time(
     state: Engine,
 ) -> None:
-    # NOW is on 2026-11-23; a day more or less is any zone's.
+    # NOW is on 2026-11-23; a day more or less covers any time zone.
     add_maintenance(state, "2026-11-20T00:00")
     recent = add_maintenance(state, "2026-11-22T12:00")
     weekly = add_maintenance(state, "2026-11-01T12:00", "FREQ=WEEKLY")
@@ -102,7 +102,7 @@ def test_maintenance_matters_while_a_window_may_lie_after_the_moment_asked_for(
 
 
 @pytest.mark.parametrize("starts_at", [NOW - HOUR, NOW + MINUTE])
-def test_a_silence_ends_at_once_begun_or_not(state: Engine, starts_at: int) -> None:
+def test_silence_can_be_ended_before_and_after_its_start(state: Engine, starts_at: int) -> None:
     number = add_silence(state, starts_at, NOW + HOUR)
     with writing(state) as connection:
         assert silences.end_silence(connection, number, NOW)
@@ -114,12 +114,10 @@ def test_a_silence_ends_at_once_begun_or_not(state: Engine, starts_at: int) -> N
 
 
 @pytest.mark.parametrize("kind", ["silence", "maintenance"])
-def test_ending_one_lets_what_was_held_look_again_and_nothing_else(
-    state: Engine, kind: str
-) -> None:
-    held = owe(state, held_until=NOW + DAY)
-    waiting = owe(state)
-    done = owe(state, held_until=NOW + DAY, state="sent")
+def test_ending_a_silence_releases_only_the_messages_it_held(state: Engine, kind: str) -> None:
+    held = enqueue(state, held_until=NOW + DAY)
+    waiting = enqueue(state)
+    done = enqueue(state, held_until=NOW + DAY, state="sent")
     silenced, maintained = add_silence(state), add_maintenance(state, "2026-11-30T00:00")
     with writing(state) as connection:
         if kind == "silence":

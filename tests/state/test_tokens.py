@@ -9,7 +9,7 @@ from monitor.state.access_tables import token
 from monitor.state.database import reading, writing
 
 
-def test_a_secret_is_shown_once_and_kept_only_as_its_digest(state: Engine) -> None:
+def test_only_a_digest_of_the_secret_is_stored(state: Engine) -> None:
     with writing(state) as connection:
         secret = tokens.create(connection, "roof", 1_000)
     assert secret.startswith("hbm_")
@@ -21,7 +21,7 @@ def test_a_secret_is_shown_once_and_kept_only_as_its_digest(state: Engine) -> No
     assert secret[4:] not in repr(row)
 
 
-def test_no_token_ever_made_is_told_from_all_revoked(state: Engine) -> None:
+def test_no_tokens_and_all_tokens_revoked_are_distinguished(state: Engine) -> None:
     with writing(state) as connection:
         assert tokens.active(connection) == (False, frozenset())
         tokens.create(connection, "roof", 1_000)
@@ -29,7 +29,7 @@ def test_no_token_ever_made_is_told_from_all_revoked(state: Engine) -> None:
         assert tokens.active(connection) == (True, frozenset())
 
 
-def test_revoking_what_is_not_in_force_says_so(state: Engine) -> None:
+def test_revoke_returns_false_for_a_token_that_is_not_in_force(state: Engine) -> None:
     with writing(state) as connection:
         tokens.create(connection, "roof", 1_000)
         assert not tokens.revoke(connection, "cellar", 2_000)
@@ -38,7 +38,7 @@ def test_revoking_what_is_not_in_force_says_so(state: Engine) -> None:
         assert tokens.listed(connection) == [tokens.Token("roof", "ingest", 1_000, 2_000)]
 
 
-def test_a_name_is_given_once_for_ever(state: Engine) -> None:
+def test_token_name_cannot_be_reused(state: Engine) -> None:
     with writing(state) as connection:
         tokens.create(connection, "roof", 1_000)
         tokens.revoke(connection, "roof", 2_000)
@@ -46,7 +46,7 @@ def test_a_name_is_given_once_for_ever(state: Engine) -> None:
             tokens.create(connection, "roof", 3_000)
 
 
-def test_the_role_of_a_secret_is_found_while_it_is_in_force(state: Engine) -> None:
+def test_role_is_found_while_the_token_is_in_force(state: Engine) -> None:
     with writing(state) as connection:
         roof = tokens.create(connection, "roof", 1_000)
         night = tokens.create(connection, "night", 2_000, "operator")
@@ -60,7 +60,7 @@ def test_the_role_of_a_secret_is_found_while_it_is_in_force(state: Engine) -> No
         assert tokens.find(connection, night) is None
 
 
-def test_a_persons_token_neither_lets_a_sensor_in_nor_makes_sensors_need_one(
+def test_api_token_does_not_admit_sensors_or_make_tokens_required(
     state: Engine,
 ) -> None:
     with writing(state) as connection:

@@ -1,4 +1,4 @@
-"""People, their logins, what slows guesses down, and the audit trail."""
+"""Users, logins, login throttling and the audit trail."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -20,7 +20,7 @@ def added(state: Engine, name: str, role: str = "viewer", **values: str) -> int:
         return users.add(connection, name, role, NOW, **values)
 
 
-def test_a_person_is_found_by_name_or_email_in_any_case(state: Engine) -> None:
+def test_user_is_found_by_name_or_email_in_any_case(state: Engine) -> None:
     with reading(state) as connection:
         assert not users.exist(connection)
     number = added(state, "Zoë Straße", "operator", email="Zoe@Example.org")
@@ -52,7 +52,7 @@ def test_a_person_is_found_by_name_or_email_in_any_case(state: Engine) -> None:
         ("subject", {"subject": "https://id.example.org 1"}),
     ],
 )
-def test_what_is_taken_or_cannot_be_is_refused_with_its_field(
+def test_used_or_invalid_value_is_refused_and_the_field_named(
     state: Engine, field: str, values: dict[str, str]
 ) -> None:
     added(state, "Anna", email="anna@example.org", subject="https://id.example.org 1")
@@ -61,7 +61,7 @@ def test_what_is_taken_or_cannot_be_is_refused_with_its_field(
     assert refused.value.field == field
 
 
-def test_the_last_administrator_stays_one(state: Engine) -> None:
+def test_last_administrator_cannot_be_removed_or_demoted(state: Engine) -> None:
     anna, bert = added(state, "Anna", "administrator"), added(state, "Bert")
     for values in ({"role": "operator"}, {"active": False}):
         with pytest.raises(LastAdministrator), writing(state) as connection:
@@ -75,7 +75,7 @@ def test_the_last_administrator_stays_one(state: Engine) -> None:
         ]
 
 
-def test_two_administrators_cannot_dismiss_each_other(state: Engine) -> None:
+def test_two_administrators_cannot_remove_each_other_at_once(state: Engine) -> None:
     numbers = [added(state, name, "administrator") for name in ("Anna", "Bert")]
 
     def dismiss(number: int) -> bool:
@@ -90,7 +90,7 @@ def test_two_administrators_cannot_dismiss_each_other(state: Engine) -> None:
         assert sorted(pool.map(dismiss, numbers)) == [False, True]
 
 
-def test_a_login_ends_when_idle_after_two_weeks_and_when_told(state: Engine) -> None:
+def test_login_ends_when_idle_after_two_weeks_and_on_logout(state: Engine) -> None:
     anna = added(state, "Anna", "operator")
 
     def begun() -> str:
@@ -121,7 +121,7 @@ def test_a_login_ends_when_idle_after_two_weeks_and_when_told(state: Engine) -> 
     assert found(other, NOW) is None
 
 
-def test_nobody_stays_logged_in_who_may_not_log_in(state: Engine) -> None:
+def test_disabled_user_is_logged_out(state: Engine) -> None:
     added(state, "Bert", "administrator")
     anna = added(state, "Anna")
     with writing(state) as connection:
@@ -130,7 +130,7 @@ def test_nobody_stays_logged_in_who_may_not_log_in(state: Engine) -> None:
         assert logins.find(connection, secret, NOW) is None
 
 
-def test_the_secret_of_a_login_is_not_kept_and_old_ones_are_swept(state: Engine) -> None:
+def test_login_secret_is_not_stored_and_old_logins_are_deleted(state: Engine) -> None:
     anna = added(state, "Anna")
     with writing(state) as connection:
         secret = logins.start(connection, anna, NOW)
@@ -144,14 +144,16 @@ def tried(state: Engine, guarded: list[throttle.Guarded], now: int) -> int:
         return throttle.begin(connection, guarded, now)
 
 
-def test_each_failure_doubles_the_wait_up_to_a_limit() -> None:
+def test_wait_doubles_with_each_failure_up_to_a_limit() -> None:
     waits = [ANNA.wait(failures) // SECOND for failures in range(14)]
     assert waits == [0, 0, 0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300]
     waits = [throttle.user(1).wait(failures) // SECOND for failures in range(29, 38)]
     assert waits == [0, 1, 2, 4, 8, 16, 32, 60, 60]
 
 
-def test_waits_begin_after_three_mistakes_and_end_by_success_or_an_hour(state: Engine) -> None:
+def test_wait_starts_after_three_failures_and_ends_with_success_or_after_an_hour(
+    state: Engine,
+) -> None:
     for _ in range(3):
         assert tried(state, [ANNA], NOW) == 0
     assert tried(state, [ANNA], NOW) == SECOND
@@ -167,7 +169,7 @@ def test_waits_begin_after_three_mistakes_and_end_by_success_or_an_hour(state: E
     assert [tried(state, [ANNA], later) for _ in range(4)] == [0, 0, 0, SECOND]
 
 
-def test_one_address_may_not_guess_at_many_accounts(state: Engine) -> None:
+def test_failures_of_one_ip_address_count_across_accounts(state: Engine) -> None:
     here = throttle.address("192.0.2.7")
     waits = [tried(state, [throttle.name(f"{n}"), here], NOW) for n in range(11)]
     assert waits == [0] * 10 + [SECOND]
@@ -178,14 +180,14 @@ def test_one_address_may_not_guess_at_many_accounts(state: Engine) -> None:
     assert tried(state, [here], NOW) == SECOND
 
 
-def test_many_tries_at_the_same_moment_count_one_by_one(state: Engine) -> None:
+def test_concurrent_attempts_are_counted_one_by_one(state: Engine) -> None:
     guarded = [ANNA, throttle.address("192.0.2.7")]
     with ThreadPoolExecutor(4) as pool:
         waits = list(pool.map(lambda _: tried(state, guarded, NOW), range(12)))
     assert sorted(waits) == [0] * 3 + [SECOND] * 9
 
 
-def test_failures_are_swept_and_what_was_typed_is_not_kept(state: Engine) -> None:
+def test_failures_are_deleted_and_typed_names_are_not_stored(state: Engine) -> None:
     tried(state, [throttle.name("a password typed too early")], NOW)
     tried(state, [ANNA], NOW + throttle.FORGOTTEN)
     with reading(state) as connection:
@@ -194,7 +196,7 @@ def test_failures_are_swept_and_what_was_typed_is_not_kept(state: Engine) -> Non
     assert b"password" not in bytes(rows[0].digest)
 
 
-def test_a_user_s_id_and_a_name_that_looks_like_it_are_counted_apart(state: Engine) -> None:
+def test_user_id_and_equal_looking_name_are_counted_separately(state: Engine) -> None:
     here = throttle.address("192.0.2.7")
     user, name = throttle.user(1), throttle.name("1")
     every = [user, name, throttle.at(user, here), throttle.at(name, here), throttle.login("1")]
@@ -206,7 +208,7 @@ def test_a_user_s_id_and_a_name_that_looks_like_it_are_counted_apart(state: Engi
     assert tried(state, [throttle.at(user, here)], NOW) == 0
 
 
-def test_failures_are_kept_in_so_many_rows(state: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_number_of_failure_rows_is_limited(state: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(throttle, "MOST", 5)
     for number in range(20):
         tried(state, [throttle.name(f"{number}")], NOW + number)
@@ -215,7 +217,7 @@ def test_failures_are_kept_in_so_many_rows(state: Engine, monkeypatch: pytest.Mo
     assert sorted(kept) == [NOW + number for number in range(15, 20)]
 
 
-def test_the_audit_trail_is_paged_from_its_newest_entry(state: Engine) -> None:
+def test_audit_trail_is_paged_from_the_newest_entry(state: Engine) -> None:
     with writing(state) as connection:
         for number in range(5):
             audit.record(connection, "Anna", "route changed", f"route {number}", {"n": number})
@@ -227,7 +229,7 @@ def test_the_audit_trail_is_paged_from_its_newest_entry(state: Engine) -> None:
     assert newest[0].at >= rest[-1].at > NOW - 10 * 365 * DAY
 
 
-def test_an_entry_is_kept_with_its_change_or_not_at_all(state: Engine) -> None:
+def test_audit_entry_is_rolled_back_with_its_change(state: Engine) -> None:
     def change_badly() -> None:
         with writing(state) as connection:
             audit.record(connection, "x" * 300, "sensor changed", "y" * 500)
