@@ -14,7 +14,7 @@ from monitor.ingest.wal.writer import WalUnavailable, WalWriter
 from monitor.model import DAY, MINUTE, SECOND, Heartbeat
 from monitor.store.interface import CoverageSpan, StoreRejected, StoreUnavailable
 from monitor.store.sqlite import SqliteStore
-from tests.test_scheduler import Hand
+from tests.test_scheduler import SettableClock
 from tests.waiting import eventually
 
 
@@ -252,7 +252,7 @@ def test_full_wal_refuses_and_accepts_again_after_shipping(line: Line) -> None:
 def test_slow_store_is_not_reported_as_clock_error(
     line: Line, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    clock = Hand()
+    clock = SettableClock()
     pipeline = Pipeline(line.directory, "here", line.store, clock, line.noted.update)
 
     def slow() -> int:
