@@ -23,7 +23,7 @@ COMMANDS = {
     "web": ("commands.processes", "receive heartbeats and serve the pages"),
     "scheduler": (
         "commands.processes",
-        "detect silent sensors; if you run several, one works at a time",
+        "detect silent sensors; you can run several: one is active",
     ),
     "notifier": ("commands.processes", "send pending messages; you can run several"),
     "migrate": (

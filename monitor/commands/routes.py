@@ -38,7 +38,7 @@ def add(command: Callable[..., argparse.ArgumentParser]) -> None:
         "--channel",
         action="append",
         required=True,
-        help="channel that receives the alerts, or browsers (all subscribed ones); can be repeated",
+        help="channel that receives the alerts; browsers: all subscribed browsers; can be repeated",
     )
     new.add_argument(
         "--escalate-to",

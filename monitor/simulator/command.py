@@ -86,7 +86,7 @@ def _add_fleet(group: "argparse._ArgumentGroup") -> None:
     add(
         "--jitter",
         _share,
-        f"maximum change of an interval, as a share of it (default: {fleet.jitter})",
+        f"random change of the interval, up to this share (default: {fleet.jitter})",
     )
     add("--die", _share, "share of the sensors that become silent (default: 0)")
     add(
