@@ -2,7 +2,12 @@
 
 
 class MonitorError(Exception):
-    """An operation failed. The text explains why."""
+    """An operation failed. The text explains why; `field` names the part of the request at fault,
+    if there is one."""
+
+    def __init__(self, detail: str, field: str | None = None) -> None:
+        super().__init__(detail)
+        self.field = field
 
 
 class Invalid(ValueError):
@@ -18,11 +23,7 @@ class NotFound(MonitorError):
 
 
 class Conflict(MonitorError):
-    """The request does not fit the present state. `field` names the part at fault, if one is."""
-
-    def __init__(self, detail: str, field: str | None = None) -> None:
-        super().__init__(detail)
-        self.field = field
+    """The request does not fit the present state."""
 
 
 class StateUnavailable(MonitorError):

@@ -15,6 +15,7 @@ from monitor.clock import Clock
 from monitor.ingest import status
 from monitor.ingest.counts import SharedCounts
 from monitor.model import DAY, SECOND
+from monitor.services.browsers import BrowserService
 from monitor.services.channels import ChannelService
 from monitor.settings import Settings, milliseconds
 from monitor.web import metrics
@@ -114,10 +115,12 @@ def _blueprints(settings: Settings, engine: Engine, clock: Clock, past: History)
         channels.blueprint(channel_service),
         routes.blueprint(engine, own.keys()),
         webpush.blueprint(
-            engine,
-            vault,
+            BrowserService(
+                engine,
+                vault,
+                contact(settings.server.base_url, settings.email.sender),
+                settings.alerts.allow_internal,
+            ),
             clock,
-            contact(settings.server.base_url, settings.email.sender),
-            settings.alerts.allow_internal,
         ),
     ]

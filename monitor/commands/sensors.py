@@ -1,17 +1,15 @@
-"""`monitor sensor`: what a sensor is called, where it is, when its silence counts."""
+"""`monitor sensor`: name, site, labels and threshold of a sensor; pausing it."""
 
 import argparse
 from collections.abc import Callable
 from functools import partial
 
-from sqlalchemy import Connection
-
 from monitor.commands import CommandFailed, option
 from monitor.incidents import sensor_fields
 from monitor.model import format_mac, parse_mac
+from monitor.services import sensors
 from monitor.settings import Settings
-from monitor.state import audit, sensors
-from monitor.state.database import open_state, writing
+from monitor.state.database import open_state
 from monitor.state.users import COMMAND_LINE
 
 
@@ -19,8 +17,8 @@ def add(command: Callable[..., argparse.ArgumentParser]) -> None:
     """Add the subcommand to the parser."""
     sensor = command("sensor", _sensor)
     sensor.add_argument("mac_address", type=option(parse_mac), help="MAC address")
-    for field, told in (("name", "name of the sensor"), ("site", "alerts are grouped by site")):
-        sensor.add_argument(f"--{field}", type=option(partial(_words, field)), help=told)
+    for field, summary in (("name", "name of the sensor"), ("site", "alerts are grouped by site")):
+        sensor.add_argument(f"--{field}", type=option(partial(_words, field)), help=summary)
     sensor.add_argument(
         "--label",
         action="append",
@@ -60,16 +58,6 @@ def _sensor(given: Settings, options: argparse.Namespace) -> None:
         raise CommandFailed(
             "nothing to change: give --name, --site, --label, --threshold or --paused"
         )
-    with writing(open_state(given.state_url)) as connection:
-        version = sensors.next_version(connection)
-        if options.label:
-            values["labels"] = _labels(connection, options.mac_address, dict(options.label))
-        sensors.configure(connection, options.mac_address, version, **values)
-        mac = format_mac(options.mac_address)
-        audit.record(connection, COMMAND_LINE, "sensor changed", mac, values)
-    print(f"{mac} is set")
-
-
-def _labels(connection: Connection, mac: int, changed: dict[str, str]) -> dict[str, str]:
-    known = sensors.find(connection, mac)
-    return sensor_fields.merged(known.labels if known else {}, changed)
+    labels, mac = dict(options.label or ()), options.mac_address
+    sensors.change(open_state(given.state_url), COMMAND_LINE, mac, values, labels)
+    print(f"{format_mac(mac)} saved")

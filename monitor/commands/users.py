@@ -5,18 +5,16 @@ import getpass
 import sys
 from collections.abc import Callable
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Engine
 
 from monitor.clock import Clock
 from monitor.commands import CommandFailed, add_action
+from monitor.errors import NotFound
 from monitor.model import format_time
+from monitor.services import users
 from monitor.settings import Settings
-from monitor.state import audit, users
-from monitor.state.database import open_state, reading, writing
-from monitor.state.users import COMMAND_LINE, InvalidUser, LastAdministrator, User
-from monitor.web.auth import passwords
-
-_ADMINISTRATOR = users.ROLES[-1]
+from monitor.state.database import open_state
+from monitor.state.users import COMMAND_LINE, User
 
 
 def add(command: Callable[..., argparse.ArgumentParser]) -> None:
@@ -43,21 +41,16 @@ def add(command: Callable[..., argparse.ArgumentParser]) -> None:
 def _create(given: Settings, options: argparse.Namespace) -> None:
     engine = open_state(given.state_url)
     name = _asked(options.name, "Name: ")
-    with reading(engine) as connection:
-        known = users.find(connection, name)
-    if known is not None:
+    try:
+        known = users.find(engine, name)
+    except NotFound:
+        pass
+    else:
         _reset(engine, known, options)
         return
     email = _asked(options.email, "Email (may be empty): ") if _on_terminal() else options.email
-    password = _password(name, email)
-    try:
-        with writing(engine) as connection:
-            users.add(
-                connection, name, _ADMINISTRATOR, Clock().now(), email=email, password=password
-            )
-            audit.record(connection, COMMAND_LINE, "user added", name, {"role": _ADMINISTRATOR})
-    except InvalidUser as error:
-        raise CommandFailed(f"{error.field}: {error}") from error
+    password, now = _password(), Clock().now()
+    users.add(engine, COMMAND_LINE, name, users.ADMINISTRATOR, email, now, password)
     print(f"{name} is an administrator")
 
 
@@ -73,11 +66,7 @@ def _reset(engine: Engine, known: User, options: argparse.Namespace) -> None:
             )
         if input(question).strip().lower() not in ("y", "yes"):
             raise CommandFailed("nothing was changed")
-    password = _password(known.name, known.email)
-    with writing(engine) as connection:
-        users.change(connection, known.id, role=_ADMINISTRATOR, active=True)
-        users.set_password(connection, known.id, password)
-        audit.record(connection, COMMAND_LINE, "user reset", known.name, {"role": _ADMINISTRATOR})
+    users.reset(engine, COMMAND_LINE, known, _password())
     print(f"{known.name} is an administrator, with a new password")
 
 
@@ -86,39 +75,21 @@ def _user(given: Settings, options: argparse.Namespace) -> None:
     if options.action == "list":
         _list(engine)
     elif options.action == "deactivate":
-        try:
-            with writing(engine) as connection:
-                person = _found(connection, options.name)
-                users.change(connection, person.id, active=False)
-                audit.record(connection, COMMAND_LINE, "user deactivated", person.name)
-        except LastAdministrator as error:
-            raise CommandFailed(str(error)) from error
+        person = users.find(engine, options.name)
+        users.change(engine, COMMAND_LINE, person.id, active=False)
         print(f"{person.name} can no longer log in")
     else:
-        with reading(engine) as connection:
-            person = _found(connection, options.name)
-        password = _password(person.name, person.email)
-        with writing(engine) as connection:
-            users.set_password(connection, person.id, password)
-            audit.record(connection, COMMAND_LINE, "password changed", person.name)
+        person = users.find(engine, options.name)
+        users.set_password(engine, COMMAND_LINE, person, _password())
         print(f"{person.name} has a new password")
 
 
 def _list(engine: Engine) -> None:
-    with reading(engine) as connection:
-        listed = users.listed(connection)
-    for one in listed:
+    for one in users.listed(engine):
         last = one.last_login_at
         seen = "never logged in" if last is None else f"last logged in {format_time(last)}"
         stand = one.role if one.active else f"{one.role}, deactivated"
         print(f"{one.name}\t{one.email or '-'}\t{stand}\t{seen}")
-
-
-def _found(connection: Connection, name: str) -> User:
-    person = users.find(connection, name)
-    if person is None:
-        raise CommandFailed(f"there is no user {name!r}")
-    return person
 
 
 def _asked(given: str | None, prompt: str) -> str:
@@ -129,17 +100,14 @@ def _asked(given: str | None, prompt: str) -> str:
     return input(prompt).strip()
 
 
-def _password(*about: str | None) -> str:
-    """Its hash; typed twice on a terminal, else one line of standard input."""
+def _password() -> str:
+    """Typed twice on a terminal, else one line of standard input."""
     if _on_terminal():
         password = getpass.getpass("Password: ")
         if getpass.getpass("Repeat the password: ") != password:
             raise CommandFailed("the two passwords differ")
-    else:
-        password = sys.stdin.readline().rstrip("\r\n")
-    if weak := passwords.weakness(password, *about):
-        raise CommandFailed(weak)
-    return passwords.hashed(password)
+        return password
+    return sys.stdin.readline().rstrip("\r\n")
 
 
 def _on_terminal() -> bool:

@@ -1,9 +1,10 @@
-"""What people say of a sensor: its name, site, labels and threshold, from text and back."""
+"""What people set of a sensor: its name, site, labels and threshold, from text and back."""
 
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping
 
+from monitor.errors import Invalid
 from monitor.model import SECOND
 
 LONGEST_WORDS = 200
@@ -11,7 +12,7 @@ SHORTEST_THRESHOLD, LONGEST_THRESHOLD = 0.1, 10 * 365 * 86_400
 """In seconds."""
 
 RESERVED = ("mac", "name", "site")
-"""What matchers know besides labels."""
+"""What matchers compare besides labels."""
 
 _LABEL = re.compile(r"([A-Za-z_][A-Za-z0-9_]{0,39})\s*=\s*(.{0,200})")
 _UNSEEN = ("Cc", "Cs", "Zl", "Zp")
@@ -21,13 +22,13 @@ _UNSEEN = ("Cc", "Cs", "Zl", "Zp")
 def words(field: str, text: str) -> str | None:
     """A name or a site (`field` says which); None when empty.
 
-    Raises ValueError with a sentence, without its full stop, as all here do.
+    Raises Invalid, as all here do.
     """
     text = text.strip()
     if len(text) > LONGEST_WORDS:
-        raise ValueError(f"The {field} must have at most {LONGEST_WORDS} characters")
+        raise Invalid(field, f"must have at most {LONGEST_WORDS} characters")
     if _unseen(text):
-        raise ValueError(f"The {field} must be one line, without control characters")
+        raise Invalid(field, "must be one line, without control characters")
     return text or None
 
 
@@ -40,7 +41,7 @@ def threshold(text: str) -> int | None:
     except ValueError:
         seconds = 0.0
     if not SHORTEST_THRESHOLD <= seconds <= LONGEST_THRESHOLD:
-        raise ValueError("The threshold must be from 0.1 seconds to ten years, or empty")
+        raise Invalid("threshold", "must be from 0.1 seconds to ten years, or empty")
     return round(seconds * SECOND)
 
 
@@ -53,9 +54,9 @@ def label(text: str) -> tuple[str, str]:
     """Name and value of `floor=3`; an empty value means that there is no such label."""
     found = _LABEL.fullmatch(text.strip())
     if found is None or _unseen(found[2]):
-        raise ValueError(f"The label {text.strip()[:60]!r} must look like floor=3")
+        raise Invalid("labels", f"{text.strip()[:60]!r} must look like floor=3")
     if found[1] in RESERVED:
-        raise ValueError(f"{found[1]} has its own field and can't be a label")
+        raise Invalid("labels", f"{found[1]} has its own field and can't be a label")
     return found[1], found[2]
 
 

@@ -16,7 +16,7 @@ def name(member: Member) -> str:
 
 
 def label(member: Member, site: str | None) -> str:
-    """Name and address; its site too, unless `site` says it already."""
+    """Name and address; its site too, unless `site` has it already."""
     called, mac = name(member), format_mac(member.mac)
     both = mac if called == mac else f"{called} ({mac})"
     return both if site else both + at(member.site)
@@ -38,6 +38,11 @@ def clean(text: str) -> str:
 def number(count: int) -> str:
     """With commas from a thousand on."""
     return f"{count:,}"
+
+
+def counted(count: int, what: str) -> str:
+    """`1 sensor`, `2 sensors`: for nouns with a regular plural."""
+    return f"{number(count)} {what}{'' if count == 1 else 's'}"
 
 
 def short(moment: int, now: int, zone: tzinfo) -> str:

@@ -1,4 +1,4 @@
-"""Status pages for everybody who has their link: rows of `public_page`."""
+"""Status pages for anyone who has their link: rows of `public_page`."""
 
 import hmac
 import secrets
@@ -7,14 +7,11 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, delete, insert, select, update
 
+from monitor.errors import Invalid
 from monitor.state.access_tables import public_page
 from monitor.state.tables import sensor
 
 LONGEST_TITLE = 100
-
-
-class InvalidPublicPage(ValueError):
-    """It can't be a page's title or its sites; the text is a sentence."""
 
 
 class PublicPage(NamedTuple):
@@ -47,7 +44,7 @@ def get(connection: Connection, number: int, to_change: bool = False) -> PublicP
 
 
 def find(pages: Iterable[PublicPage], key: str) -> PublicPage | None:
-    """By the key in its link. How long it takes tells nothing of the keys there are."""
+    """By the key in its link. Takes equally long for every key of the same length."""
     given, found = key.encode("utf-8", "replace"), None
     for page in pages:
         if hmac.compare_digest(page.key.encode(), given):
@@ -58,7 +55,7 @@ def find(pages: Iterable[PublicPage], key: str) -> PublicPage | None:
 def add(
     connection: Connection, title: str, sites: Collection[str] | None, names: bool, now: int
 ) -> int:
-    """The new page's number. Raises InvalidPublicPage."""
+    """The new page's number. Raises Invalid."""
     added = insert(public_page).values(
         **_checked(title, sites), names=names, key=_new_key(), created_at=now
     )
@@ -68,7 +65,7 @@ def add(
 def change(
     connection: Connection, number: int, title: str, sites: Collection[str] | None, names: bool
 ) -> None:
-    """The link stays. Raises InvalidPublicPage."""
+    """The link stays. Raises Invalid."""
     changed = update(public_page).where(public_page.c.id == number)
     connection.execute(changed.values(**_checked(title, sites), names=names))
 
@@ -96,7 +93,7 @@ def _new_key() -> str:
 def _checked(title: str, sites: Collection[str] | None) -> dict[str, object]:
     title = title.strip()
     if not (0 < len(title) <= LONGEST_TITLE and title.isprintable()):
-        raise InvalidPublicPage(f"The title must be 1 to {LONGEST_TITLE} printable characters.")
+        raise Invalid("title", f"must be 1 to {LONGEST_TITLE} printable characters")
     if sites is not None and not sites:
-        raise InvalidPublicPage("Choose at least one site, or all sensors.")
+        raise Invalid("sites", "choose at least one site, or all sensors")
     return {"title": title, "sites": None if sites is None else sorted(sites)}

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, exists, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
+from monitor.errors import Conflict, Invalid
 from monitor.state import logins, throttle
 from monitor.state.access_tables import user
 
@@ -23,15 +24,7 @@ _EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]{1,189}")
 _TAKEN = re.compile(r"(?:uq_user_|user\.)(email|subject)")
 
 
-class InvalidUser(ValueError):
-    """It can't be a person's name, email or role; `field` says which."""
-
-    def __init__(self, field: str, detail: str) -> None:
-        super().__init__(detail)
-        self.field = field
-
-
-class LastAdministrator(Exception):
+class LastAdministrator(Conflict):
     """The change would leave no administrator."""
 
     def __init__(self) -> None:
@@ -66,7 +59,7 @@ def exist(connection: Connection) -> bool:
 def add(connection: Connection, name: str, role: str, now: int, **values: Any) -> int:
     """The new person's number; `values`: email, password (its hash), subject.
 
-    Raises InvalidUser, also for a name or email that is taken; then the transaction can only be
+    Raises Invalid, also for a name or email that is taken; then the transaction can only be
     rolled back.
     """
     given = {"name": name, "role": role, **values}
@@ -104,7 +97,7 @@ def change(connection: Connection, number: int, **values: Any) -> None:
     """`values`: name, email, role, active, password (its hash), subject.
 
     Who can no longer log in is logged out everywhere. Raises LastAdministrator, and
-    Unacceptable as `add` does.
+    Invalid as `add` does.
     """
     checked = _checked(values)
     if values.get("role", ROLES[-1]) != ROLES[-1] or not values.get("active", True):
@@ -144,36 +137,36 @@ def key_of(text: str) -> str:
 
 
 def _checked(values: dict[str, Any]) -> dict[str, Any]:
-    """The columns of these values. Raises InvalidUser."""
+    """The columns of these values. Raises Invalid."""
     columns = dict(values)
     if "name" in values:
         columns["key"] = _checked_name(values["name"])
     if values.get("email"):
         columns["email"] = key_of(values["email"])
         if not (values["email"].isprintable() and _EMAIL.fullmatch(columns["email"])):
-            raise InvalidUser("email", "must look like name@example.org")
+            raise Invalid("email", "must look like name@example.org")
     elif "email" in values:
         columns["email"] = None
     if "role" in values and values["role"] not in ROLES:
-        raise InvalidUser("role", f"must be one of {', '.join(ROLES)}")
+        raise Invalid("role", f"must be one of {', '.join(ROLES)}")
     return columns
 
 
 def _checked_name(name: str) -> str:
     fits = 0 < len(name) <= 80 and name == name.strip() and name.isprintable() and "@" not in name
     if not fits:
-        raise InvalidUser("name", "must be 1 to 80 printable characters without @")
+        raise Invalid("name", "must be 1 to 80 printable characters without @")
     key = key_of(name)
     if key == COMMAND_LINE:
-        raise InvalidUser("name", f"{name!r} is reserved; choose another name")
+        raise Invalid("name", f"{name!r} is reserved; choose another name")
     return key[:240]
 
 
 def _written(connection: Connection, statement: Any) -> int:
-    """The row's number. Raises InvalidUser if another user has the name or address."""
+    """The row's number. Raises Invalid if another user has the name or address."""
     try:
         return int(connection.execute(statement).scalar_one())
     except IntegrityError as error:
         found = _TAKEN.search(str(error.orig))
         taken = found[1] if found else "name"
-        raise InvalidUser(taken, f"another user has this {taken} already") from error
+        raise Invalid(taken, f"another user has this {taken} already") from error

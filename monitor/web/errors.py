@@ -73,7 +73,7 @@ def handle_errors(app: Flask) -> None:
     app.register_error_handler(HTTPException, _told)
     app.register_error_handler(StateUnavailable, _state_away)
     app.register_error_handler(Invalid, lambda error: explained(400, str(error), error.field))
-    app.register_error_handler(NotFound, lambda error: explained(404, str(error)))
+    app.register_error_handler(NotFound, lambda error: explained(404, str(error), error.field))
     app.register_error_handler(Conflict, lambda error: explained(409, str(error), error.field))
 
 

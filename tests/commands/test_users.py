@@ -11,10 +11,10 @@ import pytest
 from sqlalchemy import Engine
 
 from monitor import cli
+from monitor.services import passwords
 from monitor.state import audit, logins, users
 from monitor.state.database import open_state, reading, writing
 from monitor.state.migrating import migrate
-from monitor.web.auth import passwords
 
 PASSWORD = "correct horse battery"
 

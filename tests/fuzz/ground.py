@@ -12,6 +12,7 @@ from werkzeug.routing import Rule
 from monitor.clock import Clock
 from monitor.model import DAY, HOUR, MINUTE
 from monitor.outbox import acknowledge_link
+from monitor.services import passwords
 from monitor.state import channels, public_pages, routes, sensors, silences, tokens, users
 from monitor.state.access_tables import login, login_failure, public_page, token, user
 from monitor.state.channels import Stored
@@ -27,7 +28,6 @@ from monitor.state.tables import (
     sensor,
     silence,
 )
-from monitor.web.auth import passwords
 from monitor.web.auth.login import password_link
 from monitor.web.auth.people import PEOPLE
 from tests.cases import Cases

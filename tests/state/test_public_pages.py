@@ -5,9 +5,10 @@ import re
 import pytest
 from sqlalchemy import Engine
 
+from monitor.errors import Invalid
 from monitor.state import public_pages, sensors
 from monitor.state.database import reading, writing
-from monitor.state.public_pages import InvalidPublicPage, PublicPage
+from monitor.state.public_pages import PublicPage
 
 
 def add(state: Engine, title: str = "Plants", sites: list[str] | None = None) -> PublicPage:
@@ -67,24 +68,25 @@ def test_removed_page_is_not_found(state: Engine) -> None:
 
 
 @pytest.mark.parametrize(
-    ("title", "sites", "told"),
+    ("title", "sites", "field"),
     [
         ("", None, "title"),
         (" ", None, "title"),
         ("x" * 101, None, "title"),
         ("a\nb", None, "title"),
-        ("Nothing", [], "at least one site"),
+        ("Nothing", [], "sites"),
     ],
 )
 def test_invalid_page_is_refused(
-    state: Engine, title: str, sites: list[str] | None, told: str
+    state: Engine, title: str, sites: list[str] | None, field: str
 ) -> None:
     page = add(state)
     with writing(state) as connection:
-        with pytest.raises(InvalidPublicPage, match=told):
+        with pytest.raises(Invalid) as added:
             public_pages.add(connection, title, sites, True, 0)
-        with pytest.raises(InvalidPublicPage, match=told):
+        with pytest.raises(Invalid) as changed:
             public_pages.change(connection, page.id, title, sites, True)
+        assert (added.value.field, changed.value.field) == (field, field)
         assert public_pages.listed(connection) == [page]
 
 

@@ -5,11 +5,12 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from sqlalchemy import Engine, func, select
 
+from monitor.errors import Invalid
 from monitor.model import DAY, HOUR, MINUTE, SECOND
 from monitor.state import audit, logins, throttle, users
 from monitor.state.access_tables import login, login_failure
 from monitor.state.database import reading, writing
-from monitor.state.users import InvalidUser, LastAdministrator
+from monitor.state.users import LastAdministrator
 
 NOW = 1_800_000_000_000
 ANNA = throttle.at(throttle.name("anna"), throttle.address("192.0.2.7"))
@@ -56,7 +57,7 @@ def test_used_or_invalid_value_is_refused_and_the_field_named(
     state: Engine, field: str, values: dict[str, str]
 ) -> None:
     added(state, "Anna", email="anna@example.org", subject="https://id.example.org 1")
-    with pytest.raises(InvalidUser) as refused:
+    with pytest.raises(Invalid) as refused:
         added(state, **{"name": "Bert", **values})
     assert refused.value.field == field
 

@@ -50,7 +50,7 @@ def test_a_window_is_planned_shown_by_both_clocks_and_ended(rig: Rig, operator: 
     (row,) = there(rig, "upcoming")
     assert (row.zone, row.start, row.recurrence) == ("Europe/Berlin", FORM["start"], None)
     page = operator.get(f"{PATH}?state=upcoming").text
-    assert "Boiler service is scheduled. It matches 1 sensor now." in page
+    assert "Boiler service scheduled. It matches 1 sensor now." in page
     assert "Sunday 1 March 2026, 01:30 to 03:30 CET, Europe/Berlin" in page
     assert 'datetime="2026-03-01T00:30:00.000Z"' in page
     operator.post(f"{PATH}/{row.id}/end", {}, PATH)

@@ -47,7 +47,7 @@ def test_a_route_is_added_changed_and_removed(rig: Rig, visitor: Visitor) -> Non
         RouteRow("night", ["site=Cellar", "name=Boil*"], ["pager"], [], None),
     ]
     page = visitor.get(PATH).text
-    assert "The route night is created" in page
+    assert "Route night created" in page
     assert "notifies pager" in page
     changed = {"matchers": f"site={NASTY}", "escalate": "pager", "after": "7.5"}
     visitor.post(f"{PATH}/night", {**changed, "channel": ["email", "browsers"]}, PATH)

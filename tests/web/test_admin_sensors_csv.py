@@ -10,19 +10,19 @@ from hypothesis import strategies as st
 
 from monitor.incidents import sensor_fields
 from monitor.model import format_mac
+from monitor.services import sensor_csv
+from monitor.services.sensor_csv import LineProblem, Plan
 from monitor.state.sensors import Sensor
-from monitor.web.sensors import csv_format
-from monitor.web.sensors.csv_format import LineProblem, Plan
 
 PLAIN = Sensor(0x0200_0000_000A, None, None, {}, None, True, False, None, 1)
 
 
 def planned(text: str, *known: Sensor) -> Plan:
-    return csv_format.plan(*csv_format.read(text), {row.mac: row for row in known})
+    return sensor_csv.plan(*sensor_csv.read(text), {row.mac: row for row in known})
 
 
 def exported(*rows: Sensor) -> str:
-    return "".join(csv_format.write(rows))
+    return "".join(sensor_csv.write(rows))
 
 
 def said(text: str) -> str | None:
@@ -147,7 +147,7 @@ def test_every_bad_line_is_told_with_its_number_and_field() -> None:
         (6, "mac_address"),
         (7, "labels"),
     ]
-    assert "line 4 already" in plan.problems[6].told
+    assert "already in line 4" in plan.problems[6].detail
 
 
 @pytest.mark.parametrize(
@@ -163,7 +163,7 @@ def test_every_bad_line_is_told_with_its_number_and_field() -> None:
 def test_columns_that_nobody_knows_are_named(text: str, told: str) -> None:
     plan = planned(text)
     assert plan.changes == {}
-    assert any(told in f"{problem.field} {problem.told}" for problem in plan.problems)
+    assert any(told in f"{problem.field} {problem.detail}" for problem in plan.problems)
 
 
 def test_problems_and_lines_are_told_apart() -> None:

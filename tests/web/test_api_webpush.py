@@ -9,6 +9,8 @@ from sqlalchemy import Engine
 
 from monitor.channels.webpush import Subscription, own_key
 from monitor.clock import Clock
+from monitor.services import browsers as browsers_service
+from monitor.services.browsers import BrowserService
 from monitor.state import channels
 from monitor.state.database import reading, writing
 from monitor.vault import Vault
@@ -30,7 +32,7 @@ ANNA = Browser("https://push.example.org/anna")
 def api_of(
     state: Engine, vault: Vault = VAULT, role: str = "viewer", allow_internal: bool = False
 ) -> Api:
-    blueprint = webpush.blueprint(state, vault, Clock(), CONTACT, allow_internal)
+    blueprint = webpush.blueprint(BrowserService(state, vault, CONTACT, allow_internal), Clock())
     return apis(state, [blueprint])[role]
 
 
@@ -124,7 +126,7 @@ def test_nobody_takes_over_the_name_of_another_browser(
 def test_browsers_are_limited_in_number(
     state: Engine, api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(webpush, "MOST", 1)
+    monkeypatch.setattr(browsers_service, "MOST", 1)
     api.call("POST", PATH, ANNA.as_json())
     bob = Browser("https://push.example.org/bob")
     field, detail = api.refused(409, "POST", PATH, bob.as_json())
@@ -133,7 +135,9 @@ def test_browsers_are_limited_in_number(
 
 
 def test_one_person_subscribes_so_many_browsers_and_keeps_no_one_else_out(state: Engine) -> None:
-    everyone = apis(state, [webpush.blueprint(state, VAULT, Clock(), CONTACT, False)])
+    everyone = apis(
+        state, [webpush.blueprint(BrowserService(state, VAULT, CONTACT, False), Clock())]
+    )
     viewer, operator = everyone["viewer"], everyone["operator"]
     browsers = [Browser(f"https://push.example.org/{number}") for number in range(11)]
     for browser in browsers[:10]:
@@ -150,7 +154,7 @@ def test_one_person_subscribes_so_many_browsers_and_keeps_no_one_else_out(state:
 def test_many_that_subscribe_at_once_are_not_more_than_allowed(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(webpush, "MOST_OF_ONE", 2)
+    monkeypatch.setattr(browsers_service, "MOST_OF_ONE", 2)
     api.call("GET", "/webpush/key")
 
     def subscribed(number: int) -> int:

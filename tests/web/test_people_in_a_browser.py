@@ -76,7 +76,7 @@ def test_an_administrator_adds_somebody_who_chooses_a_password_and_may_only_look
     page.get_by_text(NASTY).click()
     page.locator("details[open]").get_by_label("Role").select_option("operator")
     page.locator("details[open]").get_by_role("button", name="Save").click()
-    expect(page.get_by_role("status")).to_have_text(f"{NASTY} is changed.")
+    expect(page.get_by_role("status")).to_have_text(f"{NASTY} saved.")
     page.get_by_role("link", name="Audit trail").click()
     expect(page.locator("tbody tr").first).to_contain_text("role viewer → operator")
     with reading(rig.engine) as connection:

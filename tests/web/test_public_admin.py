@@ -63,7 +63,7 @@ def test_a_page_is_made_and_its_link_can_be_copied_again(
         assert f">{BASE}/public/{page.key}</code>" in anna.get(PATH).text
     assert Visitor(app).get(f"/public/{page.key}").status_code == 200
     detail = {"title": "Our plants", "sites": ["Cellar"], "names": True}
-    assert trail(rig) == [("public page made", "Our plants", detail)]
+    assert trail(rig) == [("public page created", "Our plants", detail)]
 
 
 def test_a_page_is_changed_given_a_new_link_and_removed(
@@ -85,7 +85,7 @@ def test_a_page_is_changed_given_a_new_link_and_removed(
         "public page removed",
         "public page's link renewed",
         "public page changed",
-        "public page made",
+        "public page created",
     ]
     assert trail(rig)[2][2] == {"sites": {"from": None, "to": [NASTY]}}
     assert page.key not in str(trail(rig))
@@ -94,9 +94,9 @@ def test_a_page_is_changed_given_a_new_link_and_removed(
 @pytest.mark.parametrize(
     ("form", "told"),
     [
-        ({"title": " ", "all": "yes"}, "The title must be"),
-        ({"title": "x" * 101, "site": "Cellar", "names": "yes"}, "The title must be"),
-        ({"title": NASTY}, "Choose at least one site"),
+        ({"title": " ", "all": "yes"}, "Title: must be"),
+        ({"title": "x" * 101, "site": "Cellar", "names": "yes"}, "Title: must be"),
+        ({"title": NASTY}, "Sites: choose at least one site"),
     ],
 )
 def test_what_is_wrong_is_told_and_what_was_typed_stays(

@@ -51,7 +51,7 @@ def test_name_site_labels_and_threshold_are_set_and_audited(rig: Rig, operator: 
     found = row(rig)
     assert (found.name, found.site, found.threshold) == ("Boiler", "Harbour", 90 * SECOND)
     assert found.labels == {"floor": "3", "crew": "B"}
-    assert "This sensor is changed." in operator.get(PATH).text
+    assert "Sensor saved." in operator.get(PATH).text
     assert ("operator", "sensor changed", "02:00:00:00:00:0a") in trail(rig)
     page = operator.get(f"{PATH}/edit").text
     assert 'name="threshold" value="90"' in page
@@ -92,7 +92,7 @@ def test_only_what_means_something_is_taken(field: str, text: str) -> None:
 def test_it_is_paused_and_resumed(rig: Rig, operator: Visitor) -> None:
     operator.post(f"{PATH}/pause", page=f"{PATH}/edit")
     assert row(rig).paused
-    assert "This sensor is paused." in operator.get(PATH).text
+    assert "Sensor paused." in operator.get(PATH).text
     operator.post(f"{PATH}/resume", page=f"{PATH}/edit")
     assert not row(rig).paused
 

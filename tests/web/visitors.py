@@ -10,11 +10,11 @@ from sqlalchemy import Engine
 from werkzeug.test import TestResponse
 
 from monitor.clock import Clock
+from monitor.services import passwords
 from monitor.state import users
 from monitor.state.database import writing
 from monitor.vault import Vault
 from monitor.web.app import create_app
-from monitor.web.auth import passwords
 from monitor.web.auth.access import requires
 from monitor.web.auth.people import People
 from monitor.web.grid.fleet import Fleet

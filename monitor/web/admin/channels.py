@@ -89,7 +89,7 @@ def blueprint(keeping: ChannelService) -> Blueprint:
             keeping.change(g.principal, name, settings, secrets, **use)
         except Invalid as error:
             return refused(error, name)
-        return _done(name, f"{name} is changed.")
+        return _done(name, f"{name} saved.")
 
     @administration.post("/admin/channels/<name>/test")
     @requires("administrator")
@@ -108,7 +108,7 @@ def blueprint(keeping: ChannelService) -> Blueprint:
             keeping.remove(g.principal, name)
         except Conflict as error:
             return refused(error, name, 409)
-        return _done("", f"{name} is removed.")
+        return _done("", f"{name} removed.")
 
     return administration
 

@@ -131,7 +131,7 @@ def blueprint(engine: Engine, clock: Clock, zone: tzinfo, covered: Covered) -> B
             )
         except Invalid as error:
             return page(400, given, **forms.mistake(error, _TITLES))
-        flash(f"{row.name} is scheduled. {phases.coverage(covered([row])[row.id])}")
+        flash(f"{row.name} scheduled. {phases.coverage(covered([row])[row.id])}")
         phase = maintenance.phase_of(row, now)
         return redirect(url_for("admin_maintenance.listed", state=phase), 303)
 

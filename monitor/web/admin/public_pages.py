@@ -1,22 +1,21 @@
 """Administering public status pages, and badges of sites."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple, Self
 
 from flask import Blueprint, flash, g, redirect, render_template, request, url_for
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Engine
 from werkzeug.wrappers import Response
 
 from monitor.clock import Clock
-from monitor.state import audit, public_pages
-from monitor.state.database import reading, writing
-from monitor.state.public_pages import InvalidPublicPage, PublicPage
+from monitor.errors import Invalid
+from monitor.services import public_pages as services
+from monitor.state import public_pages
+from monitor.state.database import reading
+from monitor.web import forms
 from monitor.web.auth.access import requires
 from monitor.web.auth.login import html
-from monitor.web.errors import RequestRefused
 from monitor.web.grid.search import natural
-
-_TOLD = ("title", "sites", "names")
 
 
 class PublicPageForm(NamedTuple):
@@ -45,25 +44,25 @@ def blueprint(engine: Engine, clock: Clock, base_url: str) -> Blueprint:
 
     def page(
         status: int = 200,
-        problem: str = "",
+        error: Invalid | None = None,
         given: PublicPageForm | None = None,
         number: int | None = None,
     ) -> Response:
-        """With a problem: what was `given`, for the page of this number or for a new one."""
+        """With an error: what was `given`, for the page of this number or for a new one."""
         with reading(engine) as connection:
             rows = public_pages.listed(connection)
             there = public_pages.sites_to_choose(connection)
-        forms = {row.id: PublicPageForm(row.title, row.sites, row.names) for row in rows}
+        values = {row.id: PublicPageForm(row.title, row.sites, row.names) for row in rows}
         if given is not None and number is not None:
-            forms[number] = given
+            values[number] = given
         text = render_template(
             "admin/public_pages.html",
             rows=rows,
-            forms=forms,
+            values=values,
             new=given if given is not None and number is None else PublicPageForm(),
             sites=sorted({*there, *(s for row in rows for s in row.sites or ())}, key=natural),
             base_url=base_url,
-            problem=problem,
+            problem=forms.mistake(error)["problem"] if error else "",
             wrong=number,
         )
         return html(text, status)
@@ -78,12 +77,9 @@ def blueprint(engine: Engine, clock: Clock, base_url: str) -> Blueprint:
     def add() -> Response:
         given = PublicPageForm.read()
         try:
-            with writing(engine) as connection:
-                number = public_pages.add(connection, *given, clock.now())
-                made = _found(connection, number)
-                audit.record(connection, g.principal, "public page made", made.title, _told(made))
-        except InvalidPublicPage as error:
-            return page(400, str(error), given)
+            made = services.add(engine, g.principal, *given, clock.now())
+        except Invalid as error:
+            return page(400, error, given)
         return _done(f"{made.title} created. Anyone with its link can see it.")
 
     @administration.post("/admin/public/<int:number>")
@@ -91,46 +87,24 @@ def blueprint(engine: Engine, clock: Clock, base_url: str) -> Blueprint:
     def change(number: int) -> Response:
         given = PublicPageForm.read()
         try:
-            with writing(engine) as connection:
-                old = _found(connection, number)
-                public_pages.change(connection, number, *given)
-                detail = audit.differences(_told(old), _told(_found(connection, number)))
-                audit.record(connection, g.principal, "public page changed", old.title, detail)
-        except InvalidPublicPage as error:
-            return page(400, str(error), given, number)
-        return _done(f"{given.title} is changed.")
+            changed = services.change(engine, g.principal, number, *given)
+        except Invalid as error:
+            return page(400, error, given, number)
+        return _done(f"{changed.title} saved.")
 
     @administration.post("/admin/public/<int:number>/link")
     @requires("administrator")
     def renew(number: int) -> Response:
-        with writing(engine) as connection:
-            old = _found(connection, number)
-            public_pages.renew_key(connection, number)
-            audit.record(connection, g.principal, "public page's link renewed", old.title)
-        return _done(f"{old.title} has a new link. The old link no longer works.")
+        renewed = services.renew_link(engine, g.principal, number)
+        return _done(f"{renewed.title} has a new link. The old link no longer works.")
 
     @administration.post("/admin/public/<int:number>/remove")
     @requires("administrator")
     def remove(number: int) -> Response:
-        with writing(engine) as connection:
-            old = _found(connection, number)
-            public_pages.remove(connection, number)
-            audit.record(connection, g.principal, "public page removed", old.title, _told(old))
-        return _done(f"{old.title} is removed.")
+        removed = services.remove(engine, g.principal, number)
+        return _done(f"{removed.title} removed.")
 
     return administration
-
-
-def _found(connection: Connection, number: int) -> PublicPage:
-    page = public_pages.get(connection, number, to_change=True)
-    if page is None:
-        raise RequestRefused(404, f"There is no public page {number}.")
-    return page
-
-
-def _told(page: PublicPage) -> dict[str, Any]:
-    """For the audit trail: all but the key."""
-    return {name: getattr(page, name) for name in _TOLD}
 
 
 def _done(said: str) -> Response:

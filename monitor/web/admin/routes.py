@@ -125,7 +125,7 @@ def blueprint(engine: Engine, own: Collection[str]) -> Blueprint:
             routes.add(engine, g.principal, given.row(given.name), own)
         except (Invalid, Conflict) as error:
             return refused(error, given)
-        return _done(f"The route {given.name} is created, as the last one.")
+        return _done(f"Route {given.name} created, as the last one.")
 
     @administration.post("/admin/routes/<name>")
     @requires("administrator")
@@ -135,13 +135,13 @@ def blueprint(engine: Engine, own: Collection[str]) -> Blueprint:
             routes.change(engine, g.principal, given.row(name), own)
         except Invalid as error:
             return refused(error, given, name)
-        return _done(f"The route {name} is changed.")
+        return _done(f"Route {name} saved.")
 
     @administration.post("/admin/routes/<name>/<any(up, down):where>")
     @requires("administrator")
     def move(name: str, where: str) -> Response:
         place = routes.move(engine, g.principal, name, 1 if where == "down" else -1)
-        return _done(f"The route {name} is number {place} now.")
+        return _done(f"Route {name} is number {place} now.")
 
     @administration.post("/admin/routes/<name>/remove")
     @requires("administrator")
@@ -149,7 +149,7 @@ def blueprint(engine: Engine, own: Collection[str]) -> Blueprint:
         if request.form.get("sure") != "yes":
             return page(400, "Select the checkbox to remove it.", name)
         routes.remove(engine, g.principal, name)
-        return _done(f"The route {name} is removed.")
+        return _done(f"Route {name} removed.")
 
     return administration
 

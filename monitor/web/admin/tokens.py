@@ -51,7 +51,7 @@ def blueprint(engine: Engine, clock: Clock) -> Blueprint:
         if request.form.get("sure") != "yes":
             return page(400, problem="Select the checkbox to revoke the token.")
         tokens.revoke(engine, g.principal, name, clock.now())
-        flash(f"{name} is revoked.")
+        flash(f"Token {name} revoked.")
         return redirect(url_for("admin_tokens.listed"), 303)
 
     return administration

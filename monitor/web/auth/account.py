@@ -3,14 +3,13 @@
 from flask import Blueprint, flash, g, redirect, render_template, request, session, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
-from monitor.state import audit, logins, users
-from monitor.state.database import reading, writing
+from monitor.errors import Invalid, NotFound
+from monitor.services import users
 from monitor.state.users import User
-from monitor.web.auth import passwords
 from monitor.web.auth.access import requires
-from monitor.web.auth.login import confirmed, enter, html, new_password, seconds
+from monitor.web.auth.login import PASSWORD_FIELDS, confirmed, enter, html, new_password, seconds
 from monitor.web.auth.people import People, current
-from monitor.web.errors import RequestRefused
+from monitor.web.forms import mistake
 
 
 def add_to(pages: Blueprint, people: People) -> None:
@@ -18,11 +17,9 @@ def add_to(pages: Blueprint, people: People) -> None:
 
     def asks() -> User:
         number = current().user_id
-        with reading(people.engine) as connection:
-            person = None if number is None else users.get(connection, number)
-        if person is None:
-            raise RequestRefused(404, "A token has no account.")
-        return person
+        if number is None:
+            raise NotFound("a token has no account")
+        return users.get(people.engine, number)
 
     def page(problem: str = "", status: int = 200) -> AnyResponse:
         person = asks()
@@ -43,12 +40,9 @@ def add_to(pages: Blueprint, people: People) -> None:
         if found is None:
             return page("Current password is incorrect.", 403)
         try:
-            hashed = passwords.hashed(new_password(person))
-        except RequestRefused as error:
-            return page(error.description or "", 400)
-        with writing(people.engine) as connection:
-            users.set_password(connection, person.id, hashed)
-            audit.record(connection, g.principal, "password changed", person.name)
+            users.set_password(people.engine, g.principal, person, new_password())
+        except Invalid as error:
+            return page(mistake(error, PASSWORD_FIELDS)["problem"], 400)
         enter(people, person)
         flash("Password changed. You are logged out in all other browsers.")
         return redirect(url_for("people.account"), 303)
@@ -57,8 +51,6 @@ def add_to(pages: Blueprint, people: People) -> None:
     @requires("viewer")
     def logout_everywhere() -> AnyResponse:
         person = asks()
-        with writing(people.engine) as connection:
-            logins.end_all(connection, person.id)
-            audit.record(connection, g.principal, "logged out everywhere", person.name)
+        users.log_out_everywhere(people.engine, g.principal, person)
         session.clear()
         return redirect(url_for("people.login"), 303)

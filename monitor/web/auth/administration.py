@@ -3,17 +3,17 @@
 from typing import Any
 
 from flask import Blueprint, flash, g, redirect, render_template, request, url_for
-from sqlalchemy import Connection
 from werkzeug.wrappers import Response as AnyResponse
 
-from monitor.state import audit, users
-from monitor.state.database import reading, writing
-from monitor.state.users import InvalidUser, LastAdministrator, User
+from monitor.errors import Conflict, Invalid
+from monitor.services import users
+from monitor.state import audit
+from monitor.state.database import reading
+from monitor.state.users import ROLES
 from monitor.web import forms
 from monitor.web.auth.access import requires
 from monitor.web.auth.login import html, password_link
 from monitor.web.auth.people import People
-from monitor.web.errors import RequestRefused
 
 PAGE = 100
 """Entries of the trail on one page."""
@@ -23,11 +23,8 @@ def add_to(pages: Blueprint, people: People) -> None:
     """`/admin/users` and `/admin/audit`."""
 
     def page(status: int = 200, **told: Any) -> AnyResponse:
-        with reading(people.engine) as connection:
-            listed = users.listed(connection)
-        return html(
-            render_template("auth/users.html", people=listed, roles=users.ROLES, **told), status
-        )
+        listed = users.listed(people.engine)
+        return html(render_template("auth/users.html", people=listed, roles=ROLES, **told), status)
 
     @pages.get("/admin/users")
     @requires("administrator")
@@ -40,13 +37,10 @@ def add_to(pages: Blueprint, people: People) -> None:
         name, email = (request.form.get(field, "").strip() for field in ("name", "email"))
         role = request.form.get("role", "")
         try:
-            with writing(people.engine) as connection:
-                number = users.add(connection, name, role, people.clock.now(), email=email)
-                person = _found(connection, number)
-                detail = {"role": person.role, "email": person.email}
-                audit.record(connection, g.principal, "user added", person.name, detail)
-        except InvalidUser as error:
-            return page(400, problem=f"{error.field.capitalize()}: {error}.")
+            now = people.clock.now()
+            person = users.add(people.engine, g.principal, name, role, email, now)
+        except Invalid as error:
+            return page(400, **forms.mistake(error))
         return page(link=password_link(people, person), person=person)
 
     @pages.post("/admin/users/<int:number>")
@@ -63,9 +57,7 @@ def add_to(pages: Blueprint, people: People) -> None:
     @pages.post("/admin/users/<int:number>/link")
     @requires("administrator")
     def link(number: int) -> AnyResponse:
-        with writing(people.engine) as connection:
-            person = _found(connection, number)
-            audit.record(connection, g.principal, "password link made", person.name)
+        person = users.record_password_link(people.engine, g.principal, number)
         return page(link=password_link(people, person), person=person)
 
     @pages.get("/admin/audit")
@@ -80,33 +72,13 @@ def add_to(pages: Blueprint, people: People) -> None:
 
     def changed(number: int, values: dict[str, Any]) -> AnyResponse:
         try:
-            with writing(people.engine) as connection:
-                old = _found(connection, number)
-                users.change(connection, number, **values)
-                new = _found(connection, number)
-                detail = audit.differences(_shown(old), _shown(new))
-                what = "user changed" if new.active == old.active else _SWITCHED[new.active]
-                audit.record(connection, g.principal, what, new.name, detail)
-        except InvalidUser as error:
-            return page(400, problem=f"{error.field.capitalize()}: {error}.")
-        except LastAdministrator:
-            return page(409, problem=f"{old.name} is the last administrator.")
-        flash(f"{new.name} is changed.")
+            person = users.change(people.engine, g.principal, number, **values)
+        except Invalid as error:
+            return page(400, **forms.mistake(error))
+        except Conflict as error:
+            return page(409, **forms.mistake(error))
+        flash(f"{person.name} saved.")
         return redirect(url_for("people.users_page"), 303)
-
-
-_SWITCHED = {True: "user activated", False: "user deactivated"}
-
-
-def _shown(person: User) -> dict[str, Any]:
-    return {name: getattr(person, name) for name in ("name", "email", "role", "active")}
-
-
-def _found(connection: Connection, number: int) -> User:
-    person = users.get(connection, number, to_change=True)
-    if person is None:
-        raise RequestRefused(404, f"There is no user {number}.")
-    return person
 
 
 def words(detail: dict[str, Any]) -> list[tuple[str, str]]:

@@ -6,18 +6,25 @@ from urllib.parse import urlsplit
 from flask import Blueprint, Response, flash, redirect, render_template, request, session, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
+from monitor.errors import Invalid
 from monitor.model import DAY, SECOND
-from monitor.state import audit, logins, throttle, users
+from monitor.services import passwords
+from monitor.services import users as users_service
+from monitor.state import logins, throttle, users
 from monitor.state.database import reading, writing
 from monitor.state.throttle import Guarded
 from monitor.state.users import User
-from monitor.web.auth import csrf, devices, passwords
+from monitor.web.auth import csrf, devices
 from monitor.web.auth.access import public
 from monitor.web.auth.people import LOGIN, People, address, current
 from monitor.web.errors import RequestRefused
+from monitor.web.forms import mistake
 
 LIFETIME = 2 * DAY
 """How long a link to choose a password works (ms)."""
+
+PASSWORD_FIELDS = {"password": "New password", "again": "Repeat the new password"}
+"""Titles of the fields of a form for a new password."""
 
 _PURPOSE = "password"
 
@@ -71,17 +78,13 @@ def add_to(pages: Blueprint, people: People) -> None:
         csrf.check(people)
         person = _meant(people, token)
         try:
-            password = new_password(person)
-        except RequestRefused as error:
-            page = render_template("auth/choose.html", person=person, problem=error.description)
-            return html(page, 400)
-        hashed = passwords.hashed(password)
-        with writing(people.engine) as connection:
-            again = users.get(connection, person.id, to_change=True)
-            if again is None or again.password != person.password:
+            if not users_service.choose_password(people.engine, person, new_password()):
                 raise _invalid()
-            users.set_password(connection, person.id, hashed)
-            audit.record(connection, person.name, "password chosen", person.name)
+        except Invalid as error:
+            page = render_template(
+                "auth/choose.html", person=person, **mistake(error, PASSWORD_FIELDS)
+            )
+            return html(page, 400)
         devices.remember(people, person)
         session.clear()
         flash("Password set. Log in with your new password.")
@@ -147,13 +150,11 @@ def enter(people: People, person: User) -> None:
     session[LOGIN] = secret
 
 
-def new_password(person: User) -> str:
-    """The form's new password. Raises RequestRefused."""
+def new_password() -> str:
+    """The form's new password. Raises Invalid when it was not repeated exactly."""
     password = request.form.get("new", "")
     if password != request.form.get("again"):
-        raise RequestRefused(400, "The two passwords differ.", "again")
-    if weak := passwords.weakness(password, person.name, person.email):
-        raise RequestRefused(400, weak, "new")
+        raise Invalid("again", "the two passwords differ")
     return password
 
 

@@ -9,16 +9,16 @@ from authlib.integrations.flask_client import OAuth
 from flask import Blueprint, Flask, redirect, request, session
 from joserfc.errors import JoseError
 from requests import RequestException
-from sqlalchemy import Connection
 from werkzeug.wrappers import Response as AnyResponse
 
-from monitor.state import audit, horizon, users
-from monitor.state.database import writing
-from monitor.state.users import InvalidUser, LastAdministrator, User
+from monitor.errors import Conflict, Invalid
+from monitor.services import users
+from monitor.state.users import User
 from monitor.web.auth.access import public
 from monitor.web.auth.login import asked, enter, same_site
 from monitor.web.auth.people import People
 from monitor.web.auth.provider import NotWelcome, Provider, email_of
+from monitor.web.forms import mistake
 
 logger = logging.getLogger(__name__)
 
@@ -76,8 +76,7 @@ def add_to(pages: Blueprint, app: Flask, people: People, provider: Provider) -> 
         except (AuthlibBaseError, JoseError, *_NO_ANSWER) as error:
             return away(error)
         try:
-            with writing(people.engine) as connection:
-                person = _welcomed(connection, provider, claims, people.clock.now())
+            person = _person(people, provider, claims)
         except NotWelcome as error:
             return asked(people, str(error), 403)
         wanted = session.get(_NEXT)
@@ -89,54 +88,14 @@ def add_to(pages: Blueprint, app: Flask, people: People, provider: Provider) -> 
         return asked(people, _AWAY, 503)
 
 
-def _welcomed(
-    connection: Connection, provider: Provider, claims: Mapping[str, Any], now: int
-) -> User:
-    """The person, with the role of their groups. Raises NotWelcome."""
+def _person(people: People, provider: Provider, claims: Mapping[str, Any]) -> User:
+    """Who logs in. Raises NotWelcome."""
     role, subject = provider.role(claims), f"{provider.issuer} {claims['sub']}"
-    known = users.vouched_for(connection, subject)
-    if known is None:
-        horizon.lock(connection)  # the same person may log in twice at the same moment
-        known = users.vouched_for(connection, subject)
-    if known is None:
-        number = _added(connection, role, subject, claims, now)
-    elif not known.active:
-        raise NotWelcome("Your account is deactivated. Ask an administrator.")
-    else:
-        number = known.id
-        if known.role != role:
-            _change_role(connection, known, role)
-    person = users.get(connection, number)
-    if person is None:
-        raise LookupError(number)
-    return person
-
-
-def _change_role(connection: Connection, known: User, role: str) -> None:
+    name = str(claims.get("name") or claims.get("preferred_username") or "user")
+    email, now = email_of(claims) or None, people.clock.now()
     try:
-        users.change(connection, known.id, role=role)
-    except LastAdministrator:
-        return  # an administrator must remain
-    detail = {"role": {"from": known.role, "to": role}}
-    audit.record(connection, known.subject or known.name, "user changed", known.name, detail)
-
-
-def _added(
-    connection: Connection, role: str, subject: str, claims: Mapping[str, Any], now: int
-) -> int:
-    """Always a new user: the same name or address does not prove that an existing user is meant."""
-    email = email_of(claims) or None
-    if email and users.find(connection, email):
-        email = None
-    wanted = claims.get("name") or claims.get("preferred_username") or "user"
-    name = "".join(letter for letter in str(wanted) if letter.isprintable() and letter != "@")
-    for number in range(1, 100):
-        free = f"{name[:70].strip() or 'user'}{f' {number}' if number > 1 else ''}"
-        if users.find(connection, free) is None:
-            break
-    try:
-        made = users.add(connection, free, role, now, email=email, subject=subject)
-    except InvalidUser as error:
+        return users.of_provider(people.engine, subject, role, name, email, now)
+    except Invalid as error:
         raise NotWelcome(f"Your {error.field} can't be used here: {error}.") from error
-    audit.record(connection, subject, "user added", free, {"role": role, "email": email})
-    return made
+    except Conflict as error:
+        raise NotWelcome(mistake(error)["problem"]) from error

@@ -9,7 +9,7 @@ from werkzeug.wrappers import Response
 from monitor.clock import Clock
 from monitor.errors import Invalid
 from monitor.model import DAY, HOUR
-from monitor.outbox.wording import duration, number
+from monitor.outbox.wording import counted, duration, number
 from monitor.services import incidents, silences
 from monitor.services.incidents import Acknowledged
 from monitor.web import forms
@@ -69,7 +69,7 @@ def add_to(
             )
         except Invalid as error:
             return again(error)
-        flash(f"{_counted(count, 'sensor')} silenced for {duration(length)}.")
+        flash(f"{counted(count, 'sensor')} silenced for {duration(length)}.")
         return back()
 
 
@@ -100,7 +100,7 @@ def _chosen() -> list[int]:
 
 
 def _outcome(outcome: Acknowledged) -> str:
-    parts = [f"{_counted(len(outcome.done), 'incident')} acknowledged"]
+    parts = [f"{counted(len(outcome.done), 'incident')} acknowledged"]
     if outcome.earlier:
         parts.append(f"{number(len(outcome.earlier))} acknowledged before")
     if outcome.closed:
@@ -108,7 +108,3 @@ def _outcome(outcome: Acknowledged) -> str:
     if outcome.unknown:
         parts.append(f"{number(len(outcome.unknown))} not found")
     return ", ".join(parts) + "."
-
-
-def _counted(count: int, what: str) -> str:
-    return f"{number(count)} {what}{'' if count == 1 else 's'}"

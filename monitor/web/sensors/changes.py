@@ -4,21 +4,19 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from flask import Blueprint, flash, g, redirect, render_template, request, url_for
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Engine
 from werkzeug.wrappers import Response
 
+from monitor.errors import Invalid
 from monitor.incidents import sensor_fields
 from monitor.model import format_mac
 from monitor.outbox.wording import duration
-from monitor.state import audit, sensors
-from monitor.state.database import reading, writing
-from monitor.state.sensors import Sensor
+from monitor.services import sensors
 from monitor.web.auth.access import requires
 from monitor.web.auth.login import html
+from monitor.web.forms import mistake
 from monitor.web.grid import cells
 from monitor.web.grid.fleet import FleetChanges
-
-_CHANGED = ("name", "site", "labels", "threshold", "paused")
 
 
 def add_to(
@@ -28,8 +26,7 @@ def add_to(
 
     def page(mac: str, status: int = 200, **told: Any) -> Response:
         number, view = look(mac)
-        with reading(engine) as connection:
-            row = sensors.find(connection, number)
+        row = sensors.find(engine, number)
         given = told.pop("given", None) or {
             "name": (row and row.name) or "",
             "site": (row and row.site) or "",
@@ -58,49 +55,35 @@ def add_to(
     def change(mac: str) -> Response:
         try:
             values = read(request.form)
-        except ValueError as error:
-            return page(mac, 400, problem=f"{error}.", given=request.form)
-        return _set(mac, values, "is changed")
+        except Invalid as error:
+            return page(mac, 400, **mistake(error), given=request.form)
+        return _set(mac, values, "saved")
 
     @sensor_pages.post("/sensors/<mac>/<any(pause, resume):what>")
     @requires("operator")
     def pause(mac: str, what: str) -> Response:
-        return _set(mac, {"paused": what == "pause"}, f"is {what}d")
+        return _set(mac, {"paused": what == "pause"}, f"{what}d")
 
     @sensor_pages.post("/sensors/<mac>/forget")
     @requires("operator")
     def forget(mac: str) -> Response:
         if request.form.get("sure") != "yes":
             return page(mac, 400, problem="Select the checkbox to remove the sensor.")
-        number, view = look(mac)
-        with writing(engine) as connection:
-            sensors.forget(connection, number, sensors.next_version(connection))
-            detail = {"name": view.entries[0].name, "site": view.entries[0].site}
-            audit.record(connection, g.principal, "sensor forgotten", format_mac(number), detail)
+        number, _view = look(mac)
+        sensors.forget(engine, g.principal, number)
         return redirect("/", 303)
 
     def _set(mac: str, values: Mapping[str, Any], said: str) -> Response:
         number, _view = look(mac)
-        with writing(engine) as connection:
-            version = sensors.next_version(connection)
-            old = _shown(connection, number)
-            sensors.configure(connection, number, version, **values)
-            detail = audit.differences(old, _shown(connection, number))
-            if detail:
-                audit.record(connection, g.principal, "sensor changed", format_mac(number), detail)
-        flash(f"This sensor {said}.")
+        sensors.change(engine, g.principal, number, values)
+        flash(f"Sensor {said}.")
         return redirect(url_for("sensor.page", mac=format_mac(number)), 303)
-
-
-def _shown(connection: Connection, mac: int) -> dict[str, Any]:
-    row: Sensor | None = sensors.find(connection, mac)
-    return {name: getattr(row, name) for name in _CHANGED} if row else {}
 
 
 def read(form: Mapping[str, str]) -> dict[str, Any]:
     """Name, site, labels and threshold as a form has them; empty ones are None, {} for labels.
 
-    Raises ValueError with a sentence.
+    Raises Invalid.
     """
     return {
         "name": sensor_fields.words("name", form.get("name", "")),

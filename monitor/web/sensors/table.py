@@ -7,18 +7,23 @@ from flask import Blueprint, flash, g, redirect, render_template, request, url_f
 from sqlalchemy import Engine
 from werkzeug.wrappers import Response
 
+from monitor.errors import Invalid
 from monitor.model import format_mac, parse_mac
-from monitor.outbox.wording import duration, number
-from monitor.state import sensor_list, sensors
-from monitor.state.database import reading, writing
+from monitor.outbox.wording import counted, duration, number
+from monitor.services import sensor_csv, sensors
+from monitor.state import sensor_list
+from monitor.state.database import reading
 from monitor.state.sensors import Sensor
 from monitor.web import forms
 from monitor.web.auth.access import requires
 from monitor.web.auth.login import html
-from monitor.web.sensors import bulk, csv_format, csv_import
+from monitor.web.sensors import csv_import
 
 PAGE = 100
 """Sensors on one page."""
+
+_FIELDS = {"mac": "Sensors"}
+"""Titles of fields in error messages."""
 
 
 def blueprint(engine: Engine) -> Blueprint:
@@ -50,7 +55,7 @@ def blueprint(engine: Engine) -> Blueprint:
             first=first + 1,
             page=current,
             pages=pages,
-            actions=bulk.ACTIONS,
+            actions=sensors.ACTIONS,
             problem=problem,
             wrong=wrong,
             given=given or {},
@@ -67,38 +72,23 @@ def blueprint(engine: Engine) -> Blueprint:
     @requires("operator")
     def change() -> Response:
         action, text = forms.typed("action"), forms.typed("value")
-        ticked, everything = request.form.getlist("mac"), forms.typed("all") == "yes"
+        ticked = request.form.getlist("mac")
+        macs = None if forms.typed("all") == "yes" else _macs(ticked)
         try:
-            wanted = bulk.wanted(action, text)
-        except ValueError as error:
-            return page(400, f"{error}.", "value", request.form, ticked)
-        macs = _macs(ticked)
-        if not (macs or everything):
-            return page(400, "Select at least one sensor.", "mac", request.form)
-        with writing(engine) as connection:
-            version = sensors.next_version(connection)
-            if everything:
-                known = {r.mac: r for r in sensor_list.found(connection, forms.typed("q"))}
-            else:
-                known = sensor_list.of(connection, macs)
-            there = [row for row in known.values() if row.forgotten_at is None]
-            changes = bulk.differing(there, wanted)
-            if changes:
-                told = {"done": bulk.ACTIONS[action], "to": text.strip()}
-                detail = {name: value for name, value in told.items() if value}
-                bulk.apply(
-                    connection, g.principal, "sensors changed", known, changes, version, detail
-                )
-        same = len(there) - len(changes)
-        others = f", {number(same)} unchanged" if same else ""
-        flash(f"{bulk.counted(len(changes))} changed{others}.")
+            done = sensors.change_many(engine, g.principal, action, text, macs, forms.typed("q"))
+        except Invalid as error:
+            field = error.field if error.field == "mac" else "value"
+            problem = forms.mistake(error, _FIELDS)["problem"]
+            return page(400, problem, field, request.form, ticked)
+        others = f", {number(done.unchanged)} unchanged" if done.unchanged else ""
+        flash(f"{counted(done.changed, 'sensor')} changed{others}.")
         query, current = forms.typed("q") or None, forms.typed("page") or None
         return redirect(url_for("admin_sensors.listed", q=query, page=current), 303)
 
     @administration.get("/admin/sensors.csv")
     @requires("operator")
     def export() -> Response:
-        lines = (line.encode() for line in csv_format.write(sensor_list.every(engine)))
+        lines = (line.encode() for line in sensor_csv.write(sensor_list.every(engine)))
         answer = Response(lines, content_type="text/csv; charset=utf-8")
         answer.headers["Content-Disposition"] = 'attachment; filename="sensors.csv"'
         answer.cache_control.no_store = True

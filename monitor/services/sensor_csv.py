@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
+from monitor.errors import Invalid
 from monitor.incidents import sensor_fields
 from monitor.model import format_mac, parse_mac
 from monitor.state.sensors import Sensor
@@ -13,23 +14,23 @@ from monitor.state.sensors import Sensor
 MAC = "mac_address"
 
 _FORMULA = re.compile(r"'*[=+\-@\t\r\n＝＋－＠]")
-"""What a spreadsheet would run. An apostrophe before it makes it text, and is taken off again; so
-one is put before those that have some already."""
+"""What a spreadsheet would run. An apostrophe before it makes it text, and is removed again when
+the file is read; so cells that begin with one get another."""
 
 _LABELS = re.compile(r"(?:[^;\\]|\\.|\\$)+", re.DOTALL)
 _YES, _NO = ("yes", "true", "1"), ("", "no", "false", "0")
 
 
 class LineProblem(NamedTuple):
-    """What is wrong, and in which line and column; the column empty: in the line as a whole."""
+    """What is wrong, and in which line and column; the column is empty: in the whole line."""
 
     line: int
     field: str
-    told: str
+    detail: str
 
 
 class CsvLine(NamedTuple):
-    """One sensor of a file: its cells by column, but for the address."""
+    """One sensor of a file: its cells by column, without the address."""
 
     number: int
     mac: int
@@ -37,17 +38,17 @@ class CsvLine(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """mac -> what is to be set, and what stands in the way."""
+    """mac -> what to set, and the problems that prevent it."""
 
     changes: dict[int, dict[str, Any]]
     problems: list[LineProblem]
     lines: int
-    """So many sensors are named."""
+    """How many sensors the file has."""
 
 
 def _paused(text: str) -> bool:
     if text.strip().lower() not in (*_YES, *_NO):
-        raise ValueError("Paused must be yes or no")
+        raise Invalid("paused", "must be yes or no")
     return text.strip().lower() in _YES
 
 
@@ -62,7 +63,7 @@ def _together(labels: Mapping[str, str]) -> str:
 
 
 class _Column(NamedTuple):
-    """How one column is written and read; `read` raises ValueError."""
+    """How one column is written and read; `read` raises Invalid."""
 
     attribute: str
     write: Callable[[Any], str]
@@ -84,7 +85,7 @@ COLUMNS = (MAC, *_COLUMNS)
 
 
 def write(rows: Iterable[Sensor]) -> Iterator[str]:
-    """Lines for a browser to keep; the first names the columns."""
+    """The lines of a file; the first names the columns."""
     yield _line(COLUMNS)
     for row in rows:
         cells = (each.write(getattr(row, each.attribute)) for each in _COLUMNS.values())
@@ -108,8 +109,8 @@ def read(text: str) -> tuple[list[CsvLine], list[LineProblem]]:
             return [], problems
         for number, row in rows:
             if len(row) != len(names):
-                told = f"It has {len(row)} cells, and there are {len(names)} columns"
-                problems.append(LineProblem(number, "", told))
+                detail = f"has {len(row)} cells, but there are {len(names)} columns"
+                problems.append(LineProblem(number, "", detail))
                 continue
             cells = {name: _unguarded(cell) for name, cell in zip(names, row, strict=True)}
             try:
@@ -118,12 +119,12 @@ def read(text: str) -> tuple[list[CsvLine], list[LineProblem]]:
                 problems.append(LineProblem(number, MAC, str(error)))
                 continue
             if first.setdefault(mac, number) != number:
-                told = f"{format_mac(mac)} is in line {first[mac]} already"
-                problems.append(LineProblem(number, MAC, told))
+                detail = f"{format_mac(mac)} is already in line {first[mac]}"
+                problems.append(LineProblem(number, MAC, detail))
                 continue
             lines.append(CsvLine(number, mac, cells))
     except csv.Error as error:
-        problems.append(LineProblem(rows.number, "", f"This is not CSV: {error}"))
+        problems.append(LineProblem(rows.number, "", f"this is not CSV: {error}"))
     return lines, problems
 
 
@@ -132,7 +133,7 @@ def plan(
 ) -> Plan:
     """What the lines of a file would change of the sensors that are `known`, by mac.
 
-    A cell that says what its sensor has already is right, whatever it is.
+    A cell with the value that its sensor already has is valid, whatever the value is.
     """
     changes: dict[int, dict[str, Any]] = {}
     found = list(problems)
@@ -148,7 +149,7 @@ def plan(
                 continue
             try:
                 new = column.read(text)
-            except ValueError as error:
+            except Invalid as error:
                 found.append(LineProblem(line.number, name, str(error)))
                 continue
             if row is None or new != old:
@@ -175,12 +176,12 @@ class _Numbered(Iterator[tuple[int, list[str]]]):
 def _head_problems(number: int, names: list[str]) -> Iterator[LineProblem]:
     for name in dict.fromkeys(names):
         if name not in COLUMNS:
-            told = f"Unknown column {name[:60]!r}; use {', '.join(COLUMNS)}"
-            yield LineProblem(number, "", told)
+            detail = f"unknown column {name[:60]!r}; use {', '.join(COLUMNS)}"
+            yield LineProblem(number, "", detail)
         elif names.count(name) > 1:
-            yield LineProblem(number, name, "This column appears twice")
+            yield LineProblem(number, name, "this column appears twice")
     if MAC not in names:
-        yield LineProblem(number, MAC, "This column is missing: the first line names the columns")
+        yield LineProblem(number, MAC, "this column is missing: the first line names the columns")
 
 
 def _guarded(cell: str) -> str:

@@ -25,7 +25,7 @@ def test_words_that_are_taken_are_taken_again_as_they_are(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["x" * 201, "a\nb", "a\0b", "a\u2028b", "\ud800"])
 def test_a_name_is_one_line_of_a_moderate_length(text: str) -> None:
-    with pytest.raises(ValueError, match="The name m"):
+    with pytest.raises(ValueError, match="must"):
         sensor_fields.words("name", text)
 
 
@@ -33,7 +33,7 @@ def test_a_name_is_one_line_of_a_moderate_length(text: str) -> None:
     "text", ["floor", "=3", "a b=3", "site=Hall", "x=a\nb", "x=a\x85b", "1a=3"]
 )
 def test_what_is_no_label_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="label"):
+    with pytest.raises(ValueError, match=r"must look like|has its own field"):
         sensor_fields.label(text)
 
 

@@ -29,18 +29,21 @@ _USUAL = (
 
 
 def weakness(password: str, *about: str | None) -> str | None:
-    """Why it is too easy to guess, as a sentence; `about`: what others know of the person."""
+    """Why it is too easy to guess: continues "the password"; None: it is strong enough.
+
+    `about`: what others know about the user.
+    """
     plain = _plain(password).casefold()
     if len(plain) < SHORTEST:
-        return f"The password must have at least {SHORTEST} characters."
+        return f"must have at least {SHORTEST} characters."
     if len(plain) > LONGEST:
-        return f"The password must have at most {LONGEST} characters."
+        return f"must have at most {LONGEST} characters."
     if len(set(plain)) < _DIFFERENT:
-        return f"The password must have at least {_DIFFERENT} different characters."
+        return f"must have at least {_DIFFERENT} different characters."
     for known in (*_USUAL, *(_plain(text).casefold() for text in about if text)):
-        # What is left of it beside the word everybody tries first.
+        # What is left of it without the word that everyone tries first.
         if known in plain and len(plain.replace(known, "")) < SHORTEST // 2:
-            return "The password is too easy to guess: it is close to a name or a common word."
+            return "is too easy to guess: it is close to a name or a common word"
     return None
 
 
@@ -52,7 +55,7 @@ def hashed(password: str) -> str:
 def matches(stored: str | None, password: str) -> bool:
     """Takes as long when there is nothing stored."""
     try:
-        return _HASHER.verify(stored or _nobodys(), _encoded(password)) and stored is not None
+        return _HASHER.verify(stored or _of_no_user(), _encoded(password)) and stored is not None
     except (VerificationError, InvalidHashError):
         return False
 
@@ -63,7 +66,7 @@ def outdated(stored: str) -> bool:
 
 
 @functools.cache
-def _nobodys() -> str:
+def _of_no_user() -> str:
     return hashed(secrets.token_urlsafe())
 
 

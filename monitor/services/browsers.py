@@ -1,0 +1,121 @@
+"""Browsers that receive alerts as notifications (Web Push). Each is a channel of its own."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+from urllib.parse import urlsplit
+
+from sqlalchemy import Engine
+
+from monitor.channels import addresses, webpush
+from monitor.channels.webpush import BadSubscription, Identity, Subscription
+from monitor.errors import Conflict, Invalid, MonitorError, NotFound
+from monitor.outbox import notifications
+from monitor.state import audit, channels
+from monitor.state.channels import BROWSER, Stored
+from monitor.state.database import writing
+from monitor.vault import Unreadable, Vault
+
+MOST = 500
+"""Browsers that may be subscribed at a time."""
+
+MOST_OF_ONE = 10
+"""Browsers that one person, or one token, may have subscribed."""
+
+
+class KeyUnreadable(MonitorError):
+    """Our own key of Web Push can't be decrypted."""
+
+
+@dataclass(frozen=True)
+class BrowserService:
+    """What browsers ask for."""
+
+    engine: Engine
+    vault: Vault
+    contact: str
+    """Where push services can reach us, as `channels.webpush.contact` makes it."""
+    allow_internal: bool
+    """Whether push services may be in our own network."""
+
+    def public_key(self) -> str:
+        """For the browser's Push API. Raises KeyUnreadable."""
+        return Identity(self._own_key(), self.contact).public_key
+
+    def subscribe(self, actor: str, subscription: Subscription, now: int) -> tuple[str, bool]:
+        """(the channel's name, whether it is new); a browser may subscribe again.
+
+        Raises Invalid, Conflict, KeyUnreadable.
+        """
+        self._check(subscription)
+        settings = {
+            "contact": self.contact,
+            "push_service": subscription.origin,
+            "subscribed_by": actor,
+        }
+        new = Stored(
+            name=subscription.channel,
+            kind=BROWSER,
+            settings=settings,
+            secrets={**subscription._asdict(), "key": self._own_key()},
+            is_default=True,
+            created_at=now,
+        )
+        with writing(self.engine) as connection:
+            subscribers = channels.subscribers(connection)
+            old = channels.find(connection, self.vault, new.name, to_change=True)
+            if old is None:
+                _check_room(subscribers, actor)
+                channels.add(connection, self.vault, new)
+                audit.record(connection, actor, "browser subscribed", new.name)
+                return new.name, True
+            if old.broken is None and old.secrets["endpoint"] != subscription.endpoint:
+                raise Conflict(f"another browser has the name {new.name}", "name")
+            channels.save(connection, self.vault, _renewed(old, settings, new.secrets))
+        return new.name, False
+
+    def unsubscribe(self, actor: str, endpoint: str, now: int) -> None:
+        """Only the browser itself knows its endpoint. Raises NotFound."""
+        name = Subscription(endpoint, "", "").channel
+        with writing(self.engine) as connection:
+            if not channels.remove_gone(connection, name):
+                raise NotFound("this browser is not subscribed", "endpoint")
+            notifications.drop_channel(connection, name, "the browser unsubscribed", now)
+            audit.record(connection, actor, "browser unsubscribed", name)
+
+    def _own_key(self) -> str:
+        try:
+            return webpush.own_key(self.engine, self.vault)
+        except Unreadable as error:
+            raise KeyUnreadable(f"the key of Web Push can't be read: {error}") from error
+
+    def _check(self, subscription: Subscription) -> None:
+        try:
+            subscription.check()
+        except BadSubscription as error:
+            field = error.field if error.field == "endpoint" else f"keys.{error.field}"
+            raise Invalid(field, str(error)) from error
+        parts = urlsplit(subscription.endpoint)
+        try:
+            addresses.resolve(parts.hostname or "", parts.port or 443, self.allow_internal)
+        except addresses.Internal as error:
+            raise Invalid("endpoint", "must not lead to an internal address") from error
+        except OSError:
+            return  # the name may resolve later: the address is checked again at each sending
+
+
+def _renewed(old: Stored, settings: Mapping[str, Any], secrets: Mapping[str, Any]) -> Stored:
+    return replace(old, settings=settings, secrets=secrets, broken=None)
+
+
+def _check_room(subscribers: Counter[str], actor: str) -> None:
+    mine = subscribers[actor]
+    if mine >= MOST_OF_ONE:
+        raise Conflict(
+            f"{mine} browsers of {actor} are subscribed, which is the limit; "
+            "turn notifications off in one of them, or ask an administrator to remove its channel",
+            "endpoint",
+        )
+    if subscribers.total() >= MOST:
+        raise Conflict(f"{MOST} browsers are subscribed, which is the limit", "endpoint")
