@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Select, func, select
 
-from monitor.outbox.notifications import OWED
+from monitor.outbox.notifications import UNFINISHED
 from monitor.state import health, horizon, tally
 from monitor.state.horizon import Progress
 from monitor.state.tables import incident, notification, sensor, source
@@ -61,7 +61,7 @@ def read(connection: Connection) -> Figures:
     progress, counted = horizon.progress(connection), tally.totals(connection)
     opened = counted["opened"]
     ended, acknowledged = incident.c.closed_at, incident.c.acknowledged_at
-    is_owed = notification.c.state.in_(OWED)
+    is_owed = notification.c.state.in_(UNFINISHED)
     by_channel = (notification.c.channel, notification.c.kind, notification.c.state)
     return Figures(
         progress=progress,

@@ -6,7 +6,7 @@ from sqlalchemy import Connection
 
 from monitor.incidents import flapping, muting
 from monitor.model import Held, Member
-from monitor.outbox.recipients import Hold
+from monitor.outbox.candidates import Hold
 
 
 def holding(rule: flapping.FlappingRule) -> Hold:

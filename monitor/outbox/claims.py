@@ -16,10 +16,10 @@ from sqlalchemy import (
     update,
 )
 
-from monitor.model import DAY, MINUTE, SECOND, Held, MessageContext
-from monitor.outbox import fan_out, recipients
-from monitor.outbox.notifications import OWED, Body, add, change, finish, lock, settle
-from monitor.outbox.recipients import RecipientConfig
+from monitor.model import DAY, MINUTE, SECOND, Held, Member, MessageContext
+from monitor.outbox import candidates, fan_out, recipients
+from monitor.outbox.candidates import RecipientConfig
+from monitor.outbox.notifications import UNFINISHED, Body, add, change, finish, lock, settle
 from monitor.state import channels, health, suppressions, tally
 from monitor.state.database import database_now, reading, writing
 from monitor.state.tables import (
@@ -63,7 +63,7 @@ def due_channels(engine: Engine, now: int) -> list[str]:
 def oldest_due(connection: Connection, now: int) -> int | None:
     """Since when (ms) the message waits that has been due the longest; None: none is due."""
     query = select(func.min(notification.c.next_attempt_at)).where(
-        notification.c.state.in_(OWED), notification.c.next_attempt_at <= now
+        notification.c.state.in_(UNFINISHED), notification.c.next_attempt_at <= now
     )
     oldest: int | None = connection.execute(query).scalar()
     return oldest
@@ -76,7 +76,7 @@ def claim(
     now: int,
     duration: int,
     compose: Compose,
-    terms: RecipientConfig,
+    config: RecipientConfig,
 ) -> Claim | None:
     """The next message due on this channel, held for `duration` ms by the database's clock.
 
@@ -90,46 +90,52 @@ def claim(
             if connection.execute(_next(connection, channel, now)).first() is None:
                 return None
         with writing(engine) as connection:
-            if terms.budget is not None:
+            if config.budget is not None:
                 # Two notifiers with a message each must not both take the last one of the budget.
                 channels.lock(connection, channel)
-            # The group's lock comes first; groups that others hold are left to them.
-            found = connection.execute(
-                _next(connection, channel, now).with_for_update(of=alert_group, skip_locked=True)
-            ).first()
-            if found is None:
+            number = _lock_next(connection, channel, now)
+            if number is None:
                 return None
-            row = connection.execute(
-                update(notification)
-                # Looked at again: another may have been quicker before we held the lock.
-                .where(notification.c.id == found.id, _due(connection, now))
-                .values(
-                    state="claimed",
-                    attempts=notification.c.attempts + 1,
-                    claimed_by=holder,
-                    claimed_until=database_now(connection) + duration,
-                    held_until=None,
-                )
-                .returning(notification)
-            ).first()
-            if row is None:
-                continue
-            row = fan_out.assign(connection, row, terms.recipients, now)
-            if row is None:
-                continue
-            body = _body(connection, row, now, compose, terms)
-            if body is not None:
+            row = _take(connection, number, holder, now, duration)
+            if row is not None:
+                row = fan_out.assign(connection, row, config.recipients, now)
+            body = row and _body(connection, row, now, compose, config)
+            if row is not None and body is not None:
                 return Claim(
-                    id=row.id,
-                    group_id=row.group_id,
-                    channel=channel,
-                    key=row.key,
-                    kind=row.kind,
-                    attempt=row.attempts,
-                    holder=holder,
-                    body=body,
-                    recipient=row.recipient,
+                    row.id,
+                    row.group_id,
+                    channel,
+                    row.key,
+                    row.kind,
+                    row.attempts,
+                    holder,
+                    body,
+                    row.recipient,
                 )
+
+
+def _lock_next(connection: Connection, channel: str, now: int) -> int | None:
+    """The number of the next message due, its group locked; groups that others hold are left to
+    them."""
+    locking = _next(connection, channel, now).with_for_update(of=alert_group, skip_locked=True)
+    number: int | None = connection.execute(locking).scalar()
+    return number
+
+
+def _take(connection: Connection, number: int, holder: str, now: int, duration: int) -> Any | None:
+    """The claimed row; None: another process was quicker before we held the lock."""
+    taken = (
+        update(notification)
+        .where(notification.c.id == number, _due(connection, now))
+        .values(
+            state="claimed",
+            attempts=notification.c.attempts + 1,
+            claimed_by=holder,
+            claimed_until=database_now(connection) + duration,
+            held_until=None,
+        )
+    )
+    return connection.execute(taken.returning(notification)).first()
 
 
 def _next(connection: Connection, channel: str, now: int) -> Any:
@@ -160,25 +166,23 @@ def _due(connection: Connection, now: int) -> ColumnElement[bool]:
 
 
 def _body(
-    connection: Connection, row: Any, now: int, compose: Compose, terms: RecipientConfig
+    connection: Connection, row: Any, now: int, compose: Compose, config: RecipientConfig
 ) -> Body | None:
     """The message's final text; None when it was cancelled or put off instead."""
     if row.body is not None:
-        return _still_to_be_sent(connection, row, now, terms)
-    if terms.budget is not None:
-        free = _budget_free_at(connection, row, terms.budget, now)
+        return _frozen_body(connection, row, now, config)
+    if config.budget is not None:
+        free = _budget_free_at(connection, row, config.budget, now)
         if free > now:
-            _put_off(connection, row, free, now, f"{_OUT_OF_BUDGET} ({terms.budget})")
+            _put_off(connection, row, free, now, f"{_OUT_OF_BUDGET} ({config.budget})")
             return None
     try:
-        decision = recipients.decide(connection, row, now, terms)
+        decision = _decide(connection, row, now, config)
     except recipients.TooEarly as early:
         _put_off(connection, row, max(early.until + SECOND, now + 5 * SECOND), now, None)
         return None
     except recipients.Undeliverable as reason:
-        mine = notification.c.id == row.id
-        finish(connection, mine, now, state="cancelled", outcome=str(reason))
-        settle(connection, row.group_id, now)
+        _cancel(connection, row, str(reason), now)
         return None
     suppressions.record(connection, row.channel, row.kind, _reasons(decision), now)
     if not decision.members:
@@ -186,31 +190,48 @@ def _body(
         _put_off(connection, row, max(later, now + SECOND), now, _why(decision.held))
         return None
     if decision.later is not None:
-        _owe_the_rest(connection, row, decision, now)
+        _enqueue_rest(connection, row, decision, decision.later, now)
+    return _freeze(connection, row, decision.members, now, compose)
+
+
+def _decide(
+    connection: Connection, row: Any, now: int, config: RecipientConfig
+) -> recipients.Decision:
+    """Raises TooEarly, Undeliverable."""
+    due = recipients.Due(row.kind, row.created_at, row.delay, config.tracks)
+    chosen, gone = recipients.choose(due, *candidates.load(connection, row, due))
+    held = config.hold(connection, chosen, row.kind, now)
+    return recipients.decide(due, chosen, gone, held, now)
+
+
+def _freeze(
+    connection: Connection, row: Any, members: Mapping[int, Member], now: int, compose: Compose
+) -> Body:
     connection.execute(
         insert(notification_incident),
-        [{"notification_id": row.id, "incident_id": number} for number in decision.members],
+        [{"notification_id": row.id, "incident_id": number} for number in members],
     )
-    members = list(decision.members.values())
-    body = compose(recipients.occasion(connection, row, members, now))
+    body = compose(candidates.context(connection, row, list(members.values()), now))
     change(connection, row.id, body=body, frozen_at=now, outcome=None)
     return body
 
 
-def _still_to_be_sent(
-    connection: Connection, row: Any, now: int, terms: RecipientConfig
+def _cancel(connection: Connection, row: Any, reason: str, now: int) -> None:
+    finish(connection, notification.c.id == row.id, now, state="cancelled", outcome=reason)
+    settle(connection, row.group_id, now)
+
+
+def _frozen_body(
+    connection: Connection, row: Any, now: int, config: RecipientConfig
 ) -> Body | None:
     """The frozen text. None if a new silence covers all members, or if it is a reminder and all
     members have recovered."""
     body: Body = row.body
-    members = recipients.told(connection, row.id)
+    members = candidates.reported(connection, row.id)
     if row.kind == "reminder" and all(member.recovered_at for member in members.values()):
-        outcome = "the incident ended before it was sent"
-        mine = notification.c.id == row.id
-        finish(connection, mine, now, state="cancelled", outcome=outcome)
-        settle(connection, row.group_id, now)
+        _cancel(connection, row, "the incident ended before it was sent", now)
         return None
-    held = terms.hold(connection, members, row.kind, now) if members else {}
+    held = config.hold(connection, members, row.kind, now) if members else {}
     if not held or members.keys() - held.keys():
         return body
     _put_off(connection, row, min(each.until for each in held.values()), now, _why(held))
@@ -232,16 +253,15 @@ def _put_off(connection: Connection, row: Any, until: int, now: int, why: str | 
     )
 
 
-def _owe_the_rest(
-    connection: Connection, row: Any, decision: recipients.Decision, now: int
+def _enqueue_rest(
+    connection: Connection, row: Any, decision: recipients.Decision, later: int, now: int
 ) -> None:
-    later = decision.later or now
     add(
         connection,
         row.group_id,
         row.kind,
         row.channel,
-        # So that it leaves out whom this one tells of.
+        # So that it leaves out the incidents of this one.
         row.created_at if row.kind == "reminder" else now,
         later,
         recipient=row.recipient,
@@ -303,7 +323,7 @@ def record_sent(engine: Engine, claim: Claim, now: int, remind_after: int | None
         if recorded and claim.kind == "down":
             _count_latencies(connection, claim, now)
         if recorded and remind_after is not None and claim.kind in ("down", "reminder"):
-            _owe_reminder(connection, claim, now, now + remind_after)
+            _enqueue_reminder(connection, claim, now, now + remind_after)
         settle(connection, claim.group_id, now)
         return recorded
 
@@ -369,7 +389,7 @@ def _count_latencies(connection: Connection, claim: Claim, now: int) -> None:
         tally.add_latencies(connection, name, (claim.channel,), latencies)
 
 
-def _owe_reminder(connection: Connection, claim: Claim, now: int, due: int) -> None:
+def _enqueue_reminder(connection: Connection, claim: Claim, now: int, due: int) -> None:
     silent = select(incident.c.id).where(
         incident.c.group_id == claim.group_id, incident.c.closed_at.is_(None)
     )
@@ -378,7 +398,7 @@ def _owe_reminder(connection: Connection, claim: Claim, now: int, due: int) -> N
         notification.c.channel == claim.channel,
         notification.c.recipient.is_not_distinct_from(claim.recipient),
         notification.c.kind == "reminder",
-        notification.c.state.in_(OWED),
+        notification.c.state.in_(UNFINISHED),
     )
     if (
         connection.execute(silent.limit(1)).first() is not None

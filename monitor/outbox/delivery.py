@@ -16,11 +16,11 @@ from monitor.clock import Clock
 from monitor.errors import StateUnavailable
 from monitor.model import MINUTE, SECOND, MessageContext, parse_time
 from monitor.outbox import claims, message, notifications, policy, served_channels, trouble
+from monitor.outbox.candidates import Hold, RecipientConfig
 from monitor.outbox.channel_workers import Outlet, Outlets, Served, Supply, message_of
 from monitor.outbox.claims import Claim
 from monitor.outbox.message import Frame
 from monitor.outbox.notifications import Body
-from monitor.outbox.recipients import Hold, RecipientConfig
 from monitor.outbox.resending import renew
 from monitor.outbox.workers import Workers
 from monitor.state import channels

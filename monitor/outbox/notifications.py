@@ -18,7 +18,7 @@ from monitor.state.tables import alert_group, incident, notification
 Body = dict[str, Any]
 """A frozen message as JSON; this room does not look into it."""
 
-OWED = ("pending", "claimed")
+UNFINISHED = ("pending", "claimed")
 
 
 def enqueue(
@@ -180,7 +180,7 @@ def settle(connection: Connection, group_id: int, now: int) -> None:
         state="cancelled",
         outcome="the incident ended before it was sent",
     )
-    owed = exists().where(of_group, notification.c.state.in_(OWED))
+    owed = exists().where(of_group, notification.c.state.in_(UNFINISHED))
     connection.execute(
         update(alert_group)
         .where(alert_group.c.id == group_id, alert_group.c.closed_at.is_(None), ~silent, ~owed)
@@ -190,7 +190,7 @@ def settle(connection: Connection, group_id: int, now: int) -> None:
 
 def drop_channel(connection: Connection, channel: str, reason: str, now: int) -> int:
     """Take back all that is owed to a channel that is no more; how many messages."""
-    owed = and_(notification.c.channel == channel, notification.c.state.in_(OWED))
+    owed = and_(notification.c.channel == channel, notification.c.state.in_(UNFINISHED))
     return end(connection, owed, now, state="cancelled", outcome=reason)
 
 

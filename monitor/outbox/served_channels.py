@@ -12,7 +12,7 @@ from monitor.state.tables import channel, channel_health, notification
 SWITCHED_OFF = "the channel is disabled"
 
 _off = exists().where(channel.c.name == notification.c.channel, ~channel.c.enabled)
-_owed = notification.c.state.in_(notifications.OWED)
+_owed = notification.c.state.in_(notifications.UNFINISHED)
 
 
 def mark(engine: Engine, served: Mapping[str, Iterable[str]], now: int) -> None:

@@ -14,7 +14,7 @@ from sqlalchemy import Engine, select
 from monitor.errors import StateUnavailable
 from monitor.model import HOUR, MINUTE
 from monitor.outbox import claims
-from monitor.outbox.recipients import RecipientConfig
+from monitor.outbox.candidates import RecipientConfig
 from monitor.state.database import reading
 from monitor.state.tables import incident, notification, notification_incident
 from tests.concurrency.conftest import Sides

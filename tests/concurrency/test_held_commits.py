@@ -15,8 +15,8 @@ from monitor.incidents import service
 from monitor.incidents.machine import Event
 from monitor.model import MINUTE
 from monitor.outbox import catalogue, claims, notifications, served_channels, trouble
+from monitor.outbox.candidates import RecipientConfig
 from monitor.outbox.claims import Claim
-from monitor.outbox.recipients import RecipientConfig
 from monitor.services.routes import check as check_route
 from monitor.state import channels, health, metric_names, migrations, routes, sensors, tokens
 from monitor.state.channels import Stored

@@ -13,8 +13,8 @@ from monitor.errors import StateUnavailable
 from monitor.incidents import service
 from monitor.model import MINUTE, MessageContext
 from monitor.outbox import claims
+from monitor.outbox.candidates import RecipientConfig
 from monitor.outbox.notifications import Body
-from monitor.outbox.recipients import RecipientConfig
 from monitor.staleness import beginnings, sweep
 from monitor.state import horizon, sensors
 from monitor.state.database import reading, writing

@@ -11,9 +11,9 @@ from sqlalchemy import Engine
 from monitor.errors import StateUnavailable
 from monitor.model import HOUR, MINUTE, SECOND, MessageContext
 from monitor.outbox import claims, notifications
+from monitor.outbox.candidates import RecipientConfig
 from monitor.outbox.claims import Claim
 from monitor.outbox.notifications import Body
-from monitor.outbox.recipients import RecipientConfig
 from monitor.state import incidents
 from monitor.state.database import open_state, reading, writing
 from tests.outages import INTERVAL, NOW, WAIT, Outages, let_claims_run_out, rows

@@ -9,7 +9,7 @@ from flask import Blueprint, Response, g
 from msgspec import Meta
 from sqlalchemy import Engine
 
-from monitor.errors import Invalid
+from monitor.errors import Invalid, NotFound
 from monitor.model import SECOND
 from monitor.services import routes
 from monitor.services.routes import LONGEST_WAIT
@@ -127,7 +127,11 @@ def _shapes(engine: Engine) -> list[RouteShape]:
 
 
 def _shape(engine: Engine, name: str) -> RouteShape:
-    return next(shape for shape in _shapes(engine) if shape.name == name)
+    """Raises NotFound when someone has removed the route since."""
+    shape = next((shape for shape in _shapes(engine) if shape.name == name), None)
+    if shape is None:
+        raise NotFound(f"there is no route {name!r}")
+    return shape
 
 
 @contextmanager
