@@ -42,7 +42,7 @@ def store(influxdb: Access) -> Iterator[InfluxStore]:
             for ago in range(1, 60)
         ]
     )
-    store.pulse(CoverageSpan("here", now - 60 * MINUTE, now, False))
+    store.add_coverage(CoverageSpan("here", now - 60 * MINUTE, now, False))
     yield store
     store.close()
 

@@ -53,7 +53,7 @@ class Rig:
 
     def pulse(self) -> None:
         """Report coverage until now."""
-        self.store.pulse(CoverageSpan("here", self.begun, self.clock.now(), False))
+        self.store.add_coverage(CoverageSpan("here", self.begun, self.clock.now(), False))
 
     def ticks(self, duration: int) -> None:
         """Let time pass with a tick every 5 s."""

@@ -152,7 +152,9 @@ class Pipeline:
         stored = self.stored_up_to()
         spans = self._coverage.to_store(stored)
         for span in spans:
-            self._store.pulse(CoverageSpan(self._source, span.start, span.until, closing=False))
+            self._store.add_coverage(
+                CoverageSpan(self._source, span.start, span.until, closing=False)
+            )
         self._coverage.mark_stored(spans, stored)
         self.stats.watermark = stored
         self.stats.pulsed |= bool(spans)
@@ -174,7 +176,7 @@ class Pipeline:
             if not own:
                 return
             closing_span = max(own, key=lambda span: span.until)._replace(closing=True)
-        self._store.pulse(closing_span)
+        self._store.add_coverage(closing_span)
 
     def _save_names(self) -> None:
         if not self._unsaved_names:

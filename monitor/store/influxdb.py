@@ -30,7 +30,7 @@ from monitor.store.interface import (
     StoreRejected,
     StoreUnavailable,
 )
-from monitor.store.line_protocol import apart, arrival_line, heartbeat_lines, pulse_line
+from monitor.store.line_protocol import apart, arrival_line, coverage_line, heartbeat_lines
 from monitor.store.refusals import check_metric, sift
 
 _TIMEOUT = 10 * SECOND
@@ -186,10 +186,10 @@ class InfluxStore:
             for time, value in series.values:
                 yield (series.tags["source"], series.tags["part"], integer(time)), value
 
-    def pulse(self, pulse: CoverageSpan) -> None:
+    def add_coverage(self, span: CoverageSpan) -> None:
         """Writes one point per hour, which later calls overwrite."""
         with _translated():
-            self._write(self._heartbeats, [pulse_line(pulse)], WritePrecision.MS)
+            self._write(self._heartbeats, [coverage_line(span)], WritePrecision.MS)
 
     def coverage(self, start: int, stop: int) -> list[CoverageSpan]:
         """A span's point is less than an hour before the span's end, and the end may be long after
@@ -198,14 +198,14 @@ class InfluxStore:
             f'SELECT "from", until, closing FROM pulse WHERE time > {start - HOUR}ms '  # noqa: S608
             "GROUP BY source"
         )
-        pulses = (
+        spans = (
             CoverageSpan(series.tags["source"], integer(begin), integer(until), bool(closing))
             for series in self._queries.ask(self._heartbeats, query)
             for _, begin, until, closing in series.values
             # A point that is being written may have only some of its fields: skip it.
             if begin is not None and until is not None and closing is not None
         )
-        return sorted(pulse for pulse in pulses if pulse.until >= start and pulse.start <= stop)
+        return sorted(span for span in spans if span.until >= start and span.start <= stop)
 
     def last_seen(
         self, since: int, macs: Collection[int] | None = None, live: bool = False

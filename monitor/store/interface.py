@@ -92,7 +92,7 @@ class Store(Protocol):
         """Everything announced since `after`, some of it maybe twice. For None: nothing, only the
         current cursor. The log covers one day."""
 
-    def pulse(self, pulse: CoverageSpan) -> None:
+    def add_coverage(self, span: CoverageSpan) -> None:
         """Stores a coverage span. It replaces an earlier one of the same source and start."""
 
     def coverage(self, start: int, stop: int) -> list[CoverageSpan]:

@@ -42,11 +42,11 @@ def heartbeat_lines(beats: Iterable[Heartbeat]) -> Iterator[str]:
             yield f"stamped,mac={address} stamp={time}i {received}"
 
 
-def pulse_line(pulse: CoverageSpan) -> str:
+def coverage_line(span: CoverageSpan) -> str:
     """A point of `pulse`: one per hour, which later ones overwrite."""
     return (
-        f"pulse,source={_tag(pulse.source)} from={pulse.start}i,until={pulse.until}i,"
-        f"closing={str(pulse.closing).lower()} {slot(pulse)}"
+        f"pulse,source={_tag(span.source)} from={span.start}i,until={span.until}i,"
+        f"closing={str(span.closing).lower()} {slot(span)}"
     )
 
 

@@ -184,13 +184,13 @@ class SqliteStore:
             watermarks[source] = max(until, watermarks.get(source, 0))
         return Arrivals(seen, watermarks, Cursor(rows[-1][0]) if rows else after)
 
-    def pulse(self, pulse: CoverageSpan) -> None:
+    def add_coverage(self, span: CoverageSpan) -> None:
         """Replaces the row of the same source, start and hour."""
         with self._writing() as connection:
             connection.execute(
                 "INSERT OR REPLACE INTO pulse (source, slot, start, until, closing) "
                 "VALUES (?, ?, ?, ?, ?)",
-                (pulse.source, slot(pulse), pulse.start, pulse.until, pulse.closing),
+                (span.source, slot(span), span.start, span.until, span.closing),
             )
 
     def coverage(self, start: int, stop: int) -> list[CoverageSpan]:

@@ -77,7 +77,7 @@ class Fleet:
 
     def pulse(self) -> None:
         """All heard so far is stored."""
-        self._store.pulse(CoverageSpan("bench", self._begin, _now(), False))
+        self._store.add_coverage(CoverageSpan("bench", self._begin, _now(), False))
 
     def beat(self, count: int) -> None:
         """The next `count` sensors report."""

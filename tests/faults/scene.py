@@ -88,8 +88,8 @@ def prepare(engine: Engine, store: SqliteStore) -> None:
         Heartbeat(6, START + 10 * MINUTE, last, live=False),
         Heartbeat(31, last - MINUTE, last, live=False),
     )
-    store.pulse(CoverageSpan("here", START, SWEPT_AT, False))
-    store.pulse(CoverageSpan("there", START + _BACK * MINUTE, SWEPT_AT, False))
+    store.add_coverage(CoverageSpan("here", START, SWEPT_AT, False))
+    store.add_coverage(CoverageSpan("there", START + _BACK * MINUTE, SWEPT_AT, False))
     with writing(engine) as connection:
         known = select(incident.c.id).where(incident.c.mac == 6)
         numbers = list(connection.scalars(known))
@@ -145,9 +145,9 @@ def _hear(store: SqliteStore, *beats: Heartbeat) -> None:
 
 def _pulse(store: SqliteStore, minute: int) -> None:
     now = START + minute * MINUTE + 30 * SECOND
-    store.pulse(CoverageSpan("here", START, now, False))
+    store.add_coverage(CoverageSpan("here", START, now, False))
     if minute <= _FAREWELL:
-        store.pulse(CoverageSpan("there", START, now, minute == _FAREWELL))
+        store.add_coverage(CoverageSpan("there", START, now, minute == _FAREWELL))
 
 
 def _configure(engine: Engine) -> None:

@@ -42,10 +42,10 @@ class TestedStore(SqliteStore):
         self._here("announce")
         super().announce(*arguments)
 
-    def pulse(self, pulse: CoverageSpan) -> None:
+    def add_coverage(self, span: CoverageSpan) -> None:
         """Append, unless the test makes it fail."""
-        self._here("pulse")
-        super().pulse(pulse)
+        self._here("add_coverage")
+        super().add_coverage(span)
 
     def _here(self, name: str) -> None:
         if name in self.away:
@@ -137,7 +137,7 @@ def test_metric_names_are_noted_once_a_day(line: Line) -> None:
     assert notes == [{"battery": 1}, {"battery": 2, "rssi": 2}]
 
 
-@pytest.mark.parametrize("step", ["append", "announce", "pulse"])
+@pytest.mark.parametrize("step", ["append", "announce", "add_coverage"])
 def test_unavailable_store_causes_no_loss_and_no_duplicates(line: Line, step: str) -> None:
     line.ship()
     line.store.away = {step}

@@ -64,7 +64,7 @@ class World:
             self.now += MINUTE
             self.store.append([Heartbeat(mac, self.now, self.now) for mac in beating])
             self.store.announce("here", self.now, [Seen(mac, self.now, True) for mac in beating])
-            self.store.pulse(CoverageSpan("here", START, self.now, False))
+            self.store.add_coverage(CoverageSpan("here", START, self.now, False))
             self.sweep.run(self.lease, self.now)
             self.notifier.deliver_once(self.now)
 

@@ -67,7 +67,7 @@ class World:
         self.store.announce("here", self.now, [Seen(b.mac, b.seen, b.live) for b in beats])
 
     def pulse(self) -> None:
-        self.store.pulse(CoverageSpan("here", self.listening_since, self.now, False))
+        self.store.add_coverage(CoverageSpan("here", self.listening_since, self.now, False))
 
     def pass_time(self, duration: int, *beating: int, every: int = MINUTE) -> list[Outcome]:
         """Let time pass; every `every` ms report coverage, store these heartbeats and sweep."""
@@ -369,7 +369,7 @@ def test_coverage_in_the_future_does_not_move_the_horizon_past_now(
     world: World,
 ) -> None:
     world.hear(1)
-    world.store.pulse(CoverageSpan("ahead", START, START + DAY, False))
+    world.store.add_coverage(CoverageSpan("ahead", START, START + DAY, False))
     (outcome,) = world.pass_time(MINUTE)
     assert outcome.horizon == world.now
 

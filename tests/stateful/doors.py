@@ -104,7 +104,7 @@ class Door:
         if self.connected and since is not None:
             self.pace = None
             self.ship(store, now)
-            store.pulse(CoverageSpan(self.name, since, now, True))
+            store.add_coverage(CoverageSpan(self.name, since, now, True))
             self.gaps.append(Gap(now, True))
         self.crash()
 
@@ -128,7 +128,7 @@ class Door:
         for start, stop in [*self._over, *([(self.since, now)] if self.since is not None else [])]:
             if start <= until:
                 told = min(stop, until)
-                store.pulse(CoverageSpan(self.name, start, told, False))
+                store.add_coverage(CoverageSpan(self.name, start, told, False))
                 if self.gap and told > self.gap.start:
                     self.gap.stop = start if start > self.gap.start else told
                 self.reached = max(self.reached, told)

@@ -215,7 +215,7 @@ def test_empty_announcement_is_not_read(store: Store) -> None:
 def test_coverage_reported_regularly_for_hours_is_continuous(store: Store) -> None:
     begin = NOW - 5 * HOUR
     for until in range(begin, NOW + 1, 20 * MINUTE):
-        store.pulse(CoverageSpan("a", begin, until, False))
+        store.add_coverage(CoverageSpan("a", begin, until, False))
     covered = store.coverage(begin, NOW)
     assert {pulse.start for pulse in covered} == {begin}
     assert covered[-1].until == NOW
@@ -224,8 +224,8 @@ def test_coverage_reported_regularly_for_hours_is_continuous(store: Store) -> No
 
 def test_long_coverage_span_reported_once_is_complete(store: Store) -> None:
     begin = NOW - 10 * HOUR
-    store.pulse(CoverageSpan("a", begin, begin + MINUTE, False))
-    store.pulse(CoverageSpan("a", begin, NOW, False))
+    store.add_coverage(CoverageSpan("a", begin, begin + MINUTE, False))
+    store.add_coverage(CoverageSpan("a", begin, NOW, False))
     (covered,) = store.coverage(begin + 3 * HOUR, begin + 4 * HOUR)
     assert covered == CoverageSpan("a", begin, NOW, False)
 
@@ -237,7 +237,7 @@ def test_coverage_has_gaps_sources_and_final_spans(store: Store) -> None:
         CoverageSpan("b", NOW - HOUR, NOW - 30 * MINUTE, False),
     ]
     for pulse in pulses:
-        store.pulse(pulse)
+        store.add_coverage(pulse)
     assert store.coverage(NOW - DAY, NOW + DAY) == pulses
     assert store.coverage(NOW + MINUTE, NOW + 90 * SECOND) == pulses[:1]
     assert store.coverage(NOW - 40 * MINUTE, NOW - 35 * MINUTE) == pulses[2:]

@@ -33,7 +33,7 @@ QUESTIONS: dict[str, Callable[[Store], object]] = {
 STATEMENTS: dict[str, Callable[[Store], None]] = {
     "append": lambda store: store.append([live(1, NOW + 50)]),
     "announce": lambda store: store.announce("a", NOW, [Seen(1, NOW, True)]),
-    "pulse": lambda store: store.pulse(CoverageSpan("a", NOW, NOW, False)),
+    "pulse": lambda store: store.add_coverage(CoverageSpan("a", NOW, NOW, False)),
 }
 CHORES: dict[str, Callable[[Store], object]] = {
     "forget": lambda store: store.forget(1),
@@ -236,7 +236,7 @@ def test_partially_written_arrival_is_not_read(here: Fixture) -> None:
 
 
 def test_partially_written_coverage_is_not_read(here: Fixture) -> None:
-    here.store.pulse(CoverageSpan("whole", NOW, NOW + SECOND, False))
+    here.store.add_coverage(CoverageSpan("whole", NOW, NOW + SECOND, False))
     here.write(here.beats, f"pulse,source=half from={NOW}i,closing=false {NOW}")
     assert here.store.coverage(NOW, NOW + MINUTE) == [
         CoverageSpan("whole", NOW, NOW + SECOND, False)
@@ -248,7 +248,7 @@ def test_partially_written_coverage_is_not_read(here: Fixture) -> None:
 def test_schema_matches_the_documentation(here: Fixture) -> None:
     stamped = Heartbeat(2, NOW - HOUR, NOW, True, None)
     here.store.append([live(1, NOW, battery=3.0), history(1, NOW - MINUTE, NOW), stamped])
-    here.store.pulse(CoverageSpan("a", NOW - MINUTE, NOW + MINUTE, False))
+    here.store.add_coverage(CoverageSpan("a", NOW - MINUTE, NOW + MINUTE, False))
     rows = here.flux(
         "range(start: 0) |> filter(fn: (r) => r._measurement == "
         '"heartbeat" or r._measurement == "stamped" or r._measurement == "pulse")'

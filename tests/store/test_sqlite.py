@@ -201,8 +201,8 @@ def test_expired_heartbeats_are_deleted_in_small_transactions(
     monkeypatch.setattr("monitor.store.sqlite._ROWS_A_TRANSACTION", 7)
     writer.append([live(mac, NOW + n * MINUTE) for mac in range(1, 6) for n in range(10)])
     writer.append([history(9, NOW - 2 * HOUR)])
-    writer.pulse(CoverageSpan("a", NOW - HOUR, NOW - MINUTE, True))
-    writer.pulse(CoverageSpan("b", NOW - HOUR, NOW, False))
+    writer.add_coverage(CoverageSpan("a", NOW - HOUR, NOW - MINUTE, True))
+    writer.add_coverage(CoverageSpan("b", NOW - HOUR, NOW, False))
     writer.expire(NOW + 4 * MINUTE + RETENTION)
     kept = [NOW + n * MINUTE for n in range(4, 10)]
     for mac in range(1, 6):
