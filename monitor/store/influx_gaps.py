@@ -18,9 +18,7 @@ Free = tuple[int, int]
 """A time span (ms) without a point strictly inside."""
 
 
-def questions(
-    oldest: int, start: int, stop: int, longer_than: int, macs: Sequence[int]
-) -> list[str]:
+def queries(oldest: int, start: int, stop: int, longer_than: int, macs: Sequence[int]) -> list[str]:
     """The InfluxQL statements; no point is older than `oldest`."""
     before, inside = within(oldest, start, macs), within(start, stop, macs)
     # The outer query does not name the sensors: every row would be compared with every name.
@@ -44,7 +42,7 @@ def gaps(
     stop: int,
     longer_than: int,
 ) -> Iterator[tuple[int, list[Gap]]]:
-    """(mac, its gaps) as in Store.gaps, from the answers to `questions`."""
+    """(mac, its gaps) as in Store.gaps, from the answers to `queries`."""
     rows = [{parse_mac(one.tags["mac"]): one.values for one in answer} for answer in answers]
     for mac in macs:
         known = [table.get(mac, []) for table in rows]

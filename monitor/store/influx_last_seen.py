@@ -10,9 +10,9 @@ from monitor.model import SECOND, parse_mac
 from monitor.store.influxql import Influxql, chunks, integer, named, within
 
 _TIMEOUT = 60 * SECOND
-_NAMES_A_STATEMENT = 50
-_STATEMENTS_A_QUESTION = 20
-_ALL_ABOVE = 100_000
+_NAMES_PER_STATEMENT = 50
+_STATEMENTS_PER_QUERY = 20
+_WHOLE_FLEET_ABOVE = 100_000
 """Above this number of sensors, reading the whole fleet is faster than querying them by name."""
 
 _DIGITS = "0123456789abcdef"
@@ -25,12 +25,12 @@ def last_seen(
 ) -> dict[int, int]:
     """As Store.last_seen."""
     found: dict[int, int] = {}
-    if macs is None or len(macs) > _ALL_ABOVE:
+    if macs is None or len(macs) > _WHOLE_FLEET_ABOVE:
         for digit in _DIGITS:
             found.update(_Part(queries, bucket, since, [f"mac =~ /{digit}$/"]).last_seen(live))
         return found if macs is None else {mac: found[mac] for mac in macs if mac in found}
-    for chunk in chunks(macs, _NAMES_A_STATEMENT * _STATEMENTS_A_QUESTION):
-        each = [named(some) for some in chunks(chunk, _NAMES_A_STATEMENT)]
+    for chunk in chunks(macs, _NAMES_PER_STATEMENT * _STATEMENTS_PER_QUERY):
+        each = [named(some) for some in chunks(chunk, _NAMES_PER_STATEMENT)]
         found.update(_Part(queries, bucket, since, each).last_seen(live))
     return found
 
@@ -53,7 +53,7 @@ class _Part:
                 ahead[mac] = received, time
         # A point with a time in the future, from a fast clock, hides all later heartbeats until
         # that time.
-        for chunk in chunks(ahead, _NAMES_A_STATEMENT):
+        for chunk in chunks(ahead, _NAMES_PER_STATEMENT):
             begin = min(ahead[mac][0] for mac in chunk)
             end = max(ahead[mac][1] for mac in chunk)
             hidden = within(begin, end, chunk)

@@ -16,7 +16,7 @@ from monitor.model import SECOND, format_mac
 from monitor.store.influx_answers import foreign, is_influxdb
 from monitor.store.interface import StoreUnavailable
 
-_ROWS_A_CHUNK = 10_000
+_ROWS_PER_CHUNK = 10_000
 Value = int | float | str | bool | None
 
 
@@ -73,7 +73,7 @@ class Influxql:
 
     def stream(self, bucket: str, query: str, timeout: int) -> Iterator[Series]:
         """Streams the result in pieces of some thousand rows."""
-        options = {"epoch": "ms", "chunked": "true", "chunk_size": str(_ROWS_A_CHUNK)}
+        options = {"epoch": "ms", "chunked": "true", "chunk_size": str(_ROWS_PER_CHUNK)}
         with self._request(bucket, query, options, timeout) as answer:
             result = _Result(0, partial=True)
             for line in answer.iter_lines(chunk_size=1 << 16):

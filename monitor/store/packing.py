@@ -8,15 +8,15 @@ from sys import byteorder
 
 from monitor.model import Seen
 
-BEATS_A_PART = 20_000
+BEATS_PER_PART = 20_000
 """Heartbeats in one part: 430 kB of text, below InfluxDB's limit of 1,000,000 bytes."""
 
 
 def parts(seen: Sequence[Seen]) -> Iterator[str]:
-    """Encodes heartbeats as texts with at most BEATS_A_PART each."""
-    for start in range(0, len(seen), BEATS_A_PART):
+    """Encodes heartbeats as texts with at most BEATS_PER_PART each."""
+    for start in range(0, len(seen), BEATS_PER_PART):
         numbers = array("Q")
-        for mac, time, live in seen[start : start + BEATS_A_PART]:
+        for mac, time, live in seen[start : start + BEATS_PER_PART]:
             numbers.append(mac)
             numbers.append(time << 1 | live)
         yield b64encode(_little_endian(numbers).tobytes()).decode()

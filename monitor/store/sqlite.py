@@ -30,7 +30,7 @@ _ROWS_PER_INSERT = 250
 """Rows in one INSERT statement."""
 
 _BUSY = 5.0
-_ROWS_A_TRANSACTION = 20_000
+_ROWS_PER_TRANSACTION = 20_000
 
 _metrics = msgspec.json.Decoder(dict[str, float]).decode
 
@@ -295,7 +295,7 @@ class SqliteStore:
             macs = [mac for (mac,) in connection.execute("SELECT mac FROM latest")]
         while macs:
             with self._writing() as connection:
-                left = _ROWS_A_TRANSACTION
+                left = _ROWS_PER_TRANSACTION
                 while macs and left > 0:
                     limits = {"mac": macs[-1], "oldest": oldest, "limit": left}
                     deleted = connection.execute(sql.EXPIRE, limits).rowcount

@@ -180,7 +180,7 @@ def test_last_seen_of_a_large_fleet_uses_several_queries(
     monkeypatch.setattr(Influxql, "ask_all", noted)
     seen = {mac: NOW + mac for mac in range(3_000)}
     assert here.store.last_seen(NOW) == here.store.last_seen(NOW, range(4_000)) == seen
-    monkeypatch.setattr(influx_last_seen, "_ALL_ABOVE", 1_000)
+    monkeypatch.setattr(influx_last_seen, "_WHOLE_FLEET_ABOVE", 1_000)
     assert here.store.last_seen(NOW, range(500, 2_500)) == {n: NOW + n for n in range(500, 2_500)}
     assert all("mac =" in question for question in asked)
     assert max(question.count(" OR ") for question in asked) < 50

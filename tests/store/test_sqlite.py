@@ -198,7 +198,7 @@ def test_full_disk_raises_store_unavailable_and_loses_nothing(
 def test_expired_heartbeats_are_deleted_in_small_transactions(
     writer: SqliteStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("monitor.store.sqlite._ROWS_A_TRANSACTION", 7)
+    monkeypatch.setattr("monitor.store.sqlite._ROWS_PER_TRANSACTION", 7)
     writer.append([live(mac, NOW + n * MINUTE) for mac in range(1, 6) for n in range(10)])
     writer.append([history(9, NOW - 2 * HOUR)])
     writer.add_coverage(CoverageSpan("a", NOW - HOUR, NOW - MINUTE, True))
