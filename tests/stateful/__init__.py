@@ -1,1 +1,1 @@
-"""The whole way of an alert, from heartbeat to recipient, against an independent model."""
+"""Property tests of alerting, from heartbeat to recipient, against an independent model."""

@@ -1,4 +1,4 @@
-"""The real parts, on files that a test run lays out once and each example begins anew."""
+"""The real components, on files that are created once and reset for each example."""
 
 import shutil
 import sqlite3
@@ -23,8 +23,8 @@ RETENTION = 30 * DAY
 _UNIX_EPOCH = 2_440_587.5  # as a Julian day
 
 
-class Hand(Clock):
-    """The one clock of an example, moved by the test; the databases read it too."""
+class SettableClock(Clock):
+    """The clock of an example, set by the test and used by the databases too."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -35,25 +35,25 @@ class Hand(Clock):
         return self.time
 
 
-class Died(BaseException):
-    """A process ended here: nothing after this line happened."""
+class ProcessKilled(BaseException):
+    """Simulates the death of a process: nothing after this line happens."""
 
 
 class Files:
-    """State and store of one example at a time."""
+    """The state and store of the current example."""
 
     def __init__(self) -> None:
         memory = Path("/dev/shm")
         self.directory = Path(
             tempfile.mkdtemp(prefix="monitor-", dir=memory if memory.is_dir() else None)
         )
-        self.hand = Hand()
+        self.clock = SettableClock()
         self.state, self.store = self.directory / "state.db", self.directory / "beats.sqlite"
         self.engine = self._engine()
         self.notifiers_engine = self._engine()
-        self.mortal = False
-        """Whether the notifier dies at its next transaction."""
-        event.listen(self.notifiers_engine, "begin", self._maybe_die)
+        self.kill_at_next_transaction = False
+        """Whether the notifier is killed at its next transaction."""
+        event.listen(self.notifiers_engine, "begin", self._kill_at_transaction)
         migrate(self.engine)
         store = SqliteStore(self.store, RETENTION, writable=True)
         store.migrate()
@@ -62,8 +62,8 @@ class Files:
             path.rename(path.with_suffix(".new"))
 
     def begin(self) -> None:
-        """Empty tables, and the first moment."""
-        self.hand.time, self.mortal = START, False
+        """Reset the tables and the clock."""
+        self.clock.time, self.kill_at_next_transaction = START, False
         self._close()
         for path in (self.state, self.store):
             for left in self.directory.glob(f"{path.name}*"):
@@ -71,7 +71,7 @@ class Files:
             shutil.copyfile(path.with_suffix(".new"), path)
 
     def remove(self) -> None:
-        """At the end of the run."""
+        """Delete the files."""
         self._close()
         shutil.rmtree(self.directory, ignore_errors=True)
 
@@ -80,58 +80,58 @@ class Files:
         self.notifiers_engine.dispose()
 
     def _engine(self) -> Engine:
-        # To open the file for each transaction would take a fifth of the time.
+        # Opening the file for each transaction takes a fifth of the time.
         with patch("monitor.state.database.NullPool", QueuePool):
             engine = open_state(f"sqlite:///{self.state}")
-        event.listen(engine, "connect", self._give_it_our_clock)
+        event.listen(engine, "connect", self._set_database_clock)
         return engine
 
-    def _give_it_our_clock(self, connection: sqlite3.Connection, _record: object) -> None:
+    def _set_database_clock(self, connection: sqlite3.Connection, _record: object) -> None:
         connection.execute("PRAGMA synchronous = OFF")
-        connection.create_function("julianday", 1, lambda _now: self.hand.time / DAY + _UNIX_EPOCH)
+        connection.create_function("julianday", 1, lambda _now: self.clock.time / DAY + _UNIX_EPOCH)
 
-    def _maybe_die(self, _connection: Connection) -> None:
-        if self.mortal:
-            self.mortal = False
-            raise Died
+    def _kill_at_transaction(self, _connection: Connection) -> None:
+        if self.kill_at_next_transaction:
+            self.kill_at_next_transaction = False
+            raise ProcessKilled
 
 
 class ReadStore(SqliteStore):
-    """The schedulers' store: it can be away, and something may happen while it answers."""
+    """The store of a scheduler: it can be unavailable, or call a function during a query."""
 
     def __init__(self, files: Files) -> None:
         super().__init__(files.store, RETENTION)
-        self._hand = files.hand
-        self.away = False
-        self.questions: int | None = None
-        """How many more are answered before `interlude`."""
-        self.interlude: Callable[[], None] | None = None
+        self._clock = files.clock
+        self.unavailable = False
+        self.queries: int | None = None
+        """The number of queries answered before `callback` is called."""
+        self.callback: Callable[[], None] | None = None
 
-    def _asked(self) -> None:
-        if self.interlude and self.questions is not None:
-            self.questions -= 1
-            if self.questions < 0:
-                interlude, self.interlude = self.interlude, None
-                interlude()
-        if self.away:
-            raise StoreUnavailable("as told")
+    def _before_query(self) -> None:
+        if self.callback and self.queries is not None:
+            self.queries -= 1
+            if self.queries < 0:
+                callback, self.callback = self.callback, None
+                callback()
+        if self.unavailable:
+            raise StoreUnavailable("unavailable")
 
     def ping(self) -> int:
-        self._asked()
-        return self._hand.now()
+        self._before_query()
+        return self._clock.now()
 
     def coverage(self, start: int, stop: int) -> list[CoverageSpan]:
-        self._asked()
+        self._before_query()
         return super().coverage(start, stop)
 
     def arrivals(self, after: Cursor | None) -> Arrivals:
-        self._asked()
+        self._before_query()
         return super().arrivals(after)
 
     def last_seen(self, *arguments: Any, **options: Any) -> dict[int, int]:
-        self._asked()
+        self._before_query()
         return super().last_seen(*arguments, **options)
 
     def heartbeats(self, *arguments: Any, **options: Any) -> Iterator[Heartbeat]:
-        self._asked()
+        self._before_query()
         return super().heartbeats(*arguments, **options)

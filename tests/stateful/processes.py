@@ -1,4 +1,4 @@
-"""One scheduler and one notifier process each, made of the real parts."""
+"""Scheduler and notifier processes, made of the real components."""
 
 from collections.abc import Sequence
 from datetime import UTC
@@ -13,7 +13,7 @@ from monitor.outbox.message import Frame
 from monitor.scheduler import Leadership
 from monitor.staleness.sweep import Options, Sweep
 from tests.delivering import watch
-from tests.stateful.judge import FLAPPING_OUTAGES
+from tests.stateful.incident_checks import FLAPPING_OUTAGES
 from tests.stateful.parts import RETENTION, Files, ReadStore
 from tests.stateful.recipients import Recipient
 
@@ -41,11 +41,11 @@ class Scheduler:
         self.store = ReadStore(files)
         sweep = Sweep(self.store, files.engine, _OPTIONS, _ALERTING, watch(*CHANNELS))
         holder = f"scheduler {number}"
-        self.leadership = Leadership(files.engine, sweep, files.hand, holder, _LEASE_FOR // 3)
+        self.leadership = Leadership(files.engine, sweep, files.clock, holder, _LEASE_FOR // 3)
         self.busy = False
 
     def tick(self) -> None:
-        """Unless it is in the middle of one."""
+        """Run one tick, unless one is already running."""
         if not self.busy:
             self.busy = True
             self.leadership.tick()
@@ -57,11 +57,11 @@ class Notifier:
 
     def __init__(self, files: Files, recipients: Sequence[Recipient]) -> None:
         served = [Served(recipient) for recipient in recipients]
-        self._delivery = Delivery(files.notifiers_engine, lambda: served, files.hand, _MANNER)
+        self._delivery = Delivery(files.notifiers_engine, lambda: served, files.clock, _MANNER)
         self.busy = False
 
     def tick(self, now: int) -> None:
-        """Deliver what is due. Raises Died."""
+        """Deliver what is due. Raises ProcessKilled."""
         if not self.busy:
             self.busy = True
             self._delivery.deliver_once(now)

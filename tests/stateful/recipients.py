@@ -1,4 +1,4 @@
-"""Those who are told: channels that keep what they got, and do as they are told."""
+"""Channels that record messages and fail as the test chooses."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -10,19 +10,19 @@ from monitor.model import parse_time
 from tests.stateful.rows import Name
 
 
-class Mood(StrEnum):
+class Behaviour(StrEnum):
     """What a channel does with a message."""
 
     ACCEPT = "accepts"
     FAIL = "fails"
-    REJECT = "rejects for good"
-    LIE = "accepts and reports a failure"
-    DIE = "kills its process before it accepts"
-    DIE_LATE = "accepts and kills its process"
+    REJECT = "rejects permanently"
+    ACCEPT_AND_FAIL = "accepts and reports a failure"
+    KILL_BEFORE = "kills its process before it accepts"
+    KILL_AFTER = "accepts and kills its process"
 
 
-_ACCEPTING = (Mood.ACCEPT, Mood.LIE, Mood.DIE_LATE)
-_DEADLY = (Mood.DIE, Mood.DIE_LATE)
+_ACCEPTING = (Behaviour.ACCEPT, Behaviour.ACCEPT_AND_FAIL, Behaviour.KILL_AFTER)
+_KILLING = (Behaviour.KILL_BEFORE, Behaviour.KILL_AFTER)
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Arrival:
     """A message that reached its recipient."""
 
     began: int
-    """The number of this sending among all; it may be older than others that arrived before."""
+    """The sequence number of this send; arrivals need not be in this order."""
     at: int
     channel: str
     key: str
@@ -42,17 +42,17 @@ class Arrival:
 
     @property
     def members(self) -> list[Name]:
-        """The incidents it tells of."""
+        """The incidents of the message."""
         return names(self.data)
 
     @property
     def frozen_at(self) -> int:
-        """When its text was made."""
+        """When the message was frozen."""
         return parse_time(self.data["time"])
 
 
 def names(data: Mapping[str, Any]) -> list[Name]:
-    """The incidents that a message tells of."""
+    """The incidents of a message."""
     return [(member["mac"], member["opened_at"]) for member in data["members"]]
 
 
@@ -62,32 +62,32 @@ class Recipient:
 
     name: str
     world: Any = field(repr=False)
-    """Has `now`, `numbers`, `told`, `arrived(arrival)` and `kill_notifier()`."""
-    mood: Mood = Mood.ACCEPT
+    """Has `now`, `numbers`, `message_checks`, `arrived(arrival)` and `kill_notifier()`."""
+    behaviour: Behaviour = Behaviour.ACCEPT
     ever_failed: bool = False
     rejected: set[tuple[Name, str]] = field(default_factory=set)
-    """(incident, kind of message) of what it refused for good."""
-    interlude: Callable[[], Mood | None] | None = field(default=None, repr=False)
-    """Called once, while a message is being sent; says what then becomes of it."""
+    """(incident, kind of message) of what it refused permanently."""
+    callback: Callable[[], Behaviour | None] | None = field(default=None, repr=False)
+    """Called once during the next send; returns the behaviour for it."""
 
     def send(self, message: Message) -> None:
-        """As every channel."""
-        began, held_up = next(self.world.numbers), self.interlude
-        self.interlude = None
-        mood = (held_up() if held_up else None) or self.mood
-        if mood in _ACCEPTING:
+        """Record the message, or fail, as `behaviour` defines."""
+        began, held_up = next(self.world.numbers), self.callback
+        self.callback = None
+        behaviour = (held_up() if held_up else None) or self.behaviour
+        if behaviour in _ACCEPTING:
             self.world.arrived(
                 Arrival(began, self.world.now, self.name, message.key, message.kind, message.data)
             )
-        if mood is Mood.ACCEPT:
+        if behaviour is Behaviour.ACCEPT:
             if not held_up:
-                # Nothing hindered the notifier from writing this down.
-                self.world.told.accepted(self.name, message.key, next(self.world.numbers))
-        elif mood in _DEADLY:
-            self.mood = Mood.ACCEPT
+                # The notifier can record this send.
+                self.world.message_checks.accepted(self.name, message.key, next(self.world.numbers))
+        elif behaviour in _KILLING:
+            self.behaviour = Behaviour.ACCEPT
             self.world.kill_notifier()
         else:
             self.ever_failed = True
-            if mood is Mood.REJECT:
+            if behaviour is Behaviour.REJECT:
                 self.rejected.update((name, message.kind) for name in names(message.data))
-            raise SendFailed(f"it {mood}", permanent=mood is Mood.REJECT)
+            raise SendFailed(f"it {behaviour}", permanent=behaviour is Behaviour.REJECT)

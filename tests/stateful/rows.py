@@ -1,4 +1,4 @@
-"""What the state says, read beside the service's own code."""
+"""Reads the state without the service's own code."""
 
 import sqlite3
 from typing import Any, NamedTuple
@@ -10,7 +10,7 @@ Name = tuple[str, str]
 
 
 class Incident(NamedTuple):
-    """A row."""
+    """A row of the table."""
 
     id: int
     mac: int
@@ -24,18 +24,18 @@ class Incident(NamedTuple):
     closed_reason: str | None
 
     @property
-    def lasts_flapping(self) -> bool:
-        """Open, of a sensor that has fallen silent again and again."""
+    def is_flapping(self) -> bool:
+        """Whether it is open and flapping."""
         return self.closed_at is None and self.flapping_since is not None
 
     @property
     def name(self) -> Name:
-        """As messages call it."""
+        """The name of the incident in messages."""
         return format_mac(self.mac), format_time(self.opened_at)
 
 
-class Owed(NamedTuple):
-    """A message that is not finished."""
+class PendingMessage(NamedTuple):
+    """A pending or claimed message."""
 
     id: int
     channel: str
@@ -46,11 +46,11 @@ class Owed(NamedTuple):
 
 
 _INCIDENTS = f"SELECT {', '.join(Incident._fields)} FROM incident ORDER BY id"
-_OWED = f"""
-SELECT {", ".join(Owed._fields)} FROM notification
+_PENDING = f"""
+SELECT {", ".join(PendingMessage._fields)} FROM notification
 WHERE state IN ('pending', 'claimed') AND (kind <> 'reminder' OR frozen_at IS NOT NULL)
 """
-_ANY_OWED = "SELECT 1 FROM notification WHERE state IN ('pending', 'claimed') LIMIT 1"
+_ANY_PENDING = "SELECT 1 FROM notification WHERE state IN ('pending', 'claimed') LIMIT 1"
 _OPEN_GROUPS = "SELECT id, cohort FROM alert_group WHERE closed_at IS NULL"
 
 
@@ -67,16 +67,16 @@ class Rows:
         return horizon, swept_at
 
     def incidents(self) -> dict[int, Incident]:
-        """By their numbers."""
+        """id -> incident."""
         return {row[0]: Incident(*row) for row in self._state.execute(_INCIDENTS)}
 
-    def owed(self) -> list[Owed]:
-        """All but reminders whose time has not come."""
-        return [Owed(*row) for row in self._state.execute(_OWED)]
+    def pending(self) -> list[PendingMessage]:
+        """All pending messages, without reminders that are not frozen yet."""
+        return [PendingMessage(*row) for row in self._state.execute(_PENDING)]
 
-    def any_owed(self) -> bool:
-        """Whether there is anything to be sent, now or later."""
-        return self._state.execute(_ANY_OWED).fetchone() is not None
+    def any_pending(self) -> bool:
+        """Whether any message is pending."""
+        return self._state.execute(_ANY_PENDING).fetchone() is not None
 
     def open_groups(self) -> list[Any]:
         """Alert groups that are not closed."""

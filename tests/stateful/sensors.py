@@ -1,32 +1,32 @@
-"""Sensors, played by the test."""
+"""Simulated sensors."""
 
 from dataclasses import dataclass, field
 
-from tests.stateful.doors import Door, Try
+from tests.stateful.hosts import Attempt, IngestHost
 
 
 @dataclass(eq=False)
 class Sensor:
-    """It sends a heartbeat each `interval` ms while it lives, wherever it gets an answer."""
+    """Sends a heartbeat every `interval` ms while alive, to the first host that accepts it."""
 
     mac: int
     site: str | None
     threshold: int
     interval: int
-    doors: tuple[Door, ...] = field(repr=False)
-    """In the order in which it tries them."""
+    hosts: tuple[IngestHost, ...] = field(repr=False)
+    """In the order in which the sensor tries them."""
     next_at: int
     alive: bool = True
     paused: bool = False
-    tries: list[Try] = field(default_factory=list, repr=False)
+    attempts: list[Attempt] = field(default_factory=list, repr=False)
 
-    def revive(self, moment: int) -> None:
-        """It sends its next heartbeat at `moment`, if it was silent."""
+    def resume(self, moment: int) -> None:
+        """Send the next heartbeat at `moment`, if it was silent."""
         if not self.alive:
             self.alive, self.next_at = True, moment
 
     def beat_until(self, now: int) -> list[tuple[int, "Sensor"]]:
-        """(moment, itself) of each heartbeat that is due."""
+        """(time, sensor) of each heartbeat that is due."""
         due = []
         while self.alive and self.next_at <= now:
             due.append((self.next_at, self))
@@ -34,22 +34,22 @@ class Sensor:
         return due
 
     def send(self, moment: int, now: int, live: bool = True) -> None:
-        """One heartbeat of this moment, to the first door that takes it."""
+        """Send one heartbeat with this time to the first host that accepts it."""
         tried = []
-        for door in self.doors:
-            tried.append(door)
-            if door.listens:
+        for host in self.hosts:
+            tried.append(host)
+            if host.is_listening:
                 break
-        attempt = Try(self.mac, moment, live, tuple(tried))
-        self.tries.append(attempt)
-        if tried[-1].listens:
-            tried[-1].take(attempt, now)
+        attempt = Attempt(self.mac, moment, live, tuple(tried))
+        self.attempts.append(attempt)
+        if tried[-1].is_listening:
+            tried[-1].receive(attempt, now)
 
     @property
-    def heard_at(self) -> int:
-        """The newest moment for which the store can prove it alive; 0 for none."""
-        return max((each.time for each in self.tries if each.stored_at), default=0)
+    def stored_until(self) -> int:
+        """The time of its newest heartbeat in the store; 0 for none."""
+        return max((each.time for each in self.attempts if each.stored_at), default=0)
 
-    def known_live(self, at: int) -> bool:
-        """It spoke itself at least once, and the store knew at this moment."""
-        return any(each.live and (each.stored_at or at + 1) <= at for each in self.tries)
+    def has_live_heartbeat(self, at: int) -> bool:
+        """Whether the store had a live heartbeat of it at this time."""
+        return any(each.live and (each.stored_at or at + 1) <= at for each in self.attempts)

@@ -1,4 +1,4 @@
-"""The service and all around it in one clock: sensors, doors, schedulers, notifiers, recipients."""
+"""One clock for all: sensors, hosts, schedulers, notifiers, recipients."""
 
 import itertools
 import sqlite3
@@ -16,9 +16,11 @@ from monitor.state import silences
 from monitor.state.database import writing
 from monitor.state.tables import route
 from monitor.store.sqlite import SqliteStore
-from tests.stateful.doors import Door
-from tests.stateful.judge import Judge
-from tests.stateful.parts import RETENTION, Died, Files
+from tests.stateful.holds import Hold
+from tests.stateful.hosts import IngestHost
+from tests.stateful.incident_checks import IncidentChecks
+from tests.stateful.message_checks import Limits, MessageChecks
+from tests.stateful.parts import RETENTION, Files, ProcessKilled
 from tests.stateful.processes import (
     CHANNELS,
     GROUP_INTERVAL,
@@ -28,19 +30,17 @@ from tests.stateful.processes import (
     Notifier,
     Scheduler,
 )
-from tests.stateful.quiet import Quiet
-from tests.stateful.recipients import Arrival, Mood, Recipient
+from tests.stateful.recipients import Arrival, Behaviour, Recipient
 from tests.stateful.rows import Incident, Rows
 from tests.stateful.sensors import Sensor
-from tests.stateful.told import Promises, Told
 
 ESCALATING_SITE = "Hall A"
 ESCALATE_AFTER = 5 * MINUTE
-_ENOUGH = 50
+_MOST_TICKS = 50
 
 
 def flapping_window(threshold: int) -> int:
-    """Ten minutes, and room for six thresholds at least."""
+    """Ten minutes, or six thresholds if that is longer."""
     return max(10 * MINUTE, 6 * threshold)
 
 
@@ -49,7 +49,7 @@ def _local(moment: int) -> str:
 
 
 class World:
-    """One example. Its methods are what can happen; the judge watches all of it."""
+    """One example: its methods are the events that can happen, and each is checked."""
 
     def __init__(self, files: Files, figures: Counter[str]) -> None:
         files.begin()
@@ -57,26 +57,30 @@ class World:
         self.store = SqliteStore(files.store, RETENTION, writable=True)
         self.state = sqlite3.connect(files.state, isolation_level=None, check_same_thread=False)
         self.sensors: dict[int, Sensor] = {}
-        self.doors: list[Door] = []
+        self.hosts: list[IngestHost] = []
         self.schedulers: list[Scheduler] = []
         self.recipients = [Recipient(name, self) for name in CHANNELS]
         self.escalates = False
         rows = Rows(self.state)
-        self.judge = Judge(rows, self.sensors, self.doors, LOST_AFTER, flapping_window, figures)
-        promises = Promises(
+        self.incident_checks = IncidentChecks(
+            rows, self.sensors, self.hosts, LOST_AFTER, flapping_window, figures
+        )
+        limits = Limits(
             max(GROUP_WAIT, GROUP_INTERVAL), REMIND_AFTER, ESCALATE_AFTER, flapping_window
         )
-        self.told = Told(rows, self.recipients, promises, self._escalates_to, figures)
+        self.message_checks = MessageChecks(
+            rows, self.recipients, limits, self._escalates_to, figures
+        )
         self.notifiers: list[Notifier] = []
-        self.calm_since = 0
-        self._broken: Exception | None = None
+        self.undisturbed_since = 0
+        self._failure: Exception | None = None
         self.numbers = itertools.count(1)
-        self.add_door()
+        self.add_host()
         self.add_scheduler()
         self.add_notifier()
 
     def end(self) -> None:
-        """Close what is open."""
+        """Close files."""
         self.state.close()
         self.store.close()
         for scheduler in self.schedulers:
@@ -84,59 +88,59 @@ class World:
 
     @property
     def now(self) -> int:
-        """The moment."""
-        return self.files.hand.time
+        """The current time in ms."""
+        return self.files.clock.time
 
     # --- Time --------------------------------------------------------------------------------
 
     def tick(self, length: int) -> None:
-        """`length` ms pass; then everybody looks once."""
+        """Let `length` ms pass; then run each process once."""
         began = self.now
-        self.files.hand.time += length
+        self.files.clock.time += length
         now = self.now
         due = [beat for sensor in self.sensors.values() for beat in sensor.beat_until(now)]
         for moment, sensor in sorted(due, key=lambda beat: beat[0]):
             sensor.send(moment, moment)
-        for door in self.doors:
-            door.ship(self.store, now)
-        self.judge.time_passed(began, now)
+        for host in self.hosts:
+            host.ship(self.store, now)
+        self.incident_checks.time_passed(began, now)
         for scheduler in list(self.schedulers):
             scheduler.tick()
-            self.judge.after_sweep(self.now)
-            self.told.read()
+            self.incident_checks.after_sweep(self.now)
+            self.message_checks.read()
         self._deliver()
         self.figures["ticks"] += 1
 
     def _deliver(self) -> None:
-        if not self.told.rows.any_owed():
-            return  # as the notifiers would find; asking them would take most of the time
+        if not self.message_checks.rows.any_pending():
+            return  # as the notifiers would find; running them would take most of the time
         for notifier in list(self.notifiers):
             try:
                 notifier.tick(self.now)
-            except Died:
+            except ProcessKilled:
                 self.notifiers.remove(notifier)
-                self._disturb()
-                self.figures["notifiers that died"] += 1
-        if self._broken:
-            raise self._broken
+                self._note_disturbance()
+                self.figures["notifiers killed"] += 1
+        if self._failure:
+            raise self._failure
         if all(notifier.busy for notifier in self.notifiers):
-            self._disturb()
-        self.told.after_delivery(self.now, self.calm_since)
+            self._note_disturbance()
+        self.message_checks.after_delivery(self.now, self.undisturbed_since)
 
-    def _disturb(self) -> None:
-        """A claim may have to run out first."""
-        self.calm_since = self.now + delivery.CLAIM
+    def _note_disturbance(self) -> None:
+        """Restart the time limits: a claim may have to expire first."""
+        self.undisturbed_since = self.now + delivery.CLAIM
 
     def arrived(self, arrival: Arrival) -> None:
-        """A recipient got a message; an exception would be taken for a fault of the channel."""
+        """Check a message on arrival; errors are kept, since delivery would catch an exception."""
         try:
-            self.told.arrived(arrival)
+            self.message_checks.arrived(arrival)
         except AssertionError as error:
-            self._broken = self._broken or error
+            self._failure = self._failure or error
 
     def kill_notifier(self) -> None:
-        """The one that is sending does nothing more."""
-        self.files.mortal = True
+        """Kill the notifier that is sending."""
+        self.files.kill_at_next_transaction = True
 
     def _escalates_to(self, mac: int, channel: str) -> bool:
         there = self.sensors[mac].site == ESCALATING_SITE
@@ -147,16 +151,16 @@ class World:
     def add_sensor(
         self, threshold: int, share: float, site: str | None, first: int, others: bool, live: bool
     ) -> Sensor:
-        """One more: it reports each `share` of its threshold to the door numbered `first`, and
-        if wanted to `others` when that does not answer; not `live`: others report of it."""
+        """Add a sensor that reports every `share` of its threshold to the host numbered `first`,
+        or, with `others`, to the next host if that one refuses. `live` False: it sends nothing."""
         mac = 0x020000000000 + next(self.numbers)
-        doors = self.doors[first:] + self.doors[:first]
+        hosts = self.hosts[first:] + self.hosts[:first]
         sensor = Sensor(
             mac,
             site,
             threshold,
             round(threshold * share),
-            tuple(doors if others else doors[:1]),
+            tuple(hosts if others else hosts[:1]),
             self.now + 1 + mac % 7 * SECOND,
             alive=live,
         )
@@ -165,16 +169,16 @@ class World:
         return sensor
 
     def report_history(self, sensor: Sensor, ago: int) -> None:
-        """A gateway says when it heard this sensor."""
+        """A gateway reports an old heartbeat of this sensor."""
         sensor.send(self.now - ago, self.now, live=False)
 
     def set_threshold(self, sensor: Sensor, threshold: int) -> None:
-        """Somebody changes it."""
+        """Change the threshold of a sensor."""
         sensor.threshold = threshold
         self._configure(sensor, threshold=threshold)
 
     def pause(self, sensor: Sensor, paused: bool) -> None:
-        """Somebody wants to hear nothing of it, or again."""
+        """Pause or unpause a sensor."""
         sensor.paused = paused
         self._configure(sensor, paused=paused)
 
@@ -186,7 +190,7 @@ class World:
     # --- People ------------------------------------------------------------------------------
 
     def escalate(self) -> None:
-        """One site's outages go to the second channel only when nobody acknowledges."""
+        """Escalate the incidents of one site to the second channel if nobody acknowledges them."""
         self.escalates = True
         with writing(self.files.engine) as connection:
             connection.execute(
@@ -201,12 +205,12 @@ class World:
             )
 
     def acknowledge(self, row: Incident) -> None:
-        """Someone acknowledges it."""
+        """Acknowledge an incident."""
         acknowledge(self.files.engine, "anna", [row.id], self.now)
-        self.told.read()
+        self.message_checks.read()
 
     def silence(self, site: str | None, sensor: Sensor, delay: int, length: int) -> None:
-        """Leave somebody alone about a site, or else about one sensor."""
+        """Add a silence for a site, or else for one sensor."""
         start = self.now + delay
         with writing(self.files.engine) as connection:
             number = silences.add_silence(
@@ -214,14 +218,14 @@ class World:
                 [f"site={site}" if site else f"mac={format_mac(sensor.mac)}"],
                 start,
                 start + length,
-                "told so",
+                "planned",
                 "operator",
                 self.now,
             )
-        self._quieten(number, site, sensor, start, start + length, False)
+        self._add_hold(number, site, sensor, start, start + length, False)
 
     def maintain(self, site: str, length: int) -> None:
-        """From this minute on work is done at a site."""
+        """Add maintenance of a site that starts in this minute."""
         start = self.now - self.now % MINUTE
         with writing(self.files.engine) as connection:
             number = silences.add_maintenance(
@@ -235,9 +239,9 @@ class World:
                 "operator",
                 self.now,
             )
-        self._quieten(number, site, None, start, start + length, True)
+        self._add_hold(number, site, None, start, start + length, True)
 
-    def _quieten(
+    def _add_hold(
         self,
         number: int,
         site: str | None,
@@ -249,102 +253,104 @@ class World:
         def covers(mac: int) -> bool:
             return self.sensors[mac].site == site if site else self.sensors[mac] is sensor
 
-        self.told.quiet.append(Quiet(number, covers, self.now, start, stop, maintenance))
+        self.message_checks.holds.append(Hold(number, covers, self.now, start, stop, maintenance))
 
-    def end_quiet(self, quiet: Quiet) -> None:
-        """Somebody ends it before its time."""
-        if quiet.stop > self.now:
-            end = silences.end_maintenance if quiet.maintenance else silences.end_silence
+    def end_hold(self, holds: Hold) -> None:
+        """End a silence or maintenance early."""
+        if holds.stop > self.now:
+            end = silences.end_maintenance if holds.maintenance else silences.end_silence
             with writing(self.files.engine) as connection:
-                assert end(connection, quiet.number, self.now)
-            quiet.stop = self.now
+                assert end(connection, holds.number, self.now)
+            holds.stop = self.now
 
     # --- Processes ---------------------------------------------------------------------------
 
-    def add_door(self) -> Door:
-        """One more web host."""
-        self.doors.append(Door(f"door {next(self.numbers)}", self.now))
-        self.doors[-1].reached = self.now
-        return self.doors[-1]
+    def add_host(self) -> IngestHost:
+        """Add an ingest host."""
+        self.hosts.append(IngestHost(f"host {next(self.numbers)}", self.now))
+        self.hosts[-1].reached = self.now
+        return self.hosts[-1]
 
-    def take_away(self, door: Door, how: str) -> None:
-        """It refuses | crashes | stops | is cut off."""
+    def disconnect(self, host: IngestHost, how: str) -> None:
+        """`how`: refuses | crashes | stops | is cut off."""
         if how == "refuses":
-            door.refuse(self.now)
+            host.refuse(self.now)
         elif how == "crashes":
-            door.crash()
+            host.crash()
         elif how == "stops":
-            door.farewell(self.store, self.now)
+            host.stop_cleanly(self.store, self.now)
         else:
-            door.connected = False
+            host.connected = False
 
     def add_scheduler(self) -> None:
-        """One more, which leads if nobody else does."""
+        """Add a scheduler; it leads if no other does."""
         self.schedulers.append(Scheduler(self.files, next(self.numbers)))
 
-    def end_scheduler(self, kindly: bool) -> None:
-        """The oldest is no more; `kindly`: it gives back the lease."""
+    def end_scheduler(self, releases_lease: bool) -> None:
+        """End the oldest scheduler; with `releases_lease` it releases its lease."""
         ended = self.schedulers.pop(0)
-        if kindly:
+        if releases_lease:
             ended.leadership.step_down()
         ended.store.close()
 
-    def stall_scheduler(self, questions: int, length: int) -> None:
-        """In its next sweep, after so many questions to the store, the oldest one sleeps."""
+    def stall_scheduler(self, queries: int, length: int) -> None:
+        """Suspend the oldest scheduler in its next sweep, after this many store queries."""
         store = self.schedulers[0].store
-        store.questions, store.interlude = questions, partial(self.tick, length)
+        store.queries, store.callback = queries, partial(self.tick, length)
 
     def add_notifier(self) -> None:
-        """One more."""
+        """Add a notifier."""
         self.notifiers.append(Notifier(self.files, self.recipients))
 
-    def stall_notifier(self, recipient: Recipient, length: int, then: Mood | None) -> None:
-        """Whoever sends to this recipient next is held up for so long, `then` it goes so."""
+    def stall_notifier(self, recipient: Recipient, length: int, then: Behaviour | None) -> None:
+        """Delay the next send to this recipient by `length`; `then`: the behaviour afterwards."""
 
-        def interlude() -> Mood | None:
+        def callback() -> Behaviour | None:
             try:
-                self._disturb()
-                self.figures["notifiers held up while sending"] += 1
+                self._note_disturbance()
+                self.figures["notifiers delayed while sending"] += 1
                 self.tick(length)
             except AssertionError as error:
-                self._broken = self._broken or error
+                self._failure = self._failure or error
             return then
 
-        recipient.interlude = interlude
+        recipient.callback = callback
 
     # --- The end -----------------------------------------------------------------------------
 
     def settle(self) -> None:
-        """All goes well for long enough; then everybody knows of what lasts, and of its end."""
+        """End every failure and wait; then check that all outages and recoveries were reported."""
         self._repair()
-        self._until_nothing_is_owed(6 * MINUTE)
-        flapping = [row.threshold for row in self.told.incidents.values() if row.lasts_flapping]
+        self._until_nothing_is_pending(6 * MINUTE)
+        flapping = [
+            row.threshold for row in self.message_checks.incidents.values() if row.is_flapping
+        ]
         if flapping:
-            self._until_nothing_is_owed(flapping_window(max(flapping)))
-        self.told.all_told(self.now)
+            self._until_nothing_is_pending(flapping_window(max(flapping)))
+        self.message_checks.check_all_notified(self.now)
         for sensor in self.sensors.values():
-            if sensor.known_live(self.now):
-                sensor.revive(self.now + SECOND)
+            if sensor.has_live_heartbeat(self.now):
+                sensor.resume(self.now + SECOND)
             if sensor.interval > 0.95 * sensor.threshold:
                 self.set_threshold(sensor, 2 * sensor.interval)
-        self._until_nothing_is_owed(3 * MINUTE)
-        self.told.all_over()
+        self._until_nothing_is_pending(3 * MINUTE)
+        self.message_checks.check_all_recovered()
 
-    def _until_nothing_is_owed(self, at_least: int) -> None:
+    def _until_nothing_is_pending(self, at_least: int) -> None:
         self.tick(at_least)
-        for _ in range(_ENOUGH):
-            due = [row.next_attempt_at for row in self.told.rows.owed()]
+        for _ in range(_MOST_TICKS):
+            due = [row.next_attempt_at for row in self.message_checks.rows.pending()]
             if not due:
                 return
             self.tick(min(max(min(due) - self.now, 30 * SECOND), HOUR))
 
     def _repair(self) -> None:
         for scheduler in self.schedulers:
-            scheduler.store.away, scheduler.store.interlude = False, None
+            scheduler.store.unavailable, scheduler.store.callback = False, None
         for recipient in self.recipients:
-            recipient.mood, recipient.interlude = Mood.ACCEPT, None
-        for door in self.doors:
-            door.repair(self.now)
+            recipient.behaviour, recipient.callback = Behaviour.ACCEPT, None
+        for host in self.hosts:
+            host.repair(self.now)
         if not self.schedulers:
             self.add_scheduler()
         if not self.notifiers:

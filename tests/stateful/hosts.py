@@ -1,4 +1,4 @@
-"""Doors with their shippers, played by the test: who is heard there, and what the store is told."""
+"""Simulated ingest hosts with their shippers."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -9,66 +9,66 @@ from monitor.store.sqlite import SqliteStore
 
 
 @dataclass(eq=False)
-class Try:
-    """One heartbeat that was sent, whether or not anybody heard it."""
+class Attempt:
+    """One heartbeat that was sent, whether or not a host accepted it."""
 
     mac: int
     time: int
-    """The moment for which it proves the sensor alive."""
+    """The time at which it proves the sensor alive."""
     live: bool
-    doors: tuple["Door", ...]
-    """Those it was sent to, in this order, until one took it."""
+    hosts: tuple["IngestHost", ...]
+    """The hosts it was sent to, in this order, until one accepted it."""
     stored_at: int | None = None
 
 
 @dataclass(eq=False)
 class Gap:
-    """Time of which a door told the store nothing: (start, stop], `stop` None while it lasts."""
+    """Time without coverage from a host: (start, stop]; `stop` is None while it lasts."""
 
     start: int
-    farewell: bool
+    clean_stop: bool
     stop: int | None = None
 
     def holds(self, moment: int) -> bool:
-        """Whether `moment` lies in it."""
+        """Whether the gap contains `moment`."""
         return self.start < moment and (self.stop is None or moment <= self.stop)
 
 
 @dataclass(eq=False)
-class Door:
-    """One data directory: it takes heartbeats into its spool and ships them."""
+class IngestHost:
+    """One data directory: accepts heartbeats into its spool and ships them."""
 
     name: str
     since: int | None
-    """Since when it listens without a break; None while it is stopped or refuses."""
+    """Start of continuous listening; None while it is stopped or refuses."""
     running: bool = True
     connected: bool = True
     refusing: bool = False
     pace: int | None = None
-    """How many heartbeats it ships at once."""
+    """The number of heartbeats that it ships at once; None: all."""
     reached: int = 0
-    """Up to here the store knows that it listened."""
+    """The end of its newest coverage in the store."""
     gaps: list[Gap] = field(default_factory=list)
-    _spool: list[tuple[Heartbeat, Try]] = field(default_factory=list)
+    _spool: list[tuple[Heartbeat, Attempt]] = field(default_factory=list)
     _over: list[tuple[int, int]] = field(default_factory=list)
 
     @property
-    def listens(self) -> bool:
-        """Whether a heartbeat sent to it is answered by a 2xx."""
+    def is_listening(self) -> bool:
+        """Whether it answers a heartbeat with 2xx."""
         return self.running and not self.refusing
 
     @property
     def gap(self) -> Gap | None:
-        """The one that lasts."""
+        """The open gap, if any."""
         return self.gaps[-1] if self.gaps and self.gaps[-1].stop is None else None
 
-    def listened_since(self, moment: int) -> bool:
-        """Without a break from there to now."""
+    def observed_since(self, moment: int) -> bool:
+        """Whether it has listened without a break since `moment`."""
         return self.since is not None and self.since <= moment
 
-    def take(self, attempt: Try, now: int) -> None:
-        """Into the spool; the sensor has its 2xx."""
-        assert self.listens
+    def receive(self, attempt: Attempt, now: int) -> None:
+        """Add a heartbeat to the spool, and answer 2xx."""
+        assert self.is_listening
         self._spool.append((Heartbeat(attempt.mac, attempt.time, now, attempt.live), attempt))
 
     def refuse(self, now: int) -> None:
@@ -78,28 +78,28 @@ class Door:
         self.refusing, self.since = True, None
 
     def accept(self, now: int) -> None:
-        """The first heartbeat it takes again."""
+        """Accept heartbeats again."""
         self.refusing, self.since = False, now
 
     def crash(self) -> None:
-        """What the spool holds is on disk; what was listened to and not told is forgotten."""
+        """Crash: the spool is on disk and kept; coverage not yet reported is lost."""
         self._over.clear()
         self.running, self.refusing, self.since = False, False, None
 
     def start(self, now: int) -> None:
-        """Begin to listen."""
+        """Start to listen."""
         self.running, self.since = True, now
 
     def repair(self, now: int) -> None:
-        """Whatever was wrong is over."""
+        """End every failure."""
         self.connected, self.pace = True, None
         if not self.running:
             self.start(now)
         elif self.refusing:
             self.accept(now)
 
-    def farewell(self, store: SqliteStore, now: int) -> None:
-        """A clean stop; cut off from the store, or refusing, it is no better than a crash."""
+    def stop_cleanly(self, store: SqliteStore, now: int) -> None:
+        """Stop with a final coverage span. Without the store, or while refusing, it crashes."""
         since = self.since
         if self.connected and since is not None:
             self.pace = None
@@ -109,11 +109,11 @@ class Door:
         self.crash()
 
     def ship(self, store: SqliteStore, now: int) -> None:
-        """Give the store what the spool holds (or the oldest `pace` of it) and say so."""
+        """Store the spooled heartbeats, or the oldest `pace` of them, and report coverage."""
         if self.running and self.connected:
             shipped = self._spool[: self.pace]
             del self._spool[: self.pace]
-            # What has the time W may be followed by another of the same moment.
+            # Another heartbeat with the same time of receipt may follow.
             until = self._spool[0][0].received - 1 if self._spool else now
             if shipped:
                 beats = [beat for beat, _ in shipped]
@@ -127,11 +127,11 @@ class Door:
     def _pulse(self, store: SqliteStore, until: int, now: int) -> None:
         for start, stop in [*self._over, *([(self.since, now)] if self.since is not None else [])]:
             if start <= until:
-                told = min(stop, until)
-                store.add_coverage(CoverageSpan(self.name, start, told, False))
-                if self.gap and told > self.gap.start:
-                    self.gap.stop = start if start > self.gap.start else told
-                self.reached = max(self.reached, told)
+                stop = min(stop, until)
+                store.add_coverage(CoverageSpan(self.name, start, stop, False))
+                if self.gap and stop > self.gap.start:
+                    self.gap.stop = start if start > self.gap.start else stop
+                self.reached = max(self.reached, stop)
         self._over = [span for span in self._over if span[1] > until]
 
     def _note_gap(self, now: int) -> None:
@@ -139,5 +139,5 @@ class Door:
             self.gaps.append(Gap(self.reached, False))
 
     def gaps_at(self, moment: int) -> Iterator[Gap]:
-        """Those that hold a moment."""
+        """The gaps that contain a moment."""
         return (gap for gap in self.gaps if gap.holds(moment))
