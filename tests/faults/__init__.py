@@ -1,1 +1,1 @@
-"""Every step of sweep and delivery as the last one of a process."""
+"""A process is killed at every step of a sweep and of deliveries."""

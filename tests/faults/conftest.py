@@ -1,4 +1,4 @@
-"""A directory in memory where there is one: these tests write much and keep nothing."""
+"""A directory in memory, if possible: these tests write a lot."""
 
 import tempfile
 from collections.abc import Iterator

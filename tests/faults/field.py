@@ -1,4 +1,4 @@
-"""A service on a state and a store, just before the work that is to be interrupted."""
+"""A state and a store just before the work that is interrupted."""
 
 import json
 from collections import defaultdict
@@ -12,72 +12,72 @@ from monitor.state.tables import notification
 from monitor.store.sqlite import SqliteStore
 from tests.faults import scene
 from tests.faults.facts import Facts, facts
-from tests.faults.ground import Ground
-from tests.faults.processes import Nursery, Place
+from tests.faults.processes import ForkServer, Place
+from tests.faults.restorable_state import RestorableState
 
 Content = tuple[str, str]
-"""(channel, all that a message says but its key)"""
+"""(channel, the content of a message without its key)"""
 
 
 class Field:
-    """Runs the work in processes that may die, and what makes up for it here."""
+    """Runs work in processes that may be killed, and the recovery in this process."""
 
-    def __init__(self, directory: Path, ground: Ground) -> None:
-        self._ground, self._arrived = ground, directory / "arrived"
-        migrate(ground.engine)
+    def __init__(self, directory: Path, state: RestorableState) -> None:
+        self._state, self._arrived = state, directory / "arrived"
+        migrate(state.engine)
         file = directory / "beats.sqlite"
         store = SqliteStore(file, scene.RETENTION, writable=True)
         store.migrate()
-        scene.prepare(ground.engine, store)
+        scene.prepare(state.engine, store)
         store.close()
         self._store = SqliteStore(file, scene.RETENTION)
-        self._nursery = Nursery(Place(ground.url, file, self._arrived))
+        self._fork_server = ForkServer(Place(state.url, file, self._arrived))
         self.keep()
 
     def close(self) -> None:
-        """Let go of all."""
-        self._ground.engine.dispose()
+        """Close connections."""
+        self._state.engine.dispose()
         self._store.close()
-        self._nursery.close()
+        self._fork_server.close()
 
     def keep(self) -> None:
-        """`restore` leads back here."""
-        self._ground.keep()
+        """Save the current state for `restore`."""
+        self._state.keep()
         self._arrived.write_text("")
 
     def restore(self) -> None:
-        """As if nothing had happened since `keep`."""
-        self._ground.restore()
+        """Undo everything since `keep`."""
+        self._state.restore()
         self._arrived.write_text("")
 
     def facts(self) -> Facts:
-        """What the state says."""
-        return facts(self._ground.engine)
+        """The content of the state."""
+        return facts(self._state.engine)
 
-    # --- In processes of their own -----------------------------------------------------------
+    # --- In a subprocess ---------------------------------------------------------------------
 
     def rehearse(self, what: str) -> list[str]:
-        """Do it all; the steps that it takes."""
-        return self._nursery.rehearse(what)
+        """Do all the work; the steps it took."""
+        return self._fork_server.rehearse(what)
 
     def run(self, what: str, burns_at: int) -> bool:
-        """Do it in a process of its own; False when it was killed before that step."""
-        return self._nursery.run(what, burns_at)
+        """Do the work in a subprocess; False if it was killed before the step."""
+        return self._fork_server.run(what, burns_at)
 
-    # --- Afterwards --------------------------------------------------------------------------
+    # --- Recovery ----------------------------------------------------------------------------
 
     def finish_sweep(self) -> None:
-        """By the next leader, when the lease of the dead one has run out."""
-        scene.let_holders_go(self._ground.engine)
-        scene.sweep(self._ground.engine, self._store)
+        """Sweep as the next leader, after the lease of the dead one expired."""
+        scene.expire_lease_and_claims(self._state.engine)
+        scene.sweep(self._state.engine, self._store)
 
     def finish_deliveries(self) -> bool:
-        """By another notifier, when claims have run out; whether nothing is due any more."""
-        scene.let_holders_go(self._ground.engine)
-        return scene.deliver(self._ground.engine, scene.recipients(self._arrived)) == 0
+        """Deliver as another notifier, after claims expired; whether nothing is due."""
+        scene.expire_lease_and_claims(self._state.engine)
+        return scene.deliver(self._state.engine, scene.recipients(self._arrived)) == 0
 
     def messages(self) -> dict[Content, list[str]]:
-        """Each content that arrived -> the keys under which it did, one for each copy."""
+        """Content -> the keys of each copy that arrived."""
         arrived: dict[Content, list[str]] = defaultdict(list)
         for line in self._arrived.read_text().splitlines():
             channel, data = json.loads(line)
@@ -86,8 +86,8 @@ class Field:
         return arrived
 
     def unrecorded(self) -> set[str]:
-        """Keys of what the dead process gave away and could not say so."""
-        with reading(self._ground.engine) as connection:
+        """Keys of messages that the dead process sent and did not record."""
+        with reading(self._state.engine) as connection:
             query = select(notification.c.key).where(notification.c.state == "claimed")
             claimed = set(connection.scalars(query))
         return claimed & {key for keys in self.messages().values() for key in keys}

@@ -1,4 +1,4 @@
-"""Processes that run up to a step and no further, forked from one that has rehearsed all of it."""
+"""Processes that are killed at a given step, forked from one that has run all steps."""
 
 import multiprocessing
 import os
@@ -10,24 +10,24 @@ from pathlib import Path
 from monitor.state.database import open_state
 from monitor.store.sqlite import SqliteStore
 from tests.faults import scene
-from tests.faults.fuse import Fuse
+from tests.faults.step_counter import StepCounter
 
 SWEEP, DELIVER = "sweep", "deliver"
-"""What can be done."""
+"""The kinds of work."""
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where it is done."""
+    """Where the work is done."""
 
     state_url: str
     store: Path
     arrived: Path
-    """What the recipients accept is written here."""
+    """The file of accepted messages."""
 
 
-class Nursery:
-    """Ask it for a process; it has one thread and keeps nothing open when it forks."""
+class ForkServer:
+    """A process that forks workers; it has one thread and no open connections when it forks."""
 
     def __init__(self, place: Place) -> None:
         forking = multiprocessing.get_context("forkserver")
@@ -38,50 +38,50 @@ class Nursery:
         theirs.close()
 
     def rehearse(self, what: str) -> list[str]:
-        """Do it all, in the nursery itself; the steps that it takes."""
+        """Do all the work in the fork server itself; the steps it took."""
         self._mine.send((what, None))
         steps: list[str] = self._mine.recv()
         return steps
 
-    def run(self, what: str, burns_at: int) -> bool:
-        """Do it in a process of its own; False when it was killed before that step."""
-        self._mine.send((what, burns_at))
+    def run(self, what: str, kill_at: int) -> bool:
+        """Do the work in a forked process; False if it was killed before the step."""
+        self._mine.send((what, kill_at))
         code = os.waitstatus_to_exitcode(self._mine.recv())
         assert code in (0, -signal.SIGKILL), code
         return code == 0
 
     def close(self) -> None:
-        """No more of them."""
+        """End the fork server."""
         self._mine.close()
         self._process.join()
 
 
 def _serve(place: Place, orders: Connection) -> None:
-    fuse, engine = Fuse(), open_state(place.state_url)
-    engine.connect().close()  # the first one asks the server what it is
-    fuse.watch_statements(engine)
+    counter, engine = StepCounter(), open_state(place.state_url)
+    engine.connect().close()  # the first connection runs extra queries
+    counter.watch_statements(engine)
     store = SqliteStore(place.store, scene.RETENTION)
-    fuse.watch_questions(store)
+    counter.watch_queries(store)
 
     def do(what: str) -> None:
         if what == SWEEP:
             scene.sweep(engine, store)
         else:
-            while scene.deliver(engine, scene.recipients(place.arrived, fuse)):
-                pass  # once more: trouble with one channel is told on the others
-        fuse.step("the end")
+            while scene.deliver(engine, scene.recipients(place.arrived, counter)):
+                pass  # again: a failing channel is reported on the other
+        counter.step("the end")
 
     while True:
         try:
-            what, burns_at = orders.recv()
+            what, kill_at = orders.recv()
         except EOFError:
             return
-        fuse.lay(burns_at)
-        if burns_at is None:
+        counter.reset(kill_at)
+        if kill_at is None:
             do(what)
             engine.dispose()
             store.close()
-            orders.send(fuse.steps)
+            orders.send(counter.steps)
             continue
         child = os.fork()
         if not child:

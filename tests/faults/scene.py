@@ -1,4 +1,4 @@
-"""One sweep and one round of deliveries in which everything happens that can."""
+"""A sweep and a round of deliveries that include every kind of event."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -23,14 +23,14 @@ from monitor.state.tables import channel, incident, lease, notification, route
 from monitor.store.interface import CoverageSpan
 from monitor.store.sqlite import SqliteStore
 from tests.delivering import watch
-from tests.faults.fuse import Fuse, Recipient
+from tests.faults.step_counter import Recipient, StepCounter
 
 START = 1_800_000_000_000
 LAST = 60
 SWEPT_AT = START + LAST * MINUTE + 30 * SECOND
-"""The sweep in question."""
+"""The time of the tested sweep."""
 DELIVERED_AT = START + 70 * MINUTE
-"""The deliveries in question."""
+"""The time of the tested deliveries."""
 
 CHANNELS = ("email", "pager")
 RETENTION = 30 * DAY
@@ -49,26 +49,26 @@ _MANNER = DeliveryConfig(
 _SITES = {1: "Site X", 2: "Site X", 3: "Site X", 4: "Site X", 5: "Site Y", 6: "Site Y"}
 _LIVING: Mapping[int, list[range]] = {
     1: [range(6)],
-    2: [range(59)],  # goes down, in a group that was told of others
+    2: [range(59)],  # goes down, in a group with earlier messages
     3: [range(6), range(LAST, LAST + 1)],  # recovers
     4: [range(6)],  # is paused
     5: [range(6)],  # gets a longer threshold
-    6: [range(6)],  # was heard later than known, and is silent again
+    6: [range(6)],  # has a heartbeat newer than last seen, and is silent again
     7: [range(LAST + 1)],
-    11: [range(58)],  # went down alone, a minute earlier
+    11: [range(58)],  # went down alone a minute earlier
     12: [range(58)],
-    13: [range(59)],  # goes down, and all these together
+    13: [range(59)],  # goes down, together with the following ones
     14: [range(59)],
     15: [range(59)],
-    20: [range(21), range(24, 41), range(44, 59)],  # goes down the third time
+    20: [range(21), range(24, 41), range(44, 59)],  # goes down for the third time
     30: [range(LAST, LAST + 1)],  # is new
 }
 _FAREWELL, _BACK = 26, 54
-"""Minutes: another source stops listening, and listens again."""
+"""Minutes between which another source has no coverage."""
 
 
 def prepare(engine: Engine, store: SqliteStore) -> None:
-    """All that happened before the sweep in question."""
+    """Write everything that happened before the tested sweep."""
     store.append([Heartbeat(mac, START, START) for mac in _LIVING if mac != 30])
     _route(engine)
     for minute in range(LAST):
@@ -77,10 +77,12 @@ def prepare(engine: Engine, store: SqliteStore) -> None:
         _pulse(store, minute)
         if minute == 1:
             _configure(engine)
-        let_holders_go(engine)
+        expire_lease_and_claims(engine)
         sweep(engine, store, now + 30 * SECOND)
         if minute < LAST - 1:
-            deliver(engine, [Recipient(name, Path(os.devnull), Fuse()) for name in CHANNELS], now)
+            deliver(
+                engine, [Recipient(name, Path(os.devnull), StepCounter()) for name in CHANNELS], now
+            )
     last = START + LAST * MINUTE
     _hear(
         store,
@@ -103,15 +105,15 @@ def prepare(engine: Engine, store: SqliteStore) -> None:
             [f"mac={format_mac(13)}"],
             DELIVERED_AT - HOUR,
             DELIVERED_AT + HOUR,
-            "told so",
-            "somebody",
+            "planned",
+            "operator",
             START,
         )
-    let_holders_go(engine)
+    expire_lease_and_claims(engine)
 
 
 def _route(engine: Engine) -> None:
-    """One site is told of on both channels, all else on the first alone."""
+    """Route one site to both channels, everything else to the first."""
     with writing(engine) as connection:
         connection.execute(
             insert(channel).values(
@@ -157,8 +159,8 @@ def _configure(engine: Engine) -> None:
             sensors.configure(connection, mac, version, site=site)
 
 
-def let_holders_go(engine: Engine) -> None:
-    """As if whoever holds the lease or a claim had been gone for long."""
+def expire_lease_and_claims(engine: Engine) -> None:
+    """Make the lease and all claims expire."""
     with writing(engine) as connection:
         connection.execute(update(lease).values(expires_at=0))
         claimed = update(notification).where(notification.c.state == "claimed")
@@ -166,22 +168,22 @@ def let_holders_go(engine: Engine) -> None:
 
 
 def sweep(engine: Engine, store: SqliteStore, now: int = SWEPT_AT) -> None:
-    """Become the leader and sweep."""
+    """Acquire the lease and sweep."""
     held = leases.acquire(engine, "scheduler", "scheduler", DAY)
     assert held
     Sweep(store, engine, _OPTIONS, _ALERTING, watch(*_ALERTING.channels)).run(held, now)
 
 
 def deliver(engine: Engine, recipients: Sequence[Recipient], now: int = DELIVERED_AT) -> int:
-    """Try what is due."""
+    """Deliver due messages."""
     served = [Served(recipient) for recipient in recipients]
     return Delivery(engine, lambda: served, Clock(), _MANNER).deliver_once(now)
 
 
-def recipients(arrived: Path, fuse: Fuse | None = None) -> list[Recipient]:
-    """Those of the deliveries in question; the second one is difficult."""
-    burning = fuse or Fuse()
+def recipients(arrived: Path, counter: StepCounter | None = None) -> list[Recipient]:
+    """The recipients of the tested deliveries; the second one refuses some messages."""
+    counter = counter or StepCounter()
     return [
-        Recipient("email", arrived, burning),
-        Recipient("pager", arrived, burning, ["recovered", "for good: reminder"]),
+        Recipient("email", arrived, counter),
+        Recipient("pager", arrived, counter, ["recovered", "permanent: reminder"]),
     ]

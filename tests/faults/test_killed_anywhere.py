@@ -1,4 +1,4 @@
-"""kill -9 at every step of a sweep and of deliveries: nothing is lost, nothing is told twice."""
+"""After kill -9 at any step of a sweep or of deliveries nothing is lost or sent twice."""
 
 import itertools
 import json
@@ -10,8 +10,8 @@ import pytest
 
 from tests import postgres
 from tests.faults.field import Field
-from tests.faults.ground import File, Ground, Server
 from tests.faults.processes import DELIVER, SWEEP
+from tests.faults.restorable_state import PostgresState, RestorableState, SqliteState
 from tests.waiting import eventually
 
 WRITTEN = (
@@ -23,7 +23,7 @@ WRITTEN = (
     "incident",
     "notification",
 )
-"""Tables that the sweep in question changes."""
+"""The tables that the tested sweep changes."""
 
 
 pytestmark = pytest.mark.timeout(400)
@@ -31,36 +31,36 @@ pytestmark = pytest.mark.timeout(400)
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def field(request: pytest.FixtureRequest, fast_directory: Path) -> Iterator[Field]:
-    """Shortly before the sweep in question."""
+    """The state shortly before the tested sweep."""
     if request.param == "sqlite":
-        ground: Ground = File(fast_directory)
+        state: RestorableState = SqliteState(fast_directory)
     else:
-        ground = Server(postgres.fresh_database())
-    field = Field(fast_directory, ground)
+        state = PostgresState(postgres.fresh_database())
+    field = Field(fast_directory, state)
     yield field
     field.close()
 
 
-def test_a_sweep_killed_at_any_step_is_whole_or_undone_and_made_up_for(field: Field) -> None:
+def test_sweep_killed_at_any_step_is_atomic_and_the_next_completes_it(field: Field) -> None:
     before = field.facts()
     steps = field.rehearse(SWEEP)
     after = field.facts()
     assert all(after[name] != before[name] for name in WRITTEN)
     outcomes: Counter[bool] = Counter()
-    for burns_at in itertools.count():
+    for kill_at in itertools.count():
         field.restore()
-        if field.run(SWEEP, burns_at):
+        if field.run(SWEEP, kill_at):
             break
         found = field.facts()
-        assert found in (before, after), f"half a sweep after {steps[:burns_at][-3:]}"
+        assert found in (before, after), f"partial sweep after {steps[:kill_at][-3:]}"
         outcomes[found == after] += 1
         field.finish_sweep()
-        assert field.facts() == after, f"not made up for after {steps[:burns_at][-3:]}"
+        assert field.facts() == after, f"not completed after {steps[:kill_at][-3:]}"
     print(f"{outcomes[False]} steps undone, {outcomes[True]} after the commit")
     assert sum(outcomes.values()) == len(steps)
 
 
-def test_deliveries_killed_at_any_step_lose_nothing_and_repeat_only_what_nobody_recorded(
+def test_deliveries_killed_at_any_step_lose_nothing_and_repeat_only_unrecorded_messages(
     field: Field,
 ) -> None:
     field.finish_sweep()
@@ -75,24 +75,24 @@ def test_deliveries_killed_at_any_step_lose_nothing_and_repeat_only_what_nobody_
         "notice",
     }
     assert {len(keys) for keys in expected.values()} == {1}
-    repeated, made_up_for = 0, []
-    for burns_at in itertools.count():
+    repeated, recovered = 0, []
+    for kill_at in itertools.count():
         field.restore()
-        if field.run(DELIVER, burns_at):
+        if field.run(DELIVER, kill_at):
             break
-        last = steps[:burns_at][-3:]
+        last = steps[:kill_at][-3:]
         left = field.facts(), field.messages()
-        if left in made_up_for:
-            continue  # nothing reached the world outside since an earlier death
-        made_up_for.append(left)
+        if left in recovered:
+            continue  # nothing external changed since an earlier kill
+        recovered.append(left)
         unrecorded = field.unrecorded()
         eventually(field.finish_deliveries)
-        assert field.facts() == after, f"not made up for after {last}"
+        assert field.facts() == after, f"not completed after {last}"
         messages = field.messages()
         assert messages.keys() == expected.keys(), f"lost or altered after {last}"
         for keys in messages.values():
-            assert len(set(keys)) == 1, f"told under another key after {last}"
-            assert len(keys) == 1 + (keys[0] in unrecorded), f"told twice after {last}"
+            assert len(set(keys)) == 1, f"sent under another key after {last}"
+            assert len(keys) == 1 + (keys[0] in unrecorded), f"sent twice after {last}"
         repeated += len(unrecorded)
-    assert burns_at == len(steps)
-    print(f"{burns_at} steps, {len(made_up_for)} states left behind, {repeated} with a message")
+    assert kill_at == len(steps)
+    print(f"{kill_at} steps, {len(recovered)} states left behind, {repeated} with a message")

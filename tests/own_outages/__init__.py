@@ -1,1 +1,1 @@
-"""Our own outages with a living fleet: no false alert, and who died meanwhile is told."""
+"""Outages of the service itself cause no false alert, and dead sensors are still reported."""

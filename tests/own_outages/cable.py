@@ -1,4 +1,4 @@
-"""A cable that can be cut: a TCP relay on a loopback port."""
+"""A TCP relay on a loopback port that can be interrupted."""
 
 import contextlib
 import socket
@@ -8,9 +8,8 @@ from typing import Self
 
 
 class Cable:
-    """Relays connections to a port of this machine until it is cut, and again when mended.
-
-    While it is cut, open connections are reset and new ones refused.
+    """Relays connections to a local port. After `cut`, open connections are reset and new ones
+    refused until `mend`.
     """
 
     def __init__(self, to_port: int) -> None:

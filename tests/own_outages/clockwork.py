@@ -1,4 +1,4 @@
-"""A wall clock that can be stepped under running processes: Debian's libfaketime."""
+"""A wall clock that can be stepped under running processes, with libfaketime."""
 
 import os
 import shutil
@@ -11,7 +11,7 @@ _SOURCE = Path(__file__).with_name("monotonic.c")
 
 
 class Clockwork:
-    """The wall clock of all processes started with `environment`; their other clocks stay true.
+    """The wall clock of all processes started with `environment`; their other clocks stay correct.
 
     Skips the test, or fails it where CI=true, without libfaketime or a C compiler.
     """
@@ -38,7 +38,7 @@ class Clockwork:
         self.set(0)
 
     def set(self, offset: int) -> None:
-        """Let it be `offset` seconds off the true time, at once."""
+        """Set the clock `offset` seconds ahead of the true time, at once."""
         new = self._file.with_suffix(".new")
         new.write_text(f"{offset:+d}s\n")
         new.replace(self._file)

@@ -1,4 +1,4 @@
-"""Runs the outages of the tests selected, several at once: most of their time is waiting."""
+"""Runs the scenarios of the selected tests in parallel: they mostly wait."""
 
 import os
 from collections.abc import Callable, Iterator, Mapping
@@ -27,15 +27,15 @@ def running(
     with ThreadPoolExecutor(AT_ONCE, "outage") as pool:
         yield {
             scenario: pool.submit(
-                undisturbed, scenario, tmp_path_factory.mktemp(scenario.__name__), influxdb
+                run_scenario, scenario, tmp_path_factory.mktemp(scenario.__name__), influxdb
             )
             for scenario in chosen
         }
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def undisturbed(scenario: Scenario, directory: Path, influxdb: Access) -> Outcome:
-    """Where a busy machine kept sensors waiting, false alerts may be its fault: then again."""
+def run_scenario(scenario: Scenario, directory: Path, influxdb: Access) -> Outcome:
+    """Run a scenario. Repeat it if there were false alerts that a busy machine may have caused."""
     for attempt in range(ATTEMPTS):
         place = Place(directory / str(attempt), influxdb)
         place.directory.mkdir()
@@ -48,5 +48,5 @@ def undisturbed(scenario: Scenario, directory: Path, influxdb: Access) -> Outcom
 
 @pytest.fixture
 def outcome(request: pytest.FixtureRequest, running: Mapping[Any, Future[Outcome]]) -> Outcome:
-    """What came of the scenario that the test is about."""
+    """The outcome of the scenario under test."""
     return running[request.param].result()

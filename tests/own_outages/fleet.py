@@ -1,8 +1,8 @@
 """A fleet as a process of its own: `python -m tests.own_outages.fleet PLAN DIARY`.
 
-Each sensor keeps its phase and its interval, and waits for no server: a heartbeat that was refused
-or lost is not sent again, the next one comes an interval later. Each line on standard input lets
-some more of them die for good; the end of input ends the fleet, which then writes its diary.
+Each sensor keeps its phase and interval and never waits for a server: a refused or lost heartbeat
+is not repeated, the next one follows after the interval. Each line on standard input makes one more
+wave of sensors die; the end of input ends the fleet, which then writes its diary.
 """
 
 import asyncio
@@ -24,18 +24,18 @@ FIRST = 0x02_00_00_00_10_00
 
 @dataclass(frozen=True)
 class Sensor:
-    """Reports to `url` every `interval` seconds, from `phase` seconds on."""
+    """Reports to `url` every `interval` seconds, starting at `phase` seconds."""
 
     mac: int
     url: str
     interval: float
     phase: float
     dies: int
-    """With which wave of deaths; 0: never."""
+    """The wave in which it dies; 0: never."""
 
 
 class Beat(NamedTuple):
-    """Sent and answered (ms); `status` 0: lost."""
+    """One heartbeat: times of sending and answer (ms); `status` 0: lost."""
 
     sent: int
     answered: int
@@ -45,11 +45,11 @@ class Beat(NamedTuple):
 Diary = Mapping[int, Sequence[Beat]]
 
 
-def made_up(
+def make_fleet(
     urls: Sequence[str], sensors: int, threshold: float, deaths: int, waves: int
 ) -> list[Sensor]:
-    """Intervals of 0.5 to 0.95 of the threshold; who dies with a wave has a short one, a long one
-    or one between, and they report to all hosts in turn."""
+    """Sensors with intervals of 0.5 to 0.95 of the threshold, which report to all hosts in turn.
+    Those of each wave have short, long and medium intervals."""
     chance = random.Random(7)
     intervals = sorted(chance.uniform(0.5, 0.95) * threshold for _ in range(sensors))
     places = chance.sample(range(sensors), deaths * waves)
@@ -67,12 +67,12 @@ def made_up(
 
 
 class Fleet:
-    """The process, seen from a test."""
+    """The fleet process."""
 
     def __init__(self, sensors: Sequence[Sensor], directory: Path) -> None:
         self.sensors = sensors
         self.dead: list[set[int]] = []
-        """Of each wave."""
+        """The sensors that died in each wave."""
         self._diary = directory / "diary.json"
         plan = directory / "plan.json"
         plan.write_text(json.dumps([asdict(sensor) for sensor in sensors]))
@@ -81,8 +81,8 @@ class Fleet:
             stdin=subprocess.PIPE,
         )
 
-    def let_some_die(self) -> None:
-        """The next wave of deaths: they are not heard again."""
+    def kill_next_wave(self) -> None:
+        """Let the next wave of sensors die."""
         assert self._process.stdin is not None
         self._process.stdin.write(b"die\n")
         self._process.stdin.flush()
@@ -90,14 +90,14 @@ class Fleet:
         self.dead.append({sensor.mac for sensor in self.sensors if sensor.dies == wave})
 
     def finish(self) -> Diary:
-        """End it; all that was sent, in order."""
+        """End the fleet; all heartbeats sent, in order."""
         self._process.communicate(timeout=30)
         assert self._process.returncode == 0
         beats: Mapping[str, list[list[int]]] = json.loads(self._diary.read_text())
         return {int(mac): [Beat(*beat) for beat in sent] for mac, sent in beats.items()}
 
     def kill(self) -> None:
-        """End it without a diary; harmless when it has ended."""
+        """Kill the fleet, without a diary; does nothing if it has ended."""
         self._process.kill()
         self._process.communicate()
 

@@ -1,6 +1,6 @@
-"""The whole service with a living fleet, its recipients, and what came of an outage of its own.
+"""The whole service with a fleet and recipients, and the outcome of an outage of the service.
 
-MONITOR_TEST_OWN_OUTAGES names the threshold in seconds for a longer, more faithful run.
+MONITOR_TEST_OWN_OUTAGES sets the threshold in seconds, for a longer and more realistic run.
 """
 
 import json
@@ -21,7 +21,7 @@ from monitor.model import SECOND, parse_mac
 from monitor.state.database import open_state, reading
 from monitor.state.tables import blind_window, incident, sensor
 from tests.influxd.server import Access
-from tests.own_outages.fleet import Beat, Diary, Fleet, made_up
+from tests.own_outages.fleet import Beat, Diary, Fleet, make_fleet
 from tests.postgres import fresh_database
 from tests.receiver import Request, receiver
 from tests.service import Service
@@ -29,12 +29,12 @@ from tests.smtp import mailbox
 from tests.waiting import eventually
 
 THRESHOLD = float(os.environ.get("MONITOR_TEST_OWN_OUTAGES", "12"))
-"""Seconds. Three of them must be more than the 30 s after which a pause counts as one."""
+"""Seconds. Three thresholds must exceed the 30 s after which a pause breaks coverage."""
 SENSORS = 2_000
 DEATHS = 3
-"""During the outage, and as many after it."""
+"""The number of sensors that die during the outage, and again after it."""
 OUTAGE = 3.0
-"""Thresholds that an outage lasts."""
+"""The length of an outage in thresholds."""
 
 _MAC = re.compile(rb"\b(?:[0-9a-f]{2}:){5}[0-9a-f]{2}\b")
 
@@ -49,19 +49,19 @@ TIMING = {
 
 
 @dataclass
-class Told:
-    """What reached the recipients, and when (seconds of the monotonic clock)."""
+class Received:
+    """The messages that reached the recipients, with times in seconds of the monotonic clock."""
 
     calls: list[tuple[float, dict[str, Any]]] = field(default_factory=list)
     mailed: set[int] = field(default_factory=set)
-    """Sensors that were named in mails."""
+    """The sensors named in emails."""
 
     def of(self, kind: str) -> list[tuple[float, dict[str, Any]]]:
         """The webhook's calls of one kind."""
         return [call for call in self.calls if call[1]["kind"] == kind]
 
     def macs(self, kind: str) -> dict[int, float]:
-        """Who was told of, and when first."""
+        """mac -> time of the first message of this kind."""
         first: dict[int, float] = {}
         for moment, message in self.of(kind):
             for member in message["members"]:
@@ -69,50 +69,51 @@ class Told:
         return first
 
     def notices(self, beginning: str) -> int:
-        """How many notices have a subject that begins so."""
+        """The number of notices whose subject starts with `beginning`."""
         return sum(call["subject"].startswith(beginning) for _, call in self.of("notice"))
 
 
 @dataclass
 class Outcome:
-    """How it ended."""
+    """The outcome of a scenario."""
 
     proven: list[Any]
-    """Incidents of living sensors by the first clause."""
+    """False alerts: proven incidents of live sensors."""
     presumed: list[Any]
-    """The same by the second."""
-    of_the_dead: list[Any]
-    told: Told
+    """Presumed incidents of live sensors."""
+    of_dead_sensors: list[Any]
+    received: Received
     dead: set[int]
-    """Those that died during the outage, and those that died after it."""
+    """The sensors that died during the outage or after it."""
     blind: list[tuple[float, float]]
-    """Seconds from the beginning of the outage; without what was before the first pulse."""
+    """Blind windows in seconds since the start of the outage, without the one before the first
+    coverage."""
     delays: list[list[float]]
-    """Seconds from last heartbeat to message: of those that died during the outage, and after."""
+    """Seconds from last heartbeat to message, for deaths during the outage and after it."""
     waited: float
-    """Seconds from the end of the outage to the last message about those that died during it."""
+    """Seconds from the end of the outage to the last message about a death during it."""
     diary: Diary
     slow: int
-    """Heartbeats that waited long for an answer though somebody should have given one."""
+    """Heartbeats that waited long for an answer while the service should have answered."""
 
 
 @contextmanager
-def recipients() -> Iterator[tuple[Told, dict[str, object]]]:
-    """Mailbox and webhook, and the settings that lead there."""
-    told = Told()
+def recipients() -> Iterator[tuple[Received, dict[str, object]]]:
+    """A mailbox and a webhook receiver, and the settings that point to them."""
+    received = Received()
     with mailbox() as mail, receiver() as calls:
 
         def called(request: Request) -> None:
-            told.calls.append((time.monotonic(), json.loads(request.body)))
+            received.calls.append((time.monotonic(), json.loads(request.body)))
 
         def delivered() -> str:
             named = _MAC.findall(mail.seen[-1])
-            told.mailed.update(parse_mac(mac.decode()) for mac in named)
+            received.mailed.update(parse_mac(mac.decode()) for mac in named)
             return "250 OK"
 
         calls.before_answer, mail.to_content = called, delivered
         yield (
-            told,
+            received,
             {
                 "MONITOR_EMAIL_SERVER": "127.0.0.1",
                 "MONITOR_EMAIL_PORT": mail.port,
@@ -127,8 +128,8 @@ def recipients() -> Iterator[tuple[Told, dict[str, object]]]:
 class Monitoring:
     """One or more hosts with one state, a fleet that reports to all of them, and recipients."""
 
-    def __init__(self, services: Sequence[Service], state_url: str, told: Told) -> None:
-        self.services, self.told = services, told
+    def __init__(self, services: Sequence[Service], state_url: str, received: Received) -> None:
+        self.services, self.received = services, received
         self._state = open_state(state_url)
         self._directory = services[0].directory
         self._began = self._ended = 0.0
@@ -137,9 +138,9 @@ class Monitoring:
 
     @contextmanager
     def fleet_alive(self) -> Iterator[None]:
-        """All sensors report and are known."""
+        """Run the fleet; wait until all sensors are known."""
         urls = [service.url for service in self.services if "notifier" not in service.command]
-        self.fleet = Fleet(made_up(urls, SENSORS, THRESHOLD, DEATHS, waves=2), self._directory)
+        self.fleet = Fleet(make_fleet(urls, SENSORS, THRESHOLD, DEATHS, waves=2), self._directory)
         try:
             eventually(lambda: self._known() == SENSORS, THRESHOLD + 30, every=0.2)
             yield
@@ -149,32 +150,32 @@ class Monitoring:
 
     @contextmanager
     def outage(self, *, answered: bool = True) -> Iterator[None]:
-        """The body is one, in which some die; after it more die, and the living are watched.
+        """The body causes an outage in which some sensors die; more die after it.
 
-        `answered`: sensors get an answer meanwhile, or are refused a connection.
+        `answered`: during the outage sensors get an answer or a refused connection.
         """
         self._answered = answered
         self._began = time.monotonic()
         yield
         self._ended = time.monotonic()
-        self.fleet.let_some_die()
+        self.fleet.kill_next_wave()
         patience = 3 * THRESHOLD + 30
-        eventually(self.dead_are_told, patience, every=0.1)
-        self.let_pass(max(0.0, 2 - (time.monotonic() - self._ended) / THRESHOLD))
+        eventually(self.dead_are_reported, patience, every=0.1)
+        self.wait(max(0.0, 2 - (time.monotonic() - self._ended) / THRESHOLD))
 
-    def let_pass(self, thresholds: float) -> None:
-        """Real time, as an outage does."""
+    def wait(self, thresholds: float) -> None:
+        """Wait in real time."""
         threading.Event().wait(thresholds * THRESHOLD)
 
-    def last(self) -> None:
-        """For as long as an outage lasts; half-way some sensors die."""
-        self.let_pass(OUTAGE / 2)
-        self.fleet.let_some_die()
-        self.let_pass(OUTAGE / 2)
+    def wait_for_the_outage(self) -> None:
+        """Wait for the length of an outage; half-way some sensors die."""
+        self.wait(OUTAGE / 2)
+        self.fleet.kill_next_wave()
+        self.wait(OUTAGE / 2)
 
     def outcome(self) -> Outcome:
-        """Of all that happened so far; the fleet is ended."""
-        told = Told(list(self.told.calls), set(self.told.mailed))
+        """End the fleet; the outcome."""
+        received = Received(list(self.received.calls), set(self.received.mailed))
         with reading(self._state) as connection:
             incidents = connection.execute(select(incident).order_by(incident.c.id)).all()
             columns = select(blind_window.c.start, blind_window.c.stop)
@@ -182,7 +183,7 @@ class Monitoring:
         diary, waves = self.fleet.finish(), self.fleet.dead
         dead = set.union(*waves)
         offset = time.time() - time.monotonic()
-        arrivals = told.macs("down")
+        arrivals = received.macs("down")
         delays = [
             sorted(arrivals[mac] + offset - diary[mac][-1].sent / SECOND for mac in wave)
             for wave in waves
@@ -191,8 +192,8 @@ class Monitoring:
         return Outcome(
             proven=[row for row in living if row.proven],
             presumed=[row for row in living if not row.proven],
-            of_the_dead=[row for row in incidents if row.mac in dead],
-            told=told,
+            of_dead_sensors=[row for row in incidents if row.mac in dead],
+            received=received,
             dead=dead,
             blind=sorted(
                 (start / SECOND - offset - self._began, stop / SECOND - offset - self._began)
@@ -214,14 +215,14 @@ class Monitoring:
             query = select(func.count()).select_from(sensor).where(sensor.c.live)
             return int(connection.execute(query).scalar_one())
 
-    def dead_are_told(self) -> bool:
-        """Each of them, by a message that has arrived."""
-        return set.union(*self.fleet.dead) <= self.told.macs("down").keys()
+    def dead_are_reported(self) -> bool:
+        """Whether a message about each dead sensor has arrived."""
+        return set.union(*self.fleet.dead) <= self.received.macs("down").keys()
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a scenario may leave its files, and an InfluxDB that it shares with others."""
+    """A directory for the files of a scenario, and a shared InfluxDB."""
 
     directory: Path
     influxd: Access
@@ -234,11 +235,11 @@ class Place:
         state: str = "sqlite",
         **variables: object,
     ) -> Iterator[Monitoring]:
-        """The service on as many hosts as there are `stores`, None for the embedded one. The
-        first runs all processes, the others `monitor web`. `state`: sqlite | postgresql."""
+        """The service on one host per entry of `stores`; None means SQLite. The first host runs
+        all processes, the others `monitor web`. `state`: sqlite | postgresql."""
         stores = stores or [self.influxd]
         with ExitStack() as resources:
-            told, channels = resources.enter_context(recipients())
+            received, channels = resources.enter_context(recipients())
             first = self.directory / "host-1"
             url = (
                 fresh_database()
@@ -261,7 +262,7 @@ class Place:
                 service = Service(directory, command, **settings, **_influxdb(store))
                 services.append(resources.enter_context(service))
                 service.ready(60)
-            monitoring = Monitoring(services, url, told)
+            monitoring = Monitoring(services, url, received)
             with monitoring.fleet_alive():
                 yield monitoring
 
@@ -282,7 +283,7 @@ def report(name: str, outcome: Outcome) -> str:
     lost = sum(beat.status == 0 for beat in beats)
     refused = sum(beat.status not in (0, 200) for beat in beats)
     blind = ", ".join(f"{start:.1f} to {stop:.1f}" for start, stop in outcome.blind) or "never"
-    notices = ", ".join(message["subject"] for _, message in outcome.told.of("notice"))
+    notices = ", ".join(message["subject"] for _, message in outcome.received.of("notice"))
     during, after = (" ".join(f"{delay:.1f}" for delay in wave) for wave in outcome.delays)
     return (
         f"{name}: {len(beats)} heartbeats, {lost} lost, {refused} refused, {outcome.slow} slow; "

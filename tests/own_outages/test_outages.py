@@ -1,4 +1,4 @@
-"""Our own outages of three thresholds, with a fleet that barely keeps its thresholds."""
+"""Outages of the service of three thresholds, with a fleet that barely keeps its thresholds."""
 
 import pytest
 
@@ -17,7 +17,7 @@ def store_killed(place: Place) -> Outcome:
     ):
         with monitoring.outage():
             influxd.kill()
-            monitoring.last()
+            monitoring.wait_for_the_outage()
             influxd.start()
         return monitoring.outcome()
 
@@ -27,7 +27,7 @@ def all_processes_killed(place: Place) -> Outcome:
         (service,) = monitoring.services
         with monitoring.outage():
             service.kill()
-            monitoring.last()
+            monitoring.wait_for_the_outage()
             service.start()
             service.ready()
         return monitoring.outcome()
@@ -40,7 +40,7 @@ def all_processes_stopped(place: Place) -> Outcome:
             family = service.family()
             for process in family:
                 process.suspend()
-            monitoring.last()
+            monitoring.wait_for_the_outage()
             for process in family:
                 process.resume()
         return monitoring.outcome()
@@ -53,7 +53,7 @@ def one_host_cut_off(place: Place) -> Outcome:
         with place.monitoring([direct, via_cable], "postgresql") as monitoring:
             with monitoring.outage():
                 cable.cut()
-                monitoring.last()
+                monitoring.wait_for_the_outage()
                 cable.mend()
             return monitoring.outcome()
 
@@ -64,52 +64,52 @@ def scheduler_down(place: Place) -> Outcome:
         with monitoring.outage():
             (scheduler,) = service.named("scheduler")
             scheduler.suspend()
-            monitoring.last()
+            monitoring.wait_for_the_outage()
             scheduler.kill()
         return monitoring.outcome()
 
 
 def check(outcome: Outcome) -> None:
-    """No false alert by proof, and the dead are told of, once; so is the outage when it is over."""
+    """No false alert; each dead sensor is reported once, and so is the outage after it ended."""
     assert outcome.proven == []
-    down = [member["mac"] for _, call in outcome.told.of("down") for member in call["members"]]
+    down = [member["mac"] for _, call in outcome.received.of("down") for member in call["members"]]
     assert sorted(map(parse_mac, down)) == sorted(
         [*outcome.dead, *(row.mac for row in outcome.presumed)]
     )
-    assert outcome.told.mailed == outcome.told.macs("down").keys()
-    assert [row.closed_at for row in outcome.of_the_dead] == [None] * 2 * DEATHS
-    assert not outcome.told.macs("recovered").keys() & outcome.dead
-    assert outcome.told.notices("Monitoring was ") == 1
+    assert outcome.received.mailed == outcome.received.macs("down").keys()
+    assert [row.closed_at for row in outcome.of_dead_sensors] == [None] * 2 * DEATHS
+    assert not outcome.received.macs("recovered").keys() & outcome.dead
+    assert outcome.received.notices("Monitoring was ") == 1
 
 
 @pytest.mark.parametrize("outcome", [store_killed], indirect=True)
-def test_the_store_killed(outcome: Outcome) -> None:
+def test_killed_store_causes_no_false_alert(outcome: Outcome) -> None:
     check(outcome)
     assert outcome.presumed == []
 
 
 @pytest.mark.parametrize("outcome", [all_processes_killed], indirect=True)
-def test_all_processes_killed(outcome: Outcome) -> None:
+def test_killed_processes_cause_no_false_alert(outcome: Outcome) -> None:
     check(outcome)
     assert outcome.presumed == []
 
 
 @pytest.mark.parametrize("outcome", [all_processes_stopped], indirect=True)
-def test_all_processes_stopped_as_by_a_laptops_lid(outcome: Outcome) -> None:
+def test_suspended_processes_cause_no_false_alert(outcome: Outcome) -> None:
     check(outcome)
     assert outcome.presumed == []
 
 
 @pytest.mark.parametrize("outcome", [one_host_cut_off], indirect=True)
-def test_one_of_two_hosts_cut_off_from_the_store_while_it_answers(outcome: Outcome) -> None:
+def test_host_without_its_store_causes_no_false_alert(outcome: Outcome) -> None:
     check(outcome)
     assert outcome.presumed == []
 
 
 @pytest.mark.parametrize("outcome", [scheduler_down], indirect=True)
-def test_the_scheduler_down_is_no_blindness(outcome: Outcome) -> None:
+def test_suspended_scheduler_causes_no_blind_window(outcome: Outcome) -> None:
     check(outcome)
-    assert outcome.told.notices("Monitoring has been behind") == 1
-    assert outcome.told.notices("Monitoring was behind") == 1
+    assert outcome.received.notices("Monitoring has been behind") == 1
+    assert outcome.received.notices("Monitoring was behind") == 1
     assert outcome.presumed == []
     assert outcome.blind == []

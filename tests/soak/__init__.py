@@ -1,1 +1,1 @@
-"""A fleet, two of each process on PostgreSQL and InfluxDB, and kills at random: does it hold?"""
+"""Soak test: a fleet, two of each process on PostgreSQL and InfluxDB, and random kills."""

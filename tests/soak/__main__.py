@@ -1,4 +1,4 @@
-"""`python -m tests.soak --minutes 20 --seed 29`: a trial; the exit code is 1 when it fails."""
+"""`python -m tests.soak --minutes 20 --seed 29`: a soak test. Exit code 1 on failure."""
 
 import argparse
 import shutil

@@ -1,4 +1,4 @@
-"""What must hold afterwards; each check gives a sentence for each violation."""
+"""Checks after a soak test; each returns one sentence per violation."""
 
 import itertools
 import json
@@ -17,23 +17,23 @@ from tests.soak.fleet import Accepted
 from tests.soak.plan import ALLOWED, THRESHOLD
 
 TOLERANCE = 1 * SECOND
-"""By how much our own account of a silence may differ from the service's."""
+"""The tolerated difference between the length of a silence here and in the service."""
 
 DOWN = ("down", "flapping")
 Beat = tuple[int, int]
-"""(mac, its own time)"""
+"""(mac, time of the heartbeat)"""
 
 
 class Silence(NamedTuple):
-    """Between two accepted heartbeats of a sensor (ms)."""
+    """The time between two accepted heartbeats of a sensor (ms)."""
 
     mac: int
     since: Accepted
     until: Accepted
 
 
-class Told(NamedTuple):
-    """What one message reports of one member."""
+class ReportedMember(NamedTuple):
+    """One member of one message."""
 
     mac: int
     last_seen: int
@@ -41,7 +41,7 @@ class Told(NamedTuple):
 
 
 def silences(accepted: Mapping[int, Sequence[Accepted]]) -> list[Silence]:
-    """Those that are surely longer than the threshold."""
+    """The silences that are certainly longer than the threshold."""
     found = []
     for mac, beats in accepted.items():
         ordered = sorted(beats, key=lambda beat: beat.answered)
@@ -52,13 +52,13 @@ def silences(accepted: Mapping[int, Sequence[Accepted]]) -> list[Silence]:
 
 
 def incidents(engine: Engine) -> list[Any]:
-    """All of them."""
+    """All incidents in the state."""
     with reading(engine) as connection:
         return list(connection.execute(select(incident).order_by(incident.c.id)))
 
 
 def messages(engine: Engine) -> list[Any]:
-    """Each with the incident that it reported, once for each of them."""
+    """Each message, once for each of its incidents."""
     query = select(notification, notification_incident.c.incident_id).join(
         notification_incident, notification_incident.c.notification_id == notification.c.id
     )
@@ -67,7 +67,7 @@ def messages(engine: Engine) -> list[Any]:
 
 
 def unsent(engine: Engine) -> bool:
-    """Messages are due, or will be before the first reminder."""
+    """Messages that are due, or will be before the first reminder."""
     owed = select(notification.c.id).where(
         notification.c.state.in_(("pending", "claimed")), notification.c.kind != "reminder"
     )
@@ -78,7 +78,7 @@ def unsent(engine: Engine) -> bool:
 def unstored(
     accepted: Mapping[int, Sequence[Accepted]], stored: set[Beat], tried: Collection[Beat]
 ) -> Iterator[str]:
-    """A heartbeat that got a 2xx and is not stored, or one stored that was never sent."""
+    """Heartbeats that got a 2xx and are not stored, or are stored and were never sent."""
     acknowledged = {(mac, beat.time) for mac, beats in accepted.items() for beat in beats}
     for mac, time in sorted(acknowledged - stored):
         yield f"accepted, not stored: {format_mac(mac)} {time}"
@@ -87,14 +87,14 @@ def unstored(
 
 
 def false_alerts(
-    found: Sequence[Any], told: Collection[Told], silent: Sequence[Silence]
+    found: Sequence[Any], reported: Collection[ReportedMember], silent: Sequence[Silence]
 ) -> Iterator[str]:
-    """An incident, or a member of a message, of a sensor that was not silent for its threshold."""
+    """Incidents and members of messages of sensors that were not silent for their threshold."""
     for row in found:
         if not any(_is_of(silence, row.mac, row.last_seen) for silence in silent):
             yield f"false incident {row.id}: {format_mac(row.mac)}, last seen {row.last_seen}"
     known = {(row.mac, row.last_seen) for row in found}
-    for one in sorted(told):
+    for one in sorted(reported):
         if (one.mac, one.last_seen) not in known:
             yield f"reported without an incident: {one}"
 
@@ -102,15 +102,15 @@ def false_alerts(
 def missed(
     found: Sequence[Any],
     silent: Sequence[Silence],
-    webhook: Collection[Told],
+    webhook: Collection[ReportedMember],
     rows: Sequence[Any],
-    mailed: Collection[str],
+    emailed: Collection[str],
 ) -> Iterator[str]:
-    """An outage longer than what is allowed, of which a channel was not notified, or not of its
-    end."""
+    """Outages over the allowed length for which a channel got no down message or no
+    recovery."""
     sent: dict[tuple[int, str], set[str]] = defaultdict(set)
     for row in rows:
-        if row.state == "sent" and (row.channel != "email" or row.key in mailed):
+        if row.state == "sent" and (row.channel != "email" or row.key in emailed):
             sent[row.incident_id, row.channel].add(row.kind)
     for silence in silent:
         if silence.until.sent - silence.since.answered < ALLOWED * SECOND:
@@ -131,8 +131,8 @@ def missed(
                 yield f"at the webhook arrived only {sorted(arrived)} of incident {row.id}: {what}"
 
 
-def doubled(rows: Sequence[Any], requests: Sequence[Request], box: Mailbox) -> Iterator[str]:
-    """The same news under two keys, or two contents under one key."""
+def duplicates(rows: Sequence[Any], requests: Sequence[Request], box: Mailbox) -> Iterator[str]:
+    """The same member under two keys, or two contents under one key."""
     keys: dict[tuple[object, ...], set[str]] = defaultdict(set)
     for row in rows:
         if row.state == "sent":
@@ -154,19 +154,19 @@ def doubled(rows: Sequence[Any], requests: Sequence[Request], box: Mailbox) -> I
             yield f"{len(contents)} contents under the key {key}"
 
 
-def told(requests: Sequence[Request]) -> set[Told]:
-    """What arrived at the webhook about sensors."""
+def reported(requests: Sequence[Request]) -> set[ReportedMember]:
+    """The members of messages that arrived at the webhook."""
     found = set()
     for request in requests:
         data = json.loads(request.body)
         for member in data["members"]:
             last_seen = parse_time(member["last_seen"])
-            found.add(Told(parse_mac(member["mac"]), last_seen, data["kind"]))
+            found.add(ReportedMember(parse_mac(member["mac"]), last_seen, data["kind"]))
     return found
 
 
-def mailed(box: Mailbox) -> set[str]:
-    """The keys that arrived by email."""
+def emailed(box: Mailbox) -> set[str]:
+    """The keys of messages that arrived by email."""
     return {message["Message-ID"].strip("<>").partition("@")[0] for message in box.messages}
 
 

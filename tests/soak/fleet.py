@@ -1,4 +1,4 @@
-"""Sensors that send each heartbeat again until it is accepted, in a thread."""
+"""A fleet of sensors in a thread; each heartbeat is repeated until accepted."""
 
 import asyncio
 import random
@@ -17,7 +17,7 @@ _PAUSE = 0.4
 
 
 class Accepted(NamedTuple):
-    """A heartbeat that got a 2xx (epoch ms): `time` is its own, which every repetition carries."""
+    """A heartbeat that got a 2xx. Times in epoch ms; `time` is the same in each repetition."""
 
     time: int
     sent: int
@@ -30,7 +30,7 @@ class Fleet:
     def __init__(self, plan: Plan, urls: Sequence[str], seed: int) -> None:
         self.accepted: dict[int, list[Accepted]] = defaultdict(list)
         self.tried: set[tuple[int, int]] = set()
-        """(mac, time) of every heartbeat that was sent, accepted or not."""
+        """(mac, time) of every heartbeat sent, accepted or not."""
         self.repetitions = self.given_up = 0
         self._plan, self._urls, self._chance = plan, urls, random.Random(f"{seed} phases")
         self._thread = threading.Thread(target=lambda: asyncio.run(self._run()))
@@ -38,11 +38,11 @@ class Fleet:
         self._stopped = False
 
     def start(self) -> None:
-        """The first heartbeats go out."""
+        """Start to send heartbeats."""
         self._thread.start()
 
     def stop(self) -> None:
-        """No more heartbeats. Raises what ended them early."""
+        """Stop sending. Raises the exception that ended the thread early, if any."""
         self._stopped = True
         self._thread.join()
         if self._failure:
@@ -68,7 +68,7 @@ class Fleet:
             due = max(due + INTERVAL, clock() - began)
 
     async def _beat(self, mac: int, hosts: Sequence[Host]) -> None:
-        """The same heartbeat again and again, to each host in turn."""
+        """Send a heartbeat to each host in turn until one accepts it."""
         moment = _now()
         self.tried.add((mac, moment))
         for attempt in range(_ATTEMPTS):

@@ -1,4 +1,4 @@
-"""Which sensors there are, and when which of them fall silent."""
+"""The sensors of a soak test, and when they fall silent."""
 
 import random
 from collections.abc import Mapping
@@ -12,16 +12,16 @@ INTERVAL = 5.0
 GROUP_WAIT = 3.0
 
 ALLOWED = 60.0
-"""Seconds from a sensor's last heartbeat within which it must be down whatever is killed: the
-threshold (12 s), counted from the end of a blind window that lasts until a killed process is back
-(18 s), the lease of a killed leader (15 s), and 15 s for a machine that is busy."""
+"""Seconds from a sensor's last heartbeat within which it must be down, whatever is killed: a blind
+window until a killed process is back (18 s), the threshold (12 s), the lease of a killed leader
+(15 s), and 15 s for a busy machine."""
 
 SITE_SIZE = 30
 _FIRST, _PAUSE, _FEWEST_SECONDS, _MORE_SECONDS, _SINGLES = 5.0, 20.0, 5.0, 10.0, 3
 
 
 class Outage(NamedTuple):
-    """Seconds since the beginning of the load; the sensor sends nothing in between."""
+    """Seconds since the start of the load; the sensor sends nothing in between."""
 
     start: float
     stop: float
@@ -29,17 +29,17 @@ class Outage(NamedTuple):
 
 @dataclass(frozen=True)
 class Plan:
-    """The fleet's fate; the same for the same arguments."""
+    """The planned outages of a fleet; the same arguments give the same plan."""
 
     seconds: float
     """From the first heartbeat to the last one."""
     macs: list[int]
     outages: Mapping[int, Outage]
-    """Each sensor falls silent once at most: more would be flapping."""
+    """Each sensor falls silent at most once: more would be flapping."""
 
 
 def site_of(mac: int) -> int:
-    """The number of a sensor's site, which is part of its address."""
+    """The number of a sensor's site, which is part of its MAC address."""
     return (mac - FIRST) >> 24
 
 
@@ -51,8 +51,8 @@ def site_rules(sensors: int) -> str:
 
 
 def planned(seconds: float, sensors: int, seed: int) -> Plan:
-    """Every 20 s three single sensors, and every third time or so a whole site, fall silent for
-    longer than is allowed."""
+    """Every 20 s three single sensors, or about every third time a whole site, fall silent for
+    longer than the allowed time."""
     chance = random.Random(f"{seed} outages")
     macs = [FIRST + (number // SITE_SIZE << 24) + number % SITE_SIZE for number in range(sensors)]
     left: dict[int, list[int]] = {}

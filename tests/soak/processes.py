@@ -1,4 +1,4 @@
-"""Two of each process, started again after each death as systemd would, and killed at random."""
+"""Two of each process, killed at random and restarted as systemd would."""
 
 import random
 import threading
@@ -31,11 +31,11 @@ class Processes:
 
     @property
     def urls(self) -> list[str]:
-        """Of each host."""
+        """The URL of each host."""
         return [service.url for service in self._services if service.command == ("web",)]
 
     def start(self) -> None:
-        """Start all, and wait until both hosts take heartbeats in."""
+        """Start all processes, and wait until both hosts accept heartbeats."""
         for service in self._services:
             service.start()
         for service in self._services:
@@ -44,7 +44,7 @@ class Processes:
         self._keeper.start()
 
     def stop(self) -> None:
-        """End all. Raises AssertionError when one does not."""
+        """Stop all processes. Raises AssertionError if one does not stop."""
         self._ended.set()
         if self._keeper.is_alive():
             self._keeper.join()
@@ -52,7 +52,7 @@ class Processes:
             service.stop()
 
     def kill_one(self, chance: random.Random) -> str:
-        """SIGKILL to one process; which it was."""
+        """Send SIGKILL to one process; its name."""
         service = chance.choice(self._services)
         family = service.family()
         victim, name = family[:1], service.command[0]
@@ -66,7 +66,7 @@ class Processes:
         return f"{name} of host {service.directory.name}"
 
     def memory(self) -> dict[str, float]:
-        """PSS of each command's processes, MB."""
+        """The PSS of each command's processes in MB."""
         return {
             f"{service.command[0]} {service.directory.name}": sum(
                 _pss(process) for process in service.family()
@@ -75,7 +75,7 @@ class Processes:
         }
 
     def tracebacks(self) -> list[str]:
-        """Lines of the logs where one begins, with what comes before it."""
+        """The first lines of tracebacks in the logs, each with the line before it."""
         found = []
         for service in self._services:
             lines = service.log.read_text("utf-8", "replace").splitlines()

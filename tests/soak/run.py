@@ -1,4 +1,4 @@
-"""The trial from start to end."""
+"""Runs a soak test."""
 
 import random
 import tempfile
@@ -25,23 +25,23 @@ from tests.waiting import eventually
 
 _FIRST_KILL = 15.0
 _DRAIN = 150.0
-"""Seconds for the last heartbeats, recoveries and what a killed notifier had claimed."""
+"""Seconds for the last heartbeats, recoveries, and the claims of a killed notifier."""
 _NAMED = 10
-"""Violations of a kind that are printed."""
+"""The number of violations printed per check."""
 
 
 @dataclass
 class Report:
-    """What came of it."""
+    """The result of a soak test."""
 
     directory: Path
     figures: dict[str, object] = field(default_factory=dict)
     violations: dict[str, list[str]] = field(default_factory=dict)
-    """By check."""
+    """Check -> violations."""
 
     @property
     def passed(self) -> bool:
-        """Nothing was violated."""
+        """Whether there are no violations."""
         return not any(self.violations.values())
 
     def __str__(self) -> str:
@@ -60,7 +60,7 @@ def run(
     sensors: int = 1_500,
     kill_every: float = 30.0,
 ) -> Report:
-    """One trial; its servers and processes end with it, its directory stays if it failed."""
+    """Run one soak test with its own servers; a failed run keeps its directory."""
     report = Report(Path(tempfile.mkdtemp(prefix="monitor-soak-")))
     influxd = InfluxdServer(require_influxd(), report.directory / "influxd")
     with influxd, receiver() as hook, mailbox() as box:
@@ -117,7 +117,7 @@ def _kill(
     every: float,
     chance: random.Random,
 ) -> None:
-    """For as long as the plan lasts."""
+    """Kill processes for the length of the plan."""
     began = time.monotonic()
     due = _FIRST_KILL
     while (elapsed := time.monotonic() - began) < seconds:
@@ -141,11 +141,11 @@ def _judge(
     store = InfluxStore(influxd.url, influxd.org, influxd.token, "heartbeats", "arrivals", 90 * DAY)
 
     def drained() -> bool:
-        """Nothing is open and nothing is on its way."""
+        """Whether no incident is open and no message pending."""
         still = [row for row in checks.incidents(engine) if row.closed_at is None]
         return not still and not checks.unsent(engine)
 
-    # All sensors go on reporting meanwhile: a fleet that stops is an outage.
+    # The sensors must keep reporting: a fleet that stops is an outage.
     report.violations["all is delivered in time"] = list(_late(drained, "open or unsent"))
     accepted = {mac: list(beats) for mac, beats in fleet.accepted.items()}
     times = {(mac, beat.time) for mac, beats in accepted.items() for beat in beats}
@@ -157,13 +157,13 @@ def _judge(
         _late(lambda: stored() >= times, "not stored")
     )
     found, rows = checks.incidents(engine), checks.messages(engine)
-    silent, webhook = checks.silences(fleet.accepted), checks.told(hook.requests)
-    mailed = checks.mailed(box)
+    silent, webhook = checks.silences(fleet.accepted), checks.reported(hook.requests)
+    mailed = checks.emailed(box)
     report.violations |= {
         "a 2xx is stored, and nothing else": list(checks.unstored(accepted, stored(), fleet.tried)),
         "no false alert": list(checks.false_alerts(found, webhook, silent)),
         "none missed": list(checks.missed(found, silent, webhook, rows, mailed)),
-        "none sent twice under different keys": list(checks.doubled(rows, hook.requests, box)),
+        "none sent twice under different keys": list(checks.duplicates(rows, hook.requests, box)),
         "no traceback in a log": processes.tracebacks(),
     }
     long = [one for one in silent if one.until.sent - one.since.answered >= ALLOWED * SECOND]

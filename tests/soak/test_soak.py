@@ -1,4 +1,4 @@
-"""The trial in a small form; `make soak` runs the long one."""
+"""A short soak test; `make soak` runs a long one."""
 
 import shutil
 
@@ -8,7 +8,7 @@ from tests.soak.run import run
 
 
 @pytest.mark.timeout(400)
-def test_a_fleet_under_kills_loses_nothing_and_alerts_only_for_what_is_silent() -> None:
+def test_fleet_under_random_kills_loses_nothing_and_alerts_only_for_silent_sensors() -> None:
     report = run(minutes=1.2, seed=29, sensors=300, kill_every=15.0)
     assert report.passed, str(report)
     assert report.figures["incidents"]

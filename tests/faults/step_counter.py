@@ -1,4 +1,4 @@
-"""Ends the process that burns it at a chosen step, as kill -9 does."""
+"""Kills the process at a chosen step, as kill -9 does."""
 
 import json
 import os
@@ -11,34 +11,34 @@ from sqlalchemy import Engine, event
 
 from monitor.channels.interface import Message, SendFailed
 
-QUESTIONS = ("arrivals", "coverage", "last_seen")
-"""What a sweep asks the store."""
+QUERIES = ("arrivals", "coverage", "last_seen")
+"""The store queries of a sweep."""
 
 
-class Fuse:
-    """Counts what a process does to the world outside, each step just before it is done.
+class StepCounter:
+    """Counts the external effects of a process, each step just before it happens.
 
-    Nothing outside changes between one step and the next: to die before a step is to die after
-    the one before it.
+    Nothing external changes between two steps, so a kill before a step is also a kill after
+    the previous one.
     """
 
     def __init__(self) -> None:
-        self.lay(None)
+        self.reset(None)
 
-    def lay(self, burns_at: int | None) -> None:
-        """Count from 0 again. `burns_at`: the number of the step that never happens; None: all
-        do."""
-        self._burns_at = burns_at
+    def reset(self, kill_at: int | None) -> None:
+        """Restart the count. `kill_at`: the number of the step before which to kill the process,
+        or None."""
+        self._kill_at = kill_at
         self.steps: list[str] = []
 
     def step(self, what: str) -> None:
-        """What is to be done next."""
-        if len(self.steps) == self._burns_at:
+        """Note the next step, or kill the process."""
+        if len(self.steps) == self._kill_at:
             os.kill(os.getpid(), signal.SIGKILL)
         self.steps.append(what)
 
     def before(self, what: str, do: Callable[..., Any]) -> Callable[..., Any]:
-        """The same as a step."""
+        """Wrap a function so that each call is a step."""
 
         def done(*arguments: Any, **options: Any) -> Any:
             self.step(what)
@@ -47,7 +47,7 @@ class Fuse:
         return done
 
     def watch_statements(self, engine: Engine) -> None:
-        """Each statement, BEGIN, COMMIT and ROLLBACK on connections of this engine."""
+        """Make each statement, COMMIT and ROLLBACK of this engine a step."""
 
         def executing(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
             self.step(" ".join(statement.split())[:60])
@@ -57,25 +57,27 @@ class Fuse:
         dialect.do_commit = self.before("COMMIT", dialect.do_commit)
         dialect.do_rollback = self.before("ROLLBACK", dialect.do_rollback)
 
-    def watch_questions(self, store: Any) -> None:
-        """What is asked of this store."""
-        for name in QUESTIONS:
+    def watch_queries(self, store: Any) -> None:
+        """Make each query of this store a step."""
+        for name in QUERIES:
             setattr(store, name, self.before(name, getattr(store, name)))
 
 
 class Recipient:
-    """A channel that writes what it accepts into a file that outlives the process."""
+    """A channel that writes accepted messages to a file, which survives the process."""
 
-    def __init__(self, name: str, file: Path, fuse: Fuse, refused: Sequence[str] = ()) -> None:
-        """`refused`: kinds of messages that it takes later, and if "for good: <kind>", never."""
-        self.name, self._file, self._fuse, self._refused = name, file, fuse, refused
+    def __init__(
+        self, name: str, file: Path, counter: StepCounter, refused: Sequence[str] = ()
+    ) -> None:
+        """`refused`: kinds to refuse temporarily, or permanently as "permanent: <kind>"."""
+        self.name, self._file, self._steps, self._refused = name, file, counter, refused
 
     def send(self, message: Message) -> None:
-        """As every channel."""
-        self._fuse.step(f"send {message.kind} to {self.name}")
+        """Send one message; a step."""
+        self._steps.step(f"send {message.kind} to {self.name}")
         if message.kind in self._refused:
             raise SendFailed("not now", permanent=False)
-        if f"for good: {message.kind}" in self._refused:
+        if f"permanent: {message.kind}" in self._refused:
             raise SendFailed("never", permanent=True)
         line = json.dumps([self.name, dict(message.data)])
         with self._file.open("a") as file:

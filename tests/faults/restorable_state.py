@@ -1,4 +1,4 @@
-"""A state that can be put back to how it was, quickly and often."""
+"""A state that can be restored quickly."""
 
 import shutil
 from abc import ABC, abstractmethod
@@ -10,8 +10,8 @@ from monitor.state.database import open_state
 from monitor.state.tables import metadata
 
 
-class Ground(ABC):
-    """One state; `keep` remembers it as it is, `restore` puts back what was remembered last."""
+class RestorableState(ABC):
+    """One state; `keep` saves it, `restore` returns to the last save."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -24,8 +24,8 @@ class Ground(ABC):
     def restore(self) -> None: ...
 
 
-class File(Ground):
-    """SQLite."""
+class SqliteState(RestorableState):
+    """A state in SQLite."""
 
     def __init__(self, directory: Path) -> None:
         self._file, self._kept = directory / "state.db", directory / "kept.db"
@@ -35,14 +35,14 @@ class File(Ground):
         shutil.copyfile(self._file, self._kept)
 
     def restore(self) -> None:
-        # A process that was killed within a transaction leaves a journal.
+        # A process killed in a transaction leaves a journal.
         for left in self._file.parent.glob(f"{self._file.name}*"):
             left.unlink()
         shutil.copyfile(self._kept, self._file)
 
 
-class Server(Ground):
-    """PostgreSQL. To copy rows is quicker than to make a database."""
+class PostgresState(RestorableState):
+    """A state in PostgreSQL. Copying rows is faster than creating a database."""
 
     def keep(self) -> None:
         with self.engine.begin() as connection:
