@@ -1,1 +1,1 @@
-"""`make bench`: the budget, as ratios of runs that alternate within the same minutes."""
+"""`make bench`: performance against reference runs that alternate with the measured ones."""

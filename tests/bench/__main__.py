@@ -1,4 +1,4 @@
-"""Runs the benches named on the command line, or the usual ones."""
+"""Runs the benchmarks named on the command line, or the default ones."""
 
 import argparse
 import tempfile
@@ -13,7 +13,7 @@ from tests.influxd.server import Access, InfluxdServer, external_influxd, find_i
 
 USUAL = ("processes", "single", "batch", "sweep", "decision", "grid")
 BENCHES = (*USUAL, "million", "large", "history")
-"""`large` is the grid of 100,000 sensors."""
+"""The names of the benchmarks; `large` is the grid with 100,000 sensors."""
 
 
 def _store(access: Access) -> InfluxStore:
@@ -52,7 +52,7 @@ def _run(bench: str, directory: Path, access: Access | None) -> list[Row]:
 
 
 def main() -> None:
-    """Prints one table; without an influxd only what does not need it."""
+    """Print one table; without an influxd, only the benchmarks that do not need it."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("bench", nargs="*", metavar=f"{{{','.join(BENCHES)}}}")
     chosen = parser.parse_args().bench or USUAL

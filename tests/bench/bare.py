@@ -1,4 +1,4 @@
-"""The reference for single ingest: the same gunicorn around the least that reads the body."""
+"""The reference for single ingest: the same gunicorn with a minimal app that reads the body."""
 
 import sys
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Batches through the door into InfluxDB, against the same points as straight line protocol."""
+"""Batches through the ingest app into InfluxDB, against direct writes in line protocol."""
 
 import time
 from pathlib import Path
@@ -18,7 +18,7 @@ _NDJSON = "".join(f'{{"mac_address":"{mac}","battery":3.1}}\n' for mac in _MACS)
 
 
 class Batches:
-    """Both ways into one InfluxDB, each timed until its last point can be queried."""
+    """Both ways into one InfluxDB, each timed until the last point can be queried."""
 
     def __init__(self, service: Service, access: Access, bucket: str) -> None:
         self._url = f"{service.url}/heartbeats"
@@ -27,8 +27,8 @@ class Batches:
         self._straight = requests.Session()
         self._straight.headers["Authorization"] = f"Token {access.token}"
 
-    def through_the_door(self) -> float:
-        """Heartbeats a second."""
+    def through_the_service(self) -> float:
+        """Heartbeats per second through the service."""
         begin, since = time.perf_counter(), time.time_ns() // 1_000_000
         for _ in range(BATCHES):
             answer = self._session.post(
@@ -38,8 +38,8 @@ class Batches:
             assert answer.json()["accepted"] == ROWS
         return self._rate("received", since, begin)
 
-    def straight(self) -> float:
-        """Points a second."""
+    def directly(self) -> float:
+        """Points per second written directly."""
         since = time.time_ns() // 1_000_000
         bodies = []
         for batch in range(BATCHES):
@@ -57,8 +57,8 @@ class Batches:
         return self._rate("reference", since, begin)
 
     def _await(self, field: str, since: int) -> None:
-        """Until the last sensor's last point can be queried; then all must be there. A count of
-        all is too much work to be done again and again while the clock runs."""
+        """Wait until the last sensor's last point can be queried; then check the count.
+        Counting all points repeatedly would slow down the measured run."""
         last = f"AND mac = '{_MACS[-1]}'"
         eventually(lambda: self._count(field, since, last) >= BATCHES, 120, every=0.01)
 
@@ -79,10 +79,10 @@ class Batches:
 
 
 def rows(directory: Path, access: Access, bucket: str, **environment: object) -> list[Row]:
-    """The service's own InfluxDB is the one at `access`."""
+    """Measure with the InfluxDB at `access`, which the service uses."""
     with Service(directory, **environment) as service:
         service.ready()
         batches = Batches(service, access, bucket)
-        ours, theirs = alternate(batches.through_the_door, batches.straight)
+        ours, theirs = alternate(batches.through_the_service, batches.directly)
     what = "batch ingest into InfluxDB, until queryable"
     return [Row(what, "/s", ours, theirs, least_ratio=GOAL)]

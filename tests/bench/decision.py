@@ -1,4 +1,4 @@
-"""How long after its deadline an outage is decided, with the sweep's usual interval."""
+"""The time from the deadline of an outage to its incident, with the default sweep interval."""
 
 import time
 from pathlib import Path
@@ -14,11 +14,11 @@ from tests.waiting import eventually
 
 SENSORS, THRESHOLD, INTERVAL = 60, 8, 5
 LONGEST = INTERVAL + 1.5
-"""One interval, the second in which a pulse tells how far the store has come, and one sweep."""
+"""One interval, one second until coverage is reported, and one sweep."""
 
 
 def rows(directory: Path, **environment: object) -> list[Row]:
-    """Sensors that report once, spread over an interval; measured against the interval."""
+    """Measure sensors that report once, spread over an interval, which is the reference."""
     url = f"sqlite:///{directory / 'data' / 'state.sqlite'}"
     with Service(directory, MONITOR_STALENESS_THRESHOLD=THRESHOLD, **environment) as service:
         service.ready()

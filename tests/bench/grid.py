@@ -1,4 +1,4 @@
-"""The grid in a real Chromium, over the real service and a fleet that beats once a minute."""
+"""The grid in Chromium, with the real service and a fleet with one heartbeat a minute."""
 
 import threading
 import time
@@ -46,7 +46,7 @@ _SCROLL = """() => new Promise((done) => {
 
 
 class Fleet:
-    """So many sensors with names, sites and labels."""
+    """A fleet of `size` sensors with names, sites and labels."""
 
     def __init__(self, service: Service, size: int) -> None:
         self._url, self._session = f"{service.url}/heartbeats", requests.Session()
@@ -89,7 +89,7 @@ class Fleet:
 
     @contextmanager
     def beating(self) -> Iterator[None]:
-        """Each of them once a minute, evenly spread."""
+        """Send one heartbeat per sensor and minute, evenly spread."""
         over = threading.Event()
 
         def beat() -> None:
@@ -110,10 +110,10 @@ class Fleet:
 
 
 def polls(url: str) -> tuple[list[float], list[float]]:
-    """Milliseconds and kilobytes of asking again after 5 s, as a browser asks."""
+    """Milliseconds and kilobytes of polls every 5 s, as the browser sends them."""
     took, sizes = [], []
     session = requests.Session()
-    session.headers["Accept-Encoding"] = "br"  # as small as zstd, which requests can't unpack
+    session.headers["Accept-Encoding"] = "br"  # same size as zstd, which requests can't decompress
     cursor = session.get(f"{url}/sensors").json()["cursor"]
     for _ in range(RUNS + 1):
         time.sleep(5)
@@ -127,7 +127,7 @@ def polls(url: str) -> tuple[list[float], list[float]]:
 
 
 def load(browser: Browser, url: str) -> tuple[float, float]:
-    """Milliseconds from the click to the first paint, and until a search is answered."""
+    """Milliseconds from the click to the first paint, and to the answer of a search."""
     page = browser.new_page(viewport={"width": 1280, "height": 800})
     _show(page, url)
     paint, ready = page.evaluate(
@@ -144,7 +144,7 @@ def _show(page: Page, url: str) -> None:
 
 
 def search(page: Page) -> float:
-    """Milliseconds from the last key to the cells found."""
+    """Milliseconds from the last key to the search result."""
     took: float = page.evaluate("""async () => {
       const { q } = document.getElementById("filters").elements;
       const begin = performance.now();
@@ -160,7 +160,7 @@ def search(page: Page) -> float:
 
 
 def memory(page: Page) -> float:
-    """Megabytes that the page's process has for itself alone, after collecting garbage."""
+    """Private megabytes of the page's process after garbage collection."""
     page.context.new_cdp_session(page).send("HeapProfiler.collectGarbage")
     browser = page.context.browser
     assert browser is not None
@@ -170,7 +170,7 @@ def memory(page: Page) -> float:
 
 
 def rows(directory: Path, size: int, **environment: str) -> list[Row]:
-    """First paint, ready, search, a poll, memory and frames."""
+    """Measure first paint, readiness, search, polls, memory and frames."""
     of = f"grid of {size:,}"
     with (
         Service(directory, MONITOR_INGEST_MAX_SENSORS=size, **environment) as service,
@@ -186,7 +186,7 @@ def rows(directory: Path, size: int, **environment: str) -> list[Row]:
             _show(page, service.url)
             found = [search(page) for _ in range(RUNS)]
             frames = page.evaluate(_SCROLL)
-            time.sleep(20)  # some polls
+            time.sleep(20)  # time for some polls
             held = memory(page)
     frames.sort()
     slow = frames[len(frames) * 95 // 100 :]

@@ -1,4 +1,4 @@
-"""Sparklines, charts and uptime over 30 days of a heartbeat a minute from 1,000 sensors."""
+"""Sparklines, charts and uptime over 30 days, with a heartbeat per minute from 1,000 sensors."""
 
 import random
 import time
@@ -23,15 +23,15 @@ _BUCKET = "history"
 _TOGETHER = 10
 
 
-class Straight:
-    """InfluxDB by plain requests."""
+class PlainInflux:
+    """InfluxDB by plain HTTP requests."""
 
     def __init__(self, access: Access) -> None:
         self._access, self._session = access, requests.Session()
         self._session.headers["Authorization"] = f"Token {access.token}"
 
     def fill(self, now: int) -> float:
-        """Write every point in POSTs of 10,000 lines; seconds."""
+        """Write every point in POSTs of 10,000 lines; the seconds it took."""
         chance = random.Random(1)
         late = [chance.randrange(800) for _ in range(10_007)]
         heads = [f"heartbeat,mac={format_mac(mac)} received=" for mac in _MACS]
@@ -55,7 +55,7 @@ class Straight:
         return seconds
 
     def count(self, macs: list[int], now: int, length: int, every: int) -> float:
-        """Seconds of the bare question that the store asks too."""
+        """Seconds of the same query that the store sends."""
         named = " OR ".join(f"mac = '{format_mac(mac)}'" for mac in macs)
         query = (
             "SELECT count(received), count(repaired) FROM heartbeat "
@@ -70,8 +70,8 @@ class Straight:
 
 
 def rows(directory: Path, access: Access) -> list[Row]:
-    """Fills the store first, which takes minutes."""
-    straight, clock = Straight(access), Clock()
+    """Fill the store, which takes minutes, then measure."""
+    straight, clock = PlainInflux(access), Clock()
     store = InfluxStore(access.url, access.org, access.token, _BUCKET, "arrivals", 90 * DAY)
     store.migrate()
     engine = open_state(f"sqlite:///{directory / 'state.sqlite'}")
@@ -83,7 +83,7 @@ def rows(directory: Path, access: Access) -> list[Row]:
 
     def timed(ask: Callable[[History], object]) -> Callable[[], float]:
         def once() -> float:
-            # One that remembers nothing.
+            # without caches
             history = History(store, engine, clock, 10 * MINUTE, 90 * DAY)
             begin = time.perf_counter()
             ask(history)

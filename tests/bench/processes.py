@@ -1,4 +1,4 @@
-"""How light the processes are: `--help`, the start of `monitor serve`, and its memory when idle."""
+"""The time of `--help`, the start time of `monitor serve`, and its memory when idle."""
 
 import resource
 import subprocess
@@ -13,11 +13,11 @@ from tests.service import Service
 from tests.waiting import eventually
 
 SETTLE = 10.0
-"""Seconds after which a started service counts as idle."""
+"""Seconds after the start until the service counts as idle."""
 
 
 def rows(directory: Path, **influxdb: object) -> list[Row]:
-    """Against a bare interpreter where there is one; `influxdb`: its variables, or none."""
+    """Measure against a bare interpreter where possible. `influxdb`: its variables, or none."""
     help_text = [_cpu("-m", "monitor", "--help") for _ in range(RUNS)]
     bare = [_cpu("-c", "pass") for _ in range(RUNS)]
     found = [Row("CPU of `monitor --help` (bare: python -c pass)", "s", help_text, bare, most=0.3)]
@@ -44,7 +44,7 @@ def _cpu(*arguments: str) -> float:
 def _started(
     directory: Path, variables: dict[str, object], idle: float = 0.0
 ) -> tuple[float, float]:
-    """Seconds until the grid answers, and the memory in MB after it was `idle` for some seconds."""
+    """Seconds until the grid answers, and the memory in MB after `idle` seconds."""
     began = time.monotonic()
     with Service(directory, **variables) as service:
         eventually(lambda: _answers(service.url), 60)

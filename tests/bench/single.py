@@ -1,4 +1,4 @@
-"""Single heartbeats a second through the real door, against a bare WSGI callable."""
+"""Single heartbeats per second through the ingest app, against a minimal WSGI app."""
 
 import shutil
 import subprocess
@@ -21,7 +21,7 @@ SCRIPT = Path(__file__).with_name("ingest.lua")
 
 @contextmanager
 def bare() -> Iterator[int]:
-    """The reference server's port."""
+    """Run the reference server; its port."""
     port = free_port()
     process = subprocess.Popen([sys.executable, "-m", "tests.bench.bare", str(port)])
     try:
@@ -40,7 +40,7 @@ def _answers(port: int) -> bool:
 
 
 def rate(port: int, token: str, mode: str, allowed_errors: int = 0) -> float:
-    """Requests a second that wrk gets answered with 2xx."""
+    """Requests per second answered with 2xx, measured by wrk."""
     wrk = shutil.which("wrk")
     assert wrk, "wrk is needed (Debian's package of that name)"
     url = f"http://127.0.0.1:{port}"
@@ -57,7 +57,7 @@ def rate(port: int, token: str, mode: str, allowed_errors: int = 0) -> float:
 
 
 def rows(directory: Path, **environment: object) -> list[Row]:
-    """With the token check on and the shipper running; kept-alive and one connection a request."""
+    """Measure kept-alive and single-request connections, with token check and shipper."""
     token = "bench-" + "0" * 40
     measured = []
     with (

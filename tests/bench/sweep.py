@@ -1,4 +1,4 @@
-"""A large fleet on InfluxDB: the first fill, sweeps, and an outage of 50,000 at once."""
+"""Sweeps of a large fleet on InfluxDB: the first, later ones, and an outage of 50,000 sensors."""
 
 import threading
 import time
@@ -26,12 +26,12 @@ GROUP_WAIT = 30 * SECOND
 INTERVAL = 5 * SECOND
 GOAL = {100_000: 0.5, 1_000_000: 1.5}
 FILL, TOLD = 60, 30
-"""Goals in seconds: the first fill; an outage told after its deadline and the group's wait."""
+"""Goals in seconds: the first sweep; an outage message after deadline and group wait."""
 
 FIRST = 0x020000000000
 SILENT = 50_000
 AHEAD = MINUTE
-"""So long before their deadline those that fall silent are registered."""
+"""Time before the deadline at which the silent sensors are registered."""
 
 
 def _now() -> int:
@@ -45,7 +45,7 @@ def _timed(work: Callable[[], object]) -> float:
 
 
 class Fleet:
-    """Sensors that beat once a minute, and a scheduler that leads."""
+    """Sensors with a heartbeat a minute, and a leading scheduler."""
 
     def __init__(self, state_url: str, store: Store, size: int) -> None:
         self._store, self._size = store, size
@@ -59,13 +59,13 @@ class Fleet:
         self.restart()
 
     def restart(self) -> None:
-        """The scheduler starts afresh and knows nothing."""
+        """Replace the scheduler by a new one without any view."""
         options = Options(THRESHOLD, 15 * MINUTE, 90 * DAY)
         alerting = Alerting(("pager",), GROUP_WAIT, MINUTE)
         self._sweep = Sweep(self._store, self.engine, options, alerting, watch())
 
     def hear(self, macs: Iterable[int], at: int | None = None) -> None:
-        """These sensors report now, or reported `at` a moment."""
+        """Store heartbeats of these sensors, now or `at` a time."""
         listed = list(macs)
         for start in range(0, len(listed), 10_000):
             now = _now()
@@ -76,30 +76,30 @@ class Fleet:
         self.pulse()
 
     def pulse(self) -> None:
-        """All heard so far is stored."""
+        """Report coverage up to now."""
         self._store.add_coverage(CoverageSpan("bench", self._begin, _now(), False))
 
     def beat(self, count: int) -> None:
-        """The next `count` sensors report."""
+        """Store heartbeats of the next `count` sensors."""
         self.hear(FIRST + (self._next + number) % self._size for number in range(count))
         self._next += count
 
     def sweep(self) -> float:
-        """Seconds of one sweep."""
+        """Run one sweep; its seconds."""
         return _timed(lambda: self._sweep.run(self._lease, _now()))
 
     def last_seen(self) -> float:
-        """Seconds of asking the store instead for everybody heard in the last 10 minutes."""
+        """Seconds of a store query for all sensors of the last 10 minutes."""
         return _timed(lambda: self._store.last_seen(_now() - 10 * MINUTE))
 
     def opened(self) -> int:
-        """How many incidents there are."""
+        """The number of incidents."""
         with reading(self.engine) as connection:
             return int(connection.execute(select(func.count()).select_from(incident)).scalar_one())
 
 
 class Pager:
-    """Notes when a message came and of how many sensors it tells."""
+    """A channel that records the time and the number of sensors of each message."""
 
     name = "pager"
 
@@ -107,12 +107,12 @@ class Pager:
         self.told: list[tuple[int, str]] = []
 
     def send(self, message: Message) -> None:
-        """As a channel."""
+        """Record the message."""
         self.told.append((_now(), message.subject))
 
 
 def outage(fleet: Fleet, database: str) -> list[Row]:
-    """50,000 more sensors whose last heartbeats were at one moment, with sweeps every 5 s."""
+    """Add 50,000 sensors whose last heartbeats were at one time, and sweep every 5 s."""
     pager, done = Pager(), threading.Event()
     deadline = _now() + AHEAD
     others = fleet.opened()
@@ -142,7 +142,7 @@ def outage(fleet: Fleet, database: str) -> list[Row]:
 
 
 def rows(directory: Path, store: Store, size: int) -> list[Row]:
-    """The first sweep fills the view and registers all; those after it are measured."""
+    """Measure the sweeps after the first one, which fills the view and registers all sensors."""
     fleet = Fleet(f"sqlite:///{directory / 'state.sqlite'}", store, size)
     fleet.beat(size)
     registered = fleet.sweep()

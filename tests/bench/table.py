@@ -1,4 +1,4 @@
-"""Figures in a table: median, reference, ratio and what must be reached."""
+"""Prints results in a table: median, reference, ratio and goal."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ RUNS = 5
 
 @dataclass(frozen=True)
 class Row:
-    """One line: `measured` and `reference` are the figures of each run, in `unit`."""
+    """One line: `measured` and `reference` are the results of each run, in `unit`."""
 
     what: str
     unit: str
@@ -17,11 +17,11 @@ class Row:
     reference: Sequence[float]
     least_ratio: float | None = None
     most: float | None = None
-    """The goal: a ratio to reach, or a figure not to pass."""
+    """The goal: a minimum ratio, or a maximum result."""
 
     @property
     def goal(self) -> str:
-        """In words, and whether it was met."""
+        """The goal as text, and whether it was met."""
         if self.least_ratio is not None:
             met, text = self.ratio >= self.least_ratio, f"ratio >= {self.least_ratio:.2f}"
         elif self.most is not None:
@@ -32,14 +32,14 @@ class Row:
 
     @property
     def ratio(self) -> float:
-        """Of the medians."""
+        """The ratio of the medians."""
         return median(self.measured) / median(self.reference)
 
 
 def alternate(
     measured: Callable[[], float], reference: Callable[[], float], runs: int = RUNS
 ) -> tuple[list[float], list[float]]:
-    """Both in turn, after one unmeasured run of each."""
+    """Run both in turn, after one warm-up run of each."""
     measured(), reference()
     pairs = [(measured(), reference()) for _ in range(runs)]
     return [pair[0] for pair in pairs], [pair[1] for pair in pairs]

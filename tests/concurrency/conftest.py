@@ -1,4 +1,4 @@
-"""PostgreSQL, where several write at the same moment: SQLite lets in one writer at a time."""
+"""Concurrency tests on PostgreSQL, which allows several writers; SQLite allows one at a time."""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -18,7 +18,7 @@ Work = Callable[[], object]
 
 
 class Sides(NamedTuple):
-    """Two processes' engines on one database, the first of which can be held at its commit."""
+    """The engines of two processes on one database; the first can be held at its commit."""
 
     first: Engine
     second: Engine
@@ -36,7 +36,8 @@ def sides() -> Iterator[Sides]:
 
 @contextmanager
 def held_commit(engine: Engine) -> Iterator[tuple[Event, Event]]:
-    """(reached, go): the next commit of this engine waits for `go`, holding all its locks."""
+    """(reached, go): the next commit of this engine sets `reached` and waits for `go`, with all
+    its locks."""
     reached, go = Event(), Event()
 
     def hold(_connection: Connection) -> None:
@@ -52,8 +53,8 @@ def held_commit(engine: Engine) -> Iterator[tuple[Event, Event]]:
 
 
 def overlap(sides: Sides, first: Work, second: Work) -> tuple[Future[object], Future[object]]:
-    """Run `first` up to its commit, then `second` until it waits for a lock or is done, then
-    let both end. Each uses its own side."""
+    """Run `first` up to its commit, then `second` until it waits for a lock or ends, then let
+    both end. Each uses its own engine."""
     with held_commit(sides.first) as (reached, go), ThreadPoolExecutor(2) as pool:
         one = pool.submit(first)
         eventually(lambda: reached.is_set() or one.done(), 30)
@@ -64,7 +65,7 @@ def overlap(sides: Sides, first: Work, second: Work) -> tuple[Future[object], Fu
 
 
 def _someone_waits(engine: Engine) -> bool:
-    # A connection of its own: the commit of the engine's others is held.
+    # a separate connection: the engine's commits are held
     watcher = create_engine(engine.url, poolclass=NullPool)
     query = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
     with watcher.connect() as connection:

@@ -1,4 +1,4 @@
-"""People who change things while the service works: by pages, by the API and by commands."""
+"""Users who change data by pages, the API and commands while the service runs."""
 
 import os
 import random
@@ -25,7 +25,7 @@ ROOT = Path(__file__).parent.parent.parent
 
 
 def settings_of(directory: Path, state: Engine) -> Mapping[str, str]:
-    """Variables of a service on this state, with an `email` and a `webhook`."""
+    """The variables of a service on this state, with an email and a webhook channel."""
     return {
         "MONITOR_DATA_DIRECTORY": str(directory / "data"),
         "MONITOR_STATE_URL": state.url.render_as_string(hide_password=False),
@@ -39,7 +39,7 @@ def settings_of(directory: Path, state: Engine) -> Mapping[str, str]:
 
 
 class Operator:
-    """An administrator at the pages as they are wired, on an engine of their own."""
+    """An administrator who uses the complete app, with its own engine."""
 
     def __init__(self, name: str, directory: Path, state: Engine) -> None:
         settings = load(None, settings_of(directory, state))
@@ -53,7 +53,7 @@ class Operator:
         self._token = self._visitor.token("/account")
 
     def act(self, chance: random.Random, macs: tuple[int, ...]) -> TestResponse:
-        """Change one thing."""
+        """Make one random change."""
         match chance.randrange(6):
             case 0:
                 with reading(self._state) as connection:
@@ -88,7 +88,7 @@ class Operator:
 
 
 def command(variables: Mapping[str, str], chance: random.Random, macs: tuple[int, ...]) -> str:
-    """Run one command; what it wrote to its standard error."""
+    """Run one command; its standard error."""
     mac = format_mac(chance.choice(macs))
     line = chance.choice(
         (

@@ -1,5 +1,4 @@
-"""A sweep, notifiers, pages and commands at once on PostgreSQL: whatever they do, what holds must
-hold."""
+"""A sweep, notifiers, pages and commands run concurrently on PostgreSQL, and invariants hold."""
 
 import random
 from collections import Counter
@@ -19,7 +18,7 @@ from monitor.state.database import reading
 from monitor.state.tables import incident, notification, notification_incident
 from tests.concurrency.conftest import Sides
 from tests.concurrency.people import Operator, command, settings_of
-from tests.concurrency.test_held_commits import Night, misplaced
+from tests.concurrency.test_held_commits import MonitoredFleet, misplaced
 from tests.staleness.test_sweep import ALERTING
 
 SENSORS = (1, 2, 3, 8, 9)
@@ -27,7 +26,7 @@ TERMS = RecipientConfig(lambda *_: {})
 
 
 def send_what_is_due(engine: Engine, holder: str, now: int, failing: random.Random | None) -> int:
-    """How many were tried; with `failing` one in five is refused for now."""
+    """Deliver due messages; the number attempted. With `failing` one in five fails temporarily."""
     tried = 0
     for channel in ALERTING.channels:
         while found := claims.claim(
@@ -42,10 +41,10 @@ def send_what_is_due(engine: Engine, holder: str, now: int, failing: random.Rand
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
-def test_nothing_is_lost_or_sent_twice_when_all_write_at_once(
+def test_concurrent_writers_lose_nothing_and_send_nothing_twice(
     tmp_path: Path, sides: Sides, seed: int
 ) -> None:
-    night, over = Night(tmp_path, sides), Event()
+    night, over = MonitoredFleet(tmp_path, sides), Event()
     operators = [Operator(f"operator {n}", tmp_path, sides.first) for n in range(2)]
 
     def notify(holder: str) -> None:

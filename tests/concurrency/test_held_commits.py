@@ -1,4 +1,4 @@
-"""What two transactions make of each other when the first is held just before its commit."""
+"""Two concurrent transactions, the first of which is held just before its commit."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -35,7 +35,7 @@ VAULT = Vault("k" * 40)
 
 
 def written(engine: Engine, change: Callable[[Connection], object]) -> Work:
-    """A transaction to be run later."""
+    """A function that runs `change` in a transaction."""
 
     def run() -> object:
         with writing(engine) as connection:
@@ -55,7 +55,7 @@ def misplaced(engine: Engine) -> list[int]:
         return list(connection.scalars(query))
 
 
-class Night(World):
+class MonitoredFleet(World):
     """A fleet at two sites, judged and notified on PostgreSQL."""
 
     def __init__(self, directory: Path, sides: Sides) -> None:
@@ -88,17 +88,17 @@ class Night(World):
 
 
 def test_incident_never_joins_a_group_that_is_being_closed(tmp_path: Path, sides: Sides) -> None:
-    night = Night(tmp_path, sides)
+    night = MonitoredFleet(tmp_path, sides)
     night.hear(1, 2, 3, 8, 9)
     night.pass_time(12 * MINUTE, 2, 3, 8, 9)
     for channel in ALERTING.channels:
         night.send(channel)
-    night.pass_time(2 * MINUTE, 1, 2, 3, 8, 9)  # the first one returns
+    night.pass_time(2 * MINUTE, 1, 2, 3, 8, 9)  # the first one recovers
     night.pass_time(5 * MINUTE, 1, 3, 8, 9)  # the second one falls silent
     night.send("email")
     last = night.claim("webhook")
     assert last.kind == "recovered"
-    night.pass_time(5 * MINUTE, 1, 3, 8, 9)  # up to the sweep before the second one's deadline
+    night.pass_time(5 * MINUTE, 1, 3, 8, 9)  # until the last sweep before the second one's deadline
     assert all(row.closed_at for row in night.incidents())
     night.now += MINUTE
     night.hear(1, 3, 8, 9)
@@ -110,7 +110,7 @@ def test_incident_never_joins_a_group_that_is_being_closed(tmp_path: Path, sides
     )
     assert [row.mac for row in night.incidents() if row.closed_at is None] == [2]
     assert misplaced(night.engine) == []
-    later = night.pass_time(12 * MINUTE, 1, 2, 3, 9)  # at another site one falls silent
+    later = night.pass_time(12 * MINUTE, 1, 2, 3, 9)  # a sensor of another site falls silent
     assert sum(outcome.opened for outcome in later) == 1
     night.store.close()
 
@@ -133,7 +133,7 @@ def test_two_shippers_note_the_same_new_metric(sides: Sides) -> None:
         done.result()
 
 
-def test_two_who_make_a_token_of_one_name_get_one(sides: Sides) -> None:
+def test_concurrent_tokens_of_one_name_give_one_token(sides: Sides) -> None:
     def make(connection: Connection) -> str:
         return tokens.create(connection, "door", 1)
 
@@ -142,7 +142,7 @@ def test_two_who_make_a_token_of_one_name_get_one(sides: Sides) -> None:
     assert isinstance(two.exception(), Conflict)
 
 
-def test_routes_added_at_the_same_moment_have_an_order(sides: Sides) -> None:
+def test_concurrently_added_routes_have_distinct_positions(sides: Sides) -> None:
     def adding(name: str) -> Callable[[Connection], None]:
         def add(connection: Connection) -> None:
             row = RouteRow(name, ["site=x"], ["email"], [], None)
@@ -159,7 +159,7 @@ def test_routes_added_at_the_same_moment_have_an_order(sides: Sides) -> None:
     assert sorted(tuple(row) for row in positions) == [("first", 1), ("second", 2)]
 
 
-def test_no_route_leads_to_a_channel_that_is_being_removed(sides: Sides) -> None:
+def test_no_route_can_use_a_channel_that_is_being_removed(sides: Sides) -> None:
     with writing(sides.first) as connection:
         channels.add(connection, VAULT, Stored("pager", "webhook", {}, {}))
 
@@ -195,7 +195,7 @@ def test_two_notifiers_share_one_daily_limit(sides: Sides) -> None:
     assert [one.result() is None, two.result() is None] == [False, True]
 
 
-def test_a_deadlock_is_reported_as_a_state_that_is_unavailable_for_now(sides: Sides) -> None:
+def test_deadlock_raises_state_unavailable(sides: Sides) -> None:
     outages = [Outages(sides.first, ["email"], f"site:{name}") for name in "AB"]
     for mac, each in enumerate(outages, 1):
         each.sensors(mac)
@@ -219,8 +219,8 @@ def test_a_deadlock_is_reported_as_a_state_that_is_unavailable_for_now(sides: Si
     assert [type(error) for error in errors] == [StateUnavailable]
 
 
-def test_incident_closed_meanwhile_is_not_closed_twice(tmp_path: Path, sides: Sides) -> None:
-    night = Night(tmp_path, sides)
+def test_concurrently_closed_incident_is_closed_once(tmp_path: Path, sides: Sides) -> None:
+    night = MonitoredFleet(tmp_path, sides)
     night.hear(1, 2, 3, 8, 9)
     night.pass_time(12 * MINUTE, 2, 3, 8, 9)
     (seen,) = night.incidents()
@@ -242,7 +242,7 @@ def test_incident_closed_meanwhile_is_not_closed_twice(tmp_path: Path, sides: Si
     night.store.close()
 
 
-def test_channel_that_recovers_meanwhile_is_reported_when_it_fails_again(sides: Sides) -> None:
+def test_concurrently_recovered_channel_is_reported_when_it_fails_again(sides: Sides) -> None:
     served_channels.mark(sides.first, {"email": ()}, 1)
     now = 20 * MINUTE
     written(sides.first, lambda c: health.record_failure(c, "email", "refused", 1))()
@@ -259,7 +259,7 @@ def test_channel_that_recovers_meanwhile_is_reported_when_it_fails_again(sides: 
 
 
 def downgrade(connection: Connection, revision: str) -> None:
-    """Take back the migrations after this one."""
+    """Revert the migrations after this one."""
     config = Config()
     config.set_main_option("script_location", str(Path(migrations.__file__).parent))
     config.attributes["connection"] = connection

@@ -22,7 +22,7 @@ from tests.waiting import eventually
 
 @contextmanager
 def recipients() -> Iterator[tuple[Mailbox, Receiver, dict[str, Any]]]:
-    """A mailbox, a webhook's receiver, and the settings that lead to both."""
+    """A mailbox and a webhook receiver, and the settings that point to them."""
     with mailbox() as mail, receiver() as calls:
         yield (
             mail,
@@ -39,7 +39,7 @@ def recipients() -> Iterator[tuple[Mailbox, Receiver, dict[str, Any]]]:
 
 
 def simulate(service: Service, *arguments: object) -> subprocess.CompletedProcess[str]:
-    """`monitor simulate` against the service, to its end."""
+    """Run `monitor simulate` against the service until it ends."""
     return subprocess.run(
         [sys.executable, "-m", "monitor", "simulate", "--url", service.url, *map(str, arguments)],
         capture_output=True,
@@ -49,13 +49,13 @@ def simulate(service: Service, *arguments: object) -> subprocess.CompletedProces
 
 
 def incidents(service: Service) -> list[Any]:
-    """All incidents, the eldest first."""
+    """All incidents, oldest first."""
     engine = open_state(f"sqlite:///{service.directory / 'data' / 'state.sqlite'}")
     with reading(engine) as connection:
         return list(connection.execute(select(incident).order_by(incident.c.id)))
 
 
-def test_a_heartbeat_is_among_the_sensors_within_a_second(tmp_path: Path) -> None:
+def test_sensor_is_listed_within_a_second_of_its_heartbeat(tmp_path: Path) -> None:
     with Service(tmp_path) as service:
         service.ready()
         for number in range(3):
@@ -66,7 +66,7 @@ def test_a_heartbeat_is_among_the_sensors_within_a_second(tmp_path: Path) -> Non
             assert (shown["status"], shown["last_seen"]) == ("up", reply["time"])
 
 
-def test_the_variables_of_influxdb_alone_choose_it_and_the_point_can_be_read_back(
+def test_influxdb_variables_select_influxdb_and_the_heartbeat_is_stored(
     tmp_path: Path, influxd: InfluxdServer
 ) -> None:
     variables = {
@@ -91,7 +91,7 @@ def test_the_variables_of_influxdb_alone_choose_it_and_the_point_can_be_read_bac
 
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("store", ["sqlite", "influxdb"])
-def test_those_that_fall_silent_are_one_message_a_channel_and_so_is_their_return(
+def test_outage_and_recovery_of_many_sensors_are_one_message_each_per_channel(
     tmp_path: Path, store: str, request: pytest.FixtureRequest
 ) -> None:
     sensors, dead = 200, 10

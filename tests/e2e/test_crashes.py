@@ -1,4 +1,4 @@
-"""The store and a worker are killed, the disk fills: what got a 2xx is stored, once."""
+"""After kills and a full disk every heartbeat that got a 2xx is stored once."""
 
 import csv
 import os
@@ -26,7 +26,7 @@ from tests.service import Service
 from tests.waiting import eventually
 
 OUTAGE = float(os.environ.get("MONITOR_TEST_OUTAGE", "12"))
-"""Seconds for which the store or the disk is gone; the threshold is shorter."""
+"""Seconds without the store or the disk; longer than the threshold."""
 
 SENSORS, DEAD = 300, 6
 TIMING = {
@@ -37,7 +37,7 @@ TIMING = {
 
 
 class Simulation:
-    """`monitor simulate` in the background, with its records; the dead die during the outage."""
+    """`monitor simulate` in the background, with records; some sensors die during the outage."""
 
     def __init__(self, service: Service, directory: Path, duration: float) -> None:
         self.acknowledged_file = directory / "acknowledged.csv"
@@ -55,13 +55,13 @@ class Simulation:
         )
 
     def acknowledged_count(self) -> int:
-        """How many got a 2xx so far."""
+        """The number of heartbeats that got a 2xx so far."""
         if not self.acknowledged_file.exists():
             return 0
         return max(0, self.acknowledged_file.read_bytes().count(b"\n") - 1)
 
     def finish(self) -> str:
-        """Wait for its end; its summary."""
+        """Wait until it ends; the summary."""
         out, _ = self._process.communicate(timeout=300)
         return out.decode()
 
@@ -75,7 +75,7 @@ def rows(file: Path) -> Counter[tuple[int, int]]:
 
 
 def check(simulation: Simulation, store: Store, since: int) -> None:
-    """Acknowledged is stored; stored was sent."""
+    """Check that acknowledged heartbeats are stored, and stored ones were sent."""
     acknowledged = set(rows(simulation.acknowledged_file))
     attempts = Counter(mac for mac, _ in rows(simulation.sent_file).elements())
     macs = list(attempts)
@@ -97,7 +97,9 @@ def incidents(service: Service) -> list[Any]:
 
 
 @pytest.mark.timeout(300)
-def test_influxd_and_a_worker_killed_under_load(tmp_path: Path, influxd: InfluxdServer) -> None:
+def test_killed_influxd_and_worker_lose_no_acknowledged_heartbeat(
+    tmp_path: Path, influxd: InfluxdServer
+) -> None:
     variables = {
         "INFLUXDB_V2_URL": influxd.url,
         "INFLUXDB_V2_ORG": influxd.org,
@@ -122,7 +124,7 @@ def test_influxd_and_a_worker_killed_under_load(tmp_path: Path, influxd: Influxd
         store = InfluxStore(
             *influxd.access, variables_of.heartbeats_bucket, variables_of.arrivals_bucket, DAY
         )
-        # Access is (url, org, token), as the store takes them.
+        # Access is (url, org, token), the first arguments of the store.
         check(simulation, store, since)
         found = incidents(service)
     assert len({row.mac for row in found}) == len(found) == DEAD
@@ -131,7 +133,7 @@ def test_influxd_and_a_worker_killed_under_load(tmp_path: Path, influxd: Influxd
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 4 MB, on which the test may fill the room."""
+    """A file system of 4 MB that the test can fill."""
     place = tmp_path / "disk"
     place.mkdir()
     mounted = subprocess.run(
@@ -146,7 +148,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.mark.timeout(300)
-def test_the_spools_disk_full_and_space_returning(tmp_path: Path, small_disk: Path) -> None:
+def test_full_wal_disk_loses_no_acknowledged_heartbeat(tmp_path: Path, small_disk: Path) -> None:
     data = tmp_path / "data"
     data.mkdir()
     (data / "spool").symlink_to(small_disk)
@@ -176,7 +178,7 @@ def test_the_spools_disk_full_and_space_returning(tmp_path: Path, small_disk: Pa
 
 
 def fill(descriptor: int) -> None:
-    """Write until there is no room left, to the last byte."""
+    """Fill the file system to the last byte."""
     for size in (65_536, 4_096, 1):
         block = b"\0" * size
         try:

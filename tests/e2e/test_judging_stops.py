@@ -1,4 +1,4 @@
-"""The whole service while it can't judge: recipients get a notice, and another when it is over."""
+"""When the service can't judge, recipients get a notice, and another when it can again."""
 
 import json
 import signal
@@ -33,7 +33,7 @@ def _stopped(process: psutil.Process) -> Iterator[None]:
 
 
 def check(service: Service, stop: Callable[[], psutil.Process]) -> None:
-    """Notices by webhook and email, `/readyz`, the metric and `/sensors` while `stop()` is so."""
+    """Check notices, `/readyz`, the metric and `/sensors` during and after `stop()`."""
     with receiver() as hook, mailbox() as box:
         service.environment.update(
             MONITOR_WEBHOOK_URL=hook.url,
@@ -77,7 +77,7 @@ def check(service: Service, stop: Callable[[], psutil.Process]) -> None:
 
 
 @pytest.mark.timeout(240)
-def test_a_scheduler_that_hangs_is_noticed_by_the_notifier(tmp_path: Path) -> None:
+def test_notifier_reports_a_hanging_scheduler(tmp_path: Path) -> None:
     service = Service(tmp_path)
 
     def stop() -> psutil.Process:
@@ -90,7 +90,7 @@ def test_a_scheduler_that_hangs_is_noticed_by_the_notifier(tmp_path: Path) -> No
 
 
 @pytest.mark.timeout(240)
-def test_a_store_that_hangs_is_noticed(tmp_path: Path, influxd: InfluxdServer) -> None:
+def test_hanging_store_is_reported(tmp_path: Path, influxd: InfluxdServer) -> None:
     service = Service(
         tmp_path,
         MONITOR_STATE_URL=fresh_database(),

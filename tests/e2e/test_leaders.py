@@ -21,7 +21,7 @@ def generation(state: Engine) -> int:
 
 
 @pytest.mark.timeout(180)
-def test_a_leader_that_was_stopped_longer_than_its_lease_writes_nothing_any_more(
+def test_leader_suspended_longer_than_its_lease_writes_nothing(
     tmp_path: Path,
 ) -> None:
     variables = {

@@ -1,4 +1,4 @@
-"""An operator's night with the real service and a real browser, from the first login on."""
+"""An operator answers an incident with the real service and a real browser."""
 
 import re
 import subprocess
@@ -18,7 +18,7 @@ PASSWORD = "correct horse battery"
 MAC = "02:00:00:00:00:0a"
 NAME = "<script>alert(1)</script>"
 _GONE = (*STOPPED, "503 ")
-"""What the browser says of a service that was stopped, or that starts."""
+"""Browser console messages about a service that is stopped or starting."""
 
 
 @pytest.fixture
@@ -39,13 +39,13 @@ def context() -> Iterator[BrowserContext]:
     with chromium() as browser:
         context = browser.new_context(viewport={"width": 1280, "height": 800})
         context.grant_permissions(["notifications"])
-        # There is no push service here that a browser could reach.
+        # The browser can reach no push service here.
         context.route("**/api/v1/webpush/**", lambda route: route.fulfill(json={}))
         yield context
 
 
 def people(service: Service, *arguments: str) -> None:
-    """A `monitor` command, with a password on its standard input."""
+    """Run a `monitor` command with a password on standard input."""
     command = [sys.executable, "-m", "monitor", *arguments]
     done = subprocess.run(
         command, env=service.environment, input=PASSWORD, capture_output=True, text=True
@@ -60,7 +60,9 @@ def log_in(page: Page, name: str) -> None:
 
 
 @pytest.mark.timeout(240)
-def test_from_the_first_login_to_the_morning(service: Service, context: BrowserContext) -> None:
+def test_operator_logs_in_acknowledges_and_sees_the_recovery(
+    service: Service, context: BrowserContext
+) -> None:
     context.add_init_script(RECORD)
     people(service, "createsuperuser", "--name", "Anna", "--email", "")
     page, other = context.new_page(), context.new_page()

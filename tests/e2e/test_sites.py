@@ -1,4 +1,4 @@
-"""A broken switch: all sensors of several sites fall silent within a second, another site lives."""
+"""All sensors of several sites go down within a second, another site stays up."""
 
 import statistics
 import threading
@@ -19,26 +19,26 @@ from tests.waiting import eventually
 SITES, SENSORS = 4, 2_000
 THRESHOLD, GROUP_WAIT = 12.0, 5.0
 PROMISED = 10.0 + GROUP_WAIT
-"""Seconds from a deadline to the message's arrival."""
+"""Maximum seconds from a deadline to the arrival of the message."""
 MARGIN = 10.0
-"""What a machine that does much else besides may add."""
+"""Extra seconds for a busy machine."""
 
 
 class Mail(NamedTuple):
-    """When it arrived (epoch seconds), and its subject."""
+    """The time of arrival (epoch seconds) and the subject of an email."""
 
     moment: float
     subject: str
 
 
 def site(number: int) -> list[int]:
-    """The sensors of a site, which the beginning of their addresses tells."""
+    """The MAC addresses of a site, which share a prefix."""
     first = 0x02_00_00_00_00_00 + (number << 24)
     return list(range(first, first + SENSORS // SITES))
 
 
 def beat(service: Service, macs: list[int]) -> float:
-    """One heartbeat of each, in one request; when it was received (epoch seconds)."""
+    """Send one heartbeat of each sensor in one request; the time of receipt (epoch seconds)."""
     answer = requests.post(
         f"{service.url}/heartbeats",
         json=[{"mac_address": format_mac(mac)} for mac in macs],
@@ -51,7 +51,7 @@ def beat(service: Service, macs: list[int]) -> float:
 
 @contextmanager
 def alive(service: Service, macs: list[int]) -> Iterator[None]:
-    """Those report again and again."""
+    """Keep these sensors reporting."""
     ended = threading.Event()
 
     def report() -> None:
@@ -69,7 +69,7 @@ def alive(service: Service, macs: list[int]) -> Iterator[None]:
 
 
 def check(mails: list[Mail], since: float, event: str) -> None:
-    """One message a site, in time after an event."""
+    """Check that each site got one message in time after an event."""
     delays = [mail.moment - since for mail in mails]
     print(
         f"{len(mails)} messages {min(delays):.1f} to {max(delays):.1f} s after {event} "
@@ -83,7 +83,7 @@ def check(mails: list[Mail], since: float, event: str) -> None:
 
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("store", ["sqlite", "influxdb"])
-def test_sites_that_fall_silent_together_are_one_message_each_and_so_is_their_return(
+def test_simultaneous_outages_of_sites_are_one_message_per_site(
     tmp_path: Path, store: str, request: pytest.FixtureRequest
 ) -> None:
     variables: dict[str, object] = {

@@ -1,4 +1,4 @@
-"""A page answers in the place of InfluxDB: what got a 2xx stays in the spool and arrives later."""
+"""A proxy page answers instead of InfluxDB: heartbeats stay in the WAL and are stored later."""
 
 import time
 from pathlib import Path
@@ -15,7 +15,9 @@ from tests.waiting import eventually
 MACS = range(0x020000000000, 0x020000000014)
 
 
-def test_heartbeats_swallowed_by_a_page_stay_in_the_spool(tmp_path: Path, influxdb: Access) -> None:
+def test_heartbeats_answered_by_a_proxy_page_stay_in_the_wal(
+    tmp_path: Path, influxdb: Access
+) -> None:
     since = time.time_ns() // 1_000_000
     buckets = {"heartbeats": f"beats-{since}", "arrivals": f"arrivals-{since}"}
     with Between(influxdb.url) as between:

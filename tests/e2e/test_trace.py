@@ -1,6 +1,6 @@
-"""A recorded fleet replayed: the incidents are those that a pass over the file finds.
+"""The incidents of a replayed trace equal the silences in the file.
 
-MONITOR_TEST_TRACE names a recording (time, mac_address, …) to use instead of a made-up one.
+MONITOR_TEST_TRACE names a trace (time, mac_address, …) to use instead of a generated one.
 """
 
 import csv
@@ -27,14 +27,14 @@ SPEED = 60
 THRESHOLD = 10 * MINUTE
 SWEEP = 1 * SECOND
 LATE = SWEEP + 1 * SECOND
-"""A silence that ends so soon after its deadline may go unnoticed: one sweep, and the second in
-which a pulse says how far the store has come."""
+"""A silence that ends this soon after its deadline may be missed: one sweep, and one second until
+coverage is reported."""
 
 Reports = dict[int, list[int]]
 
 
-def made_up(file: Path) -> Path:
-    """25 vehicles for half an hour: every two minutes, with silences of all lengths."""
+def generate(file: Path) -> Path:
+    """Write a trace of 25 vehicles for half an hour: a report every two minutes, with silences."""
     chance = random.Random(5)
     rows = []
     for vehicle in range(25):
@@ -64,8 +64,8 @@ def read(file: Path) -> Reports:
 
 
 def silences(reports: Reports, threshold: int) -> set[tuple[int, int]]:
-    """(mac, number of the report it follows) of every silence above `threshold`, the one after
-    the last report included."""
+    """(mac, number of the report before it) of every silence above `threshold`, including the
+    one after the last report."""
     return {
         (mac, number)
         for mac, times in reports.items()
@@ -77,7 +77,7 @@ def silences(reports: Reports, threshold: int) -> set[tuple[int, int]]:
 @pytest.fixture
 def recording(tmp_path: Path) -> Path:
     given = os.environ.get("MONITOR_TEST_TRACE")
-    return Path(given) if given else made_up(tmp_path / "trace.csv")
+    return Path(given) if given else generate(tmp_path / "trace.csv")
 
 
 def incidents(service: Service) -> Iterator[Any]:
@@ -87,7 +87,7 @@ def incidents(service: Service) -> Iterator[Any]:
 
 
 @pytest.mark.timeout(1200)
-def test_the_incidents_of_a_replayed_recording_are_those_of_a_pass_over_it(
+def test_incidents_of_a_replayed_trace_equal_the_silences_in_the_file(
     tmp_path: Path, recording: Path, influxd: InfluxdServer
 ) -> None:
     reports = read(recording)
@@ -117,7 +117,7 @@ def test_the_incidents_of_a_replayed_recording_are_those_of_a_pass_over_it(
         def open_now() -> int:
             return sum(row.closed_at is None for row in incidents(service))
 
-        # In the end all are silent.
+        # At the end all sensors are down.
         eventually(lambda: open_now() == len(reports), THRESHOLD / SPEED / SECOND + 20)
         found = list(incidents(service))
     stored = read(record)
@@ -130,11 +130,11 @@ def test_the_incidents_of_a_replayed_recording_are_those_of_a_pass_over_it(
         f"by the file: {len(by_the_file)}, of them near the threshold: {len(apart & by_the_file)}"
     )
     print(f"opened: {len(opened)}, else different: {len((by_the_file ^ set(opened)) - apart)}")
-    # By the moments at which the reports really arrived there is no doubt below the threshold.
+    # Compared with the times of receipt the incidents are exact below the threshold.
     threshold = THRESHOLD // SPEED
     assert set(opened) - silences(stored, threshold) == set()
     assert silences(stored, threshold + LATE) - set(opened) == set()
-    # By the recording, but for silences near the threshold, and reports that were sent late.
+    # Compared with the trace: except silences near the threshold, and reports sent late.
     late = {
         (mac, number)
         for mac, times in stored.items()

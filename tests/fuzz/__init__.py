@@ -1,1 +1,1 @@
-"""Requests that are nearly right, to every rule of the URL map and to the ingest paths."""
+"""Sends almost valid requests to every rule of the URL map and to the ingest paths."""

@@ -1,6 +1,6 @@
-"""`python -m tests.fuzz --requests 50000 --seed 9`: the exit code is 1 when something broke.
+"""`python -m tests.fuzz --requests 50000 --seed 9`: the exit code is 1 on a failure.
 
-With --servers on InfluxDB and PostgreSQL instead of the embedded files.
+With --servers it runs on InfluxDB and PostgreSQL instead of SQLite files.
 """
 
 import argparse

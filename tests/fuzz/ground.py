@@ -1,4 +1,4 @@
-"""A service with something behind every rule, put right again and again while it is fuzzed."""
+"""A service with data for every rule, which is restored repeatedly during the run."""
 
 import re
 import threading
@@ -38,25 +38,25 @@ from tests.web.visitors import PASSWORD
 from tests.web.whole import INGEST_TOKEN, KEY, MAC, ROLES, Whole
 
 LEAVER, CHOOSER, VICTIM = "leaver", "chooser", "victim"
-"""Users who log out, who choose a password by a link, and whom administrators change."""
+"""Users for requests that log out, set a password by a link, or change a user."""
 
 _MOST = 20
-"""Rows of a kind that are left, so that pages stay as large as they are."""
+"""The maximum number of rows per kind, which limits the size of pages."""
 KEPT, REMOVABLE = "x", "removable"
-"""The channel, the route and the token that are always there, and a channel no route leads to."""
+"""The channel, route and token that always exist, and a channel without a route."""
 _HASHED = passwords.hashed(PASSWORD)
 _TOKEN_FIELD = re.compile(r'name="csrf_token" value="([^"]+)"')
 
 
 class Session:
-    """A browser: its cookie, and its pages' own token."""
+    """A browser session: its cookie and CSRF token."""
 
     def __init__(self, url: str, name: str) -> None:
         self._url, self._name = url, name
         self.cookie = self.csrf = ""
 
     def renew(self) -> bool:
-        """Log in again, unless it still is; whether that worked."""
+        """Log in unless still logged in; whether that worked."""
         headers = {"Accept": "text/html", "Cookie": self.cookie}
         page = "/account" if self._name else "/login"
         answer = requests.get(self._url + page, headers=headers, timeout=30, allow_redirects=False)
@@ -82,7 +82,7 @@ class Session:
 
 
 class Ground:
-    """The service under test and what its rules are about."""
+    """The service under test and its data."""
 
     def __init__(self, directory: Path, hook: Receiver, **others: object) -> None:
         self.service = Service(
@@ -101,7 +101,7 @@ class Ground:
         (directory / "data").mkdir(mode=0o700)
         whole = Whole(directory / "data", self.service.url, **kept)
         whole.store.close()
-        with writing(whole.engine) as connection:  # what it is made of is no message to send
+        with writing(whole.engine) as connection:  # no message about the test data is sent
             connection.execute(update(notification).values(state="sent", finished_at=0))
         self._whole, self._engine, self._hook = whole, whole.engine, hook
         self._vault = whole.app.extensions[PEOPLE].vault
@@ -115,7 +115,7 @@ class Ground:
         self.browser: dict[str, Any] = Browser("https://127.0.0.1:9/push/browser").as_json()
 
     def renew(self, sessions: bool = True) -> None:
-        """Put back whatever a request has taken away, and take away what there is too much of."""
+        """Restore what requests removed, and remove excess rows."""
         with self._lock:
             self._people()
             self._administered()
@@ -125,7 +125,7 @@ class Ground:
                     for _ in range(5):
                         if session.renew():
                             break
-                        self._people()  # a request on its way has changed the password
+                        self._people()  # another request has changed the password
                     else:
                         raise AssertionError(f"{name} can't log in")
 

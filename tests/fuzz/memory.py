@@ -1,4 +1,4 @@
-"""Memory of processes under load."""
+"""Measures the memory of processes under load."""
 
 import statistics
 import threading
@@ -15,9 +15,9 @@ _EVERY = 1.0
 
 
 class Trend(NamedTuple):
-    """A process's own memory (MB) on the straight line that fits all samples best.
+    """The private memory (MB) of a process at both ends of a linear fit of all samples.
 
-    A single sample of a web worker is a tenth higher while large requests are being answered.
+    Single samples are noisy: a web worker needs a tenth more during large requests.
     """
 
     process: str
@@ -26,7 +26,7 @@ class Trend(NamedTuple):
 
     @property
     def growth(self) -> float:
-        """As a share."""
+        """The growth as a share of the first value."""
         return self.end / self.start - 1
 
     def __str__(self) -> str:
@@ -34,7 +34,7 @@ class Trend(NamedTuple):
 
 
 class Memory:
-    """Samples a service's processes each second while it is entered."""
+    """Samples the processes of a service every second while the context is open."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
@@ -56,7 +56,7 @@ class Memory:
         self._thread.join()
 
     def trends(self) -> list[Trend]:
-        """Of each process that was there from the first sample to the last."""
+        """The trend of each process that existed in all samples."""
         most = max(map(len, self._samples.values()), default=0)
         found = []
         for process, samples in self._samples.items():

@@ -1,4 +1,4 @@
-"""How requests go wrong: each function changes one thing, by chance."""
+"""Random mutations of requests: each function changes one thing."""
 
 import functools
 import gzip
@@ -92,7 +92,7 @@ def _method(request: Request, chance: random.Random) -> None:
 def _segment(request: Request, chance: random.Random) -> None:
     segments = request.path.split(b"/") if b"/" in request.path else [b"", b""]
     text = chance.choice(TEXTS)
-    # Raw bytes as well: what no client library would send.
+    # includes raw bytes that no client library would send
     if chance.random() < 0.8:
         text = quote_from_bytes(text, safe="%.").encode()
     segments[chance.randrange(1, len(segments))] = text
@@ -100,7 +100,7 @@ def _segment(request: Request, chance: random.Random) -> None:
 
 
 def _more_path(request: Request, chance: random.Random) -> None:
-    """Raw or escaped, and other forms of a target."""
+    """Extend the path, raw or escaped, or use another form of request target."""
     more = (
         b"/",
         b"//",
@@ -168,7 +168,7 @@ def _length(request: Request, chance: random.Random) -> None:
 
 
 def _bytes(request: Request, chance: random.Random) -> None:
-    """A piece of the body becomes something else; never a digit, which might change an address."""
+    """Replace a piece of the body, but no digits, which could change an address."""
     place = chance.randrange(len(request.body) + 1)
     text = chance.choice(
         (b"\xff", b"\x00", b"\xc3", b"{", b"]", b'"', b"\\u", b"\xef\xbb\xbf", b",")
@@ -206,7 +206,7 @@ def _other_body(request: Request, chance: random.Random) -> None:
 
 @functools.cache
 def _bombs() -> tuple[bytes, ...]:
-    """Ten megabytes of nothing, four of a list, and packages within packages."""
+    """Compressed bodies that expand to many megabytes."""
     empty = gzip.compress(b"")
     return (
         gzip.compress(b" " * 10_000_000),
@@ -226,7 +226,7 @@ def _compressed(request: Request, chance: random.Random) -> None:
 
 
 def _value(request: Request, chance: random.Random) -> None:
-    """One value of a JSON body, or of a form."""
+    """Change one value of a JSON body or a form."""
     try:
         whole = json.loads(request.body)
     except (ValueError, RecursionError):
@@ -297,7 +297,7 @@ MUTATIONS: tuple[Callable[[Request, random.Random], None], ...] = (
 
 
 def mutate(request: Request, chance: random.Random) -> None:
-    """One to three things become wrong."""
+    """Apply one to three mutations."""
     for _ in range(chance.choice((1, 1, 1, 2, 3))):
         chance.choice(MUTATIONS)(request, chance)
     if request.frames_itself and chance.random() < 0.7:

@@ -1,4 +1,4 @@
-"""One request as bytes, however wrong, and what came back."""
+"""Sends one request as raw bytes and reads the answers."""
 
 import http.client
 import re
@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 PATIENCE = 30.0
 """Seconds within which every complete request must be answered."""
 _INCOMPLETE = 0.3
-"""Seconds for which we wait for an answer to what may look unfinished to the server."""
+"""Seconds to wait for an answer to a request that may look incomplete to the server."""
 
 _STATUS = re.compile(rb"(?:^|\r\n\r\n|\n)HTTP/1\.[01] (\d{3})")
 
 
 @dataclass
 class Request:
-    """What is sent; the true Content-Length goes with a body."""
+    """A request; a body gets the correct Content-Length."""
 
     method: bytes
     path: bytes
@@ -23,17 +23,17 @@ class Request:
     headers: list[tuple[bytes, bytes]] = field(default_factory=list)
     body: bytes = b""
     frames_itself: bool = False
-    """Its headers give its end already, rightly or wrongly."""
+    """The headers already give a length, correct or not."""
     version: bytes = b"HTTP/1.1"
     pipelined: bytes = b""
-    """Sent after it on the same connection."""
+    """Further requests on the same connection."""
     half_closed: bool = False
-    """We say after it that nothing will follow."""
+    """Close the sending side after the request."""
     abandoned: bool = False
-    """We close without waiting for an answer."""
+    """Close the connection without waiting for an answer."""
 
     def raw(self) -> bytes:
-        """The bytes."""
+        """The request as bytes."""
         target = self.path + (b"?" + self.query if self.query else b"")
         lines = [b" ".join((self.method, target, self.version))]
         lines += [name + b": " + value if name else value for name, value in self.headers]
@@ -44,25 +44,25 @@ class Request:
         return b"\r\n".join(lines) + b"\r\n\r\n" + self.body + self.pipelined
 
     def replace(self, name: bytes, *values: bytes) -> None:
-        """Set a header, as often as there are values; none: remove it."""
+        """Set a header once per value; without values remove it."""
         self.headers = [each for each in self.headers if each[0].lower() != name.lower()]
         self.headers += [(name, value) for value in values]
 
 
 @dataclass(frozen=True)
 class Answer:
-    """`status` 0: none came; `trouble` says why."""
+    """The answer; `status` 0: none, and `trouble` is the reason."""
 
     status: int
     headers: dict[str, str] = field(default_factory=dict)
     body: bytes = b""
     others: tuple[int, ...] = ()
-    """Statuses of answers to pipelined requests."""
+    """The statuses of pipelined requests."""
     trouble: str = ""
 
 
 def send(port: int, request: Request) -> Answer:
-    """Over a connection of its own."""
+    """Send the request on a new connection."""
     waits = _INCOMPLETE if request.frames_itself and not request.half_closed else PATIENCE
     try:
         with socket.create_connection(("127.0.0.1", port), PATIENCE) as connection:
@@ -72,7 +72,7 @@ def send(port: int, request: Request) -> Answer:
                 if request.half_closed:
                     connection.shutdown(socket.SHUT_WR)
             except OSError:
-                pass  # refused before it was all sent: the answer may be there
+                pass  # refused before all was sent: an answer may exist
             if request.abandoned:
                 return Answer(0, trouble="abandoned")
             if request.pipelined:
@@ -96,7 +96,7 @@ def _all_answers(connection: socket.socket) -> Answer:
     try:
         while piece := connection.recv(1 << 16):
             received += piece
-            # gunicorn answers what follows only when more comes in.
+            # gunicorn answers pipelined requests only when more data arrives.
             connection.settimeout(_INCOMPLETE)
     except OSError:
         pass

@@ -1,4 +1,4 @@
-"""The fuzz from start to end."""
+"""Runs the fuzz test."""
 
 import random
 import tempfile
@@ -28,23 +28,23 @@ _THREADS = 4
 _VALID_SHARE, _ELSE_SHARE = 0.1, 0.1
 _RENEW_EVERY = 200
 GROWTH = 0.05
-"""The share by which a process's memory may grow in the second half of a long run."""
+"""The share by which the memory of a process may grow in the second half of a long run."""
 _NAMED = 20
 
 
 @dataclass
 class Report:
-    """What came of it."""
+    """The result of a fuzz run."""
 
     directory: Path
     seed: int
     requests: int
     seconds: float = 0.0
     statuses: dict[str, Counter[int]] = field(default_factory=lambda: defaultdict(Counter))
-    """By entry: how often each status came."""
+    """Entry -> count of each status."""
     failures: list[str] = field(default_factory=list)
     memory: list[Trend] = field(default_factory=list)
-    """Of each process, in the second half."""
+    """The memory trend of each process in the second half."""
 
     def __str__(self) -> str:
         total: Counter[int] = sum(self.statuses.values(), Counter())
@@ -60,7 +60,7 @@ class Report:
 
 
 class Fuzz:
-    """Requests by their numbers: the same seed and number make the same request."""
+    """Generates requests: the same seed and number give the same request."""
 
     def __init__(self, ground: Ground, report: Report) -> None:
         self._ground, self._report = ground, report
@@ -70,7 +70,7 @@ class Fuzz:
         self._refused: dict[str, str] = {}
 
     def case(self, number: int) -> None:
-        """Send one and look at what comes back."""
+        """Send one request and check the answer."""
         chance = random.Random(f"{self._report.seed} {number}")
         entry = self._entries[number % len(self._entries)]
         valid = number < len(self._entries) or chance.random() < _VALID_SHARE
@@ -85,7 +85,7 @@ class Fuzz:
         self._look(number, entry, request, answer, valid)
 
     def _impersonate(self, entry: Entry, request: Request, chance: random.Random) -> None:
-        """At times another person asks."""
+        """Sometimes send the request as another user."""
         if chance.random() > _ELSE_SHARE or entry.rule in ENDING:
             return
         name = chance.choice(("viewer", "operator"))
@@ -131,7 +131,7 @@ class Fuzz:
             self._fail(number, entry, request, f"a traceback in the log, about then: {last}")
 
     def never_granted(self) -> list[str]:
-        """Entries whose valid request was always refused, with the last answer."""
+        """Entries whose unmodified request was always refused, with the last answer."""
         return [
             f"{entry} was never granted: {self._refused.get(entry, 'never asked')}"
             for entry in sorted({str(entry) for entry in self._entries} - self._granted)
@@ -152,8 +152,8 @@ def _trouble(request: Request, answer: Answer, valid: bool) -> str:
 
 
 def run(count: int, seed: int, growth: float = GROWTH, servers: bool = False) -> Report:
-    """`count` requests to the service with the embedded store, or on InfluxDB and PostgreSQL;
-    `growth`: what is too much in the second half, as a share."""
+    """Send `count` requests to a service on SQLite, or on InfluxDB and PostgreSQL.
+    `growth`: the maximum memory growth in the second half, as a share."""
     report = Report(Path(tempfile.mkdtemp(prefix="monitor-fuzz-")), seed, count)
     with ExitStack() as stack:
         hook = stack.enter_context(receiver())
@@ -199,7 +199,7 @@ def _servers(report: Report, stack: ExitStack) -> Mapping[str, object]:
 
 
 def _still_works(ground: Ground, report: Report) -> None:
-    """A heartbeat is stored, and its sensor has a page."""
+    """Check that a heartbeat is stored and its sensor has a page."""
     url, mac = ground.service.url, "02:00:00:00:01:00"
     sent = requests.post(
         f"{url}/heartbeat",

@@ -1,4 +1,4 @@
-"""A request that each rule grants, to begin with."""
+"""Valid requests for each rule, as the basis for mutations."""
 
 import html
 import json
@@ -24,16 +24,16 @@ _JSON, _LINES = "application/json", "application/x-ndjson"
 _FORM = "application/x-www-form-urlencoded"
 _OPEN = ("/acknowledge/", "/badge/", "/public/", "/healthz", "/readyz", "/icon/", "/worker.js")
 ENDING = ("/logout", "/account/logout", "/account/password")
-"""What ends logins: of a user who has no other use."""
+"""Rules that end logins; requests to them use a separate user."""
 _INGEST_SHARE = 12
-"""How often the ingest paths come among the rules."""
+"""The weight of the ingest paths among the rules."""
 
 Form = Mapping[str, str | Sequence[str]]
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A method of a rule, and how a request for it is made."""
+    """A method of a rule, and the function that makes a request for it."""
 
     method: str
     rule: str
@@ -44,7 +44,7 @@ class Entry:
 
 
 def entries(ground: Ground) -> Iterator[Entry]:
-    """All of the URL map, and the ingest paths often enough."""
+    """All rules of the URL map, and the ingest paths with their weight."""
     for rule in ground.rules:
         for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
             yield Entry(method, rule.rule, _maker(method, rule))
@@ -210,7 +210,7 @@ def _form(rule: str, ground: Ground, chance: random.Random) -> Form:
 
 
 def _previewed(ground: Ground, some: str) -> Form:
-    """What the page of an import sends to confirm it."""
+    """The form that confirms an import."""
     session = ground.sessions["administrator"]
     page = requests.post(
         f"{ground.service.url}/admin/sensors/import",
@@ -271,7 +271,7 @@ def _ingest_headers(ground: Ground) -> list[tuple[str, str]]:
 
 
 def _beat(chance: random.Random) -> dict[str, Any]:
-    """Never of the sensor that is down."""
+    """A heartbeat, never of the sensor that is down."""
     return {"mac_address": f"02:00:00:00:01:{chance.randrange(200):02x}", "battery": 3.1}
 
 
