@@ -1,12 +1,11 @@
-"""What a message says. It is read by a person just woken: the subject has to be enough."""
+"""The texts of messages. A subject must be enough to decide whether to act."""
 
 from collections.abc import Sequence
 from datetime import tzinfo
 from typing import Any, NamedTuple
 
 from monitor.model import SECOND, Member, MessageContext, format_mac, format_time
-from monitor.outbox import wording
-from monitor.outbox.wording import at, duration, label, long, name, number, short
+from monitor.outbox.wording import at, counted, duration, label, long, name, number
 
 LISTED = 10
 """How many members the text names; the rest is a number."""
@@ -15,7 +14,7 @@ LISTED_IN_DATA = 1_000
 """How many members the data for programs names."""
 
 SEVERITIES = ("info", "warning", "critical")
-"""From the least; a sensor's label `severity` says it, critical without one."""
+"""From the least severe. A sensor's label `severity` sets it; without one it is critical."""
 
 
 class Frame(NamedTuple):
@@ -109,7 +108,7 @@ def compose_test(time: int, frame: Frame) -> dict[str, Any]:
     """A body of kind `test`: it shows that a channel reaches its recipient."""
     return compose_notice(
         "Test message from heartbeat-monitor",
-        ["This channel works. Alerts about silent sensors will arrive like this one."],
+        ["This channel works. Alerts about silent sensors will arrive here."],
         time,
         f"heartbeat-monitor-test-{time}",
         frame,
@@ -123,7 +122,7 @@ _ACKNOWLEDGE = "Acknowledge, or silence for 4 h"
 def _down(occasion: MessageContext, frame: Frame) -> tuple[str, str]:
     members = occasion.members
     state = "silent" if any(member.proven for member in members) else "presumed down, silent"
-    since = short(min(member.last_seen for member in members), occasion.time, frame.zone)
+    since = long(min(member.last_seen for member in members), frame.zone)
     told_earlier = occasion.silent > len(members)
     of_all = "" if occasion.neighbours is None else f" of {number(occasion.neighbours)}"
     if told_earlier and len(members) > 1:
@@ -136,18 +135,19 @@ def _down(occasion: MessageContext, frame: Frame) -> tuple[str, str]:
 
 
 def _reminder(occasion: MessageContext, frame: Frame) -> tuple[str, str]:
-    since = short(min(member.last_seen for member in occasion.members), occasion.time, frame.zone)
+    since = long(min(member.last_seen for member in occasion.members), frame.zone)
     prefix = "Fleet-wide: " if occasion.fleet_wide else ""
     subject = f"Reminder: {prefix}{_who(occasion)} still silent since {since}"
-    return subject, "Repeats until acknowledged."
+    return subject, "This reminder repeats until someone acknowledges it."
 
 
 def _flapping(occasion: MessageContext, _frame: Frame) -> tuple[str, str]:
     one = len(occasion.members) == 1
     subject = f"{_who(occasion)} {'keeps' if one else 'keep'} going silent and recovering"
     return subject, (
-        "These outages are recorded without a message for each. The next message is sent when "
-        f"{'it stays' if one else 'they stay'} silent, or when this starts again."
+        f"{'It is' if one else 'They are'} flapping: each outage is recorded, but causes no "
+        f"message. The next message is sent when {'it stays' if one else 'they stay'} silent, or "
+        f"when {'it starts' if one else 'they start'} flapping again."
     )
 
 
@@ -191,11 +191,13 @@ def _silent_line(member: Member, occasion: MessageContext, frame: Frame) -> str:
         f"message (threshold {duration(member.threshold)})"
     ]
     if member.usual_interval:
-        missed = silence // member.usual_interval
-        parts.append(f"usually reports every {duration(member.usual_interval)}, {missed} missed")
+        heartbeats = counted(silence // member.usual_interval, "heartbeat")
+        parts.append(
+            f"usually reports every {duration(member.usual_interval)}, {heartbeats} missed"
+        )
     if not member.proven:
-        times = f" {member.interruptions} times" if member.interruptions else ""
-        parts.append(f"presumed down, because monitoring was interrupted{times}")
+        times = f" {member.interruptions} times" if member.interruptions > 1 else ""
+        parts.append(f"presumed down, because monitoring was blind{times} during the silence")
     return f"- {label(member, occasion.site)}: {'; '.join(parts)}"
 
 
@@ -208,15 +210,15 @@ def _back_line(member: Member, occasion: MessageContext, frame: Frame) -> str:
 
 
 def _around(occasion: MessageContext) -> str:
-    """What of the neighbours: whether a sensor is dead or its site."""
+    """How many sensors of the site or fleet are silent; empty without such a number."""
     if occasion.neighbours is None or occasion.neighbours < 2:
         return ""
-    where = "the fleet" if occasion.fleet_wide else wording.clean(occasion.site or "")
+    where = " in the fleet" if occasion.fleet_wide else at(occasion.site)
     silent = min(occasion.neighbours_silent, occasion.neighbours)
     return (
-        f"Of {number(occasion.neighbours)} sensors at {where}, {number(silent)} "
-        f"{'is' if silent == 1 else 'are'} silent and {number(occasion.neighbours - silent)} not."
-    ).replace("at the fleet", "in the fleet")
+        f"{number(silent)} of {number(occasion.neighbours)} sensors{where} "
+        f"{'is' if silent == 1 else 'are'} silent."
+    )
 
 
 def _silence(member: Member) -> int:
@@ -231,7 +233,7 @@ def _severity(members: Sequence[Member]) -> str:
 
 
 def _text(paragraphs: Sequence[str], time: int, link: str, frame: Frame) -> str:
-    footer = f"Written {long(time, frame.zone)}. See {link}"
+    footer = f"Written {long(time, frame.zone)}. Details: {link}"
     return "\n\n".join(paragraph for paragraph in [*paragraphs, footer] if paragraph) + "\n"
 
 

@@ -45,15 +45,6 @@ def counted(count: int, what: str) -> str:
     return f"{number(count)} {what}{'' if count == 1 else 's'}"
 
 
-def short(moment: int, now: int, zone: tzinfo) -> str:
-    """14:03 CET, with the day when it is not the day of `now`."""
-    then, today = local(moment, zone), local(now, zone)
-    if then.date() == today.date():
-        return f"{then:%H:%M %Z}"
-    year = "" if then.year == today.year else f" {then.year}"
-    return f"{then:%H:%M %Z} on {then.day} {then:%B}{year}"
-
-
 def long(moment: int, zone: tzinfo) -> str:
     """2026-11-23 14:03:12 CET."""
     return f"{local(moment, zone):%Y-%m-%d %H:%M:%S %Z}"

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import tzinfo
 from typing import NamedTuple
 
-from monitor.outbox.wording import duration, local, short
+from monitor.outbox.wording import duration, long
 from monitor.staleness.blindness import BlindWindow, merge
 
 _BEHIND = 4
@@ -108,8 +108,8 @@ def decide(
     late = [BlindWindow(sent.behind_since, horizon)] if was_behind else []
     blind = _unreported(windows, sent, horizon)
     unreported = merge([*blind, *_unreported(late, sent, horizon)])
-    long = sum(window.stop - window.start for window in unreported) >= config.shortest
-    ended = caught_up and long and (was_behind or unreported[-1].stop < horizon)
+    enough = sum(window.stop - window.start for window in unreported) >= config.shortest
+    ended = caught_up and enough and (was_behind or unreported[-1].stop < horizon)
     if not ended or not (was_behind or now - sent.blind_at >= config.interval):
         return Notices(sent._replace(behind_since=0) if was_behind else sent, report_behind, [])
     after = SentNotices(0, unreported[-1].stop, now)
@@ -127,41 +127,34 @@ def _unreported(
     )
 
 
-def behind_text(found: Behind, zone: tzinfo, now: int) -> tuple[str, list[str]]:
+def behind_text(found: Behind, zone: tzinfo) -> tuple[str, list[str]]:
     """(subject, sentences) of the notice that monitoring is behind."""
     return (
-        f"Monitoring has been behind since {short(found.since, now, zone)}",
+        f"Monitoring has been behind since {long(found.since, zone)}",
         [
-            f"{found.reason} Heartbeats since then are not judged yet, so silent "
-            "sensors can't be detected. A message follows when monitoring has caught up."
+            f"{found.reason} Sensors are not judged until monitoring has caught up, so silent "
+            "sensors are not detected. A message follows when it has caught up."
         ],
     )
 
 
-def over_text(found: Notices, zone: tzinfo, now: int) -> tuple[str, list[str]]:
+def over_text(found: Notices, zone: tzinfo) -> tuple[str, list[str]]:
     """(subject, sentences) of the notice that monitoring was blind or behind."""
     windows = found.blind
-    start, stop = windows[0].start, windows[-1].stop
-    between = f"{_clock(start, stop, now, zone)} and {short(stop, now, zone)}"
+    between = f"{long(windows[0].start, zone)} and {long(windows[-1].stop, zone)}"
     total = duration(sum(window.stop - window.start for window in windows))
     if found.only_behind:
         return f"Monitoring was behind between {between}", [
-            f"Heartbeats from these {total} are stored and have been judged now. A sensor "
+            f"All heartbeats of these {total} are stored, and monitoring has caught up. A sensor "
             "that went silent and recovered in that time caused no alert."
         ]
     if len(windows) == 1:
         subject = f"Monitoring was blind between {between}"
-        first = f"For {total}, heartbeats were not received or not judged."
+        first = f"For {total}, heartbeats were not received or sensors were not judged."
     else:
         subject = f"Monitoring was blind {len(windows)} times between {between}, {total} in all"
-        first = "In that time, heartbeats were not received or not judged."
+        first = "In these times, heartbeats were not received or sensors were not judged."
     return subject, [
-        f"{first} A sensor that was silent only then caused no alert. All heartbeats that were "
-        "received have been judged now."
+        f"{first} A sensor that was silent only then caused no alert. Monitoring has caught up "
+        "with all heartbeats that it received."
     ]
-
-
-def _clock(start: int, stop: int, now: int, zone: tzinfo) -> str:
-    """The start; without date and zone if `stop` is on the same day as `now`."""
-    same_day = local(start, zone).date() == local(stop, zone).date() == local(now, zone).date()
-    return f"{local(start, zone):%H:%M}" if same_day else short(start, now, zone)

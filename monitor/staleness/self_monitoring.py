@@ -78,8 +78,8 @@ class SelfMonitoring:
             until = reach.sources[name].until
             subject = f"Monitoring no longer waits for the host {name}"
             sentence = (
-                f"What it received after {long(until, zone)} is not in the store. What it "
-                "sends from now on counts only as history."
+                f"Heartbeats that it received after {long(until, zone)} are not in the store. "
+                "If it sends them later, they count only as history."
             )
             self._notices.tell(connection, f"lost:{name}:{until}", subject, [sentence], now)
         progress = horizon.progress(connection)
@@ -89,14 +89,14 @@ class SelfMonitoring:
             behind = Behind(found.sent.behind_since, progress.hindrance)
             self._enqueue_behind(connection, behind, now)
         if found.blind:
-            subject, sentences = notices.over_text(found, zone, now)
+            subject, sentences = notices.over_text(found, zone)
             key = f"blind:{found.blind[0].start}:{found.blind[-1].stop}"
             self._notices.tell(connection, key, subject, sentences, now)
         if found.sent != sent:
             horizon.record_told(connection, *found.sent)
 
     def _enqueue_behind(self, connection: Connection, found: Behind, now: int) -> None:
-        subject, sentences = notices.behind_text(found, self._notices.frame.zone, now)
+        subject, sentences = notices.behind_text(found, self._notices.frame.zone)
         self._notices.tell(connection, f"behind:{found.since}", subject, sentences, now)
 
 

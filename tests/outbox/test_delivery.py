@@ -66,7 +66,7 @@ def test_one_outage_is_one_email_one_call_and_one_recovery(
     assert notifier.deliver_once(DUE + 2 * MINUTE) == 2
     assert notifier.deliver_once(DUE + DAY) == 0
     assert [message["Subject"] for message in box.messages] == [
-        "All 50 sensors at Site X silent since 00:52 UTC",
+        "All 50 sensors at Site X silent since 2026-11-23 00:52:00 UTC",
         "Recovered: 50 sensors at Site X, silent for up to 11 min 29 s",
     ]
     bodies = [json.loads(request.body) for request in hook.requests]

@@ -53,7 +53,7 @@ def test_an_outage_and_its_end_reach_a_browser_that_subscribed(
     outages.up(1, now=NOW + INTERVAL)
     notifier(state).deliver_once(NOW + INTERVAL + WAIT)
     down, recovered = (browser.read(request) for request in hook.requests)
-    assert down["title"] == "Boiler at Site X silent since 00:52 UTC"
+    assert down["title"] == "Boiler at Site X silent since 2026-11-23 00:52:00 UTC"
     assert recovered["title"].startswith("Recovered: Boiler at Site X")
     assert down["tag"] == recovered["tag"]
     for request in hook.requests:

@@ -19,6 +19,7 @@ from monitor.staleness.notices import (
 )
 
 NOW = parse_time("2026-11-23T14:10:00Z")
+EARLIER, LATER = "2026-11-23 14:02:00 UTC", "2026-11-23 14:09:00 UTC"
 MANNERS = NoticeConfig(15 * SECOND, 4 * HOUR)
 NEVER = SentNotices()
 FAR = MANNERS.behind_after
@@ -104,20 +105,20 @@ def test_not_behind_right_after_the_own_process_resumed() -> None:
 
 def test_notice_has_start_length_and_count() -> None:
     one = [BlindWindow(NOW - 8 * MINUTE, NOW - MINUTE)]
-    subject, _ = over_text(Notices(NEVER, False, one), UTC, NOW)
-    assert subject == "Monitoring was blind between 14:02 and 14:09 UTC"
+    subject, _ = over_text(Notices(NEVER, False, one), UTC)
+    assert subject == f"Monitoring was blind between {EARLIER} and {LATER}"
     windows = [
         BlindWindow(NOW - 8 * MINUTE, NOW - 7 * MINUTE),
         BlindWindow(NOW - 2 * MINUTE, NOW - MINUTE),
     ]
-    subject, sentences = over_text(Notices(NEVER, False, windows), UTC, NOW)
-    assert subject == "Monitoring was blind 2 times between 14:02 and 14:09 UTC, 2 min in all"
+    subject, sentences = over_text(Notices(NEVER, False, windows), UTC)
+    assert subject == f"Monitoring was blind 2 times between {EARLIER} and {LATER}, 2 min in all"
     assert "caused no alert" in sentences[0]
-    subject, sentences = over_text(Notices(NEVER, False, one, only_behind=True), UTC, NOW)
-    assert subject == "Monitoring was behind between 14:02 and 14:09 UTC"
+    subject, sentences = over_text(Notices(NEVER, False, one, only_behind=True), UTC)
+    assert subject == f"Monitoring was behind between {EARLIER} and {LATER}"
     assert "caused no alert" in sentences[0]
-    subject, sentences = behind_text(Behind(NOW - MINUTE, "The store is away."), UTC, NOW)
-    assert subject == "Monitoring has been behind since 14:09 UTC"
+    subject, sentences = behind_text(Behind(NOW - MINUTE, "The store is away."), UTC)
+    assert subject == f"Monitoring has been behind since {LATER}"
     assert sentences[0].startswith("The store is away.")
 
 
