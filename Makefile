@@ -26,8 +26,9 @@ bench: $(BIN)/.installed-test ## Measure speed and memory
 fuzz: $(BIN)/.installed-test ## Send 50,000 requests that are almost valid
 	$(BIN)/python -m tests.fuzz
 
-soak: $(BIN)/.installed-test ## Kill processes under load for 20 minutes, and check that nothing is lost
+soak: $(BIN)/.installed-test ## Kill processes under load for 20 minutes; then thousands of random histories
 	$(BIN)/python -m tests.soak
+	MONITOR_TEST_EXAMPLES=3000 $(BIN)/python -m pytest -s tests/stateful
 
 clean: ## Remove the installation, but keep the data
 	rm -rf .venv build *.egg-info

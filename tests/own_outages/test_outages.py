@@ -74,7 +74,7 @@ def check(outcome: Outcome) -> None:
     assert outcome.proven == []
     down = [member["mac"] for _, call in outcome.received.of("down") for member in call["members"]]
     assert sorted(map(parse_mac, down)) == sorted(
-        [*outcome.dead, *(row.mac for row in outcome.presumed)]
+        [*outcome.dead, *(row.mac for row in [*outcome.presumed, *outcome.late])]
     )
     assert outcome.received.mailed == outcome.received.macs("down").keys()
     assert [row.closed_at for row in outcome.of_dead_sensors] == [None] * 2 * DEATHS
