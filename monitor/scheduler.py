@@ -158,7 +158,7 @@ class Leadership:
 
     def _look_out(self, hindrance: str) -> None:
         try:
-            self._sweep.look_out(hindrance, self._clock.now())
+            self._sweep.check_sweeps(hindrance, self._clock.now())
         except StateUnavailable as error:
             logger.warning("can't check whether judging is behind: %s", error)
         except Exception:

@@ -10,7 +10,7 @@ from monitor.channels.interface import Channel
 from monitor.clock import Clock
 from monitor.incidents.self_notices import SelfNotices
 from monitor.model import HOUR, SECOND
-from monitor.outbox.channel_workers import Served
+from monitor.outbox.channel_workers import ActiveChannel
 from monitor.outbox.delivery import Delivery, DeliveryConfig
 from monitor.outbox.message import Frame
 from monitor.staleness.notices import NoticeConfig
@@ -24,7 +24,9 @@ def watch(*channels: str) -> SelfMonitoring:
     return SelfMonitoring(SelfNotices(channels, FRAME), NoticeConfig(15 * SECOND, 4 * HOUR))
 
 
-def delivery(engine: Engine, channels: Sequence[Channel | Served], **manner: Any) -> Delivery:
+def delivery(
+    engine: Engine, channels: Sequence[Channel | ActiveChannel], **config: Any
+) -> Delivery:
     """A Delivery over these channels; further arguments are those of DeliveryConfig."""
-    served = [each if isinstance(each, Served) else Served(each) for each in channels]
-    return Delivery(engine, lambda: served, Clock(), DeliveryConfig(FRAME, **manner))
+    served = [each if isinstance(each, ActiveChannel) else ActiveChannel(each) for each in channels]
+    return Delivery(engine, lambda: served, Clock(), DeliveryConfig(FRAME, **config))

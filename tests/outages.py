@@ -72,7 +72,7 @@ class Outages:
             )
             if reason == "recovered":
                 self._enqueue(connection, "recovered", now)
-            notifications.settle(connection, self.group, now)
+            notifications.close_group_if_done(connection, self.group, now)
 
     def acknowledge(self, *macs: int, now: int = NOW) -> None:
         """Acknowledge the open incidents of these sensors."""

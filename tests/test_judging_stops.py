@@ -104,11 +104,13 @@ def lookouts(rig: Rig, *lookouts: SelfMonitoring, duration: int, of: int = 10 * 
     for _ in range(duration // of):
         rig.clock.ahead += of
         for each in lookouts:
-            each.look_out(rig.engine, rig.clock.now())
+            each.check_sweeps(rig.engine, rig.clock.now())
 
 
 def test_two_notifiers_enqueue_one_notice_when_no_scheduler_runs(rig: Rig) -> None:
-    first, second = (delivery(rig.engine, [], look_out=watch("email").look_out) for _ in range(2))
+    first, second = (
+        delivery(rig.engine, [], check_sweeps=watch("email").check_sweeps) for _ in range(2)
+    )
     for _ in range(12):
         rig.clock.ahead += 10 * SECOND
         for notifier in (first, second):
@@ -126,7 +128,7 @@ def test_concurrent_notifiers_and_a_scheduler_enqueue_one_notice(rig: Rig) -> No
 
     def look(each: SelfMonitoring) -> None:
         together.wait()
-        each.look_out(rig.engine, now)
+        each.check_sweeps(rig.engine, now)
 
     threads = [threading.Thread(target=look, args=(each,)) for each in many]
     for thread in threads:
@@ -143,11 +145,11 @@ def test_notifier_with_a_wrong_clock_detects_successful_sweeps(rig: Rig, off: in
     for _ in range(30):
         rig.pulse()
         rig.ticks(5 * SECOND)
-        mistaken.look_out(rig.engine, rig.clock.now() + off)
+        mistaken.check_sweeps(rig.engine, rig.clock.now() + off)
     assert rig.subjects() == []
     for _ in range(30):
         rig.clock.ahead += 5 * SECOND
-        mistaken.look_out(rig.engine, rig.clock.now() + off)
+        mistaken.check_sweeps(rig.engine, rig.clock.now() + off)
     assert notices(rig) == [BEHIND]
 
 

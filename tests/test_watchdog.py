@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import Engine
 
 from monitor.model import MINUTE, SECOND
-from monitor.outbox.notifications import notify
+from monitor.outbox.notifications import enqueue_notice
 from monitor.state.database import open_state, writing
 from monitor.state.migrating import migrate
 from monitor.watchdog import Watchdog
@@ -49,7 +49,7 @@ def test_url_is_not_called_while_the_horizon_stalls(engine: Engine) -> None:
 
 def test_url_is_not_called_while_a_message_is_overdue(engine: Engine) -> None:
     with writing(engine) as connection:
-        notify(connection, "key", ["email"], {"kind": "notice"}, NOW)
+        enqueue_notice(connection, "key", ["email"], {"kind": "notice"}, NOW)
     with receiver() as hook:
         watchdog = Watchdog(engine, hook.url, allow_internal=True)
         watchdog.swept(NOW + 3 * MINUTE, NOW + 3 * MINUTE)

@@ -11,7 +11,7 @@ from monitor.bootstrap.stores import open_vault
 from monitor.clock import Clock
 from monitor.incidents.hold_policy import holding
 from monitor.outbox.acknowledge_link import links
-from monitor.outbox.channel_source import StoredChannels
+from monitor.outbox.channel_source import StoredChannelSource
 from monitor.outbox.delivery import Delivery, DeliveryConfig
 from monitor.settings import Settings, milliseconds
 from monitor.state import routing
@@ -30,10 +30,10 @@ def run(settings: Settings) -> None:
     Delivery(engine, source, Clock(), delivery_config(settings, vault)).run(lambda: signals)
 
 
-def channel_source(settings: Settings, engine: Engine, vault: Vault) -> StoredChannels:
+def channel_source(settings: Settings, engine: Engine, vault: Vault) -> StoredChannelSource:
     """All channels that can send messages."""
     own = own_channels(settings)
-    return StoredChannels(engine, vault, own, settings.alerts.allow_internal)
+    return StoredChannelSource(engine, vault, own, settings.alerts.allow_internal)
 
 
 def delivery_config(settings: Settings, vault: Vault) -> DeliveryConfig:
@@ -49,5 +49,5 @@ def delivery_config(settings: Settings, vault: Vault) -> DeliveryConfig:
         remind_after=milliseconds(settings.alerts.repeat_interval),
         acknowledge_link=links(vault, settings.server.base_url),
         recipients=recipients,
-        look_out=self_monitoring(settings).look_out,
+        check_sweeps=self_monitoring(settings).check_sweeps,
     )

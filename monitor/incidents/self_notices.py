@@ -23,4 +23,4 @@ class SelfNotices:
         """Owe everybody a notice; at most once for each `key`."""
         body = compose_notice(subject, sentences, now, f"heartbeat-monitor-{key}", self.frame)
         recipients = routing.default_channels(connection, self.channels)
-        notifications.notify(connection, key, recipients, body, now)
+        notifications.enqueue_notice(connection, key, recipients, body, now)

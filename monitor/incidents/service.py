@@ -12,7 +12,7 @@ from monitor.incidents.flapping import USUAL, FlappingRule
 from monitor.incidents.machine import Event
 from monitor.incidents.matching import attributes
 from monitor.outbox import notifications
-from monitor.outbox.served_channels import SWITCHED_OFF
+from monitor.outbox.served_channels import DISABLED
 from monitor.state import incidents, suppressions, tally
 from monitor.state.incidents import AlertGroup, Incident
 from monitor.state.sensors import Sensor
@@ -164,7 +164,7 @@ def close_all(
     for group_id, group in groups.items():
         told = route_to.recipients if recovered[group_id] else route_to.tracking
         _owe(connection, group_id, "recovered", told(group.route), alerting, now)
-        notifications.settle(connection, group_id, now)
+        notifications.close_group_if_done(connection, group_id, now)
 
 
 def _attributes(sensor: Sensor) -> Mapping[str, str]:
@@ -181,7 +181,7 @@ def _note_switched_off(
             spared[name].append(mac)
     numbers = incidents.open_numbers(connection, routes) if spared else {}
     for name, macs in spared.items():
-        reasons = {numbers[mac]: (SWITCHED_OFF, None) for mac in macs}
+        reasons = {numbers[mac]: (DISABLED, None) for mac in macs}
         suppressions.record(connection, name, "down", reasons, now)
 
 
@@ -221,7 +221,7 @@ def _join(connection: Connection, moving: Mapping[Incident, int], now: int, vers
     )
     for group_id in sorted({row.group_id for row in moving} - set(moving.values())):
         notifications.cancel_unfrozen(connection, group_id, "included in another message", now)
-        notifications.settle(connection, group_id, now)
+        notifications.close_group_if_done(connection, group_id, now)
 
 
 def _owe(

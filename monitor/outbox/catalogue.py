@@ -13,7 +13,7 @@ from monitor.channels.interface import Channel
 from monitor.channels.kinds import Kind
 from monitor.errors import Conflict, Invalid
 from monitor.outbox import notifications
-from monitor.outbox.served_channels import SWITCHED_OFF
+from monitor.outbox.served_channels import DISABLED
 from monitor.state import channels, health, horizon, routes
 from monitor.state.channels import BROWSER, Stored, check_name, is_browser
 from monitor.vault import Vault
@@ -79,7 +79,7 @@ def check_new(channel: Stored) -> None:
         raise Invalid("name", f"{channel.name!r} is reserved; choose another name")
     if channel.kind == BROWSER:
         raise Invalid("kind", "browsers subscribe by themselves")
-    made(channel, allow_internal=True)
+    make_channel(channel, allow_internal=True)
 
 
 def patched(
@@ -100,7 +100,7 @@ def patched(
         **values,
     )
     if merged.broken is None and (settings or secrets):
-        made(merged, allow_internal=True)
+        make_channel(merged, allow_internal=True)
     return merged
 
 
@@ -109,7 +109,7 @@ def save(connection: Connection, vault: Vault, old: Stored, new: Stored, now: in
     channels.save(connection, vault, new)
     if old.enabled and not new.enabled:
         health.switched_off(connection, new.name)
-        notifications.drop_channel(connection, new.name, SWITCHED_OFF, now)
+        notifications.cancel_for_channel(connection, new.name, DISABLED, now)
 
 
 def remove(connection: Connection, name: str, now: int) -> bool:
@@ -122,7 +122,7 @@ def remove(connection: Connection, name: str, now: int) -> bool:
         raise Conflict(f"these routes use {name}: {', '.join(leading)}")
     removed = channels.remove(connection, name)
     if removed:
-        notifications.drop_channel(connection, name, "the channel was removed", now)
+        notifications.cancel_for_channel(connection, name, "the channel was removed", now)
     return removed
 
 
@@ -154,7 +154,7 @@ def from_texts(kind: str, texts: Mapping[str, str]) -> dict[str, Any]:
     return {name: _from_text(name, text, hints.get(name, str)) for name, text in texts.items()}
 
 
-def made(channel: Stored, allow_internal: bool) -> Channel:
+def make_channel(channel: Stored, allow_internal: bool) -> Channel:
     """The channel itself. Raises Invalid."""
     kind = _kind(channel)
     settings = _converted("settings", channel.settings, kind.settings)

@@ -1,4 +1,4 @@
-"""The channels a notifier serves: each answers in bounded time and is used by one thread."""
+"""Channel workers: each sends on one channel, in one thread at a time and in bounded time."""
 
 import logging
 import threading
@@ -13,75 +13,75 @@ from monitor.model import parse_time
 from monitor.outbox.notifications import Body
 
 SEND_LIMIT = 30
-"""Seconds a channel may take, whatever it is doing: well below a claim's duration."""
+"""Seconds that one send may take. Well below the duration of a claim."""
 
 _SLOW = 3.0
-"""Seconds; what takes longer must not keep others waiting."""
+"""Seconds. A channel that takes longer must not delay the others."""
 
 _log = logging.getLogger(__name__)
 
 
-class Served(NamedTuple):
-    """A channel as it is set up now."""
+class ActiveChannel(NamedTuple):
+    """A channel that can send messages, and its delivery options."""
 
     channel: Channel
     tracks: bool = False
-    """Its receiver gets every closing and every member."""
+    """Its receiver tracks each sensor: it needs every closed incident and every member."""
     budget: int | None = None
-    """The most messages in 24 hours."""
+    """The daily message limit: the most messages in 24 hours."""
     lasting: Mapping[str, int] | None = None
-    """Its receiver forgets what is not sent again: see `channels.kinds`."""
+    """Set if the receiver forgets messages that are not sent again: see `channels.kinds`."""
 
     @property
     def recipients(self) -> Sequence[str]:
-        """Of a channel with several."""
+        """Empty unless the channel has several recipients."""
         return self.channel.recipients if isinstance(self.channel, Several) else ()
 
 
-Supply = Callable[[], Collection[Served]]
-"""Gives the channels in force; the same object for one that did not change."""
+ChannelSource = Callable[[], Collection[ActiveChannel]]
+"""Returns the active channels. While a channel does not change, it is the same object."""
 
 
-class Outlet:
-    """A channel that answers in bounded time, whatever it hangs in."""
+class ChannelWorker:
+    """Sends on one channel. A send that takes too long continues in a thread of its own."""
 
-    def __init__(self, served: Served) -> None:
-        self.served = served
-        self.name = served.channel.name
-        self.worked_at = 0.0
-        """By the monotonic clock; when it last had its turn."""
-        self.renews_at = 0.0
-        """By the monotonic clock; when to see whether it is time to renew."""
-        self.rests_until = 0.0
-        """By the monotonic clock; after a fault of our own."""
+    def __init__(self, active_channel: ActiveChannel) -> None:
+        self.active_channel = active_channel
+        self.name = active_channel.channel.name
+        self.last_turn_at = 0.0
+        """When it last started to work (monotonic clock)."""
+        self.resend_at = 0.0
+        """When to check next whether messages have to be sent again (monotonic clock)."""
+        self.paused_until = 0.0
+        """Set after an internal error (monotonic clock)."""
         self._sender: threading.Thread | None = None
         self._sending_since: float | None = None
         self._was_slow = False
 
     @property
     def busy(self) -> bool:
-        """Whether a message given up on is still being sent."""
+        """Whether a send that exceeded the limit is still running."""
         return self._sender is not None and self._sender.is_alive()
 
     @property
-    def free(self) -> bool:
-        """Whether it may be used now."""
-        return not self.busy and time.monotonic() >= self.rests_until
+    def available(self) -> bool:
+        """Whether it can work now."""
+        return not self.busy and time.monotonic() >= self.paused_until
 
     @property
     def slow(self) -> bool:
-        """Whether sending takes long now, or took long the last time."""
+        """Whether the current send takes long, or the last one did."""
         since = self._sending_since
         return self._was_slow or (since is not None and time.monotonic() - since > _SLOW)
 
     def send(self, message: Message) -> None:
-        """Raises SendFailed, also for a channel's own faults."""
+        """Raises SendFailed, also for an error inside the channel."""
         result: Future[None] = Future()
 
         def work() -> None:
             try:
-                self.served.channel.send(message)
-            except BaseException as error:  # noqa: BLE001 (handed to the waiting thread)
+                self.active_channel.channel.send(message)
+            except BaseException as error:  # noqa: BLE001 (raised in the waiting thread)
                 result.set_exception(error)
             else:
                 result.set_result(None)
@@ -100,14 +100,14 @@ class Outlet:
         if isinstance(failure, SendFailed):
             raise failure
         if failure is not None:
-            # Its text may hold a secret: only its kind and place are told.
+            # Its text may contain a secret: only its type and place are logged.
             place = "".join(traceback.format_tb(failure.__traceback__))
             _log.error("channel %s: %s\n%s", self.name, type(failure).__name__, place)
             raise SendFailed(f"an error in the channel ({type(failure).__name__})", permanent=False)
 
 
 def message_of(key: str, body: Body, recipient: str | None = None) -> Message:
-    """A frozen message as channels take it."""
+    """Converts a frozen message to what channels send."""
     return Message(
         key=key,
         kind=body["kind"],
@@ -123,19 +123,19 @@ def message_of(key: str, body: Body, recipient: str | None = None) -> Message:
     )
 
 
-class Outlets:
-    """The outlets by name, kept up to date with the supply."""
+class ChannelWorkers:
+    """One worker for each active channel."""
 
-    def __init__(self, supply: Supply) -> None:
-        self._supply = supply
-        self.by_name: dict[str, Outlet] = {}
+    def __init__(self, source: ChannelSource) -> None:
+        self._source = source
+        self.by_name: dict[str, ChannelWorker] = {}
 
     def refresh(self) -> None:
-        """Take over what was added, changed or removed. Raises StateUnavailable."""
+        """Applies channels that were added, changed or removed. Raises StateUnavailable."""
         before, self.by_name = self.by_name, {}
-        for served in self._supply():
-            outlet = before.get(served.channel.name)
-            if outlet is None or outlet.served.channel is not served.channel:
-                outlet = Outlet(served)
-            outlet.served = served
-            self.by_name[outlet.name] = outlet
+        for active_channel in self._source():
+            worker = before.get(active_channel.channel.name)
+            if worker is None or worker.active_channel.channel is not active_channel.channel:
+                worker = ChannelWorker(active_channel)
+            worker.active_channel = active_channel
+            self.by_name[worker.name] = worker

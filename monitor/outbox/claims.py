@@ -19,7 +19,15 @@ from sqlalchemy import (
 from monitor.model import DAY, MINUTE, SECOND, Held, Member, MessageContext
 from monitor.outbox import candidates, fan_out, recipients
 from monitor.outbox.candidates import RecipientConfig
-from monitor.outbox.notifications import UNFINISHED, Body, add, change, finish, lock, settle
+from monitor.outbox.notifications import (
+    UNFINISHED,
+    Body,
+    add,
+    change,
+    close_group_if_done,
+    finish,
+    lock,
+)
 from monitor.state import channels, health, suppressions, tally
 from monitor.state.database import database_now, reading, writing
 from monitor.state.tables import (
@@ -218,7 +226,7 @@ def _freeze(
 
 def _cancel(connection: Connection, row: Any, reason: str, now: int) -> None:
     finish(connection, notification.c.id == row.id, now, state="cancelled", outcome=reason)
-    settle(connection, row.group_id, now)
+    close_group_if_done(connection, row.group_id, now)
 
 
 def _frozen_body(
@@ -324,7 +332,7 @@ def record_sent(engine: Engine, claim: Claim, now: int, remind_after: int | None
             _count_latencies(connection, claim, now)
         if recorded and remind_after is not None and claim.kind in ("down", "reminder"):
             _enqueue_reminder(connection, claim, now, now + remind_after)
-        settle(connection, claim.group_id, now)
+        close_group_if_done(connection, claim.group_id, now)
         return recorded
 
 
@@ -333,7 +341,7 @@ def record_failed(engine: Engine, claim: Claim, reason: str, now: int) -> bool:
     with writing(engine) as connection:
         health.record_failure(connection, claim.channel, reason, now, claim.recipient)
         recorded = _record(connection, claim, "failed", reason, now)
-        settle(connection, claim.group_id, now)
+        close_group_if_done(connection, claim.group_id, now)
         return recorded
 
 

@@ -1,4 +1,4 @@
-"""The notifier's work: claims messages that are due, sends them, records what became of them."""
+"""The notifier: claims messages that are due, sends them, and records the outcome."""
 
 import logging
 import os
@@ -17,22 +17,28 @@ from monitor.errors import StateUnavailable
 from monitor.model import MINUTE, SECOND, MessageContext, parse_time
 from monitor.outbox import claims, message, notifications, policy, served_channels, trouble
 from monitor.outbox.candidates import Hold, RecipientConfig
-from monitor.outbox.channel_workers import Outlet, Outlets, Served, Supply, message_of
+from monitor.outbox.channel_workers import (
+    ActiveChannel,
+    ChannelSource,
+    ChannelWorker,
+    ChannelWorkers,
+    message_of,
+)
 from monitor.outbox.claims import Claim
+from monitor.outbox.delivery_threads import DeliveryThreads
 from monitor.outbox.message import Frame
 from monitor.outbox.notifications import Body
-from monitor.outbox.resending import renew
-from monitor.outbox.workers import Workers
+from monitor.outbox.resending import resend
 from monitor.state import channels
 from monitor.state.database import writing
 
 CLAIM = 60 * SECOND
-"""How long a claim holds; after it another notifier sends the message again."""
+"""How long a claim is valid. After it, another notifier can send the message."""
 
 _POLL = 1.0
 _TURN = 5.0
-_LOOK_AFTER = 10.0
-_MARK_AFTER = 1 * MINUTE
+_MAINTAIN_EVERY = 10.0
+_RECORD_SERVED_EVERY = 1 * MINUTE
 _BACK_OFF = 5.0
 _RECORD_PAUSES = (0.5, 2.0, 5.0)
 
@@ -41,185 +47,190 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class DeliveryConfig:
-    """How messages are written, and to whom trouble with a channel is told."""
+    """How messages are written and held, and which channels receive notices."""
 
     frame: Frame
     hold: Hold = lambda _connection, _members, _kind, _now: {}
     remind_after: int | None = None
-    """Ms between reminders of those that are still silent, until acknowledged."""
-    renew_every: int = MINUTE
-    """Ms after which what stands is sent again to receivers that would forget it."""
+    """Ms between reminders about incidents that are not acknowledged."""
+    resend_interval: int = MINUTE
+    """Ms after which open alerts are sent again to receivers that would otherwise forget them."""
     acknowledge_link: Callable[[int, str, int], str] | None = None
-    """(notification, channel, now) -> the link by which its recipient can answer for it."""
+    """(notification id, channel, now) -> the link that acknowledges without a login."""
     recipients: Callable[[Connection], Collection[str]] = lambda _connection: ()
-    """The channels that receive notices."""
-    look_out: Callable[[Engine, int], None] = lambda _engine, _now: None
-    """(state, now): called every few seconds, to notice what no other process would."""
+    """Returns the channels that receive notices."""
+    check_sweeps: Callable[[Engine, int], None] = lambda _engine, _now: None
+    """(state, now). Called every few seconds, to report that sweeps no longer succeed."""
 
 
 class Delivery:
-    """Delivers over several channels at a time, so that none holds up another."""
+    """Delivers on several channels at a time, so that no channel delays another."""
 
     def __init__(
-        self, engine: Engine, supply: Supply, clock: Clock, manner: DeliveryConfig
+        self, engine: Engine, source: ChannelSource, clock: Clock, config: DeliveryConfig
     ) -> None:
-        self._engine, self._clock, self._manner = engine, clock, manner
-        self._outlets = Outlets(supply)
+        self._engine, self._clock, self._config = engine, clock, config
+        self._channel_workers = ChannelWorkers(source)
         host = socket.gethostname()[:40]
         self._holder = f"{host}:{os.getpid()}:{secrets.token_hex(4)}"
-        self._began = self._marked_at = 0
-        self._marked: dict[str, tuple[str, ...]] = {}
+        self._started_at = self._recorded_at = 0
+        self._recorded: dict[str, tuple[str, ...]] = {}
 
     def run(self, ended: Callable[[], object]) -> None:
-        """Until `ended` answers so; then what is being sent is still finished and recorded."""
-        looked_after = polled = 0.0
-        workers = Workers(lambda outlet: self._deliver_due(outlet, ended))
+        """Delivers until `ended` returns a true value, then finishes the sends that are running."""
+        maintained = polled = 0.0
+        threads = DeliveryThreads(lambda worker: self._deliver_due(worker, ended))
         while not ended():
             pause = _POLL
             try:
-                if time.monotonic() - looked_after >= _LOOK_AFTER:
-                    # First: what fails there must not keep messages from being sent.
-                    looked_after = time.monotonic()
-                    self._look_after(self._clock.now())
+                if time.monotonic() - maintained >= _MAINTAIN_EVERY:
+                    # Set first: an error in there must not keep messages from being sent.
+                    maintained = time.monotonic()
+                    self._maintain(self._clock.now())
                 if time.monotonic() - polled >= _POLL:
                     polled = time.monotonic()
-                    workers.offer(self._due())
-                workers.start()
+                    threads.set_waiting(self._workers_due())
+                threads.start()
             except StateUnavailable as error:
                 _log.warning("delivery is waiting for the state database: %s", error)
                 pause = _BACK_OFF
-            except Exception:  # noqa: BLE001 (a notifier that died of a fault would deliver nothing)
+            except Exception:  # noqa: BLE001 (a notifier that stops would deliver nothing)
                 _log.exception("delivery failed; it continues")
                 pause = _BACK_OFF
-            workers.wait(pause)
-        workers.join()
+            threads.wait(pause)
+        threads.join()
 
     def deliver_once(self, now: int) -> int:
-        """Try everything that is due at `now`; how many messages were tried.
-
-        Raises StateUnavailable.
-        """
-        self._look_after(now)
+        """Tries every message that is due at `now`. Returns how many. Raises StateUnavailable."""
+        self._maintain(now)
         tried = 0
-        for outlet in list(self._outlets.by_name.values()):
-            while self._deliver(outlet, lambda: now):
+        for worker in list(self._channel_workers.by_name.values()):
+            while self._deliver(worker, lambda: now):
                 tried += 1
-            self._renew(outlet, lambda: now, lambda: True)
+            self._resend(worker, lambda: now, lambda: True)
         return tried
 
-    def _look_after(self, now: int) -> None:
-        """Follow changes of the channels, and notify people of what is in trouble."""
-        self._began = self._began or now
-        self._manner.look_out(self._engine, now)
-        self._follow_channels(now)
-        trouble.report(self._engine, self._manner.recipients, self._manner.frame, now)
-        served_channels.cancel_switched_off(self._engine, now)
-        if now - self._began >= policy.UNSERVED_AFTER:  # others may just be starting, too
-            served_channels.give_up_unserved(self._engine, now - policy.UNSERVED_AFTER, now)
+    def _maintain(self, now: int) -> None:
+        """Applies changes of the channels, and enqueues notices about failures."""
+        self._started_at = self._started_at or now
+        self._config.check_sweeps(self._engine, now)
+        self._refresh_channels(now)
+        trouble.report(self._engine, self._config.recipients, self._config.frame, now)
+        served_channels.cancel_disabled(self._engine, now)
+        if now - self._started_at >= policy.UNSERVED_AFTER:  # other notifiers may be starting, too
+            served_channels.fail_unserved(self._engine, now - policy.UNSERVED_AFTER, now)
 
-    def _follow_channels(self, now: int) -> None:
-        self._outlets.refresh()
+    def _refresh_channels(self, now: int) -> None:
+        self._channel_workers.refresh()
         served = {
-            name: tuple(each.served.recipients) for name, each in self._outlets.by_name.items()
+            name: tuple(worker.active_channel.recipients)
+            for name, worker in self._channel_workers.by_name.items()
         }
-        if served != self._marked or not 0 <= now - self._marked_at < _MARK_AFTER:
-            served_channels.mark(self._engine, served, now)
-            self._marked, self._marked_at = served, now
+        if served != self._recorded or not 0 <= now - self._recorded_at < _RECORD_SERVED_EVERY:
+            served_channels.record(self._engine, served, now)
+            self._recorded, self._recorded_at = served, now
 
-    def _due(self) -> list[Outlet]:
-        """The outlets that have work."""
+    def _workers_due(self) -> list[ChannelWorker]:
+        """The workers that have a message to send, now or again."""
         names = set(claims.due_channels(self._engine, self._clock.now()))
         now = time.monotonic()
         return [
-            outlet
-            for outlet in self._outlets.by_name.values()
-            if outlet.name in names
-            or (outlet.served.lasting is not None and now >= outlet.renews_at)
+            worker
+            for worker in self._channel_workers.by_name.values()
+            if worker.name in names
+            or (worker.active_channel.lasting is not None and now >= worker.resend_at)
         ]
 
-    def _deliver_due(self, outlet: Outlet, ended: Callable[[], object]) -> None:
-        """All that is due on one, or as much of it as leaves the others their turn."""
+    def _deliver_due(self, worker: ChannelWorker, ended: Callable[[], object]) -> None:
+        """Sends the due messages of one channel. Stops after a few seconds: others are waiting."""
         turn_ends = time.monotonic() + _TURN
         try:
             while (
                 not ended()
                 and time.monotonic() < turn_ends
-                and self._deliver(outlet, self._clock.now)
+                and self._deliver(worker, self._clock.now)
             ):
                 pass
-            if time.monotonic() >= outlet.renews_at and not outlet.busy:
-                outlet.renews_at = time.monotonic() + _LOOK_AFTER
-                self._renew(outlet, self._clock.now, lambda: not ended())
+            if time.monotonic() >= worker.resend_at and not worker.busy:
+                worker.resend_at = time.monotonic() + _MAINTAIN_EVERY
+                self._resend(worker, self._clock.now, lambda: not ended())
         except StateUnavailable as error:
-            _log.warning("delivery on %s is waiting for the state database: %s", outlet.name, error)
-            outlet.rests_until = time.monotonic() + _BACK_OFF
+            _log.warning("delivery on %s is waiting for the state database: %s", worker.name, error)
+            worker.paused_until = time.monotonic() + _BACK_OFF
         except Exception:  # noqa: BLE001 (the next poll tries again)
-            _log.exception("delivery on %s failed; it continues", outlet.name)
-            outlet.rests_until = time.monotonic() + _BACK_OFF
+            _log.exception("delivery on %s failed; it continues", worker.name)
+            worker.paused_until = time.monotonic() + _BACK_OFF
 
-    def _renew(self, outlet: Outlet, clock: Callable[[], int], go_on: Callable[[], bool]) -> None:
-        """Send again what stands; messages that come due meanwhile go first."""
+    def _resend(
+        self, worker: ChannelWorker, clock: Callable[[], int], go_on: Callable[[], bool]
+    ) -> None:
+        """Sends open alerts again; messages that become due in between go first."""
 
         def deliver_first() -> bool:
-            while go_on() and self._deliver(outlet, clock):
+            while go_on() and self._deliver(worker, clock):
                 pass
-            return go_on() and not outlet.busy
+            return go_on() and not worker.busy
 
-        renew(self._engine, outlet, self._manner.renew_every, clock, deliver_first)
+        resend(self._engine, worker, self._config.resend_interval, clock, deliver_first)
 
-    def _deliver(self, outlet: Outlet, clock: Callable[[], int]) -> bool:
-        """Try the next message due on a channel; False when there is none."""
-        if outlet.busy:
+    def _deliver(self, worker: ChannelWorker, clock: Callable[[], int]) -> bool:
+        """Tries the channel's next message. False: none is due, or a send is still running."""
+        if worker.busy:
             return False
-        terms = RecipientConfig(
-            self._manner.hold,
-            outlet.served.tracks,
-            outlet.served.budget,
-            outlet.served.recipients,
+        config = RecipientConfig(
+            self._config.hold,
+            worker.active_channel.tracks,
+            worker.active_channel.budget,
+            worker.active_channel.recipients,
         )
         claim = claims.claim(
-            self._engine, outlet.name, self._holder, clock(), CLAIM, self._compose, terms
+            self._engine, worker.name, self._holder, clock(), CLAIM, self._compose, config
         )
         if claim is None:
             return False
         try:
-            outlet.send(message_of(claim.key, claim.body, claim.recipient))
+            worker.send(message_of(claim.key, claim.body, claim.recipient))
         except SendFailed as failure:
-            self._record_failure(outlet, claim, failure, clock())
+            self._record_failure(worker, claim, failure, clock())
         else:
-            self._record_sent(outlet, claim, clock())
+            self._record_sent(worker, claim, clock())
         return True
 
-    def _compose(self, occasion: MessageContext) -> Body:
+    def _compose(self, context: MessageContext) -> Body:
         link = None
-        if self._manner.acknowledge_link and occasion.kind in ("down", "reminder"):
-            link = self._manner.acknowledge_link(
-                occasion.notification, occasion.channel, occasion.time
+        if self._config.acknowledge_link and context.kind in ("down", "reminder"):
+            link = self._config.acknowledge_link(
+                context.notification, context.channel, context.time
             )
-        return message.compose(occasion, self._manner.frame, link)
+        return message.compose(context, self._config.frame, link)
 
-    def _record_sent(self, outlet: Outlet, claim: Claim, now: int) -> None:
-        _log.info("%s %s %s sent (attempt %d)", outlet.name, claim.kind, claim.key, claim.attempt)
-        # Where all that stands is sent again anyway there is nothing to remind of.
-        remind_after = None if outlet.served.lasting is not None else self._manner.remind_after
-        _insist(claim, lambda: claims.record_sent(self._engine, claim, now, remind_after))
+    def _record_sent(self, worker: ChannelWorker, claim: Claim, now: int) -> None:
+        _log.info("%s %s %s sent (attempt %d)", worker.name, claim.kind, claim.key, claim.attempt)
+        # Open alerts are sent again to such a receiver anyway: it needs no reminder.
+        lasting = worker.active_channel.lasting
+        remind_after = None if lasting is not None else self._config.remind_after
+        _record_persistently(
+            claim, lambda: claims.record_sent(self._engine, claim, now, remind_after)
+        )
 
-    def _record_failure(self, outlet: Outlet, claim: Claim, failure: SendFailed, now: int) -> None:
+    def _record_failure(
+        self, worker: ChannelWorker, claim: Claim, failure: SendFailed, now: int
+    ) -> None:
         again = None
         if not failure.permanent:
             frozen_at = parse_time(claim.body["time"])
-            chance = random.random()  # noqa: S311 (spreads retries, guards nothing)
+            chance = random.random()  # noqa: S311 (spreads retries; no security)
             again = policy.next_attempt(claim.attempt, frozen_at, now, chance, failure.retry_after)
         _log.warning(
             "%s %s %s not sent (attempt %d), %s: %s",
-            outlet.name,
+            worker.name,
             claim.kind,
             claim.key,
             claim.attempt,
             "no more attempts" if again is None else "will be tried again",
             failure.detail,
         )
-        _insist(
+        _record_persistently(
             claim,
             lambda: (
                 claims.record_failed(self._engine, claim, failure.detail, now)
@@ -230,13 +241,13 @@ class Delivery:
         if failure.gone:
             with writing(self._engine) as connection:
                 if channels.remove_gone(connection, claim.channel):
-                    notifications.drop_channel(connection, claim.channel, failure.detail, now)
+                    notifications.cancel_for_channel(connection, claim.channel, failure.detail, now)
 
 
-def _insist(claim: Claim, record: Callable[[], bool]) -> None:
-    """Record the result even if the state is away for a moment: else it would be sent again.
+def _record_persistently(claim: Claim, record: Callable[[], bool]) -> None:
+    """Calls `record` until the state is available: an unrecorded message would be sent again.
 
-    Raises StateUnavailable once it has been away for longer.
+    Raises StateUnavailable after a few attempts.
     """
     for pause in _RECORD_PAUSES:
         try:
@@ -251,6 +262,6 @@ def _insist(claim: Claim, record: Callable[[], bool]) -> None:
 
 
 def send_test(channel: Channel, now: int, frame: Frame) -> None:
-    """Send a message about nothing. Raises SendFailed."""
+    """Sends a test message. Raises SendFailed."""
     body = message.compose_test(now, frame)
-    Outlet(Served(channel)).send(message_of(secrets.token_hex(16), body))
+    ChannelWorker(ActiveChannel(channel)).send(message_of(secrets.token_hex(16), body))

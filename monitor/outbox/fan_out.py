@@ -25,7 +25,7 @@ def assign(connection: Connection, row: Any, recipients: Sequence[str], now: int
         outcome = "the recipient was removed from the channel"
         this = notification.c.id == row.id
         notifications.finish(connection, this, now, state="cancelled", outcome=outcome)
-        notifications.settle(connection, row.group_id, now)
+        notifications.close_group_if_done(connection, row.group_id, now)
         return None
     if row.body is None:
         waiting = _waiting(connection, row, now)

@@ -27,7 +27,7 @@ class Frame(NamedTuple):
 
 
 def compose(
-    occasion: MessageContext, frame: Frame, acknowledge: str | None = None
+    context: MessageContext, frame: Frame, acknowledge: str | None = None
 ) -> dict[str, Any]:
     """The frozen body: what every channel sends, as JSON.
 
@@ -40,37 +40,37 @@ def compose(
     `labels`, `last_seen`, `threshold_seconds`, `usual_interval_seconds`, `proven`,
     `interruptions`, `opened_at`, `recovered_at`. Moments are RFC 3339 in UTC.
     """
-    subject, explanation = _SAID[occasion.kind](occasion, frame)
-    if occasion.escalated:
+    subject, explanation = _SAID[context.kind](context, frame)
+    if context.escalated:
         subject = f"Escalated: {subject}"
         explanation = "No one has acknowledged it yet. " + explanation
-    line = _back_line if occasion.kind == "recovered" else _silent_line
-    lines = [line(member, occasion, frame) for member in occasion.members[:LISTED]]
-    if len(occasion.members) > LISTED:
-        lines.append(f"- and {number(len(occasion.members) - LISTED)} more")
+    line = _back_line if context.kind == "recovered" else _silent_line
+    lines = [line(member, context, frame) for member in context.members[:LISTED]]
+    if len(context.members) > LISTED:
+        lines.append(f"- and {number(len(context.members) - LISTED)} more")
     link = frame.base_url + "/"
-    if len(occasion.members) == 1:
-        link += f"sensors/{format_mac(occasion.members[0].mac)}"
+    if len(context.members) == 1:
+        link += f"sensors/{format_mac(context.members[0].mac)}"
     actions = [] if acknowledge is None else [{"label": _ACKNOWLEDGE, "url": acknowledge}]
     offered = "\n".join(f"{action['label']}: {action['url']}" for action in actions)
-    paragraphs = [f"{subject}.", explanation.strip(), "\n".join(lines), _around(occasion), offered]
+    paragraphs = [f"{subject}.", explanation.strip(), "\n".join(lines), _around(context), offered]
     return {
-        "kind": occasion.kind,
-        "time": format_time(occasion.time),
-        "thread": occasion.thread,
-        "severity": _severity(occasion.members),
+        "kind": context.kind,
+        "time": format_time(context.time),
+        "thread": context.thread,
+        "severity": _severity(context.members),
         "subject": subject,
-        "text": _text(paragraphs, occasion.time, link, frame),
+        "text": _text(paragraphs, context.time, link, frame),
         "link": link,
         "actions": actions,
-        "escalated": occasion.escalated,
-        "fleet_wide": occasion.fleet_wide,
-        "site": occasion.site,
-        "neighbours": occasion.neighbours,
-        "neighbours_silent": occasion.neighbours_silent,
-        "silent": occasion.silent,
-        "count": len(occasion.members),
-        "members": [_data(member) for member in occasion.members[:LISTED_IN_DATA]],
+        "escalated": context.escalated,
+        "fleet_wide": context.fleet_wide,
+        "site": context.site,
+        "neighbours": context.neighbours,
+        "neighbours_silent": context.neighbours_silent,
+        "silent": context.silent,
+        "count": len(context.members),
+        "members": [_data(member) for member in context.members[:LISTED_IN_DATA]],
     }
 
 
@@ -119,31 +119,31 @@ def compose_test(time: int, frame: Frame) -> dict[str, Any]:
 _ACKNOWLEDGE = "Acknowledge, or silence for 4 h"
 
 
-def _down(occasion: MessageContext, frame: Frame) -> tuple[str, str]:
-    members = occasion.members
+def _down(context: MessageContext, frame: Frame) -> tuple[str, str]:
+    members = context.members
     state = "silent" if any(member.proven for member in members) else "presumed down, silent"
     since = long(min(member.last_seen for member in members), frame.zone)
-    told_earlier = occasion.silent > len(members)
-    of_all = "" if occasion.neighbours is None else f" of {number(occasion.neighbours)}"
+    told_earlier = context.silent > len(members)
+    of_all = "" if context.neighbours is None else f" of {number(context.neighbours)}"
     if told_earlier and len(members) > 1:
-        who = f"{number(len(members))} more sensors{_where(occasion)}"
+        who = f"{number(len(members))} more sensors{_where(context)}"
     else:
-        who = _who(occasion)
-    in_all = f", {number(occasion.silent)}{of_all} in all" if told_earlier else ""
-    prefix = "Fleet-wide: " if occasion.fleet_wide else ""
+        who = _who(context)
+    in_all = f", {number(context.silent)}{of_all} in all" if told_earlier else ""
+    prefix = "Fleet-wide: " if context.fleet_wide else ""
     return f"{prefix}{who} {state} since {since}{in_all}", ""
 
 
-def _reminder(occasion: MessageContext, frame: Frame) -> tuple[str, str]:
-    since = long(min(member.last_seen for member in occasion.members), frame.zone)
-    prefix = "Fleet-wide: " if occasion.fleet_wide else ""
-    subject = f"Reminder: {prefix}{_who(occasion)} still silent since {since}"
+def _reminder(context: MessageContext, frame: Frame) -> tuple[str, str]:
+    since = long(min(member.last_seen for member in context.members), frame.zone)
+    prefix = "Fleet-wide: " if context.fleet_wide else ""
+    subject = f"Reminder: {prefix}{_who(context)} still silent since {since}"
     return subject, "This reminder repeats until someone acknowledges it."
 
 
-def _flapping(occasion: MessageContext, _frame: Frame) -> tuple[str, str]:
-    one = len(occasion.members) == 1
-    subject = f"{_who(occasion)} {'keeps' if one else 'keep'} going silent and recovering"
+def _flapping(context: MessageContext, _frame: Frame) -> tuple[str, str]:
+    one = len(context.members) == 1
+    subject = f"{_who(context)} {'keeps' if one else 'keep'} going silent and recovering"
     return subject, (
         f"{'It is' if one else 'They are'} flapping: each outage is recorded, but causes no "
         f"message. The next message is sent when {'it stays' if one else 'they stay'} silent, or "
@@ -151,41 +151,41 @@ def _flapping(occasion: MessageContext, _frame: Frame) -> tuple[str, str]:
     )
 
 
-def _recovered(occasion: MessageContext, _frame: Frame) -> tuple[str, str]:
-    members, silent = occasion.members, occasion.silent
+def _recovered(context: MessageContext, _frame: Frame) -> tuple[str, str]:
+    members, silent = context.members, context.silent
     longest = duration(max(_silence(member) for member in members))
     still = f"; {number(silent)} still silent" if silent else ""
     if len(members) == 1:
-        return f"Recovered: {_who(occasion)}, silent for {longest}{still}", ""
-    who = f"{number(len(members))} sensors{_where(occasion)}"
+        return f"Recovered: {_who(context)}, silent for {longest}{still}", ""
+    who = f"{number(len(members))} sensors{_where(context)}"
     return f"Recovered: {who}, silent for up to {longest}{still}", ""
 
 
 _SAID = {"down": _down, "reminder": _reminder, "flapping": _flapping, "recovered": _recovered}
 
 
-def _where(occasion: MessageContext) -> str:
+def _where(context: MessageContext) -> str:
     """` at Site X`, ` at 12 sites`, or nothing."""
-    if occasion.fleet_wide:
+    if context.fleet_wide:
         return ""
-    sites = {member.site for member in occasion.members if member.site}
-    return f" at {number(len(sites))} sites" if len(sites) > 1 else at(occasion.site)
+    sites = {member.site for member in context.members if member.site}
+    return f" at {number(len(sites))} sites" if len(sites) > 1 else at(context.site)
 
 
-def _who(occasion: MessageContext) -> str:
+def _who(context: MessageContext) -> str:
     """`Boiler at Site X`, or `212 of 230 sensors at Site X`."""
-    count, neighbours = len(occasion.members), occasion.neighbours
-    where = _where(occasion)
+    count, neighbours = len(context.members), context.neighbours
+    where = _where(context)
     if count == 1:
-        return name(occasion.members[0]) + where
+        return name(context.members[0]) + where
     if count == neighbours:
         return f"All {number(count)} sensors{where}"
     of_all = "" if neighbours is None else f" of {number(neighbours)}"
     return f"{number(count)}{of_all} sensors{where}"
 
 
-def _silent_line(member: Member, occasion: MessageContext, frame: Frame) -> str:
-    silence = occasion.time - member.last_seen
+def _silent_line(member: Member, context: MessageContext, frame: Frame) -> str:
+    silence = context.time - member.last_seen
     parts = [
         f"last seen {long(member.last_seen, frame.zone)}, {duration(silence)} before this "
         f"message (threshold {duration(member.threshold)})"
@@ -198,25 +198,25 @@ def _silent_line(member: Member, occasion: MessageContext, frame: Frame) -> str:
     if not member.proven:
         times = f" {member.interruptions} times" if member.interruptions > 1 else ""
         parts.append(f"presumed down, because monitoring was blind{times} during the silence")
-    return f"- {label(member, occasion.site)}: {'; '.join(parts)}"
+    return f"- {label(member, context.site)}: {'; '.join(parts)}"
 
 
-def _back_line(member: Member, occasion: MessageContext, frame: Frame) -> str:
+def _back_line(member: Member, context: MessageContext, frame: Frame) -> str:
     silence = _silence(member)
     return (
-        f"- {label(member, occasion.site)}: silent for {duration(silence)}, from "
+        f"- {label(member, context.site)}: silent for {duration(silence)}, from "
         f"{long(member.last_seen, frame.zone)} to {long(member.last_seen + silence, frame.zone)}"
     )
 
 
-def _around(occasion: MessageContext) -> str:
+def _around(context: MessageContext) -> str:
     """How many sensors of the site or fleet are silent; empty without such a number."""
-    if occasion.neighbours is None or occasion.neighbours < 2:
+    if context.neighbours is None or context.neighbours < 2:
         return ""
-    where = " in the fleet" if occasion.fleet_wide else at(occasion.site)
-    silent = min(occasion.neighbours_silent, occasion.neighbours)
+    where = " in the fleet" if context.fleet_wide else at(context.site)
+    silent = min(context.neighbours_silent, context.neighbours)
     return (
-        f"{number(silent)} of {number(occasion.neighbours)} sensors{where} "
+        f"{number(silent)} of {number(context.neighbours)} sensors{where} "
         f"{'is' if silent == 1 else 'are'} silent."
     )
 

@@ -1,8 +1,8 @@
-"""The outbox: messages owed to channels. One row of `notification` is one message to one channel.
+"""The outbox: one row of `notification` is one message to one channel.
 
-A row is born `pending`, without a text. At its first claim (see `claims`) it is frozen: who it
-tells of and what it says are decided then and never change, so that every retry is identical. It
-ends as `sent`, `failed` or `cancelled`. Whoever changes rows of a group first locks the group.
+A row is inserted as `pending`, without a text. Its first claim (see `claims`) freezes it: its
+members and its text never change after that, so that every retry is identical. It ends as `sent`,
+`failed` or `cancelled`. A transaction locks the group before it changes rows of the group.
 """
 
 from collections import Counter
@@ -16,9 +16,10 @@ from monitor.state import horizon, tally
 from monitor.state.tables import alert_group, incident, notification
 
 Body = dict[str, Any]
-"""A frozen message as JSON; this room does not look into it."""
+"""The content of a frozen message, as JSON: see `message.compose`."""
 
 UNFINISHED = ("pending", "claimed")
+"""States of messages that are still to be sent."""
 
 
 def enqueue(
@@ -32,10 +33,10 @@ def enqueue(
     interval: int = 0,
     delay: int = 0,
 ) -> None:
-    """Owe a channel a message of this kind, unless one still gathers members.
+    """Enqueues a message of this kind to a channel, unless one still gathers members.
 
-    It waits `wait` for others to join, and keeps `interval` from the last one frozen; it tells
-    only of incidents that have been open for `delay`. The caller holds the group's lock.
+    It waits `wait` ms for more incidents, and at least `interval` ms after the last one was frozen.
+    It reports only incidents that have been open for `delay` ms. The caller holds the group's lock.
     """
     earlier = connection.execute(
         select(
@@ -56,10 +57,10 @@ def enqueue(
     frozen_at = [row.frozen_at for row in earlier if row.frozen_at is not None]
     due = max([now + wait, *(moment + interval for moment in frozen_at)])
     for row in earlier:
-        # Those of one recipient gather for that one alone.
+        # A message to one recipient gathers members for that recipient only.
         if row.frozen_at is None and row.state == "pending" and row.recipient is None:
             if row.held_until is not None and row.next_attempt_at > due:
-                # What it waits for need not hold the new ones back.
+                # It waits for a hold that need not apply to the new incidents.
                 change(connection, row.id, next_attempt_at=due, held_until=None)
             return
     add(connection, group_id, kind, channel, now, due, delay=delay)
@@ -74,7 +75,7 @@ def add(
     due: int,
     **values: object,
 ) -> None:
-    """One more row, due at `due`."""
+    """Inserts a row that is due at `due` (ms)."""
     connection.execute(
         insert(notification).values(
             group_id=group_id,
@@ -88,8 +89,8 @@ def add(
 
 
 def bring_forward(connection: Connection, created_at: int, due_until: int, by: int) -> None:
-    """Let messages that gather members since `created_at` be due `by` ms earlier, unless they are
-    due after `due_until`."""
+    """Makes messages due `by` ms earlier: those created at `created_at` that still gather members
+    and are due by `due_until`."""
     gathering = and_(
         notification.c.created_at == created_at,
         notification.c.state == "pending",
@@ -101,30 +102,33 @@ def bring_forward(connection: Connection, created_at: int, due_until: int, by: i
 
 
 def change(connection: Connection, number: int, **values: object) -> None:
-    """Set columns of one row."""
+    """Updates columns of one row."""
     connection.execute(update(notification).where(notification.c.id == number).values(**values))
 
 
-def notify(connection: Connection, key: str, channels: Iterable[str], body: Body, now: int) -> None:
-    """Owe these channels a notice of the service about itself; at most once for each `key`."""
-    matter = f"notice:{key}"
-    told = select(alert_group.c.id).where(alert_group.c.cohort == matter)
+def enqueue_notice(
+    connection: Connection, key: str, channels: Iterable[str], body: Body, now: int
+) -> None:
+    """Enqueues a notice to these channels, at most once for each `key`."""
     names = list(channels)
     if not names:
         return
-    horizon.lock(connection)  # two processes may notice the same at the same moment
-    if connection.execute(told.limit(1)).first() is not None:
+    horizon.lock(connection)  # two processes may enqueue the same notice at the same moment
+    cohort = f"notice:{key}"
+    earlier = select(alert_group.c.id).where(alert_group.c.cohort == cohort)
+    if connection.execute(earlier.limit(1)).first() is not None:
         return
-    added = insert(alert_group).values(cohort=matter, opened_at=now).returning(alert_group.c.id)
+    added = insert(alert_group).values(cohort=cohort, opened_at=now).returning(alert_group.c.id)
     group_id = connection.execute(added).scalar_one()
     for name in names:
         add(connection, group_id, "notice", name, now, now, body=body, frozen_at=now)
 
 
 def cancel_unfrozen(connection: Connection, group_id: int, reason: str, now: int) -> int:
-    """Take back what was owed and not frozen; how many. The caller holds the group's lock.
+    """Cancels the pending messages of a group that are not frozen. Returns how many.
 
-    Not news of flapping: it may be of incidents that are over, and told nowhere else.
+    It leaves flapping messages: their incidents may be closed, and no other message reports them.
+    The caller holds the group's lock.
     """
     unfrozen = and_(
         notification.c.group_id == group_id,
@@ -144,7 +148,7 @@ def finish(
     outcome: str | None,
     **values: object,
 ) -> int:
-    """End these messages as `sent`, `failed` or `cancelled`, and count them; how many.
+    """Ends these messages as `sent`, `failed` or `cancelled`, and counts them. Returns how many.
 
     The caller holds the locks of their groups.
     """
@@ -159,56 +163,61 @@ def finish(
     return count.total()
 
 
-def settle(connection: Connection, group_id: int, now: int) -> None:
-    """Close the group once all its incidents are closed and nothing is owed for it.
+def close_group_if_done(connection: Connection, group_id: int, now: int) -> None:
+    """Closes the group if all its incidents are closed and no message is unfinished.
 
-    The caller holds the group's lock.
+    Cancels reminders that have no open incident any more. The caller holds the group's lock.
     """
-    silent = exists().where(incident.c.group_id == group_id, incident.c.closed_at.is_(None))
+    has_open = exists().where(incident.c.group_id == group_id, incident.c.closed_at.is_(None))
     of_group = notification.c.group_id == group_id
-    unneeded = and_(
+    obsolete = and_(
         of_group,
         notification.c.kind == "reminder",
         notification.c.state == "pending",
         notification.c.frozen_at.is_(None),
-        ~silent,
+        ~has_open,
     )
     finish(
         connection,
-        unneeded,
+        obsolete,
         now,
         state="cancelled",
         outcome="the incident ended before it was sent",
     )
-    owed = exists().where(of_group, notification.c.state.in_(UNFINISHED))
+    has_unfinished = exists().where(of_group, notification.c.state.in_(UNFINISHED))
     connection.execute(
         update(alert_group)
-        .where(alert_group.c.id == group_id, alert_group.c.closed_at.is_(None), ~silent, ~owed)
+        .where(
+            alert_group.c.id == group_id,
+            alert_group.c.closed_at.is_(None),
+            ~has_open,
+            ~has_unfinished,
+        )
         .values(closed_at=now)
     )
 
 
-def drop_channel(connection: Connection, channel: str, reason: str, now: int) -> int:
-    """Take back all that is owed to a channel that is no more; how many messages."""
-    owed = and_(notification.c.channel == channel, notification.c.state.in_(UNFINISHED))
-    return end(connection, owed, now, state="cancelled", outcome=reason)
+def cancel_for_channel(connection: Connection, channel: str, reason: str, now: int) -> int:
+    """Cancels all unfinished messages to a channel. Returns how many."""
+    unfinished = and_(notification.c.channel == channel, notification.c.state.in_(UNFINISHED))
+    return finish_all(connection, unfinished, now, state="cancelled", outcome=reason)
 
 
 def lock(connection: Connection, group_id: int) -> None:
-    """Keep others from changing rows of this group until the transaction ends."""
+    """Locks the group and its messages until the transaction ends."""
     query = select(alert_group.c.id).where(alert_group.c.id == group_id)
     connection.execute(query.with_for_update())
 
 
-def end(
+def finish_all(
     connection: Connection, which: ColumnElement[bool], now: int, *, state: str, outcome: str
 ) -> int:
-    """`finish` these messages, group by group, locking each; how many."""
+    """Locks the groups of these messages one by one, and ends the messages. Returns how many."""
     groups = connection.execute(select(notification.c.group_id).where(which).distinct())
     count = 0
     for group_id in sorted(groups.scalars()):
         lock(connection, group_id)
         of_group = which & (notification.c.group_id == group_id)
         count += finish(connection, of_group, now, state=state, outcome=outcome)
-        settle(connection, group_id, now)
+        close_group_if_done(connection, group_id, now)
     return count

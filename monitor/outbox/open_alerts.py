@@ -1,4 +1,4 @@
-"""What stands on a channel whose receiver forgets it unless it is sent again."""
+"""The messages that a receiver has to be sent again, because it would otherwise forget them."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -11,57 +11,59 @@ from monitor.state.database import reading, writing
 from monitor.state.tables import channel_health, incident, notification, notification_incident
 
 
-class OpenAlerts(NamedTuple):
-    """A message that was sent, and what still stands of it."""
+class OpenAlert(NamedTuple):
+    """A message that was sent, and which of its sensors are still down."""
 
     key: str
     body: Body
-    open: frozenset[str]
-    """Addresses of its sensors whose incidents are open, as the body has them."""
+    down: frozenset[str]
+    """Addresses of its sensors with an open incident, in the format of the body."""
 
 
-def take(engine: Engine, channel: str, every: int, now: int) -> bool:
-    """Whether it is time to renew, and for the caller to do so: once in `every` ms.
+def start_round(engine: Engine, channel: str, interval: int, now: int) -> bool:
+    """Records that all messages of the channel are sent again now.
 
+    False: the last time was less than `interval` ms ago, or another notifier does it.
     Raises StateUnavailable.
     """
-    renewed_at = channel_health.c.renewed_at
-    due = and_(channel_health.c.name == channel, or_(renewed_at <= now - every, renewed_at > now))
+    resent_at = channel_health.c.renewed_at
+    # A time in the future was written before the clock was set back.
+    due = and_(channel_health.c.name == channel, or_(resent_at <= now - interval, resent_at > now))
     with reading(engine) as connection:
         if connection.execute(select(channel_health.c.name).where(due)).first() is None:
             return False
     with writing(engine) as connection:
-        taken = update(channel_health).where(due).values(renewed_at=now)
-        return connection.execute(taken).rowcount == 1
+        started = update(channel_health).where(due).values(renewed_at=now)
+        return connection.execute(started).rowcount == 1
 
 
-def standing(engine: Engine, channel: str, lasting: Mapping[str, int], now: int) -> list[int]:
-    """Numbers of the messages of which something stands, in the order they were enqueued.
+def list_numbers(engine: Engine, channel: str, lasting: Mapping[str, int], now: int) -> list[int]:
+    """Numbers of the messages to send again, in the order in which they were enqueued.
 
-    Of `down` incidents that are open, acknowledged or not; other kinds for as long (ms) as
-    `lasting` has it. Raises StateUnavailable.
+    These are `down` messages with an open incident, acknowledged or not, and messages of the kinds
+    in `lasting` (kind -> ms) that are not older than given there. Raises StateUnavailable.
     """
     sent = (notification.c.channel == channel, notification.c.state == "sent")
-    silent = (
+    down = (
         select(notification.c.id)
         .join(notification_incident, notification_incident.c.notification_id == notification.c.id)
         .join(incident, incident.c.id == notification_incident.c.incident_id)
         .where(*sent, notification.c.kind == "down", incident.c.closed_at.is_(None))
     )
-    # What was due before was, as a rule, frozen before: the index finds it.
+    # By the time of the next attempt, because it has an index; it is close to the time of sending.
     recent = [
         and_(notification.c.kind == kind, notification.c.next_attempt_at > now - lasts)
         for kind, lasts in lasting.items()
     ]
     with reading(engine) as connection:
-        found = set(connection.scalars(silent))
+        found = set(connection.scalars(down))
         if recent:
             found |= set(connection.scalars(select(notification.c.id).where(*sent, or_(*recent))))
     return sorted(found)
 
 
-def find(engine: Engine, number: int) -> OpenAlerts | None:
-    """The message of this number. Raises StateUnavailable."""
+def find(engine: Engine, number: int) -> OpenAlert | None:
+    """The message with this number, or None. Raises StateUnavailable."""
     members = (
         select(incident.c.mac)
         .join(notification_incident, notification_incident.c.incident_id == incident.c.id)
@@ -73,5 +75,5 @@ def find(engine: Engine, number: int) -> OpenAlerts | None:
         ).first()
         if row is None:
             return None
-        open_ones = frozenset(format_mac(mac) for mac in connection.scalars(members))
-    return OpenAlerts(row.key, row.body, open_ones)
+        down = frozenset(format_mac(mac) for mac in connection.scalars(members))
+    return OpenAlert(row.key, row.body, down)

@@ -1,4 +1,8 @@
-"""Which channels the notifiers serve, and what becomes of messages owed to the others."""
+"""Which channels notifiers serve, and what happens to the messages of all other channels.
+
+A notifier serves a channel if it can send on it: the channel is in its settings, or is enabled in
+the state. Each notifier records the channels that it serves in `channel_health`.
+"""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -9,16 +13,17 @@ from monitor.outbox import notifications
 from monitor.state.database import insert_unless_there, reading, writing
 from monitor.state.tables import channel, channel_health, notification
 
-SWITCHED_OFF = "the channel is disabled"
+DISABLED = "the channel is disabled"
+"""Why a message was not sent, as the ledger shows it."""
 
-_off = exists().where(channel.c.name == notification.c.channel, ~channel.c.enabled)
-_owed = notification.c.state.in_(notifications.UNFINISHED)
+_disabled = exists().where(channel.c.name == notification.c.channel, ~channel.c.enabled)
+_unfinished = notification.c.state.in_(notifications.UNFINISHED)
 
 
-def mark(engine: Engine, served: Mapping[str, Iterable[str]], now: int) -> None:
-    """A notifier serves these channels: name -> recipients, none for a channel that has but one.
+def record(engine: Engine, served: Mapping[str, Iterable[str]], now: int) -> None:
+    """Records that a notifier serves these channels: name -> recipients.
 
-    Raises StateUnavailable.
+    A channel with only one recipient has no recipients here. Raises StateUnavailable.
     """
     rows = [
         {"name": name, "recipient": recipient, "served_at": now}
@@ -38,34 +43,35 @@ def mark(engine: Engine, served: Mapping[str, Iterable[str]], now: int) -> None:
         )
 
 
-def cancel_switched_off(engine: Engine, now: int) -> int:
-    """Take back what is owed to channels that are switched off; how many messages.
+def cancel_disabled(engine: Engine, now: int) -> int:
+    """Cancels the unfinished messages of disabled channels. Returns how many.
 
-    Switching off does so itself: this is for what was enqueued at that very moment, and for
-    states of earlier versions. Raises StateUnavailable.
+    `catalogue.save` does the same when a channel is disabled. This function finds messages that
+    were enqueued at that moment, or by earlier versions. Raises StateUnavailable.
     """
     with reading(engine) as connection:
-        if not _any(connection, select(notification.c.id).where(_owed, _off)):
+        if not _any(connection, select(notification.c.id).where(_unfinished, _disabled)):
             return 0
     with writing(engine) as connection:
-        return notifications.end(
-            connection, _owed & _off, now, state="cancelled", outcome=SWITCHED_OFF
+        return notifications.finish_all(
+            connection, _unfinished & _disabled, now, state="cancelled", outcome=DISABLED
         )
 
 
-def give_up_unserved(engine: Engine, before: int, now: int) -> int:
-    """Fail what is owed to channels that are gone, how many messages, and forget their health.
+def fail_unserved(engine: Engine, before: int, now: int) -> int:
+    """Fails the unfinished messages of channels that no longer exist. Returns how many.
 
-    Gone is a channel that is not kept in the state and that no notifier has served since `before`
-    (the settings of each may name others, and they restart one after the other).
+    Such a channel is not in the state, and no notifier has served it since `before`. Notifiers may
+    have different settings and restart one after the other, so `before` must leave them time.
+    Also deletes the health of channels and recipients that were not served since `before`.
     Raises StateUnavailable.
     """
-    kept = exists().where(channel.c.name == notification.c.channel)
+    in_state = exists().where(channel.c.name == notification.c.channel)
     served = exists().where(
         channel_health.c.name == notification.c.channel, channel_health.c.served_at > before
     )
-    unserved = _owed & ~kept & ~served & (notification.c.created_at < before)
-    # Of one that is kept, recipients that were removed.
+    unserved = _unfinished & ~in_state & ~served & (notification.c.created_at < before)
+    # A disabled channel keeps its health: it may be enabled again.
     stale = (channel_health.c.served_at <= before) & ~exists().where(
         channel.c.name == channel_health.c.name, ~channel.c.enabled
     )
@@ -77,9 +83,10 @@ def give_up_unserved(engine: Engine, before: int, now: int) -> int:
             return 0
     with writing(engine) as connection:
         outcome = "no notifier serves this channel"
-        # Health before groups, as where sending is recorded. Without a row, none is served either.
+        # Health before groups, the order in which `claims` locks them. `unserved` selects the same
+        # messages after the deletion.
         connection.execute(delete(channel_health).where(stale))
-        return notifications.end(connection, unserved, now, state="failed", outcome=outcome)
+        return notifications.finish_all(connection, unserved, now, state="failed", outcome=outcome)
 
 
 def _any(connection: Connection, query: Select[Any]) -> bool:

@@ -81,7 +81,7 @@ class BrowserService:
         with writing(self.engine) as connection:
             if not channels.remove_gone(connection, name):
                 raise NotFound("this browser is not subscribed", "endpoint")
-            notifications.drop_channel(connection, name, "the browser unsubscribed", now)
+            notifications.cancel_for_channel(connection, name, "the browser unsubscribed", now)
             audit.record(connection, actor, "browser unsubscribed", name)
 
     def _own_key(self) -> str:

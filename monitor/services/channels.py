@@ -10,7 +10,7 @@ from monitor.channels.interface import Channel, SendFailed
 from monitor.clock import Clock
 from monitor.errors import Conflict, Invalid, NotFound
 from monitor.outbox import delivery
-from monitor.outbox.catalogue import check_new, described, made, patched, save
+from monitor.outbox.catalogue import check_new, described, make_channel, patched, save
 from monitor.outbox.catalogue import remove as remove_channel
 from monitor.outbox.message import Frame
 from monitor.state import audit, channels
@@ -92,4 +92,4 @@ class ChannelService:
             stored = self.found(connection, name)
         if stored.broken is not None:
             raise SendFailed(stored.broken, permanent=True)
-        return made(stored, self.allow_internal)
+        return make_channel(stored, self.allow_internal)

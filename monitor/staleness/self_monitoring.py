@@ -34,7 +34,7 @@ class SelfMonitoring:
             self._since = now
         self._looked_at = now
 
-    def look_out(self, engine: Engine, now: int) -> None:
+    def check_sweeps(self, engine: Engine, now: int) -> None:
         """Enqueues the notice that monitoring is behind if no sweep has succeeded for too long.
 
         Called every few seconds by a process that does not sweep. It compares `now` only with its

@@ -164,7 +164,7 @@ class Sweep:
             logger.warning("no longer waiting for hosts that stopped: %s", ", ".join(reach.lost))
         return outcome
 
-    def look_out(self, hindrance: str, now: int) -> None:
+    def check_sweeps(self, hindrance: str, now: int) -> None:
         """Records why this process could not sweep, and enqueues the notice that monitoring is
         behind if no process has swept for too long.
 
@@ -173,7 +173,7 @@ class Sweep:
         if hindrance:
             with writing(self._engine) as connection:
                 horizon_rows.record_hindrance(connection, hindrance)
-        self._watch.look_out(self._engine, now)
+        self._watch.check_sweeps(self._engine, now)
 
     def _set_back(self, lease: Lease, now: int) -> None:
         """The clock was ahead when the state was written: limits its times to now."""

@@ -1,4 +1,4 @@
-"""How sending goes on each channel: rows of `channel_health`, made by `serving`.
+"""How sending goes on each channel: rows of `channel_health`, written by `outbox.served_channels`.
 
 A result is kept only while there is such a row and the channel is not switched off: it may have
 been removed or switched off during the send.

@@ -28,7 +28,7 @@ def sensor(mac: int, site: str | None = "Harbour", **values: object) -> Member:
 
 def told(kind: str, *members: Member, time: int = NOW, acknowledge: str | None = None) -> Message:
     """The composed message of one kind about these sensors."""
-    occasion = MessageContext(
+    context = MessageContext(
         notification=1,
         channel="test",
         kind=kind,
@@ -42,4 +42,4 @@ def told(kind: str, *members: Member, time: int = NOW, acknowledge: str | None =
         neighbours=len(members),
         neighbours_silent=len(members),
     )
-    return message_of(f"key-{kind}", compose(occasion, FRAME, acknowledge))
+    return message_of(f"key-{kind}", compose(context, FRAME, acknowledge))

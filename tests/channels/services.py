@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl
 import pytest
 
 from monitor.channels.interface import Channel, Message, SendFailed
-from monitor.outbox.catalogue import made
+from monitor.outbox.catalogue import make_channel
 from monitor.state.channels import Stored
 from tests.channels.messages import sensor, told
 from tests.receiver import Receiver, receiver
@@ -40,7 +40,7 @@ class Kind:
             secrets[self.where] = base + self.path
         else:
             settings[self.where] = base
-        return made(Stored("mine", self.kind, settings, secrets), allow_internal)
+        return make_channel(Stored("mine", self.kind, settings, secrets), allow_internal)
 
 
 CHATS = [

@@ -16,7 +16,7 @@ from monitor.channels.alertmanager import Alertmanager, Secrets, Settings, make
 from monitor.channels.interface import SendFailed
 from monitor.clock import Clock
 from monitor.model import HOUR, MINUTE, SECOND
-from monitor.outbox.channel_workers import Served
+from monitor.outbox.channel_workers import ActiveChannel
 from tests import alertmanager as real
 from tests.channels.messages import sensor, told
 from tests.delivering import delivery
@@ -70,7 +70,7 @@ def test_outages_are_delivered_grouped_by_site_and_resolved(
         outages[site] = Outages(state, ["alertmanager"], f"site:{site}")
         outages[site].sensors(*macs, site=site)
         outages[site].down(*macs, now=now)
-    notifier = delivery(state, [Served(channel(running.url), tracks=True)])
+    notifier = delivery(state, [ActiveChannel(channel(running.url), tracks=True)])
     assert notifier.deliver_once(now + WAIT) == 2
     expected = {"Harbour": {"01", "02", "03"}, "Mill": {"04", "05"}}
     eventually(lambda: groups(running, "firing") == expected)

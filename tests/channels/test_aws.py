@@ -11,7 +11,7 @@ from email.policy import default
 import pytest
 
 from monitor.errors import Invalid
-from monitor.outbox.catalogue import made
+from monitor.outbox.catalogue import make_channel
 from monitor.state.channels import Stored
 from tests.channels.services import (
     AWS,
@@ -138,4 +138,6 @@ def test_missing_aws_package_gives_an_install_hint(
     monkeypatch.setitem(sys.modules, "botocore.auth", None)
     settings = {**AWS, "recipient": NUMBER}
     with pytest.raises(Invalid, match=r"install heartbeat-monitor\[aws\]"):
-        made(Stored("mine", "sns", settings, {"secret_access_key": TOKEN}), allow_internal=False)
+        make_channel(
+            Stored("mine", "sns", settings, {"secret_access_key": TOKEN}), allow_internal=False
+        )

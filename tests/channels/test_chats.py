@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monitor.channels.slack import _escaped, _section
-from monitor.outbox.catalogue import made
+from monitor.outbox.catalogue import make_channel
 from monitor.state.channels import Stored
 from tests.channels.messages import sensor, told
 from tests.channels.services import (
@@ -86,7 +86,7 @@ def test_slack_error_code_is_in_the_failure(service: Receiver) -> None:
 def test_slack_accepts_a_full_webhook_url(service: Receiver) -> None:
     whole = f"{base(service)}/T0/B0/{TOKEN}"
     stored = Stored("mine", "slack", {"endpoint": base(service)}, {"webhook": whole})
-    made(stored, allow_internal=True).send(down())
+    make_channel(stored, allow_internal=True).send(down())
     assert service.requests[0].path == f"/T0/B0/{TOKEN}"
 
 

@@ -13,10 +13,10 @@ from monitor.channels.alertmanager import Alertmanager
 from monitor.channels.interface import Message, SendFailed
 from monitor.clock import Clock
 from monitor.model import HOUR, MINUTE, SECOND
-from monitor.outbox.channel_workers import Served
+from monitor.outbox.channel_workers import ActiveChannel
 from monitor.outbox.delivery import Delivery
 from monitor.outbox.message import compose_notice
-from monitor.outbox.notifications import notify
+from monitor.outbox.notifications import enqueue_notice
 from monitor.state import health
 from monitor.state.database import reading, writing
 from tests import alertmanager as real
@@ -53,8 +53,8 @@ def outages(state: Engine) -> Outages:
 
 def notifier(state: Engine, *urls: str, every: int = SECOND) -> Delivery:
     channel = Alertmanager("alertmanager", urls, {}, allow_internal=True)
-    served = Served(channel, tracks=True, lasting=alerts.LASTING)
-    return delivery(state, [served], renew_every=every, remind_after=4 * HOUR)
+    served = ActiveChannel(channel, tracks=True, lasting=alerts.LASTING)
+    return delivery(state, [served], resend_interval=every, remind_after=4 * HOUR)
 
 
 @contextmanager
@@ -77,7 +77,7 @@ def firing(server: real.Alertmanager) -> dict[str, str]:
 def test_open_alerts_fire_after_a_restart_and_end_on_recovery(
     state: Engine, outages: Outages, running: real.Alertmanager, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("monitor.outbox.delivery._LOOK_AFTER", 0.2)
+    monkeypatch.setattr("monitor.outbox.delivery._MAINTAIN_EVERY", 0.2)
     with delivering(notifier(state, running.url)):
         eventually(lambda: firing(running).keys() == {"01", "02"}, 20)
         outages.acknowledge(2)
@@ -133,7 +133,7 @@ def test_notice_of_the_last_hour_is_sent_again(state: Engine, running: real.Aler
     now = Clock().now()
     body = compose_notice("Monitoring was blind", ["From …"], now, "blind", FRAME)
     with writing(state) as connection:
-        notify(connection, "matter", ["alertmanager"], body, now)
+        enqueue_notice(connection, "matter", ["alertmanager"], body, now)
     notifier(state, running.url).deliver_once(now)
     running.kill()
     running.start()
@@ -160,7 +160,9 @@ class FakeAlertmanager:
 
 def test_repeats_count_for_health_but_not_in_the_ledger(state: Engine, outages: Outages) -> None:
     channel, now = FakeAlertmanager(), Clock().now()
-    once = delivery(state, [Served(channel, True, lasting=alerts.LASTING)], renew_every=SECOND)
+    once = delivery(
+        state, [ActiveChannel(channel, True, lasting=alerts.LASTING)], resend_interval=SECOND
+    )
     once.deliver_once(now)
     channel.fails = True
     once.deliver_once(now + MINUTE)
@@ -177,7 +179,9 @@ def test_incident_that_closes_during_a_repeat_is_resolved_at_once(
     state: Engine, outages: Outages
 ) -> None:
     channel, now = FakeAlertmanager(), Clock().now()
-    once = delivery(state, [Served(channel, True, lasting=alerts.LASTING)], renew_every=SECOND)
+    once = delivery(
+        state, [ActiveChannel(channel, True, lasting=alerts.LASTING)], resend_interval=SECOND
+    )
     once.deliver_once(now - WAIT)
     channel.got.clear()
     channel.act = lambda: outages.up(1, now=now) if len(channel.got) == 1 else None

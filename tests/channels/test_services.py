@@ -8,7 +8,7 @@ import pytest
 from monitor.channels.interface import TRACKS_SENSORS, SendFailed
 from monitor.channels.kinds import KINDS
 from monitor.errors import Invalid
-from monitor.outbox.catalogue import made
+from monitor.outbox.catalogue import make_channel
 from monitor.state.channels import Stored
 from tests.channels.messages import sensor, told
 from tests.channels.services import (
@@ -156,7 +156,7 @@ def test_invalid_setting_is_named_and_its_value_is_not_shown(
     kind: str, settings: dict[str, Any], secrets: dict[str, Any], field: str
 ) -> None:
     with pytest.raises(Invalid) as caught:
-        made(Stored("mine", kind, settings, secrets), allow_internal=False)
+        make_channel(Stored("mine", kind, settings, secrets), allow_internal=False)
     assert field in f"{caught.value.field} {caught.value}"
     for secret in secrets.values():
         assert secret not in str(caught.value)

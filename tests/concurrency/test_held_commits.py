@@ -76,7 +76,7 @@ class MonitoredFleet(World):
             "n",
             self.now,
             MINUTE,
-            lambda occasion: {"kind": occasion.kind},
+            lambda context: {"kind": context.kind},
             RecipientConfig(lambda *_: {}),
         )
         assert found is not None
@@ -117,7 +117,7 @@ def test_incident_never_joins_a_group_that_is_being_closed(tmp_path: Path, sides
 
 def test_two_notifiers_enqueue_one_notice(sides: Sides) -> None:
     def notify(connection: Connection) -> None:
-        notifications.notify(connection, "failing:x:1", ["email"], {"kind": "notice"}, 1)
+        notifications.enqueue_notice(connection, "failing:x:1", ["email"], {"kind": "notice"}, 1)
 
     for done in overlap(sides, written(sides.first, notify), written(sides.second, notify)):
         done.result()
@@ -184,11 +184,11 @@ def test_two_notifiers_share_one_daily_limit(sides: Sides) -> None:
         mac = 1 if site == "site:A" else 2
         outages.sensors(mac)
         outages.down(mac)
-    terms = RecipientConfig(lambda *_: {}, budget=1)
+    config = RecipientConfig(lambda *_: {}, budget=1)
 
     def claiming(engine: Engine) -> Work:
         return lambda: claims.claim(
-            engine, "sms", "n", NOW + WAIT, MINUTE, lambda _occasion: {"kind": "down"}, terms
+            engine, "sms", "n", NOW + WAIT, MINUTE, lambda _context: {"kind": "down"}, config
         )
 
     one, two = overlap(sides, claiming(sides.first), claiming(sides.second))
@@ -243,7 +243,7 @@ def test_concurrently_closed_incident_is_closed_once(tmp_path: Path, sides: Side
 
 
 def test_concurrently_recovered_channel_is_reported_when_it_fails_again(sides: Sides) -> None:
-    served_channels.mark(sides.first, {"email": ()}, 1)
+    served_channels.record(sides.first, {"email": ()}, 1)
     now = 20 * MINUTE
     written(sides.first, lambda c: health.record_failure(c, "email", "refused", 1))()
     for done in overlap(

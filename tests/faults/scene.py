@@ -12,7 +12,7 @@ from monitor.incidents.flapping import FlappingRule
 from monitor.incidents.hold_policy import holding
 from monitor.incidents.service import Alerting
 from monitor.model import DAY, HOUR, MINUTE, SECOND, Heartbeat, Seen, format_mac
-from monitor.outbox.channel_workers import Served
+from monitor.outbox.channel_workers import ActiveChannel
 from monitor.outbox.delivery import Delivery, DeliveryConfig
 from monitor.outbox.message import Frame
 from monitor.services.incidents import acknowledge
@@ -39,7 +39,7 @@ _OPTIONS = Options(threshold=2 * MINUTE, source_lost_after=40 * MINUTE, retentio
 _ALERTING = Alerting(
     CHANNELS[:1], group_wait=30 * SECOND, group_interval=5 * MINUTE, flapping=_RULE
 )
-_MANNER = DeliveryConfig(
+_CONFIG = DeliveryConfig(
     Frame("https://monitor.example.org", UTC),
     hold=holding(_RULE),
     remind_after=30 * MINUTE,
@@ -176,8 +176,8 @@ def sweep(engine: Engine, store: SqliteStore, now: int = SWEPT_AT) -> None:
 
 def deliver(engine: Engine, recipients: Sequence[Recipient], now: int = DELIVERED_AT) -> int:
     """Deliver due messages."""
-    served = [Served(recipient) for recipient in recipients]
-    return Delivery(engine, lambda: served, Clock(), _MANNER).deliver_once(now)
+    served = [ActiveChannel(recipient) for recipient in recipients]
+    return Delivery(engine, lambda: served, Clock(), _CONFIG).deliver_once(now)
 
 
 def recipients(arrived: Path, counter: StepCounter | None = None) -> list[Recipient]:

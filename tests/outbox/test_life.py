@@ -13,7 +13,7 @@ from monitor.incidents.hold_policy import holding
 from monitor.incidents.machine import Event
 from monitor.incidents.service import Alerting, Closing, Opening
 from monitor.model import DAY, HOUR, MINUTE, SECOND, Held, Member
-from monitor.outbox.channel_workers import Served
+from monitor.outbox.channel_workers import ActiveChannel
 from monitor.outbox.delivery import Delivery
 from monitor.state import incidents, sensors
 from monitor.state.database import reading, writing
@@ -68,7 +68,7 @@ class Service:
 
     def notifier(self) -> Delivery:
         served = [
-            Served(each, tracks=name == "pager", budget=self.budgets.get(name))
+            ActiveChannel(each, tracks=name == "pager", budget=self.budgets.get(name))
             for name, each in self.channels.items()
         ]
         rules = holding(RULE)

@@ -43,10 +43,10 @@ def recovered(*members: Member, **changes: Any) -> dict[str, Any]:
 
 def _composed(kind: str, members: Any, changes: dict[str, Any]) -> dict[str, Any]:
     acknowledge = changes.pop("acknowledge", None)
-    return compose(_occasion(kind, members, changes), Frame(URL, UTC), acknowledge)
+    return compose(_context(kind, members, changes), Frame(URL, UTC), acknowledge)
 
 
-def _occasion(kind: str, members: Any, changes: dict[str, Any]) -> MessageContext:
+def _context(kind: str, members: Any, changes: dict[str, Any]) -> MessageContext:
     options: dict[str, Any] = {
         "silent": len(members),
         "site": "Site X",
@@ -218,7 +218,7 @@ members = st.builds(
 )
 
 
-occasions = st.builds(
+contexts = st.builds(
     MessageContext,
     notification=st.just(7),
     channel=st.just("email"),
@@ -235,24 +235,24 @@ occasions = st.builds(
 )
 
 
-@given(occasions, st.sampled_from(["UTC", "Europe/Berlin", "America/St_Johns"]))
+@given(contexts, st.sampled_from(["UTC", "Europe/Berlin", "America/St_Johns"]))
 def test_whatever_names_and_times_there_are_it_is_one_line_and_json(
-    occasion: MessageContext, zone: str
+    context: MessageContext, zone: str
 ) -> None:
     frame = Frame(URL, ZoneInfo(zone))
-    body = compose(occasion, frame)
+    body = compose(context, frame)
     assert body["subject"].isprintable()
     assert len(body["subject"]) < 250
     assert json.loads(json.dumps(body)) == body
-    assert body == compose(occasion, frame)
+    assert body == compose(context, frame)
 
 
-@given(occasions, st.sampled_from(["UTC", "Europe/Berlin", "America/St_Johns"]))
+@given(contexts, st.sampled_from(["UTC", "Europe/Berlin", "America/St_Johns"]))
 def test_all_moments_of_a_message_have_one_format_and_one_zone(
-    occasion: MessageContext, zone: str
+    context: MessageContext, zone: str
 ) -> None:
-    members = [each._replace(name="Boiler", site="Hall A") for each in occasion.members]
-    body = compose(occasion._replace(members=members, site=None), Frame(URL, ZoneInfo(zone)))
+    members = [each._replace(name="Boiler", site="Hall A") for each in context.members]
+    body = compose(context._replace(members=members, site=None), Frame(URL, ZoneInfo(zone)))
     assert not other_moments(body["subject"] + "\n" + body["text"])
     assert set(ZONES.findall(body["text"])) <= set(names_of(zone))
 
@@ -282,8 +282,8 @@ def names_of(zone: str) -> list[str]:
 
 
 def test_moments_are_written_in_the_zone_of_the_settings() -> None:
-    occasion = _occasion("down", [member()], {})
-    body = compose(occasion, Frame(URL, ZoneInfo("Europe/Berlin")))
+    context = _context("down", [member()], {})
+    body = compose(context, Frame(URL, ZoneInfo("Europe/Berlin")))
     assert body["subject"].endswith("silent since 2026-11-23 15:03:15 CET")
     assert "last seen 2026-11-23 15:03:15 CET" in body["text"]
 

@@ -7,7 +7,7 @@ from sqlalchemy import Engine, select, update
 
 from monitor.channels.email import Email
 from monitor.model import HOUR, MINUTE
-from monitor.outbox.channel_workers import Served
+from monitor.outbox.channel_workers import ActiveChannel
 from monitor.outbox.delivery import Delivery
 from monitor.state import health
 from monitor.state.database import reading, writing
@@ -32,7 +32,7 @@ def notifier(
     state: Engine, box: Mailbox, recipients: Sequence[str] = (A, B), budget: int | None = None
 ) -> Delivery:
     email = Email("127.0.0.1", box.port, "none", "", "", "m@example.org", recipients)
-    return delivery(state, [Served(email, budget=budget)], recipients=lambda _: ["email"])
+    return delivery(state, [ActiveChannel(email, budget=budget)], recipients=lambda _: ["email"])
 
 
 def ledger(state: Engine) -> list[tuple[str, str | None, str]]:

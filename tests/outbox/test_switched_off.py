@@ -10,7 +10,7 @@ from monitor.channels.interface import Message, SendFailed
 from monitor.clock import Clock
 from monitor.model import DAY, HOUR, MINUTE
 from monitor.outbox import catalogue, claims
-from monitor.outbox.channel_source import StoredChannels
+from monitor.outbox.channel_source import StoredChannelSource
 from monitor.outbox.delivery import Delivery, DeliveryConfig
 from monitor.state import channels
 from monitor.state.channels import Stored
@@ -65,7 +65,9 @@ def test_nothing_is_due_on_a_channel_that_was_switched_off(state: Engine) -> Non
     outage(state)
     with writing(state) as connection:
         channels.save(connection, VAULT, replace(PAGER, enabled=False))
-    off = Delivery(state, StoredChannels(state, VAULT, [], False), Clock(), DeliveryConfig(FRAME))
+    off = Delivery(
+        state, StoredChannelSource(state, VAULT, [], False), Clock(), DeliveryConfig(FRAME)
+    )
     for after in (MINUTE, HOUR, DAY):
         off.deliver_once(NOW + after)
         with reading(state) as connection:

@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import Engine
 
 from monitor.channels.webpush import Identity, own_key
-from monitor.outbox.catalogue import made
+from monitor.outbox.catalogue import make_channel
 from monitor.outbox.delivery import Delivery
 from monitor.state import channels
 from monitor.state.channels import BROWSER, Stored
@@ -39,7 +39,7 @@ def notifier(state: Engine) -> Delivery:
     """With the channels that it finds in the state."""
     with reading(state) as connection:
         found = channels.load(connection, VAULT)
-    return delivery(state, [made(each, allow_internal=True) for each in found])
+    return delivery(state, [make_channel(each, allow_internal=True) for each in found])
 
 
 def test_an_outage_and_its_end_reach_a_browser_that_subscribed(

@@ -83,12 +83,12 @@ def members_of_the_next_message(world: World, now: int) -> list[int]:
     """Send the due email message, if any; the number of its sensors."""
     members: list[int] = []
 
-    def compose(occasion: MessageContext) -> Body:
-        members.append(len(occasion.members))
-        return {"kind": occasion.kind}
+    def compose(context: MessageContext) -> Body:
+        members.append(len(context.members))
+        return {"kind": context.kind}
 
-    terms = RecipientConfig(lambda *_: {})
-    found = claims.claim(world.engine, "email", "n", now, MINUTE, compose, terms)
+    config = RecipientConfig(lambda *_: {})
+    found = claims.claim(world.engine, "email", "n", now, MINUTE, compose, config)
     if found is not None:
         claims.record_sent(world.engine, found, now)
     return members

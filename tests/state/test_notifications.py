@@ -23,13 +23,13 @@ CLAIM = MINUTE
 TERMS = RecipientConfig(hold=lambda _connection, _members, _kind, _now: {})
 
 
-def compose(occasion: MessageContext) -> Body:
+def compose(context: MessageContext) -> Body:
     return {
-        "kind": occasion.kind,
-        "macs": [member.mac for member in occasion.members],
-        "silent": occasion.silent,
-        "site": occasion.site,
-        "neighbours": occasion.neighbours,
+        "kind": context.kind,
+        "macs": [member.mac for member in context.members],
+        "silent": context.silent,
+        "site": context.site,
+        "neighbours": context.neighbours,
     }
 
 

@@ -7,7 +7,7 @@ from monitor.incidents.flapping import FlappingRule
 from monitor.incidents.hold_policy import holding
 from monitor.incidents.service import Alerting
 from monitor.model import MINUTE, SECOND
-from monitor.outbox.channel_workers import Served
+from monitor.outbox.channel_workers import ActiveChannel
 from monitor.outbox.delivery import Delivery, DeliveryConfig
 from monitor.outbox.message import Frame
 from monitor.scheduler import Leadership
@@ -25,7 +25,7 @@ REMIND_AFTER = 30 * MINUTE
 _FLAPPING = FlappingRule(FLAPPING_OUTAGES, 10 * MINUTE)
 _OPTIONS = Options(threshold=3 * MINUTE, source_lost_after=LOST_AFTER, retention=RETENTION)
 _ALERTING = Alerting(CHANNELS, GROUP_WAIT, GROUP_INTERVAL, _FLAPPING)
-_MANNER = DeliveryConfig(
+_CONFIG = DeliveryConfig(
     Frame("https://monitor.example.org", UTC),
     hold=holding(_FLAPPING),
     remind_after=REMIND_AFTER,
@@ -56,8 +56,8 @@ class Notifier:
     """One notifier process."""
 
     def __init__(self, files: Files, recipients: Sequence[Recipient]) -> None:
-        served = [Served(recipient) for recipient in recipients]
-        self._delivery = Delivery(files.notifiers_engine, lambda: served, files.clock, _MANNER)
+        served = [ActiveChannel(recipient) for recipient in recipients]
+        self._delivery = Delivery(files.notifiers_engine, lambda: served, files.clock, _CONFIG)
         self.busy = False
 
     def tick(self, now: int) -> None:

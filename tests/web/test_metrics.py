@@ -197,7 +197,7 @@ def test_messages_and_attempts_are_counted_by_channel(
     cases.message(group, kind="recovered", next_attempt_at=NOW)
     cases.message(group, channel="sms", state="cancelled", finished_at=NOW)
     cases.suppress(number, "silenced", channel="sms")
-    served_channels.mark(state, {"email": (), "sms": ()}, NOW)
+    served_channels.record(state, {"email": (), "sms": ()}, NOW)
     with writing(state) as connection:
         health.record_failure(connection, "email", "451 with a secret", NOW)
         health.record_success(connection, "sms", NOW)
@@ -324,7 +324,7 @@ def test_only_names_of_channels_are_told_never_errors_sensors_or_secrets(
     number = cases.incident(1, group, acknowledged_by="the person", acknowledged_at=NOW)
     nasty = 'quo"te\nline{}\\'
     cases.message(group, [number], [(NOW, "retry", "the secret")], channel=nasty)
-    served_channels.mark(state, {nasty: ()}, NOW)
+    served_channels.record(state, {nasty: ()}, NOW)
     with writing(state) as connection:
         health.record_failure(connection, nasty, "the secret", NOW)
     text = client.get("/metrics").text

@@ -8,8 +8,8 @@ from sqlalchemy import Engine
 
 from monitor.channels.interface import Message, SendFailed
 from monitor.model import DAY
-from monitor.outbox.channel_workers import Outlet, Served
-from monitor.outbox.workers import MOST, MOST_SLOW, Workers
+from monitor.outbox.channel_workers import ActiveChannel, ChannelWorker
+from monitor.outbox.delivery_threads import LIMIT, SLOW_LIMIT, DeliveryThreads
 from tests.delivering import delivery
 from tests.outages import NOW, Outages, rows
 from tests.waiting import eventually
@@ -26,8 +26,8 @@ class Blocked:
         self.sent: list[str] = []
         self.most = 0
 
-    def outlets(self, *names: str) -> list[Outlet]:
-        return [Outlet(Served(_Channel(name, self))) for name in names]
+    def workers(self, *names: str) -> list[ChannelWorker]:
+        return [ChannelWorker(ActiveChannel(_Channel(name, self))) for name in names]
 
 
 class _Channel:
@@ -52,11 +52,11 @@ def blocked() -> Iterator[Blocked]:
 
 
 @pytest.fixture
-def workers(blocked: Blocked) -> Iterator[Workers]:
-    workers = Workers(lambda outlet: outlet.send(MESSAGE))
-    yield workers
+def threads(blocked: Blocked) -> Iterator[DeliveryThreads]:
+    threads = DeliveryThreads(lambda worker: worker.send(MESSAGE))
+    yield threads
     blocked.free.set()
-    workers.join()
+    threads.join()
 
 
 def browsers(count: int) -> list[str]:
@@ -64,22 +64,22 @@ def browsers(count: int) -> list[str]:
 
 
 def test_browsers_take_a_few_threads_and_leave_the_others_theirs(
-    blocked: Blocked, workers: Workers
+    blocked: Blocked, threads: DeliveryThreads
 ) -> None:
-    workers.offer(blocked.outlets(*browsers(50), "pager"))
-    workers.start()
+    threads.set_waiting(blocked.workers(*browsers(50), "pager"))
+    threads.start()
     eventually(lambda: blocked.sent == ["pager"])
-    eventually(lambda: len(blocked.sending) == MOST)
-    workers.start()
-    assert blocked.most <= MOST + 1
+    eventually(lambda: len(blocked.sending) == LIMIT)
+    threads.start()
+    assert blocked.most <= LIMIT + 1
 
 
-def test_all_of_them_have_their_turn(blocked: Blocked, workers: Workers) -> None:
+def test_all_of_them_have_their_turn(blocked: Blocked, threads: DeliveryThreads) -> None:
     blocked.free.set()
-    workers.offer(blocked.outlets(*browsers(50)))
+    threads.set_waiting(blocked.workers(*browsers(50)))
 
     def all_sent() -> bool:
-        workers.start()
+        threads.start()
         return len(blocked.sent) == 50
 
     eventually(all_sent)
@@ -87,39 +87,39 @@ def test_all_of_them_have_their_turn(blocked: Blocked, workers: Workers) -> None
 
 
 def test_channels_that_hang_leave_room_for_one_that_answers(
-    blocked: Blocked, workers: Workers, monkeypatch: pytest.MonkeyPatch
+    blocked: Blocked, threads: DeliveryThreads, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    hanging = blocked.outlets(*(f"hanging-{number}" for number in range(MOST + 2)))
-    workers.offer([*hanging, *blocked.outlets("pager")])
-    workers.start()
+    hanging = blocked.workers(*(f"hanging-{number}" for number in range(LIMIT + 2)))
+    threads.set_waiting([*hanging, *blocked.workers("pager")])
+    threads.start()
     assert "pager" not in blocked.sent
     monkeypatch.setattr("monitor.outbox.channel_workers._SLOW", 0.05)
 
     def pager_sent() -> bool:
-        workers.start()
+        threads.start()
         return blocked.sent == ["pager"]
 
     eventually(pager_sent)
-    assert len(blocked.sending) <= MOST + MOST_SLOW
+    assert len(blocked.sending) <= LIMIT + SLOW_LIMIT
 
 
 def test_channels_that_hung_the_last_time_share_a_few_threads(
-    blocked: Blocked, workers: Workers, monkeypatch: pytest.MonkeyPatch
+    blocked: Blocked, threads: DeliveryThreads, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("monitor.outbox.channel_workers.SEND_LIMIT", 0.2)
     monkeypatch.setattr("monitor.outbox.channel_workers._SLOW", 0.1)
-    hanging = blocked.outlets(*(f"hanging-{number}" for number in range(MOST + 2)))
-    for outlet in hanging:
+    hanging = blocked.workers(*(f"hanging-{number}" for number in range(LIMIT + 2)))
+    for worker in hanging:
         with pytest.raises(SendFailed):
-            outlet.send(MESSAGE)
+            worker.send(MESSAGE)
     blocked.free.set()
-    eventually(lambda: not any(outlet.busy for outlet in hanging))
+    eventually(lambda: not any(worker.busy for worker in hanging))
     blocked.free.clear()
     monkeypatch.setattr("monitor.outbox.channel_workers.SEND_LIMIT", 30)
-    workers.offer([*hanging, *blocked.outlets("pager")])
-    workers.start()
+    threads.set_waiting([*hanging, *blocked.workers("pager")])
+    threads.start()
     eventually(lambda: "pager" in blocked.sent)
-    eventually(lambda: len(blocked.sending) == MOST_SLOW)
+    eventually(lambda: len(blocked.sending) == SLOW_LIMIT)
 
 
 def test_a_notifier_reaches_the_pager_before_sixty_browsers(
@@ -141,7 +141,7 @@ def test_a_notifier_reaches_the_pager_before_sixty_browsers(
         stop.set()
         blocked.free.set()
         loop.join(20)
-    assert blocked.most <= MOST + 1
+    assert blocked.most <= LIMIT + 1
     assert {row.state for row in rows(state)} == {"sent"}
 
 

@@ -7,7 +7,7 @@ from sqlalchemy import Engine
 
 from monitor.channels.interface import SendFailed
 from monitor.channels.webhook import Webhook
-from monitor.outbox.channel_source import StoredChannels
+from monitor.outbox.channel_source import StoredChannelSource
 from monitor.state import channels
 from monitor.state.channels import Stored
 from monitor.state.database import writing
@@ -19,8 +19,8 @@ VAULT = Vault("a key of at least thirty-two characters")
 OTHER = Vault("another key of at least 32 characters!")
 
 
-def supply_of(state: Engine, vault: Vault = VAULT) -> StoredChannels:
-    return StoredChannels(state, vault, [Webhook("https://hook.example.org/")], True)
+def supply_of(state: Engine, vault: Vault = VAULT) -> StoredChannelSource:
+    return StoredChannelSource(state, vault, [Webhook("https://hook.example.org/")], True)
 
 
 def put(state: Engine, stored: Stored) -> None:
