@@ -22,7 +22,7 @@ from tests.concurrency.test_held_commits import MonitoredFleet, misplaced
 from tests.staleness.test_sweep import ALERTING
 
 SENSORS = (1, 2, 3, 8, 9)
-TERMS = RecipientConfig(lambda *_: {})
+CONFIG = RecipientConfig(lambda *_: {})
 
 
 def send_what_is_due(engine: Engine, holder: str, now: int, failing: random.Random | None) -> int:
@@ -30,7 +30,7 @@ def send_what_is_due(engine: Engine, holder: str, now: int, failing: random.Rand
     tried = 0
     for channel in ALERTING.channels:
         while found := claims.claim(
-            engine, channel, holder, now, MINUTE, lambda o: {"kind": o.kind}, TERMS
+            engine, channel, holder, now, MINUTE, lambda o: {"kind": o.kind}, CONFIG
         ):
             if failing is not None and failing.random() < 0.2:
                 claims.record_retry(engine, found, "not now", now + MINUTE, now)

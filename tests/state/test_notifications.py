@@ -20,7 +20,7 @@ from tests.outages import INTERVAL, NOW, WAIT, Outages, let_claims_run_out, rows
 
 DUE = NOW + WAIT
 CLAIM = MINUTE
-TERMS = RecipientConfig(hold=lambda _connection, _members, _kind, _now: {})
+CONFIG = RecipientConfig(hold=lambda _connection, _members, _kind, _now: {})
 
 
 def compose(context: MessageContext) -> Body:
@@ -34,7 +34,7 @@ def compose(context: MessageContext) -> Body:
 
 
 def claim(state: Engine, now: int = DUE, channel: str = "email") -> Claim | None:
-    return claims.claim(state, channel, "a", now, CLAIM, compose, TERMS)
+    return claims.claim(state, channel, "a", now, CLAIM, compose, CONFIG)
 
 
 def sent(state: Engine, now: int = DUE) -> Body:
@@ -245,7 +245,7 @@ def test_claimed_message_cannot_be_claimed_until_the_claim_expires(
     assert first is not None
     assert claim(state, DUE + HOUR) is None
     let_claims_run_out(state)
-    second = claims.claim(state, "email", "b", DUE + HOUR, CLAIM, _must_not_compose, TERMS)
+    second = claims.claim(state, "email", "b", DUE + HOUR, CLAIM, _must_not_compose, CONFIG)
     assert second is not None
     assert (second.key, second.body, second.attempt) == (first.key, first.body, 2)
     assert not claims.record_sent(state, first, DUE)
@@ -260,8 +260,8 @@ def _must_not_compose(_: MessageContext) -> Body:
 
 def test_expired_claim_is_taken_over(state: Engine, outages: Outages) -> None:
     outages.down(1)
-    assert claims.claim(state, "email", "a", DUE, -1, compose, TERMS) is not None
-    again = claims.claim(state, "email", "b", DUE, CLAIM, compose, TERMS)
+    assert claims.claim(state, "email", "a", DUE, -1, compose, CONFIG) is not None
+    again = claims.claim(state, "email", "b", DUE, CLAIM, compose, CONFIG)
     assert again is not None
     assert again.attempt == 2
 
@@ -278,7 +278,7 @@ def test_concurrent_notifiers_never_claim_the_same_message(state_url: str, state
         keys = []
         start.wait(10)
         while True:
-            got = claims.claim(engine, "email", f"{number}", DUE, CLAIM, compose, TERMS)
+            got = claims.claim(engine, "email", f"{number}", DUE, CLAIM, compose, CONFIG)
             if got is None:
                 if not claims.due_channels(engine, DUE):
                     break
@@ -309,7 +309,7 @@ def test_incident_opened_while_a_message_is_frozen_is_sent_exactly_once(
     def deliver() -> None:
         engine = open_state(state_url)
         while not sweeping.done():
-            got = claims.claim(engine, "email", "n", next(later), CLAIM, compose, TERMS)
+            got = claims.claim(engine, "email", "n", next(later), CLAIM, compose, CONFIG)
             if got is not None:
                 claims.record_sent(engine, got, NOW)
         engine.dispose()
@@ -344,7 +344,7 @@ def test_no_message_is_frozen_while_the_sweep_locks_the_group(
 def test_error_while_freezing_is_rolled_back(state: Engine, outages: Outages) -> None:
     outages.down(1)
     with pytest.raises(AssertionError):
-        claims.claim(state, "email", "a", DUE, CLAIM, _must_not_compose, TERMS)
+        claims.claim(state, "email", "a", DUE, CLAIM, _must_not_compose, CONFIG)
     (row,) = rows(state)
     assert (row.state, row.attempts, row.body, row.claimed_by) == ("pending", 0, None, None)
     assert outages.members() == [set()]
@@ -353,6 +353,6 @@ def test_error_while_freezing_is_rolled_back(state: Engine, outages: Outages) ->
 def test_unreachable_outbox_raises_state_unavailable(tmp_path: Path) -> None:
     engine = open_state(f"sqlite:///{tmp_path}/empty.db")
     with pytest.raises(StateUnavailable):
-        claims.claim(engine, "email", "a", NOW, CLAIM, compose, TERMS)
+        claims.claim(engine, "email", "a", NOW, CLAIM, compose, CONFIG)
     with pytest.raises(StateUnavailable), reading(engine) as connection:
         incidents.untold(connection, [1])
