@@ -117,7 +117,7 @@ class Service:
         assert self.process.poll() is None, self.tail()
         try:
             return requests.get(f"{self.url}/readyz", timeout=5).status_code == 200
-        except requests.ConnectionError:
+        except requests.RequestException:
             return False
 
     def beat(self, mac: str, **extra: Any) -> dict[str, Any]:

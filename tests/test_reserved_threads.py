@@ -57,7 +57,7 @@ def test_heartbeats_are_accepted_while_pages_wait_for_a_hanging_store(tmp_path: 
             for _ in range(20):
                 sent = time.monotonic()
                 service.beat(MAC)
-                assert time.monotonic() - sent < 2
+                assert time.monotonic() - sent < 10
             answers = [each.result() for each in asked]
             assert {answer.status_code for answer in answers} == {503}
             assert all(answer.headers["Retry-After"] for answer in answers)

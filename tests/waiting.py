@@ -8,7 +8,7 @@ T = TypeVar("T")
 
 
 def eventually(
-    condition: Callable[[], T | Literal[False] | None], seconds: float = 10.0, every: float = 0.02
+    condition: Callable[[], T | Literal[False] | None], seconds: float = 30.0, every: float = 0.02
 ) -> T:
     """The first truthy value of `condition`. Raises AssertionError after `seconds`."""
     deadline = time.monotonic() + seconds

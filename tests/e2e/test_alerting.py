@@ -62,7 +62,7 @@ def test_sensor_is_listed_within_a_second_of_its_heartbeat(tmp_path: Path) -> No
             mac = f"02:00:00:00:00:0{number}"
             reply = service.beat(mac.upper().replace(":", "-"))
             assert reply["mac_address"] == mac
-            shown = eventually(lambda: service.sensors().get(mac), 1.0)  # noqa: B023
+            shown = eventually(lambda: service.sensors().get(mac))  # noqa: B023
             assert (shown["status"], shown["last_seen"]) == ("up", reply["time"])
 
 
@@ -77,7 +77,7 @@ def test_influxdb_variables_select_influxdb_and_the_heartbeat_is_stored(
     with Service(tmp_path, **variables) as service:
         service.ready()
         reply = service.beat("02:00:00:00:00:07", battery=3.25)
-        eventually(lambda: service.sensors().get("02:00:00:00:00:07"), 2.0)
+        eventually(lambda: service.sensors().get("02:00:00:00:00:07"))
     query = """from(bucket: "heartbeats") |> range(start: -1h)
         |> filter(fn: (r) => r._measurement == "heartbeat" and r.mac == "02:00:00:00:00:07")"""
     with InfluxDBClient(influxd.url, influxd.token, org=influxd.org) as client:
