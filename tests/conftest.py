@@ -8,36 +8,16 @@ import pytest
 
 from monitor.model import DAY
 from monitor.store.influxdb import InfluxStore
+from tests import order
 from tests.influxd.server import Access, InfluxdServer, external_influxd, require_influxd
 
 RETENTION = 90 * DAY
 
-_SLOWEST_FIRST = ("own_outages", "e2e", "soak", "stateful", "faults", "web", "concurrency")
-"""Rooms whose tests take longest: started first, they do not keep the others waiting at the end."""
-
-_ONE_PROCESS = {"own_outages"}
-"""Rooms whose tests share what they started."""
-
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The tests of a file run in one process, in order; the slowest rooms come first."""
-
-    def rank(item: pytest.Item) -> int:
-        room = _room(item)
-        return _SLOWEST_FIRST.index(room) if room in _SLOWEST_FIRST else len(_SLOWEST_FIRST)
-
-    items.sort(key=rank)
-    for item in items:
-        group = _room(item) if _room(item) in _ONE_PROCESS else str(item.path)
-        item.add_marker(pytest.mark.xdist_group(group))
-
-
-def _room(item: pytest.Item) -> str:
-    return item.path.relative_to(_TESTS).parts[0]
-
-
-_TESTS = Path(__file__).parent
+    """Before pytest-xdist reads the groups."""
+    order.arrange(items)
 
 
 @pytest.fixture(scope="session")
