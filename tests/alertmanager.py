@@ -54,7 +54,7 @@ class Alertmanager:
             self._process.wait()
         shutil.rmtree(self._directory / "data", ignore_errors=True)
 
-    def told(self) -> list[dict[str, Any]]:
+    def webhook_calls(self) -> list[dict[str, Any]]:
         """The webhook calls so far: one group of alerts each, with `status` and `groupLabels`."""
         return [json.loads(request.body) for request in list(self._hook.requests)]
 

@@ -10,9 +10,9 @@ from monitor.model import format_mac
 class Host:
     """A pool of kept-alive connections to one server."""
 
-    def __init__(self, url: str, patience: float) -> None:
+    def __init__(self, url: str, timeout: float) -> None:
         self._parts = urlsplit(url)
-        self._patience = patience
+        self._timeout = timeout
         self._idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
 
     async def beat(self, mac: int, time: int | None = None) -> int:
@@ -23,7 +23,7 @@ class Host:
         head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
         writer: asyncio.StreamWriter | None = None
         try:
-            async with asyncio.timeout(self._patience):
+            async with asyncio.timeout(self._timeout):
                 reader, writer = await self._connection()
                 writer.write((head + body).encode())
                 answer = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()

@@ -69,9 +69,9 @@ def test_every_settings_error_is_printed(
     monkeypatch.setenv("MONITOR_SERVER_PORT", "x")
     monkeypatch.setenv("MONITOR_SERVER_WORKER", "2")
     assert cli.main(["check-config"]) == 1
-    told = capsys.readouterr().err
-    assert "MONITOR_SERVER_PORT" in told
-    assert "MONITOR_SERVER_WORKER" in told
+    error = capsys.readouterr().err
+    assert "MONITOR_SERVER_PORT" in error
+    assert "MONITOR_SERVER_WORKER" in error
 
 
 def test_listening_beyond_loopback_without_a_token_is_an_error(
@@ -105,9 +105,9 @@ def test_settings_error_found_by_a_component_is_a_one_line_message(
     monkeypatch.setenv("MONITOR_EMAIL_SENDER", "not an address")
     monkeypatch.setenv("MONITOR_EMAIL_RECIPIENTS", "night@example.org")
     assert cli.main(["check-config"]) == 1
-    told = capsys.readouterr().err
-    assert "state.url:" in told
-    assert "email.sender:" in told
+    error = capsys.readouterr().err
+    assert "state.url:" in error
+    assert "email.sender:" in error
 
 
 def test_only_configured_channels_are_created() -> None:

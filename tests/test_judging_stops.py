@@ -184,7 +184,7 @@ def test_sweep_slower_than_its_lease_keeps_the_lease(
         progress = horizon.progress(connection)
         assert connection.scalar(select(lease.c.generation)) == 1
     assert slow == ["coverage"]
-    assert progress.swept_at >= rig.begun + 5 * SECOND
+    assert progress.swept_at >= rig.began + 5 * SECOND
     assert progress.hindrance == ""
 
 

@@ -142,9 +142,9 @@ def test_failed_page_frees_its_place() -> None:
 def test_requests_that_bypass_the_turnstile_do_not_query_the_state(
     whole: Whole, method: str, path: str
 ) -> None:
-    begun: list[Connection] = []
-    event.listen(whole.engine, "begin", begun.append)
+    transactions: list[Connection] = []
+    event.listen(whole.engine, "begin", transactions.append)
     headers = {"Accept": "text/html", "Authorization": "Bearer of-no-one"}
     answer = whole.app.test_client().open(path, method=method, headers=headers)
     assert answer.status_code in (200, 404, 405)
-    assert begun == []
+    assert transactions == []

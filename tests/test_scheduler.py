@@ -49,11 +49,11 @@ class Rig:
         self.leadership = Leadership(
             self.engine, self.sweep, self.clock, name, 5 * SECOND, kept=kept
         )
-        self.begun = self.clock.now()
+        self.began = self.clock.now()
 
     def pulse(self) -> None:
         """Report coverage until now."""
-        self.store.add_coverage(CoverageSpan("here", self.begun, self.clock.now(), False))
+        self.store.add_coverage(CoverageSpan("here", self.began, self.clock.now(), False))
 
     def ticks(self, duration: int) -> None:
         """Let time pass with a tick every 5 s."""
@@ -62,7 +62,7 @@ class Rig:
             self.leadership.tick()
 
     def leads(self) -> bool:
-        lease = leases.acquire(self.engine, "scheduler", "somebody else", 15 * SECOND)
+        lease = leases.acquire(self.engine, "scheduler", "other", 15 * SECOND)
         if lease:
             leases.release(self.engine, lease)
         return lease is None
@@ -111,9 +111,9 @@ def test_long_store_outage_and_its_end_are_each_reported_once(
     for _ in range(3):
         rig.clock.ahead += SECOND
         rig.leadership.tick()
-    told = rig.subjects()
-    assert len(told) == 2
-    assert told[1].startswith("Monitoring was behind between")
+    subjects = rig.subjects()
+    assert len(subjects) == 2
+    assert subjects[1].startswith("Monitoring was behind between")
 
 
 def test_lease_from_before_a_clock_set_back_does_not_block(rig: Rig) -> None:

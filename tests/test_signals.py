@@ -49,8 +49,8 @@ def test_signal_during_the_handler_of_another_does_not_hang(tmp_path: Path, comm
             assert process.poll() is None
         process.terminate()
         try:
-            said, _ = process.communicate(timeout=40)
+            output, _ = process.communicate(timeout=40)
         finally:
             process.kill()
-    assert said.count(b"handled\n") > 1
+    assert output.count(b"handled\n") > 1
     assert process.returncode == 0

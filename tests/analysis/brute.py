@@ -83,12 +83,14 @@ def _kind(
         return "maintenance"
     if _in(moment, blind):
         return "unknown"
-    listened = [
+    observed = [
         not (_in(at, blind) or _in(at, maintenance) or _in(at, paused))
         for at in range(silent_from, silent_to)
     ]
-    longest = max((len(list(run)) for heard, run in groupby(listened) if heard), default=0)
-    down = longest > threshold or sum(listened) > 5 * threshold
+    longest = max(
+        (len(list(run)) for is_observed, run in groupby(observed) if is_observed), default=0
+    )
+    down = longest > threshold or sum(observed) > 5 * threshold
     return "down" if down else "unknown"
 
 

@@ -220,10 +220,10 @@ def test_sparklines_are_cached_for_30_seconds(past: Past) -> None:
     past.beats(range(NOW - 2 * HOUR, NOW + MINUTE, 10 * MINUTE))
     past.clock.moment = NOW + MINUTE
     history = past.history()
-    told = history.sparklines([MAC, MAC + 1], DAY)
-    assert (told.every, told.start) == (30 * MINUTE, NOW + 30 * MINUTE - DAY)
-    assert told.beats[MAC] == [0] * 43 + [3] * 4 + [1]
-    assert told.beats[MAC + 1] == [0] * 48
+    lines = history.sparklines([MAC, MAC + 1], DAY)
+    assert (lines.every, lines.start) == (30 * MINUTE, NOW + 30 * MINUTE - DAY)
+    assert lines.beats[MAC] == [0] * 43 + [3] * 4 + [1]
+    assert lines.beats[MAC + 1] == [0] * 48
     past.beats([NOW + MINUTE])
     assert history.sparklines([MAC], DAY).beats[MAC][-1] == 1
     past.clock.moment += 30 * SECOND

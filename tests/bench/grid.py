@@ -164,8 +164,8 @@ def memory(page: Page) -> float:
     page.context.new_cdp_session(page).send("HeapProfiler.collectGarbage")
     browser = page.context.browser
     assert browser is not None
-    told = browser.new_browser_cdp_session().send("SystemInfo.getProcessInfo")["processInfo"]
-    renderers = [process["id"] for process in told if process["type"] == "renderer"]
+    processes = browser.new_browser_cdp_session().send("SystemInfo.getProcessInfo")["processInfo"]
+    renderers = [process["id"] for process in processes if process["type"] == "renderer"]
     return max(psutil.Process(pid).memory_full_info().uss for pid in renderers) / _MEGABYTE
 
 

@@ -25,7 +25,7 @@ THRESHOLD = 10 * MINUTE
 GROUP_WAIT = 30 * SECOND
 INTERVAL = 5 * SECOND
 GOAL = {100_000: 0.5, 1_000_000: 1.5}
-FILL, TOLD = 60, 30
+FILL, LONGEST_DELAY = 60, 30
 """Goals in seconds: the first sweep; an outage message after deadline and group wait."""
 
 FIRST = 0x020000000000
@@ -64,7 +64,7 @@ class Fleet:
         alerting = Alerting(("pager",), GROUP_WAIT, MINUTE)
         self._sweep = Sweep(self._store, self.engine, options, alerting, watch())
 
-    def hear(self, macs: Iterable[int], at: int | None = None) -> None:
+    def store_heartbeats(self, macs: Iterable[int], at: int | None = None) -> None:
         """Store heartbeats of these sensors, now or `at` a time."""
         listed = list(macs)
         for start in range(0, len(listed), 10_000):
@@ -81,7 +81,7 @@ class Fleet:
 
     def beat(self, count: int) -> None:
         """Store heartbeats of the next `count` sensors."""
-        self.hear(FIRST + (self._next + number) % self._size for number in range(count))
+        self.store_heartbeats(FIRST + (self._next + number) % self._size for number in range(count))
         self._next += count
 
     def sweep(self) -> float:
@@ -104,11 +104,11 @@ class Pager:
     name = "pager"
 
     def __init__(self) -> None:
-        self.told: list[tuple[int, str]] = []
+        self.messages: list[tuple[int, str]] = []
 
     def send(self, message: Message) -> None:
         """Record the message."""
-        self.told.append((_now(), message.subject))
+        self.messages.append((_now(), message.subject))
 
 
 def outage(fleet: Fleet, database: str) -> list[Row]:
@@ -116,14 +116,14 @@ def outage(fleet: Fleet, database: str) -> list[Row]:
     pager, done = Pager(), threading.Event()
     deadline = _now() + AHEAD
     others = fleet.opened()
-    fleet.hear(range(FIRST - SILENT, FIRST), deadline - THRESHOLD)
+    fleet.store_heartbeats(range(FIRST - SILENT, FIRST), deadline - THRESHOLD)
     notifier = threading.Thread(target=delivery(fleet.engine, [pager]).run, args=(done.is_set,))
     notifier.start()
     sweeps, all_open = [], 0.0
     give_up = deadline + 4 * MINUTE
-    while not pager.told or not all_open:
+    while not pager.messages or not all_open:
         begin = _now()
-        assert begin < give_up, f"opened {fleet.opened() - others}, told {pager.told}"
+        assert begin < give_up, f"opened {fleet.opened() - others}, messages {pager.messages}"
         fleet.pulse()
         sweeps.append(fleet.sweep())
         if not all_open and fleet.opened() >= others + SILENT:
@@ -131,13 +131,19 @@ def outage(fleet: Fleet, database: str) -> list[Row]:
         time.sleep(max(0, begin + INTERVAL - _now()) / SECOND)
     done.set()
     notifier.join()
-    told = (pager.told[0][0] - deadline - GROUP_WAIT) / SECOND
-    print(f"{database}: messages {[subject for _, subject in pager.told]}", flush=True)
+    delay = (pager.messages[0][0] - deadline - GROUP_WAIT) / SECOND
+    print(f"{database}: messages {[subject for _, subject in pager.messages]}", flush=True)
     what = f"{SILENT:,} silent at once, {database}"
     return [
-        Row(f"{what}: incidents open after", "s", [all_open], [TOLD], most=TOLD),
-        Row(f"{what}: told after (less the wait)", "s", [told], [TOLD], most=TOLD),
-        Row(f"{what}: longest sweep", "s", [max(sweeps)], [TOLD]),
+        Row(f"{what}: incidents open after", "s", [all_open], [LONGEST_DELAY], most=LONGEST_DELAY),
+        Row(
+            f"{what}: message after (less the wait)",
+            "s",
+            [delay],
+            [LONGEST_DELAY],
+            most=LONGEST_DELAY,
+        ),
+        Row(f"{what}: longest sweep", "s", [max(sweeps)], [LONGEST_DELAY]),
     ]
 
 

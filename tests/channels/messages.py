@@ -26,7 +26,9 @@ def sensor(mac: int, site: str | None = "Harbour", **values: object) -> Member:
     return Member(**given | values)  # type: ignore[arg-type]
 
 
-def told(kind: str, *members: Member, time: int = NOW, acknowledge: str | None = None) -> Message:
+def message_about(
+    kind: str, *members: Member, time: int = NOW, acknowledge: str | None = None
+) -> Message:
     """The composed message of one kind about these sensors."""
     context = MessageContext(
         notification=1,

@@ -11,7 +11,7 @@ import pytest
 from monitor.channels.interface import Channel, Message, SendFailed
 from monitor.outbox.catalogue import make_channel
 from monitor.state.channels import Stored
-from tests.channels.messages import sensor, told
+from tests.channels.messages import message_about, sensor
 from tests.receiver import Receiver, receiver
 
 ACKNOWLEDGE = "https://monitor.example.org/acknowledge/a_b-c.d"
@@ -118,7 +118,7 @@ def sent(kind: Kind, service: Receiver, message: Message) -> dict[str, Any]:
 
 def down(**values: Any) -> Message:
     """A message: one sensor is down."""
-    return told("down", sensor(1, **values), acknowledge=ACKNOWLEDGE)
+    return message_about("down", sensor(1, **values), acknowledge=ACKNOWLEDGE)
 
 
 def failure(kind: Kind, service: Receiver) -> SendFailed:

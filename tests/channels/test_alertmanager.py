@@ -18,7 +18,7 @@ from monitor.clock import Clock
 from monitor.model import HOUR, MINUTE, SECOND
 from monitor.outbox.channel_workers import ActiveChannel
 from tests import alertmanager as real
-from tests.channels.messages import sensor, told
+from tests.channels.messages import message_about, sensor
 from tests.delivering import delivery
 from tests.outages import INTERVAL, WAIT, Outages
 from tests.receiver import Receiver, Request, receiver
@@ -49,7 +49,7 @@ def channel(*urls: str) -> Alertmanager:
 def groups(server: real.Alertmanager, status: str) -> dict[str, set[str]]:
     """Site -> MAC addresses that its webhook received with this status."""
     found: dict[str, set[str]] = {}
-    for group in server.told():
+    for group in server.webhook_calls():
         macs = {a["labels"]["mac"][-2:] for a in group["alerts"] if a["status"] == status}
         if macs:
             found.setdefault(group["groupLabels"]["site"], set()).update(macs)
@@ -89,7 +89,7 @@ def test_outages_are_delivered_grouped_by_site_and_resolved(
 
 
 def test_repeated_message_changes_nothing(running: real.Alertmanager) -> None:
-    down = told("down", sensor(MAC), time=Clock().now())
+    down = message_about("down", sensor(MAC), time=Clock().now())
     for _ in range(2):
         channel(running.url).send(down)
     (alert,) = running.alerts()
@@ -100,9 +100,9 @@ def test_recovery_resolves_a_sensor_renamed_and_moved_while_down(
     running: real.Alertmanager,
 ) -> None:
     down = sensor(MAC, labels={"severity": "warning"})
-    channel(running.url).send(told("down", down, sensor(MAC + 1)))
+    channel(running.url).send(message_about("down", down, sensor(MAC + 1)))
     moved = down._replace(name="Pump", site="Mill", labels={}, recovered_at=down.opened_at)
-    channel(running.url).send(told("recovered", moved))
+    channel(running.url).send(message_about("recovered", moved))
     assert firing(running) == {"0b"}
 
 
@@ -110,10 +110,10 @@ def test_recovery_resolves_a_sensor_renamed_and_moved_while_down(
 def test_recovery_resolves_despite_clock_difference(running: real.Alertmanager, ahead: int) -> None:
     now = Clock().now() + ahead
     down = sensor(MAC, opened_at=now - SECOND)
-    channel(running.url).send(told("down", down, time=now))
+    channel(running.url).send(message_about("down", down, time=now))
     eventually(lambda: firing(running) == {"0a"})
     back = down._replace(recovered_at=now + SECOND)
-    channel(running.url).send(told("recovered", back, time=now + SECOND))
+    channel(running.url).send(message_about("recovered", back, time=now + SECOND))
     assert firing(running) == set()
 
 
@@ -122,10 +122,10 @@ def test_flapping_alert_fires_separately_and_stays_after_recovery(
 ) -> None:
     now = Clock().now()
     down = sensor(MAC, opened_at=now - MINUTE)
-    channel(running.url).send(told("down", down, time=now))
-    channel(running.url).send(told("flapping", down, time=now))
+    channel(running.url).send(message_about("down", down, time=now))
+    channel(running.url).send(message_about("flapping", down, time=now))
     back = down._replace(recovered_at=now - SECOND)
-    channel(running.url).send(told("recovered", back, time=now))
+    channel(running.url).send(message_about("recovered", back, time=now))
     (alert,) = running.alerts()
     assert alert["labels"]["alertname"] == "SensorFlapping"
 
@@ -141,7 +141,7 @@ def two() -> Iterator[tuple[Receiver, Receiver]]:
 
 def failure(*receivers: Receiver) -> SendFailed:
     with pytest.raises(SendFailed) as caught:
-        channel(*(each.url for each in receivers)).send(told("down", sensor(MAC)))
+        channel(*(each.url for each in receivers)).send(message_about("down", sensor(MAC)))
     return caught.value
 
 
@@ -151,7 +151,7 @@ def posted(request: Request) -> list[dict[str, Any]]:
 
 
 def test_message_is_sent_to_every_server(two: tuple[Receiver, Receiver]) -> None:
-    channel(*(each.url + "/" for each in two)).send(told("down", sensor(MAC)))
+    channel(*(each.url + "/" for each in two)).send(message_about("down", sensor(MAC)))
     (first,), (second,) = (each.requests for each in two)
     assert first.path == second.path == "/hook/api/v2/alerts"
     assert first.body == second.body
@@ -162,7 +162,7 @@ def test_one_success_is_enough_and_the_failure_is_logged(
 ) -> None:
     two[0].status = 500
     with caplog.at_level(logging.WARNING):
-        channel(*(each.url for each in two)).send(told("down", sensor(MAC)))
+        channel(*(each.url for each in two)).send(message_about("down", sensor(MAC)))
     assert "alertmanager: Alertmanager 1 of 2: answer 500" in caplog.text
     assert two[0].url not in caplog.text
 
@@ -186,7 +186,7 @@ def test_hanging_server_does_not_delay_the_others(
     go_on = threading.Event()
     two[0].before_answer = lambda _: bool(go_on.wait(10))
     try:
-        channel(*(each.url for each in two)).send(told("down", sensor(MAC)))
+        channel(*(each.url for each in two)).send(message_about("down", sensor(MAC)))
         assert "no answer in time" in failure(two[0]).detail
     finally:
         go_on.set()
@@ -201,7 +201,7 @@ def _forbids_reading(hook: Receiver) -> Callable[[Request], None]:
 
 def test_recovery_works_when_reading_alerts_is_forbidden(hook: Receiver) -> None:
     hook.before_answer = _forbids_reading(hook)
-    channel(hook.url).send(told("recovered", sensor(MAC)))
+    channel(hook.url).send(message_about("recovered", sensor(MAC)))
     assert [request.method for request in hook.requests] == ["GET", "POST"]
     (alert,) = posted(hook.requests[-1])
     assert alert["labels"]["mac"] == "02:00:00:00:00:0a"
@@ -209,12 +209,12 @@ def test_recovery_works_when_reading_alerts_is_forbidden(hook: Receiver) -> None
 
 def test_answer_that_is_not_a_list_of_alerts_is_a_failure(hook: Receiver) -> None:
     with pytest.raises(SendFailed, match="not from an Alertmanager"):
-        channel(hook.url).send(told("recovered", sensor(MAC)))
+        channel(hook.url).send(message_about("recovered", sensor(MAC)))
 
 
 def test_many_alerts_are_sent_in_batches(hook: Receiver) -> None:
     many = [sensor(MAC + number) for number in range(600)]
-    channel(hook.url).send(told("down", *many))
+    channel(hook.url).send(message_about("down", *many))
     assert [len(posted(request)) for request in hook.requests] == [250, 250, 100]
 
 
@@ -234,7 +234,9 @@ def test_credentials_are_sent_to_a_protected_server(
     hook: Receiver, username: str, secrets: Secrets, expected: str | None
 ) -> None:
     hook.before_answer = _forbids_reading(hook)
-    make("am", Settings([hook.url], username), secrets, True).send(told("recovered", sensor(MAC)))
+    make("am", Settings([hook.url], username), secrets, True).send(
+        message_about("recovered", sensor(MAC))
+    )
     assert {request.headers.get("Authorization") for request in hook.requests} == {expected}
     assert [request.method for request in hook.requests] == ["GET", "POST"]
 
@@ -260,5 +262,5 @@ def test_contradictory_settings_are_refused(
 
 def test_nothing_is_sent_to_an_internal_address_unless_allowed(hook: Receiver) -> None:
     with pytest.raises(SendFailed, match="internal"):
-        Alertmanager("alertmanager", [hook.url], {}).send(told("down", sensor(MAC)))
+        Alertmanager("alertmanager", [hook.url], {}).send(message_about("down", sensor(MAC)))
     assert hook.requests == []

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from monitor.channels.slack import _escaped, _section
 from monitor.outbox.catalogue import make_channel
 from monitor.state.channels import Stored
-from tests.channels.messages import sensor, told
+from tests.channels.messages import message_about, sensor
 from tests.channels.services import (
     ACKNOWLEDGE,
     KEY,
@@ -44,7 +44,7 @@ def test_down_message_has_evidence_and_links(kind: Kind, service: Receiver) -> N
 @every_chat
 def test_long_message_stays_within_the_limits_of_the_service(kind: Kind, service: Receiver) -> None:
     wide = [sensor(number, name="ä" * 300, site=f"Site {number}") for number in range(40)]
-    content = sent(kind, service, told("down", *wide, acknowledge=ACKNOWLEDGE))
+    content = sent(kind, service, message_about("down", *wide, acknowledge=ACKNOWLEDGE))
     assert ACKNOWLEDGE in json.dumps(content, ensure_ascii=False)
     match kind.kind:
         case "slack":
@@ -139,14 +139,14 @@ def test_ntfy_priority_follows_severity_and_click_opens_the_sensor(service: Rece
     assert urgent["click"].endswith("/sensors/00:00:00:00:00:01")
     assert service.requests[0].headers["Authorization"] == f"Bearer {TOKEN}"
     assert sent(of("ntfy"), service, down(labels={"severity": "warning"}))["priority"] == 4
-    assert sent(of("ntfy"), service, told("recovered", sensor(1)))["priority"] == 3
+    assert sent(of("ntfy"), service, message_about("recovered", sensor(1)))["priority"] == 3
 
 
 def test_pagerduty_uses_one_dedup_key_and_resolves_it_when_none_is_down(service: Receiver) -> None:
     opened = sent(of("pagerduty"), service, down())
     assert (opened["event_action"], opened["dedup_key"]) == ("trigger", "thread-1")
     assert opened["payload"]["severity"] == "critical"
-    partly = told("recovered", sensor(1))
+    partly = message_about("recovered", sensor(1))
     assert sent(of("pagerduty"), service, partly)["event_action"] == "trigger"
     whole = partly._replace(data={**partly.data, "silent": 0})
     resolved = sent(of("pagerduty"), service, whole)
@@ -155,7 +155,7 @@ def test_pagerduty_uses_one_dedup_key_and_resolves_it_when_none_is_down(service:
         "event_action": "resolve",
         "dedup_key": "thread-1",
     }
-    flapping = sent(of("pagerduty"), service, told("flapping", sensor(1)))
+    flapping = sent(of("pagerduty"), service, message_about("flapping", sensor(1)))
     assert flapping["dedup_key"] == "thread-1-flapping"
 
 

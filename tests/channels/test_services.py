@@ -10,7 +10,7 @@ from monitor.channels.kinds import KINDS
 from monitor.errors import Invalid
 from monitor.outbox.catalogue import make_channel
 from monitor.state.channels import Stored
-from tests.channels.messages import sensor, told
+from tests.channels.messages import message_about, sensor
 from tests.channels.services import (
     ACCOUNT,
     AWS,
@@ -33,8 +33,8 @@ __all__ = ["service"]
 
 
 def test_every_kind_of_channel_is_tested() -> None:
-    elsewhere = {"alertmanager", "email", "webhook", "webpush"}
-    assert {kind.kind for kind in CHATS + OTHERS} == KINDS.keys() - elsewhere
+    tested_separately = {"alertmanager", "email", "webhook", "webpush"}
+    assert {kind.kind for kind in CHATS + OTHERS} == KINDS.keys() - tested_separately
 
 
 def test_channel_flags_of_each_kind_are_correct() -> None:
@@ -53,7 +53,7 @@ def test_repeated_message_is_byte_identical(kind: Kind, service: Receiver) -> No
 @every_kind
 @pytest.mark.parametrize("word", ["down", "recovered", "reminder", "flapping"])
 def test_each_kind_of_message_is_accepted(kind: Kind, word: str, service: Receiver) -> None:
-    assert sent(kind, service, told(word, sensor(1), sensor(2)))
+    assert sent(kind, service, message_about(word, sensor(1), sensor(2)))
 
 
 @every_kind
@@ -95,18 +95,18 @@ def test_errors_and_logs_contain_no_secret(
     kind: Kind, service: Receiver, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    told = []
+    shown = []
     # A service may echo its input.
     service.body = f'{{"description": "no", "error": "{TOKEN}", "message": "{KEY}"}}'.encode()
     for status in (302, 400, 401, 403, 429, 500):
         service.status = status
-        told.append(repr(failure(kind, service)) + failure(kind, service).detail)
+        shown.append(repr(failure(kind, service)) + failure(kind, service).detail)
     channel = kind.channel("http://127.0.0.1:9")
     with pytest.raises(SendFailed) as caught:
         channel.send(down())
-    told.append(caught.value.detail)
+    shown.append(caught.value.detail)
     for secret in (TOKEN, KEY):
-        assert secret not in " ".join(told)
+        assert secret not in " ".join(shown)
         assert secret not in caplog.text
         assert secret not in repr(channel)
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from monitor.channels import sms
 from monitor.channels.interface import Action, Message
-from tests.channels.messages import sensor, told
+from tests.channels.messages import message_about, sensor
 from tests.channels.services import (
     ACCOUNT,
     ACKNOWLEDGE,
@@ -67,16 +67,16 @@ def test_text_has_subject_and_acknowledge_link() -> None:
 
 
 def test_typographic_characters_do_not_add_segments() -> None:
-    told = sms.text(about("“Boiler” – it’s silent…"))
-    assert told.startswith('"Boiler" - it\'s silent...')
-    assert sms.segments(told) == 1
+    text = sms.text(about("“Boiler” – it’s silent…"))
+    assert text.startswith('"Boiler" - it\'s silent...')
+    assert sms.segments(text) == 1
 
 
 def test_long_subject_is_truncated_and_the_link_kept() -> None:
-    told = sms.text(about("Boiler " * 200, acknowledge=ACKNOWLEDGE))
-    assert told.startswith("Boiler Boiler ")
-    assert told.endswith(f"...\n{ACKNOWLEDGE}")
-    assert sms.segments(told) == sms.MOST
+    text = sms.text(about("Boiler " * 200, acknowledge=ACKNOWLEDGE))
+    assert text.startswith("Boiler Boiler ")
+    assert text.endswith(f"...\n{ACKNOWLEDGE}")
+    assert sms.segments(text) == sms.MOST
 
 
 def test_link_that_does_not_fit_is_left_out() -> None:
@@ -90,9 +90,9 @@ def test_link_that_does_not_fit_is_left_out() -> None:
     st.integers(0, 700),
 )
 def test_message_never_exceeds_the_segment_limit(subject: str, length: int) -> None:
-    told = sms.text(about(subject, acknowledge="https://m.example.org/" + "a" * length))
-    assert 1 <= sms.segments(told) <= sms.MOST
-    assert len(told) <= 1_600
+    text = sms.text(about(subject, acknowledge="https://m.example.org/" + "a" * length))
+    assert 1 <= sms.segments(text) <= sms.MOST
+    assert len(text) <= 1_600
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ def test_twilio_request_has_sender_recipient_and_text(
         service,
         down(),
     )
-    subject = told("down", sensor(1)).subject
+    subject = message_about("down", sensor(1)).subject
     assert fields == {
         expected[0]: expected[1],
         "To": NUMBER,
@@ -156,7 +156,7 @@ def test_sns_message_is_transactional(service: Receiver) -> None:
         "Action": "Publish",
         "Version": "2010-03-31",
         "PhoneNumber": NUMBER,
-        "Message": f"{told('down', sensor(1)).subject}\n{ACKNOWLEDGE}",
+        "Message": f"{message_about('down', sensor(1)).subject}\n{ACKNOWLEDGE}",
         "MessageAttributes.entry.1.Name": "AWS.SNS.SMS.SMSType",
         "MessageAttributes.entry.1.Value.DataType": "String",
         "MessageAttributes.entry.1.Value.StringValue": "Transactional",

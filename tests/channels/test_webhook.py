@@ -105,11 +105,11 @@ def test_retry_after_header_is_parsed(hook: Receiver, wish: str, expected: int |
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_redirects_are_not_followed(hook: Receiver, status: int) -> None:
-    with receiver() as elsewhere:
-        hook.status, hook.headers = status, {"Location": elsewhere.url}
+    with receiver() as target:
+        hook.status, hook.headers = status, {"Location": target.url}
         refused = failure(hook.url)
         assert refused.permanent
-        assert elsewhere.requests == []
+        assert target.requests == []
 
 
 def test_hanging_receiver_times_out(hook: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,12 +16,12 @@ from monitor.channels.webpush import (
     make_key,
 )
 from monitor.model import DAY, SECOND
-from tests.channels.messages import NOW, sensor, told
+from tests.channels.messages import NOW, message_about, sensor
 from tests.push import Browser, encoded, signed_claims
 from tests.receiver import Receiver, receiver
 
 IDENTITY = Identity(make_key(), "mailto:ops@example.org")
-DOWN = told("down", sensor(0x02000000000A, name="Boiler"))
+DOWN = message_about("down", sensor(0x02000000000A, name="Boiler"))
 
 
 @pytest.fixture
@@ -50,12 +50,12 @@ def test_only_the_browser_can_decrypt_the_message(push_service: Receiver, browse
     send(browser)
     (request,) = push_service.requests
     assert b"Boiler" not in request.body
-    told = browser.read(request)
-    assert told["title"] == "Boiler at Harbour silent since 14:03 UTC"
-    assert "last seen 2026-11-23 14:03:00 UTC" in told["body"]
-    assert told["url"] == "https://monitor.example.org/sensors/02:00:00:00:00:0a"
-    assert told["kind"] == "down"
-    assert told.keys() == {"title", "body", "url", "kind", "tag"}
+    content = browser.read(request)
+    assert content["title"] == "Boiler at Harbour silent since 14:03 UTC"
+    assert "last seen 2026-11-23 14:03:00 UTC" in content["body"]
+    assert content["url"] == "https://monitor.example.org/sensors/02:00:00:00:00:0a"
+    assert content["kind"] == "down"
+    assert content.keys() == {"title", "body", "url", "kind", "tag"}
 
 
 def test_request_is_signed_with_the_vapid_key(push_service: Receiver, browser: Browser) -> None:
@@ -70,7 +70,7 @@ def test_request_is_signed_with_the_vapid_key(push_service: Receiver, browser: B
 
 def test_request_has_urgency_and_topic(push_service: Receiver, browser: Browser) -> None:
     send(browser)
-    send(browser, told("recovered", sensor(0x02000000000A, recovered_at=NOW)))
+    send(browser, message_about("recovered", sensor(0x02000000000A, recovered_at=NOW)))
     send(browser, DOWN._replace(thread="another"))
     down, recovered, other = (request.headers for request in push_service.requests)
     assert (down["Urgency"], recovered["Urgency"]) == ("high", "normal")

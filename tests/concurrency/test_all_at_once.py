@@ -66,7 +66,7 @@ def test_concurrent_writers_lose_nothing_and_send_nothing_twice(
         return wrote
 
     chance = random.Random(seed)
-    night.hear(*SENSORS)
+    night.store_heartbeats(*SENSORS)
     with ThreadPoolExecutor(5) as pool:
         notifiers = [pool.submit(notify, f"notifier {n}") for n in range(2)]
         people = [pool.submit(operate, n) for n in range(2)]

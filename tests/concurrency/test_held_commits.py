@@ -89,7 +89,7 @@ class MonitoredFleet(World):
 
 def test_incident_never_joins_a_group_that_is_being_closed(tmp_path: Path, sides: Sides) -> None:
     night = MonitoredFleet(tmp_path, sides)
-    night.hear(1, 2, 3, 8, 9)
+    night.store_heartbeats(1, 2, 3, 8, 9)
     night.pass_time(12 * MINUTE, 2, 3, 8, 9)
     for channel in ALERTING.channels:
         night.send(channel)
@@ -101,7 +101,7 @@ def test_incident_never_joins_a_group_that_is_being_closed(tmp_path: Path, sides
     night.pass_time(5 * MINUTE, 1, 3, 8, 9)  # until the last sweep before the second one's deadline
     assert all(row.closed_at for row in night.incidents())
     night.now += MINUTE
-    night.hear(1, 3, 8, 9)
+    night.store_heartbeats(1, 3, 8, 9)
     night.pulse()
     overlap(
         sides,
@@ -221,7 +221,7 @@ def test_deadlock_raises_state_unavailable(sides: Sides) -> None:
 
 def test_concurrently_closed_incident_is_closed_once(tmp_path: Path, sides: Sides) -> None:
     night = MonitoredFleet(tmp_path, sides)
-    night.hear(1, 2, 3, 8, 9)
+    night.store_heartbeats(1, 2, 3, 8, 9)
     night.pass_time(12 * MINUTE, 2, 3, 8, 9)
     (seen,) = night.incidents()
 

@@ -109,8 +109,8 @@ def test_outage_and_recovery_of_many_sensors_are_one_message_each_per_channel(
         with Service(tmp_path, **timing, **channels) as service:
             service.ready()
             fleet = ("--sensors", sensors, "--interval", 2, "--jitter", 0.1, "--seed", 1)
-            fate = ("--die", dead / sensors, "--die-after", 6, "--return-after", 24)
-            done = simulate(service, *fleet, *fate, "--duration", 45)
+            outages = ("--die", dead / sensors, "--die-after", 6, "--return-after", 24)
+            done = simulate(service, *fleet, *outages, "--duration", 45)
             assert done.returncode == 0, done.stdout + done.stderr
             eventually(lambda: len(mail.messages) == 2 and len(calls.requests) == 2, 30)
         rows = incidents(service)

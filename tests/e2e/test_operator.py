@@ -100,7 +100,7 @@ def test_operator_logs_in_acknowledges_and_sees_the_recovery(
     page.get_by_role("button", name="Acknowledge").click()
     expect(page.get_by_role("main")).to_contain_text("by Anna")
     page.get_by_role("checkbox", name=NAME).check()
-    page.get_by_label("Reason").fill("somebody is on the way")
+    page.get_by_label("Reason").fill("a technician is on the way")
     page.get_by_role("button", name="Silence", exact=True).click()
     expect(other.locator("#grid .hush")).to_be_visible()
 
@@ -117,6 +117,6 @@ def test_operator_logs_in_acknowledges_and_sees_the_recovery(
     service.beat(MAC)
     expect(other.locator("#grid .cell.up .name")).to_have_text(NAME)
     assert other.evaluate("window.notReloaded")
-    told = [text for each in complaints for text in each]
-    assert [text for text in told if not any(gone in text for gone in _GONE)] == []
+    messages = [text for each in complaints for text in each]
+    assert [text for text in messages if not any(gone in text for gone in _GONE)] == []
     assert dialogs == []

@@ -100,7 +100,7 @@ def test_simultaneous_outages_of_sites_are_one_message_per_site(
         variables["INFLUXDB_V2_URL"] = influxd.url
         variables["INFLUXDB_V2_ORG"] = influxd.org
         variables["INFLUXDB_V2_TOKEN"] = influxd.token
-    living = site(SITES + 1)
+    live = site(SITES + 1)
     silent = [mac for number in range(1, SITES + 1) for mac in site(number)]
     with mailbox() as box:
         moments: list[float] = []
@@ -119,7 +119,7 @@ def test_simultaneous_outages_of_sites_are_one_message_per_site(
         variables["MONITOR_EMAIL_PORT"] = box.port
         with Service(tmp_path, **variables) as service:
             service.ready()
-            with alive(service, living):
+            with alive(service, live):
                 deadline = beat(service, silent) + THRESHOLD
                 eventually(lambda: len(mails()) >= SITES, THRESHOLD + PROMISED + MARGIN)
                 returned = time.time()

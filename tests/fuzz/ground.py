@@ -230,8 +230,8 @@ class Ground:
         if self.numbers.get("incident") != number:
             self.numbers["incident"] = number
             group = group or cases.group("site:Fuzz")
-            told = cases.message(group, [number], channel=KEPT, state="sent", finished_at=now)
-            link = acknowledge_link.links(self._vault, self.service.url)(told, KEPT, now)
+            message = cases.message(group, [number], channel=KEPT, state="sent", finished_at=now)
+            link = acknowledge_link.links(self._vault, self.service.url)(message, KEPT, now)
             self.texts["acknowledge"] = link.rpartition("/")[2]
         with writing(self._engine) as connection:
             connection.execute(

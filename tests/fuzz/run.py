@@ -124,10 +124,10 @@ class Fuzz:
             return
         with log.open("rb") as lines:
             lines.seek(self._read)
-            said = lines.read().decode("utf-8", "replace")
+            text = lines.read().decode("utf-8", "replace")
         self._read = size
-        if "Traceback" in said:
-            last = said.strip().splitlines()[-1]
+        if "Traceback" in text:
+            last = text.strip().splitlines()[-1]
             self._fail(number, entry, request, f"a traceback in the log, about then: {last}")
 
     def never_granted(self) -> list[str]:

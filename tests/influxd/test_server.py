@@ -85,7 +85,7 @@ def test_server_dies_with_the_process_that_started_it(tmp_path: Path) -> None:
 
 def _is_running(pid: int) -> bool:
     try:
-        # A zombie nobody reaps counts as ended: where process 1 is not an init, it stays.
+        # A zombie that is not reaped counts as ended: where process 1 is not an init, it stays.
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except (FileNotFoundError, ProcessLookupError):
         return False

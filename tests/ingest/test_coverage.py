@@ -99,11 +99,11 @@ def test_coverage_ends_before_a_worker_death_or_a_long_pause(
 ) -> None:
     observer.look()
     observer.look(**later)  # type: ignore[arg-type]
-    begun = observer.now
+    resumed_at = observer.now
     observer.look()
     assert observer.spans() == [
         CoveredTime(T0, T0 + ROUND - MARGIN),
-        CoveredTime(begun, observer.now - MARGIN),
+        CoveredTime(resumed_at, observer.now - MARGIN),
     ]
 
 
@@ -112,17 +112,17 @@ def test_no_coverage_without_a_worker(observer: Observer) -> None:
     observer.look(alive=False)
     observer.look(alive=False)
     observer.look()
-    begun = observer.now
+    resumed_at = observer.now
     observer.look()
-    assert observer.spans()[1:] == [CoveredTime(begun, observer.now - MARGIN)]
+    assert observer.spans()[1:] == [CoveredTime(resumed_at, observer.now - MARGIN)]
 
 
 def test_coverage_restarts_when_the_clock_is_set_back(observer: Observer) -> None:
     observer.look()
     observer.look(-HOUR)
-    begun = observer.now
+    resumed_at = observer.now
     observer.look()
-    assert observer.spans() == [CoveredTime(begun, observer.now - MARGIN)]
+    assert observer.spans() == [CoveredTime(resumed_at, observer.now - MARGIN)]
 
 
 def test_stored_span_that_ended_is_not_reported_again(observer: Observer) -> None:
@@ -154,7 +154,7 @@ def test_refusals_breaks_and_absences_are_never_covered(
     since: dict[int, int | None] = {0: None, 1: None}
     bad: list[tuple[int, int]] = []
     claimed: set[CoveredTime] = set()
-    for *refuses, event, tell in rounds:
+    for *refuses, event, is_reported in rounds:
         begin = observer.now
         refusals = []
         for worker, refusing in enumerate(refuses):
@@ -171,7 +171,7 @@ def test_refusals_breaks_and_absences_are_never_covered(
         observer.look(alive=event != "dead", broken=event == "broken", refusals=refusals)
         if event:
             bad.append((begin + 1, observer.now - 1))
-        if tell:
+        if is_reported:
             spans = observer.spans()
             claimed.update(spans)
             observer.tracker.mark_stored(spans, observer.now)

@@ -33,7 +33,7 @@ def pages(_environ: dict[str, Any], start_response: Any) -> list[bytes]:
 
 
 class Front:
-    """A door before a real spool, and what the state says, as the test sets it."""
+    """An ingest app with a real WAL and a simulated state."""
 
     def __init__(self, directory: Path, spool_limit: int = 10**9, max_sensors: int = 3) -> None:
         self.tokens: frozenset[bytes] | None = frozenset()
@@ -42,14 +42,14 @@ class Front:
         self.registry = Registry(self._load, 10 * MINUTE, "", max_sensors)
         self.refresh()
         self.ignored = SharedCounts(list(DETAILS))
-        door = IngestApp(
+        app = IngestApp(
             self.spool, self.registry, LIMITS, Clock(), ["localhost"], pages, self.ignored
         )
-        self.client = Client(door)
+        self.client = Client(app)
 
     def _load(self, version: int) -> RegistryChanges:
         if self.tokens is None:
-            raise StateUnavailable("as told")
+            raise StateUnavailable("simulated failure")
         return RegistryChanges(version + 1, True, self.known, bool(self.tokens), self.tokens, {})
 
     def refresh(self) -> None:
@@ -270,7 +270,7 @@ def test_token_is_required_once_one_exists(front: Front) -> None:
 def test_heartbeats_are_refused_until_the_tokens_are_loaded(tmp_path: Path) -> None:
     class UnreadableRegistry(Front):
         def _load(self, version: int) -> RegistryChanges:
-            raise StateUnavailable("as told")
+            raise StateUnavailable("simulated failure")
 
     front = UnreadableRegistry(tmp_path)
     response = front.beat()

@@ -33,7 +33,7 @@ class TestedStore(SqliteStore):
         """Append, unless the test makes it fail."""
         self._here("append")
         super().append([beat for beat in heartbeats if beat.mac not in self.refused])
-        refused = [(beat, "as told") for beat in heartbeats if beat.mac in self.refused]
+        refused = [(beat, "simulated failure") for beat in heartbeats if beat.mac in self.refused]
         if refused:
             raise StoreRejected(refused)
 
@@ -49,7 +49,7 @@ class TestedStore(SqliteStore):
 
     def _here(self, name: str) -> None:
         if name in self.away:
-            raise StoreUnavailable("as told")
+            raise StoreUnavailable("simulated failure")
 
 
 class Line:
@@ -168,7 +168,7 @@ def test_refused_row_becomes_a_dead_letter_and_the_rest_is_stored(line: Line) ->
     assert [b.mac for b in line.stored()] == [1, 3]
     (letter,) = (line.directory / "dead-letters.ndjson").read_text().splitlines()
     assert json.loads(letter)["mac_address"] == "00:00:00:00:00:02"
-    assert json.loads(letter)["reason"] == "as told"
+    assert json.loads(letter)["reason"] == "simulated failure"
     line.ship()
     assert len((line.directory / "dead-letters.ndjson").read_text().splitlines()) == 1
 

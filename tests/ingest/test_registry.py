@@ -156,7 +156,7 @@ def test_registry_starts_without_a_state_and_reads_it_later(engine: Engine) -> N
 
     def load(version: int) -> object:
         if not state["there"]:
-            raise StateUnavailable("as told")
+            raise StateUnavailable("simulated failure")
         return read(version)
 
     registry = Registry(load, 10 * MINUTE, "", 2)  # type: ignore[arg-type]

@@ -62,7 +62,7 @@ class Site:
         self.directory = directory
         self.store = SqliteStore(directory / "beats.sqlite", DAY, writable=True)
         self.store.migrate()
-        self.said: set[tuple[int, int]] = set()
+        self.acknowledged: set[tuple[int, int]] = set()
         self.workers: list[subprocess.Popen[str]] = []
 
     def start(self, pause: float = 0.001) -> subprocess.Popen[str]:
@@ -75,7 +75,7 @@ class Site:
         self.workers.append(worker)
         return worker
 
-    def hear(self, worker: subprocess.Popen[str], lines: int | None = None) -> None:
+    def record_output(self, worker: subprocess.Popen[str], lines: int | None = None) -> None:
         """Record a worker's output: this many lines, or all until it ends."""
         assert worker.stdout
         while lines is None or lines > 0:
@@ -84,16 +84,16 @@ class Site:
                 worker.stdout.close()
                 return
             received, mac = line.split()
-            self.said.add((int(received), int(mac)))
+            self.acknowledged.add((int(received), int(mac)))
             lines = None if lines is None else lines - 1
 
     def end(self, worker: subprocess.Popen[str], how: signal.Signals) -> None:
         worker.send_signal(how)
-        self.hear(worker)
+        self.record_output(worker)
         worker.wait(30)
 
     def stored(self) -> Counter[tuple[int, int]]:
-        macs = [mac for _, mac in self.said]
+        macs = [mac for _, mac in self.acknowledged]
         return Counter((b.received, b.mac) for b in self.store.heartbeats(macs, 0, 1 << 50))
 
     def pulses(self) -> list[CoverageSpan]:
@@ -131,34 +131,34 @@ def test_one_worker_ships_for_all_and_the_last_reports_the_final_span(
 ) -> None:
     workers = [site.start() for _ in range(3)]
     for worker in workers:
-        site.hear(worker, 100)
+        site.record_output(worker, 100)
     assert len(eventually(site.shippers)) == 1
     eventually(site.pulses, 30)
     for worker in workers:
         worker.send_signal(signal.SIGTERM)
     for worker in workers:
         site.end(worker, signal.SIGTERM)
-    assert site.stored() == Counter(site.said)
+    assert site.stored() == Counter(site.acknowledged)
     last = site.pulses()[-1]
     assert last.closing
-    assert last.until >= max(received for received, _ in site.said) - 5_000
+    assert last.until >= max(received for received, _ in site.acknowledged) - 5_000
     assert site.segments() == []
 
 
 def test_worker_that_stops_while_others_run_reports_no_final_span(site: Site) -> None:
     workers = [site.start() for _ in range(2)]
     for worker in workers:
-        site.hear(worker, 20)
+        site.record_output(worker, 20)
     shipping = eventually(site.shippers)
     workers.sort(key=lambda worker: worker.pid not in shipping)
     site.end(workers[0], signal.SIGTERM)
     eventually(lambda: site.shippers() == [workers[1].pid])
-    heard_by_the_second = max(received for received, _ in site.said)
-    eventually(lambda: site.pulses()[-1].until > heard_by_the_second)
+    acknowledged_by_the_second = max(received for received, _ in site.acknowledged)
+    eventually(lambda: site.pulses()[-1].until > acknowledged_by_the_second)
     assert not any(pulse.closing for pulse in site.pulses())
     site.end(workers[1], signal.SIGTERM)
     assert site.pulses()[-1].closing
-    assert site.stored() == Counter(site.said)
+    assert site.stored() == Counter(site.acknowledged)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -169,15 +169,15 @@ def test_killed_workers_lose_no_acknowledged_heartbeat_and_duplicate_none(
     workers = [site.start() for _ in range(2)]
     for _ in range(4):
         for worker in workers:
-            site.hear(worker, chance.randrange(1, 400))
+            site.record_output(worker, chance.randrange(1, 400))
         victim = chance.randrange(2)
         site.end(workers[victim], signal.SIGKILL)
         workers[victim] = site.start()
     for worker in workers:
-        site.hear(worker, 50)
+        site.record_output(worker, 50)
         site.end(worker, signal.SIGTERM)
     stored = site.stored()
-    assert set(stored) >= site.said
+    assert set(stored) >= site.acknowledged
     # A worker may be killed after it wrote a heartbeat and before it acknowledged it.
     assert max(stored.values()) == 1
     assert site.pulses()[-1].closing
@@ -186,8 +186,8 @@ def test_killed_workers_lose_no_acknowledged_heartbeat_and_duplicate_none(
 
 def test_killed_worker_ends_the_coverage_span_and_a_new_one_starts(site: Site) -> None:
     survivor, victim = site.start(), site.start()
-    site.hear(survivor, 10)
-    site.hear(victim, 10)
+    site.record_output(survivor, 10)
+    site.record_output(victim, 10)
     eventually(lambda: site.pulses() and site.pulses()[-1].until > Clock().now() - 1500)
     if site.shippers() == [victim.pid]:
         survivor, victim = victim, survivor
@@ -209,7 +209,7 @@ class Away(SqliteStore):
     def append(self, heartbeats: object) -> None:
         """Append, or raise StoreUnavailable."""
         if not self.reachable:
-            raise StoreUnavailable("as told")
+            raise StoreUnavailable("simulated failure")
         super().append(heartbeats)  # type: ignore[arg-type]
 
 
@@ -218,7 +218,7 @@ def test_status_shows_why_nothing_is_shipped_until_shipping_resumes(tmp_path: Pa
     store.migrate()
     spool = WalWriter(tmp_path / "spool", Clock(), 10**9, always_sync=False)
     shipper = Shipper(tmp_path, Clock(), lambda: store, lambda names: None)
-    said = spool.append([Report(1, None, True, None)])
+    received = spool.append([Report(1, None, True, None)])
     shipper.start()
 
     def state() -> dict[str, object]:
@@ -227,12 +227,12 @@ def test_status_shows_why_nothing_is_shipped_until_shipping_resumes(tmp_path: Pa
         except FileNotFoundError:
             return {}
 
-    eventually(lambda: state().get("reason") == "as told")
+    eventually(lambda: state().get("reason") == "simulated failure")
     assert state()["ready"] is False
     store.reachable = True
     eventually(lambda: state().get("ready") is True)
     reader = SqliteStore(tmp_path / "beats.sqlite", DAY)
-    assert [beat.time for beat in reader.heartbeats([1], 0, 1 << 50)] == [said]
+    assert [beat.time for beat in reader.heartbeats([1], 0, 1 << 50)] == [received]
     reader.close()
     spool.close()
     shipper.close()
@@ -247,8 +247,8 @@ def test_source_id_is_the_same_for_every_worker_and_start(tmp_path: Path) -> Non
         subprocess.Popen([sys.executable, "-c", script, str(tmp_path)], stdout=subprocess.PIPE)
         for _ in range(4)
     ]
-    said = {worker.communicate(timeout=30)[0].decode().strip() for worker in workers}
-    assert said == {source_id(tmp_path)}
+    printed = {worker.communicate(timeout=30)[0].decode().strip() for worker in workers}
+    assert printed == {source_id(tmp_path)}
 
 
 @pytest.mark.parametrize("damaged", [b"", b"\xff\xfe\x00", b"two words", "\u00fc".encode()])

@@ -16,7 +16,7 @@ from tests.waiting import eventually
 REPORT = Report(1, None, True, None)
 
 
-def tell(path: Path, offset: int, ago: int = 0) -> None:
+def write_offset(path: Path, offset: int, ago: int = 0) -> None:
     status.write(path, IngestStatus(True, "", Clock().now() - ago, clock_offset=offset))
 
 
@@ -25,12 +25,12 @@ def test_only_a_large_and_recent_clock_offset_is_a_problem(tmp_path: Path) -> No
     check = ClockCheck(path, Clock())
     assert check() is None
     for offset in (0, -10 * SECOND, 10 * SECOND):
-        tell(path, offset)
+        write_offset(path, offset)
         assert check() is None
     for offset in (-11 * SECOND, 60 * MINUTE):
-        tell(path, offset)
+        write_offset(path, offset)
         assert "off this host's" in str(check())
-    tell(path, 60 * MINUTE, ago=MINUTE)
+    write_offset(path, 60 * MINUTE, ago=MINUTE)
     assert check() is None
     for damaged in (b"{", b"\xff\xfe", b'{"a":' + b"[" * 100_000, b"[]"):
         path.write_bytes(damaged)
@@ -43,13 +43,13 @@ def test_wal_refuses_while_the_clock_is_wrong_and_reports_the_refusal(tmp_path: 
     backlog = WalReader(tmp_path / "spool")
     try:
         spool.append([REPORT])
-        tell(path, 60 * MINUTE)
+        write_offset(path, 60 * MINUTE)
         eventually(lambda: _refused(spool))
         with pytest.raises(WalUnavailable, match="off this host's"):
             spool.append([REPORT])
         (refusal,) = backlog.look(Clock().now()).refusals
         assert refusal.stop is None
-        tell(path, 0)
+        write_offset(path, 0)
         eventually(lambda: not _refused(spool))
         (refusal,) = backlog.look(Clock().now()).refusals
         assert refusal.stop is not None

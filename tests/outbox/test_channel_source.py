@@ -12,7 +12,7 @@ from monitor.state import channels
 from monitor.state.channels import Stored
 from monitor.state.database import writing
 from monitor.vault import Vault
-from tests.channels.messages import sensor, told
+from tests.channels.messages import message_about, sensor
 from tests.receiver import Receiver
 
 VAULT = Vault("a key of at least thirty-two characters")
@@ -65,5 +65,5 @@ def test_messages_wait_for_a_channel_that_a_person_has_to_mend(
     put(state, Stored("pager", "webhook", settings, {"signing_secret": "x" * 32}))
     _, pager = supply_of(state, vault)()
     with pytest.raises(SendFailed, match=problem) as caught:
-        pager.channel.send(told("down", sensor(1)))
+        pager.channel.send(message_about("down", sensor(1)))
     assert not caught.value.permanent

@@ -123,8 +123,8 @@ async def _lines() -> asyncio.StreamReader:
 
 
 async def _run(sensors: Iterable[Sensor], diary: dict[int, list[Beat]]) -> None:
-    patience = min(sensor.interval for sensor in sensors) / 2
-    hosts = {sensor.url: Host(sensor.url, patience) for sensor in sensors}
+    timeout = min(sensor.interval for sensor in sensors) / 2
+    hosts = {sensor.url: Host(sensor.url, timeout) for sensor in sensors}
     waves: list[str] = []
     with _tasks(
         _live(sensor, hosts[sensor.url], waves, diary[sensor.mac]) for sensor in sensors

@@ -84,17 +84,17 @@ def test_dead_sensors_return_within_one_interval_and_jitter() -> None:
 @given(fleets)
 def test_live_sensors_report_at_their_interval_within_the_jitter(fleet: SimulatedFleet) -> None:
     troubled = fleet.dying() | fleet.flapping()
-    heard_of: dict[int, list[int]] = {
+    reports_of: dict[int, list[int]] = {
         mac: []
         for mac in range(fleet.first_mac, fleet.first_mac + fleet.sensors)
         if mac not in troubled
     }
     for report in reports(fleet):
         if report.mac not in troubled:
-            heard_of[report.mac].append(report.moment)
-    for heard in heard_of.values():
-        assert heard[0] < fleet.interval
-        for before, after in pairwise(heard):
+            reports_of[report.mac].append(report.moment)
+    for times in reports_of.values():
+        assert times[0] < fleet.interval
+        for before, after in pairwise(times):
             assert abs(after - before - fleet.interval) <= fleet.jitter * fleet.interval + 1
 
 

@@ -50,7 +50,7 @@ ROW = "2017-03-21T05:00:02Z,02:00:00:00:13:9e,1\n"
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("", "line 1: column time: is missing"),
         ("time,mac\n", "line 1: column mac_address: is missing"),
@@ -68,8 +68,8 @@ ROW = "2017-03-21T05:00:02Z,02:00:00:00:13:9e,1\n"
         (HEAD.encode() + b"\xff\xfe", "line 1: .*utf-8"),
     ],
 )
-def test_error_names_line_and_column(tmp_path: Path, text: str | bytes, told: str) -> None:
-    with pytest.raises(TraceError, match=f"fleet.csv.*{told}"):
+def test_error_names_line_and_column(tmp_path: Path, text: str | bytes, message: str) -> None:
+    with pytest.raises(TraceError, match=f"fleet.csv.*{message}"):
         measure(written(tmp_path, text))
 
 

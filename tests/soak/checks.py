@@ -68,11 +68,11 @@ def messages(engine: Engine) -> list[Any]:
 
 def unsent(engine: Engine) -> bool:
     """Messages that are due, or will be before the first reminder."""
-    owed = select(notification.c.id).where(
+    due = select(notification.c.id).where(
         notification.c.state.in_(("pending", "claimed")), notification.c.kind != "reminder"
     )
     with reading(engine) as connection:
-        return connection.execute(owed).first() is not None
+        return connection.execute(due).first() is not None
 
 
 def unstored(

@@ -81,8 +81,8 @@ class Processes:
             lines = service.log.read_text("utf-8", "replace").splitlines()
             for number, line in enumerate(lines):
                 if "Traceback" in line:
-                    said = "\n".join(lines[max(0, number - 2) : number + 40])
-                    found.append(f"{service.log}:{number + 1}\n{said}")
+                    excerpt = "\n".join(lines[max(0, number - 2) : number + 40])
+                    found.append(f"{service.log}:{number + 1}\n{excerpt}")
         return found
 
     def _keep(self) -> None:

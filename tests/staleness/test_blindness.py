@@ -81,17 +81,17 @@ def test_without_open_sources_time_is_blind_and_the_horizon_stays() -> None:
 
 
 def test_stopped_source_is_dropped_after_the_grace_period() -> None:
-    def living(until: int) -> SourceSpan:
+    def running(until: int) -> SourceSpan:
         return SourceSpan("a", 0, until, False)
 
     leaving = SourceSpan("b", 0, 5_000, True)
-    state = observe(NEW, [living(5_000), leaving], 5_000)
+    state = observe(NEW, [running(5_000), leaving], 5_000)
     now = 5_000
     while now < FAREWELL_GRACE:
         now += 5 * SECOND
-        state = observe(state, [living(now), leaving], now)
+        state = observe(state, [running(now), leaving], now)
     assert state.horizon == 5_000
-    state = observe(state, [living(now + 5_000), leaving], now + 5_000)
+    state = observe(state, [running(now + 5_000), leaving], now + 5_000)
     assert state.horizon == now + 5_000
     assert state.blind == []
 
@@ -185,8 +185,8 @@ def test_horizon_never_goes_back_and_observed_time_is_covered_by_all_open_source
             mine.append(SourceSpan(source, now - duration // 2, now, False))
         elif what != "hold" and mine:
             mine[-1] = mine[-1]._replace(until=now, closing=what == "bye")
-        heard = [s for all_of in spans.values() for s in all_of if s.until >= state.horizon]
-        after = observe(state, heard, now, elapsed=duration)
+        current = [s for all_of in spans.values() for s in all_of if s.until >= state.horizon]
+        after = observe(state, current, now, elapsed=duration)
         assert after.horizon >= state.horizon
         blind = merge([*blind, *after.blind])
         for left in subtract(BlindWindow(state.horizon, after.horizon), blind):

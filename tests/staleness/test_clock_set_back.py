@@ -16,7 +16,7 @@ from tests.staleness.test_sweep import START, World
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
     world = World(tmp_path)
-    world.hear(1, 2, 3)
+    world.store_heartbeats(1, 2, 3)
     world.pass_time(20 * MINUTE, 1, 2)
     yield world
     world.store.close()
@@ -53,7 +53,7 @@ def test_sensor_that_dies_after_the_step_is_reported_in_time(world: World) -> No
 
 def test_sensor_last_seen_after_the_last_sweep_is_reported_in_time(world: World) -> None:
     world.now += 4 * SECOND
-    world.hear(2)
+    world.store_heartbeats(2)
     set_back(world)
     world.pass_time(13 * MINUTE, 1)
     assert {row.mac for row in world.incidents() if row.closed_at is None} == {2, 3}
@@ -71,12 +71,12 @@ def test_sensor_that_was_down_recovers_with_its_next_heartbeat(world: World) -> 
 
 def test_pending_messages_are_not_delayed(world: World) -> None:
     with reading(world.engine) as connection:
-        owed = select(notification).where(notification.c.kind == "down")
-        before = connection.execute(owed).first()
+        down_messages = select(notification).where(notification.c.kind == "down")
+        before = connection.execute(down_messages).first()
     set_back(world)
     world.pass_time(MINUTE, 1, 2)
     with reading(world.engine) as connection:
-        after = connection.execute(owed).first()
+        after = connection.execute(down_messages).first()
     assert before is not None
     assert after is not None
     wait = before.next_attempt_at - before.created_at
@@ -133,7 +133,7 @@ def test_scheduler_restart_long_after_the_step_reports_no_live_sensor(world: Wor
 
 def test_sensor_last_seen_while_the_clock_was_ahead_is_reported_in_time(world: World) -> None:
     world.now += HOUR  # too short for a sweep to notice
-    world.hear(2)
+    world.store_heartbeats(2)
     world.now -= HOUR
     world.pass_time(13 * MINUTE, 1)
     assert {row.mac for row in world.incidents() if row.closed_at is None} == {2, 3}

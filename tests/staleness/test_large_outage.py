@@ -32,7 +32,7 @@ def world(tmp_path: Path, state: Engine) -> World:
     made.engine = state
     made.lease = made.take_lease("leader")
     made.sweep = made.new_sweep()
-    made.hear(*range(SENSORS))
+    made.store_heartbeats(*range(SENSORS))
     made.pass_time(MINUTE)
     with writing(state) as connection:
         version = sensors.next_version(connection)
@@ -53,8 +53,8 @@ def test_large_outage_and_its_end_are_written_in_bounded_transactions(world: Wor
     assert together(world) == [SENSORS - MOST_ROWS, MOST_ROWS]
     with reading(world.engine) as connection:
         assert list(connection.scalars(select(alert_group.c.cohort))) == ["fleet"]
-        owed = connection.scalars(select(notification.c.channel)).all()
-    assert sorted(owed) == sorted(ALERTING.channels)
+        channels = connection.scalars(select(notification.c.channel)).all()
+    assert sorted(channels) == sorted(ALERTING.channels)
     world.pass_time(MINUTE, *range(SENSORS))
     assert {row.closed_reason for row in world.incidents()} == {"recovered"}
     assert together(world) == [SENSORS - MOST_ROWS, MOST_ROWS]
@@ -103,7 +103,7 @@ def test_sweep_that_fails_between_two_transactions_is_resumed(
     def fails_once(*arguments: Any) -> None:
         calls.append(len(arguments[1]))
         if len(calls) == 2:
-            raise StateUnavailable("as told")
+            raise StateUnavailable("simulated failure")
         open_all(*arguments)
 
     monkeypatch.setattr(service, "open_all", fails_once)

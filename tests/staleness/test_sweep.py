@@ -31,7 +31,7 @@ class FailingStore(SqliteStore):
 
     def __getattribute__(self, name: str) -> Any:
         if name and name == object.__getattribute__(self, "failing"):
-            raise StoreUnavailable("as told")
+            raise StoreUnavailable("simulated failure")
         return super().__getattribute__(name)
 
 
@@ -57,7 +57,7 @@ class World:
     def new_sweep(self) -> Sweep:
         return Sweep(self.store, self.engine, OPTIONS, ALERTING, watch(*ALERTING.channels))
 
-    def hear(self, *macs: int, live: bool = True, time: int | None = None) -> None:
+    def store_heartbeats(self, *macs: int, live: bool = True, time: int | None = None) -> None:
         stamp = self.now if time is None else time
         beats = [Heartbeat(mac, stamp, self.now, live) for mac in macs]
         self.store.append(beats)
@@ -76,7 +76,7 @@ class World:
         while self.now < end:
             self.now += every
             if beating:
-                self.hear(*beating)
+                self.store_heartbeats(*beating)
             self.pulse()
             outcomes.append(self.sweep.run(self.lease, self.now))
         return outcomes
@@ -95,7 +95,7 @@ def world(tmp_path: Path) -> Iterator[World]:
 
 
 def test_silent_sensor_gets_one_incident_and_one_message_per_channel(world: World) -> None:
-    world.hear(1, 2)
+    world.store_heartbeats(1, 2)
     world.pass_time(30 * MINUTE, 2)
     (only,) = world.incidents()
     assert (only.mac, only.proven, only.last_seen) == (1, True, START)
@@ -110,13 +110,13 @@ def test_silent_sensor_gets_one_incident_and_one_message_per_channel(world: Worl
 
 
 def test_silence_of_exactly_the_threshold_opens_no_incident(world: World) -> None:
-    world.hear(1)
+    world.store_heartbeats(1)
     world.pass_time(THRESHOLD)
     assert world.incidents() == []
 
 
 def test_heartbeat_closes_the_incident_and_the_next_silence_opens_another(world: World) -> None:
-    world.hear(1)
+    world.store_heartbeats(1)
     world.pass_time(12 * MINUTE)
     world.pass_time(2 * MINUTE, 1)
     (first,) = world.incidents()
@@ -133,7 +133,7 @@ def test_sensors_of_one_site_share_a_group_and_many_single_outages_join(
         for mac in (1, 2, 3):
             version = sensors.next_version(connection)
             sensors.configure(connection, mac, version, site="North")
-    world.hear(*range(1, 4), *range(10, 13))
+    world.store_heartbeats(*range(1, 4), *range(10, 13))
     world.pass_time(11 * MINUTE, 20, 21, 30)
     with reading(world.engine) as connection:
         assert len(set(connection.scalars(select(alert_group.c.id)))) == 4
@@ -149,7 +149,7 @@ def test_sensors_of_one_site_share_a_group_and_many_single_outages_join(
 def test_sensor_without_live_heartbeats_opens_no_incident(
     world: World,
 ) -> None:
-    world.hear(1, live=False, time=START - 2 * MINUTE)
+    world.store_heartbeats(1, live=False, time=START - 2 * MINUTE)
     world.pass_time(30 * MINUTE)
     assert world.incidents() == []
     world.pass_time(MINUTE, 1)
@@ -158,9 +158,9 @@ def test_sensor_without_live_heartbeats_opens_no_incident(
 
 
 def test_history_updates_last_seen_of_an_open_incident_without_a_message(world: World) -> None:
-    world.hear(1)
+    world.store_heartbeats(1)
     world.pass_time(20 * MINUTE)
-    world.hear(1, live=False, time=START + 5 * MINUTE)
+    world.store_heartbeats(1, live=False, time=START + 5 * MINUTE)
     world.pass_time(MINUTE)
     (row,) = world.incidents()
     assert (row.last_seen, row.closed_at) == (START + 5 * MINUTE, None)
@@ -169,7 +169,7 @@ def test_history_updates_last_seen_of_an_open_incident_without_a_message(world: 
 def test_heartbeat_missing_from_the_arrival_log_is_found_in_the_store(
     world: World,
 ) -> None:
-    world.hear(1)
+    world.store_heartbeats(1)
     world.pass_time(8 * MINUTE)
     world.store.append([Heartbeat(1, world.now, world.now)])
     world.pass_time(8 * MINUTE)
@@ -179,7 +179,7 @@ def test_heartbeat_missing_from_the_arrival_log_is_found_in_the_store(
 
 
 def test_without_coverage_nothing_is_judged_and_the_gap_is_blind(world: World) -> None:
-    world.hear(1, 2)
+    world.store_heartbeats(1, 2)
     world.pass_time(5 * MINUTE, 2)
     for _ in range(30):  # the host is down: no heartbeats and no coverage
         world.now += MINUTE
@@ -198,7 +198,7 @@ def test_without_coverage_nothing_is_judged_and_the_gap_is_blind(world: World) -
 def test_heartbeats_kept_in_the_wal_during_a_store_outage_prevent_false_alerts(
     world: World,
 ) -> None:
-    world.hear(1)
+    world.store_heartbeats(1)
     world.pass_time(5 * MINUTE, 1)
     spooled = []
     for _ in range(30):  # the store is unavailable, the ingest app still accepts
@@ -211,11 +211,11 @@ def test_heartbeats_kept_in_the_wal_during_a_store_outage_prevent_false_alerts(
 
 
 def test_restarted_scheduler_finds_dead_and_new_sensors(world: World) -> None:
-    world.hear(1, 2)
+    world.store_heartbeats(1, 2)
     world.pass_time(5 * MINUTE, 1, 2)
     for minute in range(180):
         world.now += MINUTE
-        world.hear(*([2, 3] if minute < 90 else [2]))
+        world.store_heartbeats(*([2, 3] if minute < 90 else [2]))
         world.pulse()
     world.sweep = world.new_sweep()
     world.pass_time(2 * MINUTE, 2)
@@ -225,7 +225,7 @@ def test_restarted_scheduler_finds_dead_and_new_sensors(world: World) -> None:
 def test_new_scheduler_finds_sensor_whose_heartbeats_arrived_late(
     world: World,
 ) -> None:
-    world.hear(1)
+    world.store_heartbeats(1)
     world.pass_time(5 * MINUTE, 1)
     spooled = [Heartbeat(2, world.now + MINUTE, world.now + MINUTE)]
     for _ in range(30):
@@ -234,7 +234,7 @@ def test_new_scheduler_finds_sensor_whose_heartbeats_arrived_late(
     world.now += 20 * MINUTE  # no scheduler runs, and the ingest app is back
     world.store.append(spooled)
     world.announce(*spooled)
-    world.hear(1)
+    world.store_heartbeats(1)
     world.pulse()
     world.sweep = world.new_sweep()
     world.pass_time(2 * MINUTE, 1)
@@ -242,7 +242,7 @@ def test_new_scheduler_finds_sensor_whose_heartbeats_arrived_late(
 
 
 def test_new_state_learns_sensors_from_an_existing_store(world: World, tmp_path: Path) -> None:
-    world.hear(1, 2)
+    world.store_heartbeats(1, 2)
     world.pass_time(5 * MINUTE, 1, 2)
     fresh = tmp_path / "fresh"
     fresh.mkdir()
@@ -255,7 +255,7 @@ def test_new_state_learns_sensors_from_an_existing_store(world: World, tmp_path:
 
 
 def test_leader_without_lease_writes_nothing_and_its_successor_does(world: World) -> None:
-    world.hear(1)
+    world.store_heartbeats(1)
     world.pass_time(9 * MINUTE)
     leases.release(world.engine, world.lease)
     stale, world.lease = world.lease, world.take_lease("second")
@@ -274,7 +274,7 @@ def test_leader_without_lease_writes_nothing_and_its_successor_does(world: World
 def test_standby_that_takes_over_registers_sensors_that_the_leader_missed(world: World) -> None:
     world.pass_time(MINUTE)
     standby = world.new_sweep()
-    world.hear(1)
+    world.store_heartbeats(1)
     standby.watch(world.now)
     leases.release(world.engine, world.lease)
     world.lease, world.sweep = world.take_lease("second"), standby
@@ -287,7 +287,7 @@ def test_suspended_standby_reads_missed_arrivals_before_it_leads(world: World) -
     world.pass_time(MINUTE)
     standby = world.new_sweep()
     standby.watch(world.now)
-    world.hear(1)  # and never again
+    world.store_heartbeats(1)  # and never again
     world.pass_time(MINUTE)
     leases.release(world.engine, world.lease)
     world.lease, world.sweep = world.take_lease("second"), standby
@@ -297,9 +297,9 @@ def test_suspended_standby_reads_missed_arrivals_before_it_leads(world: World) -
 
 @pytest.mark.parametrize("question", ["coverage", "arrivals", "last_seen"])
 def test_next_sweep_makes_up_for_a_failed_store_query(world: World, question: str) -> None:
-    world.hear(1)
+    world.store_heartbeats(1)
     world.pass_time(10 * MINUTE)
-    world.hear(2)
+    world.store_heartbeats(2)
     world.store.failing = question
     world.now += MINUTE
     world.pulse()
@@ -312,7 +312,7 @@ def test_next_sweep_makes_up_for_a_failed_store_query(world: World, question: st
 
 
 def test_pause_or_longer_threshold_closes_the_incident(world: World) -> None:
-    world.hear(1, 2)
+    world.store_heartbeats(1, 2)
     world.pass_time(12 * MINUTE)
     with writing(world.engine) as connection:
         version = sensors.next_version(connection)
@@ -325,7 +325,7 @@ def test_pause_or_longer_threshold_closes_the_incident(world: World) -> None:
 
 
 def test_dead_sensor_is_reported_under_frequent_blind_windows(world: World) -> None:
-    world.hear(1)
+    world.store_heartbeats(1)
     for _ in range(12):
         world.pass_time(9 * MINUTE)
         world.now += 20 * SECOND
@@ -335,7 +335,7 @@ def test_dead_sensor_is_reported_under_frequent_blind_windows(world: World) -> N
 
 
 def test_first_view_is_kept_when_the_lease_expires_during_the_read(world: World) -> None:
-    world.hear(1)
+    world.store_heartbeats(1)
     world.now += MINUTE
     world.pulse()
     leases.release(world.engine, world.lease)
@@ -350,11 +350,11 @@ def test_first_view_is_kept_when_the_lease_expires_during_the_read(world: World)
 
 
 def test_old_history_does_not_close_an_incident_after_a_blind_window(world: World) -> None:
-    world.hear(1, 2, 3)
+    world.store_heartbeats(1, 2, 3)
     world.pass_time(25 * MINUTE, 3)
     world.now += 2 * MINUTE
     world.listening_since = world.now
-    world.hear(1, live=False, time=START + 5 * MINUTE)
+    world.store_heartbeats(1, live=False, time=START + 5 * MINUTE)
     with writing(world.engine) as connection:
         version = sensors.next_version(connection)
         sensors.configure(connection, 2, version, threshold=11 * MINUTE)
@@ -368,19 +368,19 @@ def test_old_history_does_not_close_an_incident_after_a_blind_window(world: Worl
 def test_coverage_in_the_future_does_not_move_the_horizon_past_now(
     world: World,
 ) -> None:
-    world.hear(1)
+    world.store_heartbeats(1)
     world.store.add_coverage(CoverageSpan("ahead", START, START + DAY, False))
     (outcome,) = world.pass_time(MINUTE)
     assert outcome.horizon == world.now
 
 
 def test_heartbeat_stored_during_a_delayed_sweep_counts_from_its_arrival(world: World) -> None:
-    world.hear(1)
+    world.store_heartbeats(1)
     world.pass_time(12 * MINUTE)
     began = world.now
     leases.release(world.engine, world.lease)
     world.now += 11 * MINUTE
-    world.hear(1)
+    world.store_heartbeats(1)
     world.pulse()
     with pytest.raises(LeaseLost):  # it was suspended, and continues with the old time
         world.sweep.run(world.lease, began)
@@ -391,7 +391,7 @@ def test_heartbeat_stored_during_a_delayed_sweep_counts_from_its_arrival(world: 
 
 
 def test_open_incident_in_a_closed_group_does_not_stop_the_sweep(world: World) -> None:
-    world.hear(1, 2)
+    world.store_heartbeats(1, 2)
     world.pass_time(12 * MINUTE, 2)
     with writing(world.engine) as connection:
         connection.execute(update(alert_group).values(closed_at=world.now))

@@ -78,9 +78,9 @@ def test_every_command_fails_with_a_one_line_error(
     monkeypatch.setenv("MONITOR_DATA_DIRECTORY", str(tmp_path))
     garbage(tmp_path / "state.sqlite")
     assert cli.main(command) == 1
-    said = capsys.readouterr().err.strip()
-    assert "\n" not in said
-    assert str(tmp_path / "state.sqlite") in said
+    error = capsys.readouterr().err.strip()
+    assert "\n" not in error
+    assert str(tmp_path / "state.sqlite") in error
 
 
 @pytest.mark.timeout(180)
@@ -95,13 +95,13 @@ def test_running_service_keeps_heartbeats_and_answers_503(tmp_path: Path) -> Non
             eventually(lambda path=path: status(service, path) == 503)  # type: ignore[misc]
         assert status(service, "/metrics") == 200
         for waiting in ("delivery is waiting", "using the last copy", "sweep postponed"):
-            eventually(lambda waiting=waiting: waiting in said(service), 30)  # type: ignore[misc]
-    assert "Traceback" not in said(service)
+            eventually(lambda waiting=waiting: waiting in log_of(service), 30)  # type: ignore[misc]
+    assert "Traceback" not in log_of(service)
 
 
 def status(service: Service, path: str) -> int:
     return requests.get(f"{service.url}{path}", timeout=20).status_code
 
 
-def said(service: Service) -> str:
+def log_of(service: Service) -> str:
     return service.log.read_text("utf-8", "replace")

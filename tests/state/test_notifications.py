@@ -319,8 +319,8 @@ def test_incident_opened_while_a_message_is_frozen_is_sent_exactly_once(
         pool.submit(deliver).result()
         sweeping.result()
     claim(state, next(later))
-    told = [mac for macs in outages.members() for mac in macs]
-    assert sorted(told) == list(range(60))
+    sent_macs = [mac for macs in outages.members() for mac in macs]
+    assert sorted(sent_macs) == list(range(60))
 
 
 def test_no_message_is_frozen_while_the_sweep_locks_the_group(

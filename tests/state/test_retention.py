@@ -94,8 +94,8 @@ def test_open_incidents_and_their_messages_are_kept(state: Engine, lease: Lease)
     prune(state, lease)
     with reading(state) as connection:
         assert list(connection.scalars(select(incident.c.id))) == [still]
-        told = connection.execute(select(notification_incident)).all()
-    assert [row.incident_id for row in told] == [still]
+        members = connection.execute(select(notification_incident)).all()
+    assert [row.incident_id for row in members] == [still]
     assert rows(state, alert_group, notification, attempt) == [1, 2, 1]
 
 

@@ -74,7 +74,7 @@ def test_many_sensors_are_changed_each_with_its_own_values(state: Engine) -> Non
         sensors.configure_all(connection, changes, version)
     with reading(state) as connection:
         rows = sensor_list.of(connection, [*changes, 3])
-        begun = {mac: pauses.spans(connection, mac, 0) for mac in changes}
+        pause_spans = {mac: pauses.spans(connection, mac, 0) for mac in changes}
     assert rows.keys() == changes.keys()
     assert {row.version for row in rows.values()} == {version}
     assert rows[0x0200_0000_000A].paused
@@ -83,6 +83,6 @@ def test_many_sensors_are_changed_each_with_its_own_values(state: Engine) -> Non
     assert rows[0x0200_0000_000C].threshold is None
     assert (rows[1].name, rows[1].site, rows[1].forgotten_at) == ("Boiler of old", "Hall B", None)
     assert (rows[2].labels, rows[2].live, rows[2].paused) == ({"floor": "1"}, False, False)
-    assert [stop is None for _, stop in begun[0x0200_0000_000A]] == [True]
-    assert [stop is None for _, stop in begun[0x0200_0000_000C]] == [False]
-    assert begun[1] == begun[2] == []
+    assert [stop is None for _, stop in pause_spans[0x0200_0000_000A]] == [True]
+    assert [stop is None for _, stop in pause_spans[0x0200_0000_000C]] == [False]
+    assert pause_spans[1] == pause_spans[2] == []

@@ -94,7 +94,7 @@ def test_two_administrators_cannot_remove_each_other_at_once(state: Engine) -> N
 def test_login_ends_when_idle_after_two_weeks_and_on_logout(state: Engine) -> None:
     anna = added(state, "Anna", "operator")
 
-    def begun() -> str:
+    def start_login() -> str:
         with writing(state) as connection:
             return logins.start(connection, anna, NOW)
 
@@ -102,7 +102,7 @@ def test_login_ends_when_idle_after_two_weeks_and_on_logout(state: Engine) -> No
         with reading(state) as connection:
             return logins.find(connection, secret, now)
 
-    secret, other = begun(), begun()
+    secret, other = start_login(), start_login()
     assert found(secret, NOW) == logins.Login(anna, "Anna", "operator", False)
     assert found(secret, NOW + logins.NOTED_EVERY) == logins.Login(anna, "Anna", "operator", True)
     assert found(secret[:-1], NOW) is None

@@ -89,8 +89,8 @@ def test_rows_refused_by_influxdb_are_named_and_the_rest_stored(here: Fixture) -
         here.store.append(beats)
     reasons = {beat.mac: reason for beat, reason in caught.value.refused}
     assert sorted(reasons) == sorted(bad)
-    for mac, said in {7: "conflict", 150: "retention", 299: "400"}.items():
-        assert said in reasons[mac]
+    for mac, reason in {7: "conflict", 150: "retention", 299: "400"}.items():
+        assert reason in reasons[mac]
     kept = [beat for beat in beats if beat.mac not in bad]
     assert stored(here.store, *range(300)) == kept
 
@@ -117,9 +117,9 @@ def test_missing_bucket_is_an_error(influxdb: Access) -> None:
     for name, ask in QUESTIONS.items():
         with pytest.raises(StoreUnavailable, match="database not found"):
             pytest.fail(f"{name} is answered {ask(store)!r}")
-    for tell in STATEMENTS.values():
+    for statement in STATEMENTS.values():
         with pytest.raises(StoreUnavailable, match="404"):
-            tell(store)
+            statement(store)
 
 
 def test_write_only_token_is_an_error(here: Fixture) -> None:
@@ -293,7 +293,7 @@ def test_concurrent_migrations_succeed_and_update_the_retention(
     def migrate() -> None:
         try:
             made.with_token(influxdb.token).migrate()
-        except BaseException as error:  # noqa: BLE001 told by the test's own thread
+        except BaseException as error:  # noqa: BLE001 raised in the test's main thread
             failures.append(error)
 
     threads = [threading.Thread(target=migrate) for _ in range(6)]

@@ -115,7 +115,7 @@ def test_many_threads_can_share_one_store(writer: SqliteStore) -> None:
                 writer.append([live(number, NOW + turn)])
                 assert writer.last_seen(NOW, [number]) == {number: NOW + turn}
                 assert len(stored(writer, number)) == turn + 1
-        except BaseException as error:  # noqa: BLE001 told by the test's own thread
+        except BaseException as error:  # noqa: BLE001 raised in the test's main thread
             failures.append(error)
 
     threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
