@@ -1,4 +1,4 @@
-"""The examples of README and docs run, against a real service."""
+"""The examples in README and docs run against a real service."""
 
 import os
 import re
@@ -17,7 +17,7 @@ PAGES = ["README.md", *(f"docs/{name}.md" for name in ("sensors", "operators", "
 PAGES += ["docs/analysts.md", "docs/api.md", "docs/administrators.md"]
 
 _NOT_HERE = ("make ", "docker-compose ", "monitor createsuperuser", "monitor channel test")
-"""They install, need Docker, a terminal, or a recipient on the Internet."""
+"""Commands that install, or need Docker, a terminal or the Internet."""
 
 _BLOCK = re.compile(r"^```(\S+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
@@ -29,7 +29,7 @@ def blocks(page: str, language: str) -> list[str]:
 
 
 def commands(page: str) -> list[str]:
-    """What a reader types, each with the lines that continue it."""
+    """The commands in a block, each with its continuation lines."""
     text = "\n".join(blocks(page, "sh")).replace(".venv/bin/monitor", "monitor")
     typed = [line.strip() for line in text.replace("\\\n", " ").splitlines()]
     return [line for line in typed if line and not line.startswith(_NOT_HERE)]
@@ -44,7 +44,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 
 @pytest.mark.timeout(300)
 def test_every_command_runs(service: Service, tmp_path: Path) -> None:
-    """In the order of the pages, as a reader would: later ones build on earlier ones."""
+    """Runs the commands in the order of the pages: later ones build on earlier ones."""
     program = tmp_path / "monitor"
     program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m monitor "$@"\n')
     program.chmod(0o755)

@@ -1,4 +1,4 @@
-"""An HTTP server between us and InfluxDB that passes requests on, or answers in its place."""
+"""An HTTP proxy in front of InfluxDB that forwards requests, or answers in its place."""
 
 import http.client
 import threading
@@ -13,7 +13,7 @@ HTML = {"Content-Type": "text/html"}
 
 
 class Answer(NamedTuple):
-    """What goes back to the client."""
+    """The answer to the client."""
 
     status: int
     headers: Mapping[str, str]
@@ -41,14 +41,14 @@ TRICKS: dict[str, Callable[[Answer], Answer]] = {
     "half an answer": _cut,
     "an answer without its origin": _unsigned,
 }
-"""How an answer comes back, made from InfluxDB's own."""
+"""Tricks that change InfluxDB's answer."""
 
 UNASKED = tuple(name for name in TRICKS if name.startswith(("a page", "a redirect")))
-"""Those that never reach InfluxDB."""
+"""Tricks that answer without InfluxDB."""
 
 
 class Between:
-    """A server on a loopback port; `trick` is one of TRICKS, None passes all through."""
+    """A server on a loopback port. `trick` is one of TRICKS; None forwards everything."""
 
     def __init__(self, url: str) -> None:
         self._to = urlsplit(url).netloc

@@ -33,7 +33,7 @@ class InfluxdError(RuntimeError):
 
 
 class Access(NamedTuple):
-    """What a client needs to know of a server."""
+    """The address and credentials of a server."""
 
     url: str
     org: str
@@ -128,7 +128,7 @@ class InfluxdServer:
             "--http-bind-address": f"127.0.0.1:{self.port}",
             "--log-level": "warn",
         }
-        # The directory and the environment are two more places influxd reads settings from.
+        # influxd also reads settings from its working directory and its environment.
         environment = {k: v for k, v in os.environ.items() if not k.startswith("INFLUXD_")}
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
@@ -159,7 +159,7 @@ class InfluxdServer:
         self._end(signal.SIGKILL)
 
     def stop(self) -> None:
-        """End the server in good order, by force if that takes too long; may be called twice."""
+        """Stop the server with SIGTERM, and SIGKILL after a timeout; may be called twice."""
         self._end(signal.SIGTERM)
 
     def __enter__(self) -> Self:
@@ -185,7 +185,7 @@ class InfluxdServer:
                 process.kill()
                 process.wait()
         if companion is not None:
-            # By force, not by closing the pipe: it would kill a process id that is free again.
+            # Kill it. Closing the pipe would make it kill a process id that may be reused.
             companion.kill()
             companion.communicate()
 
@@ -215,7 +215,7 @@ class InfluxdServer:
         self, method: str, path: str, body: dict[str, str] | None = None
     ) -> requests.Response:
         with requests.Session() as session:
-            session.trust_env = False  # a proxy from the environment has no business on loopback
+            session.trust_env = False  # ignore proxy settings of the environment on loopback
             return session.request(method, self.url + path, json=body, timeout=10)
 
     def _log_tail(self) -> str:

@@ -1,4 +1,4 @@
-"""`python -m tests.screenshots`: the README's pictures of the service over a made-up fleet."""
+"""`python -m tests.screenshots`: the README's screenshots, with a generated fleet."""
 
 import subprocess
 import sys
@@ -20,13 +20,13 @@ from tests.web.visitors import PASSWORD, add_user
 
 IMAGES = Path(__file__).parent / "images"
 LARGEST = 250_000
-"""Bytes that a picture may have."""
+"""The maximum size of a picture in bytes."""
 
 _WIDTH = 1200
 
 
 def main() -> None:
-    """Write them all."""
+    """Write all pictures."""
     IMAGES.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
@@ -41,7 +41,7 @@ def main() -> None:
 
 
 def _prepare(data: Path) -> int:
-    """The service's files as they would be by now; the number of the incident to show."""
+    """Write the service's files; the id of the incident to show."""
     store = SqliteStore(data / "heartbeats.sqlite", 90 * DAY, writable=True)
     store.migrate()
     engine = open_state(f"sqlite:///{data / 'state.sqlite'}")
@@ -92,7 +92,7 @@ def _shoot(browser: Browser, url: str, scheme: str, incident: int) -> None:
 def _save(page: Page, name: str, height: int) -> None:
     page.set_viewport_size({"width": _WIDTH, "height": height})
     page.wait_for_load_state("networkidle")
-    page.wait_for_selector("#banner", state="hidden")  # until all that was begun anew is judged
+    page.wait_for_selector("#banner", state="hidden")  # until everything after the start is judged
     path = IMAGES / f"{name}.png"
     page.screenshot(path=path, animations="disabled")
     size = path.stat().st_size

@@ -1,4 +1,4 @@
-"""Who is in the fleet of the pictures: 230 sensors at five sites."""
+"""The fleet in the screenshots: 230 sensors at five sites."""
 
 from typing import NamedTuple
 
@@ -14,19 +14,19 @@ SITES = {
 }
 
 SHOWN = "Crane 4"
-"""The one whose page is shown."""
+"""The sensor whose page is shown."""
 
 OUT = "Compressor"
-"""The kind behind a switch that is out."""
+"""The kind of sensor behind the failed switch."""
 
 ALONE = {"Chamber 7": 47 * MINUTE, "Bed 19": 3 * HOUR + 12 * MINUTE, "Rack 5": 26 * MINUTE}
-"""Silent for so long, each for a reason of its own."""
+"""Sensors that are down for separate reasons -> how long."""
 
 SILENCED, PAUSED, NEVER_LIVE, NEVER_HEARD = "Chamber 7", "Gate 6", "Meeting room 6", "Vent 12"
 
 
 class Sensor(NamedTuple):
-    """One of them."""
+    """One sensor of the fleet."""
 
     mac: int
     name: str
@@ -34,17 +34,17 @@ class Sensor(NamedTuple):
 
     @property
     def is_out(self) -> bool:
-        """It is among those behind the switch."""
+        """Whether it is behind the failed switch."""
         return self.name.rpartition(" ")[0] == OUT
 
     @property
     def goes_on(self) -> bool:
-        """It reports while pictures are taken."""
+        """Whether it reports while pictures are taken."""
         return not self.is_out and self.name not in {*ALONE, PAUSED, NEVER_LIVE, NEVER_HEARD}
 
 
 def fleet() -> list[Sensor]:
-    """Those that go on come first, so that a simulation of the first addresses is of them."""
+    """The sensors; reporting ones come first, since the simulation uses the first addresses."""
     named = [
         Sensor(0, f"{kind} {number}", site)
         for site, kinds in SITES.items()

@@ -1,4 +1,4 @@
-"""What happened before the pictures, as the rows that the service would have written."""
+"""Writes the history shown in the pictures, as the service would."""
 
 import math
 import random
@@ -25,19 +25,19 @@ from tests.screenshots.fleet import (
 )
 
 WATCHED = "Maria Lindqvist"
-"""Who answers, and looks at the pages."""
+"""The user who acknowledges, and views the pages."""
 
 _THRESHOLD = 10 * MINUTE
 _OUT_FOR = 14 * MINUTE
 _SWITCHED_OFF = (16 * HOUR, 35 * MINUTE)
-"""The shown sensor, how long ago and for how long: within maintenance."""
+"""Silences of the shown sensor within maintenance: how long ago, and how long."""
 _OUTAGES = ((5 * HOUR, 41 * MINUTE), (74 * HOUR, 96 * MINUTE), (19 * DAY, 3 * HOUR))
-"""The same, and nobody had planned it."""
+"""The same, without maintenance."""
 
 
 def fill(store: Store, engine: Engine, now: int) -> int:
-    """Write a day of all sensors and a month of the one that is shown; the number of the
-    incident that a picture is about."""
+    """Write a day of all sensors and a month of the one that is shown; the id of the incident
+    in the picture."""
     whole, chance = fleet(), random.Random(7)
     for sensor in whole:
         if sensor.name != NEVER_HEARD:
@@ -54,7 +54,7 @@ def fill(store: Store, engine: Engine, now: int) -> int:
 
 
 def _heartbeats(sensor: Sensor, now: int, chance: random.Random) -> Iterator[Heartbeat]:
-    """One a minute for a day; of the one that is shown, for a month, with metrics."""
+    """One heartbeat a minute for a day; for the shown sensor, a month with metrics."""
     shown = sensor.name == SHOWN
     start, stop, silent = now - (30 * DAY if shown else DAY), now, []
     if shown:
@@ -65,7 +65,7 @@ def _heartbeats(sensor: Sensor, now: int, chance: random.Random) -> Iterator[Hea
         stop = now - 2 * HOUR
     elif sensor.name in ALONE:
         stop = now - ALONE[sensor.name]
-    # Some radios lose more than others, and more by day than by night.
+    # Some radios lose more heartbeats than others, and more by day than by night.
     lost, worst = chance.choice((0.0, 0.0, 0.0, 0.1, 0.35)), chance.random()
     at = start + chance.randrange(MINUTE)
     while at < stop:
@@ -153,7 +153,7 @@ def _alone(engine: Engine, by_name: dict[str, Sensor], now: int) -> None:
 
 
 def _switch_out(engine: Engine, out: list[Sensor], now: int) -> int:
-    """The incident of the first of them."""
+    """The id of the first sensor's incident."""
     opened = now - _OUT_FOR + _THRESHOLD + 2 * SECOND
     cases = Cases(engine, opened)
     group = cases.group(f"site:{out[0].site}")
@@ -181,7 +181,7 @@ def _sent(
     channel: str,
     *before: tuple[int, str, str],
 ) -> None:
-    """A message that arrived, at the second attempt where there was one `before`."""
+    """Write a sent message, with a failed attempt first if `before` is given."""
     sent = at + (11 * SECOND if before else SECOND)
     cases.message(
         group,

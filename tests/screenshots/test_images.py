@@ -1,4 +1,4 @@
-"""The pictures that the README shows."""
+"""The pictures in the README."""
 
 import re
 from pathlib import Path
@@ -8,7 +8,7 @@ from tests.screenshots.__main__ import IMAGES, LARGEST
 README = Path(__file__).parents[2] / "README.md"
 
 
-def test_each_picture_of_the_readme_is_there_light_and_dark_and_not_too_large() -> None:
+def test_each_picture_of_the_readme_exists_light_and_dark_within_the_size_limit() -> None:
     shown = re.findall(r'src(?:set)?="(tests/screenshots/[^"]+)"', README.read_text())
     files = {README.parent / path for path in shown}
     assert files == set(IMAGES.iterdir())
