@@ -1,5 +1,7 @@
 """Uptime from gaps and windows equals a count of each millisecond."""
 
+from typing import Any
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,8 +16,8 @@ from tests.analysis import brute
 T = 10 * MINUTE
 
 
-def evidence(*beats: int, stop: int, start: int = 0, **known: object) -> Evidence:
-    return Evidence(start, stop, T, brute.gaps(beats, start, stop, T), **known)  # type: ignore[arg-type]
+def evidence(*beats: int, stop: int, start: int = 0, **known: Any) -> Evidence:
+    return Evidence(start, stop, T, brute.gaps(beats, start, stop, T), **known)
 
 
 def every_minute(start: int, stop: int) -> list[int]:

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import requests
@@ -67,8 +68,7 @@ def rows(directory: Path, **environment: object) -> list[Row]:
         service.ready()
         for mode, what in (("keep", "kept-alive connections"), ("close", "one connection each")):
             ours, theirs = alternate(
-                lambda mode=mode: rate(service.port, token, mode),  # type: ignore[misc]
-                lambda mode=mode: rate(reference, token, mode),  # type: ignore[misc]
+                partial(rate, service.port, token, mode), partial(rate, reference, token, mode)
             )
             row = Row(f"single ingest, {what}", "/s", ours, theirs, least_ratio=GOAL)
             measured.append(row)

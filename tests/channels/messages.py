@@ -1,6 +1,7 @@
 """Messages about sensors that go down and recover, composed as the outbox does."""
 
 from datetime import UTC
+from typing import Any
 
 from monitor.channels.interface import Message
 from monitor.model import MINUTE, SECOND, Member, MessageContext, parse_time
@@ -11,9 +12,9 @@ NOW = parse_time("2026-11-23T14:14:00Z")
 FRAME = Frame("https://monitor.example.org", UTC)
 
 
-def sensor(mac: int, site: str | None = "Harbour", **values: object) -> Member:
+def sensor(mac: int, site: str | None = "Harbour", **values: Any) -> Member:
     """A sensor last seen 11 minutes before NOW, with a threshold of 10."""
-    given = {
+    given: dict[str, Any] = {
         "mac": mac,
         "name": f"Sensor {mac}",
         "site": site,
@@ -23,7 +24,7 @@ def sensor(mac: int, site: str | None = "Harbour", **values: object) -> Member:
         "opened_at": NOW - 55 * SECOND,
         "recovered_at": None,
     }
-    return Member(**given | values)  # type: ignore[arg-type]
+    return Member(**given | values)
 
 
 def message_about(

@@ -1,4 +1,5 @@
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -95,10 +96,10 @@ def test_overlapping_refusals_of_two_workers_are_both_excluded(observer: Observe
     "later", [{"broken": True}, {"later": LONGEST_PAUSE + SECOND}], ids=["death", "pause"]
 )
 def test_coverage_ends_before_a_worker_death_or_a_long_pause(
-    observer: Observer, later: dict[str, int]
+    observer: Observer, later: dict[str, Any]
 ) -> None:
     observer.look()
-    observer.look(**later)  # type: ignore[arg-type]
+    observer.look(**later)
     resumed_at = observer.now
     observer.look()
     assert observer.spans() == [

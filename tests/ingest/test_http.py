@@ -38,12 +38,12 @@ class Front:
     def __init__(self, directory: Path, spool_limit: int = 10**9, max_sensors: int = 3) -> None:
         self.tokens: frozenset[bytes] | None = frozenset()
         self.known: list[tuple[int, int | None, bool]] = []
-        self.spool = WalWriter(directory / "spool", Clock(), spool_limit, always_sync=False)
+        self.writer = WalWriter(directory / "spool", Clock(), spool_limit, always_sync=False)
         self.registry = Registry(self._load, 10 * MINUTE, "", max_sensors)
         self.refresh()
         self.ignored = SharedCounts(list(DETAILS))
         app = IngestApp(
-            self.spool, self.registry, LIMITS, Clock(), ["localhost"], pages, self.ignored
+            self.writer, self.registry, LIMITS, Clock(), ["localhost"], pages, self.ignored
         )
         self.client = Client(app)
 
@@ -69,11 +69,11 @@ class Front:
 def front(tmp_path: Path) -> Iterator[Front]:
     front = Front(tmp_path)
     yield front
-    front.spool.close()
+    front.writer.close()
 
 
 def stored(directory: Path) -> list[tuple[int, Any]]:
-    """(mac, metrics) of all that is in the spool."""
+    """(mac, metrics) of all that is in the WAL."""
     backlog = WalReader(directory / "spool")
     backlog.look(Clock().now())
     beats = [beat for reader in backlog.readers for beat in reader.take()]
@@ -227,7 +227,7 @@ def test_metric_name_over_the_limit_is_ignored_and_the_heartbeat_kept(
 def test_ten_thousand_rows_in_one_request_are_accepted_plain_or_compressed(
     front: Front, tmp_path: Path
 ) -> None:
-    front.spool.close()
+    front.writer.close()
     front = Front(tmp_path, max_sensors=20_000)
     rows = [{"mac_address": f"{n:012x}"} for n in range(10_000)]
     lines = "\n".join(map(json.dumps, rows)).encode()
@@ -241,7 +241,7 @@ def test_ten_thousand_rows_in_one_request_are_accepted_plain_or_compressed(
         "/heartbeats", data=lines[: len(lines) // 5], content_type="application/x-ndjson"
     )
     assert json.loads(half.text)["rejected_count"] <= 1
-    front.spool.close()
+    front.writer.close()
 
 
 def test_invalid_rows_are_named_and_valid_rows_kept(front: Front) -> None:
@@ -276,7 +276,7 @@ def test_heartbeats_are_refused_until_the_tokens_are_loaded(tmp_path: Path) -> N
     response = front.beat()
     problem(response, HTTPStatus.SERVICE_UNAVAILABLE)
     assert response.headers["Retry-After"]
-    front.spool.close()
+    front.writer.close()
 
 
 def test_heartbeats_are_accepted_while_the_state_is_unavailable(front: Front) -> None:
@@ -341,7 +341,7 @@ def test_full_wal_gives_503_with_retry_after(tmp_path: Path) -> None:
     full = statuses[-1]
     problem(full, HTTPStatus.SERVICE_UNAVAILABLE)
     assert full.headers["Retry-After"]
-    front.spool.close()
+    front.writer.close()
 
 
 PIECES = rb"""

@@ -59,11 +59,11 @@ class Line:
         self.directory = directory
         self.store = TestedStore(directory / "beats.sqlite")
         self.store.migrate()
-        self.spool = self.new_spool()
+        self.writer = self.new_writer()
         self.noted: dict[str, int] = {}
         self.pipeline = self.new_pipeline()
 
-    def new_spool(self, limit: int = 10**9) -> WalWriter:
+    def new_writer(self, limit: int = 10**9) -> WalWriter:
         return WalWriter(self.directory / "spool", Clock(), limit, always_sync=False)
 
     def new_pipeline(self) -> Pipeline:
@@ -99,7 +99,7 @@ def line(tmp_path: Path) -> Iterator[Line]:
     line = Line(tmp_path)
     yield line
     line.pipeline.close()
-    line.spool.close()
+    line.writer.close()
     line.store.close()
 
 
@@ -109,7 +109,7 @@ def beat(mac: int, **metrics: float) -> list[Report]:
 
 def test_wal_heartbeats_are_stored_and_announced_and_metric_names_noted(line: Line) -> None:
     cursor = line.store.arrivals(None).cursor
-    times = [line.spool.append(beat(mac, battery=3.0)) for mac in (1, 2)]
+    times = [line.writer.append(beat(mac, battery=3.0)) for mac in (1, 2)]
     line.ship()
     assert [(b.mac, b.time, b.live) for b in line.stored()] == [
         (1, times[0], True),
@@ -127,12 +127,12 @@ def test_metric_names_are_noted_once_a_day(line: Line) -> None:
         line.directory, "here", line.store, clock, lambda names: notes.append(dict(names))
     )
     for _ in range(2):
-        line.spool.append(beat(1, battery=3.0))
+        line.writer.append(beat(1, battery=3.0))
         line.pipeline.step()
     assert notes == [{"battery": 1}]
     tomorrow = clock.now() + DAY
     with patch.object(Clock, "now", lambda _clock: tomorrow):
-        line.spool.append(beat(2, battery=3.0, rssi=-70.0))
+        line.writer.append(beat(2, battery=3.0, rssi=-70.0))
         line.pipeline.step()
     assert notes == [{"battery": 1}, {"battery": 2, "rssi": 2}]
 
@@ -143,7 +143,7 @@ def test_unavailable_store_causes_no_loss_and_no_duplicates(line: Line, step: st
     line.store.away = {step}
     expected = []
     for mac in range(3):
-        expected.append(line.spool.append(beat(mac)))
+        expected.append(line.writer.append(beat(mac)))
         with pytest.raises(StoreUnavailable):
             line.step_and_pulse()
     line.store.away = set()
@@ -153,7 +153,7 @@ def test_unavailable_store_causes_no_loss_and_no_duplicates(line: Line, step: st
 
 def test_coverage_never_exceeds_what_is_stored(line: Line) -> None:
     line.ship()
-    received = line.spool.append(beat(1))
+    received = line.writer.append(beat(1))
     line.store.away = {"append"}
     with pytest.raises(StoreUnavailable):
         line.pipeline.step()
@@ -163,7 +163,7 @@ def test_coverage_never_exceeds_what_is_stored(line: Line) -> None:
 def test_refused_row_becomes_a_dead_letter_and_the_rest_is_stored(line: Line) -> None:
     line.store.refused = {2}
     for mac in (1, 2, 3):
-        line.spool.append(beat(mac))
+        line.writer.append(beat(mac))
     line.ship()
     assert [b.mac for b in line.stored()] == [1, 3]
     (letter,) = (line.directory / "dead-letters.ndjson").read_text().splitlines()
@@ -174,11 +174,11 @@ def test_refused_row_becomes_a_dead_letter_and_the_rest_is_stored(line: Line) ->
 
 
 def test_new_shipper_continues_where_the_last_one_stopped(line: Line) -> None:
-    line.spool.append(beat(1))
+    line.writer.append(beat(1))
     line.ship()
     line.pipeline.close()
     line.store.forget(1)
-    line.spool.append(beat(2))
+    line.writer.append(beat(2))
     line.pipeline = line.new_pipeline()
     line.ship()
     assert [b.mac for b in line.stored()] == [2]
@@ -187,7 +187,7 @@ def test_new_shipper_continues_where_the_last_one_stopped(line: Line) -> None:
 def test_history_in_a_batch_is_not_live_and_is_announced_with_its_own_time(line: Line) -> None:
     cursor = line.store.arrivals(None).cursor
     old = Clock().now() - 5 * MINUTE
-    line.spool.append([Report(1, old, False, None), Report(2, old, True, None)])
+    line.writer.append([Report(1, old, False, None), Report(2, old, True, None)])
     line.ship()
     seen = {s.mac: s for s in line.store.arrivals(cursor).seen}
     assert (seen[1].time, seen[1].live) == (old, False)
@@ -204,9 +204,9 @@ def test_coverage_is_continuous_while_a_worker_runs(line: Line) -> None:
 
 def test_refusal_is_excluded_from_coverage(line: Line) -> None:
     line.ship()
-    line.spool.refuse()
+    line.writer.refuse()
     before = line.pulsed()
-    again = line.spool.append(beat(1))
+    again = line.writer.append(beat(1))
     line.ship()
     starts = sorted({pulse.start for pulse in line.covered()})
     assert len(starts) == 2
@@ -215,25 +215,25 @@ def test_refusal_is_excluded_from_coverage(line: Line) -> None:
 
 
 def test_clean_stop_reports_a_final_span_and_leaves_no_segment(line: Line) -> None:
-    line.spool.append(beat(1))
+    line.writer.append(beat(1))
     line.ship()
-    line.spool.close()
+    line.writer.close()
     while line.pipeline.step():
         pass
     line.pipeline.close_coverage()
     assert max(line.covered(), key=lambda pulse: pulse.until).closing
     assert list((line.directory / "spool").glob("*" + SUFFIX)) == []
-    line.spool = line.new_spool()
+    line.writer = line.new_writer()
 
 
 def test_full_wal_refuses_and_accepts_again_after_shipping(line: Line) -> None:
     line.ship()
-    line.spool.close()
-    line.spool = line.new_spool(limit=2 * HEADER_SIZE)
+    line.writer.close()
+    line.writer = line.new_writer(limit=2 * HEADER_SIZE)
 
     def refused() -> bool:
         try:
-            line.spool.append(beat(1))
+            line.writer.append(beat(1))
         except WalUnavailable:
             return True
         return False

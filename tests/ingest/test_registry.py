@@ -5,7 +5,7 @@ from sqlalchemy import Engine, update
 
 from monitor.errors import StateUnavailable
 from monitor.ingest.fields import MOST_METRIC_NAMES, MOST_METRICS
-from monitor.ingest.registry import Registry, from_state, metric_name_saver
+from monitor.ingest.registry import Registry, RegistryChanges, from_state, metric_name_saver
 from monitor.model import DAY, MINUTE
 from monitor.state import sensors, tokens
 from monitor.state.database import open_state, writing
@@ -154,12 +154,12 @@ def test_registry_starts_without_a_state_and_reads_it_later(engine: Engine) -> N
     state = {"there": False}
     read = from_state(engine, RETENTION)
 
-    def load(version: int) -> object:
+    def load(version: int) -> RegistryChanges:
         if not state["there"]:
             raise StateUnavailable("simulated failure")
         return read(version)
 
-    registry = Registry(load, 10 * MINUTE, "", 2)  # type: ignore[arg-type]
+    registry = Registry(load, 10 * MINUTE, "", 2)
     registry.start()
     assert registry.token_required is None
     state["there"] = True

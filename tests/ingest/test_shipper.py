@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import psutil
@@ -19,7 +19,7 @@ from monitor.ingest.parse import Report
 from monitor.ingest.shipper import Shipper, source_id
 from monitor.ingest.wal.format import REFUSING_SUFFIX, SUFFIX
 from monitor.ingest.wal.writer import WalUnavailable, WalWriter
-from monitor.model import DAY
+from monitor.model import DAY, Heartbeat
 from monitor.store.interface import CoverageSpan, StoreUnavailable
 from monitor.store.sqlite import SqliteStore
 from tests.waiting import eventually
@@ -38,7 +38,7 @@ directory, first, pause = Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]
 stopped = []  # not an Event: its lock may be held by the thread that the handler interrupts
 signal.signal(signal.SIGTERM, lambda *_: stopped.append(True))
 clock = Clock()
-spool = WalWriter(directory / "spool", clock, 10**9, always_sync=first % 2 == 1)
+writer = WalWriter(directory / "spool", clock, 10**9, always_sync=first % 2 == 1)
 shipper = Shipper(
     directory, clock, lambda: SqliteStore(directory / "beats.sqlite", DAY, True), lambda names: None
 )
@@ -47,10 +47,10 @@ mac = first
 while not stopped:
     time.sleep(pause)
     mac += 1
-    received = spool.append([Report(mac, None, True, None)])
+    received = writer.append([Report(mac, None, True, None)])
     sys.stdout.write(f"{received} {mac}\\n")
     sys.stdout.flush()
-spool.close()
+writer.close()
 shipper.close()
 """
 
@@ -206,19 +206,19 @@ class Away(SqliteStore):
 
     reachable = False
 
-    def append(self, heartbeats: object) -> None:
+    def append(self, heartbeats: Sequence[Heartbeat]) -> None:
         """Append, or raise StoreUnavailable."""
         if not self.reachable:
             raise StoreUnavailable("simulated failure")
-        super().append(heartbeats)  # type: ignore[arg-type]
+        super().append(heartbeats)
 
 
 def test_status_shows_why_nothing_is_shipped_until_shipping_resumes(tmp_path: Path) -> None:
     store = Away(tmp_path / "beats.sqlite", DAY, writable=True)
     store.migrate()
-    spool = WalWriter(tmp_path / "spool", Clock(), 10**9, always_sync=False)
+    writer = WalWriter(tmp_path / "spool", Clock(), 10**9, always_sync=False)
     shipper = Shipper(tmp_path, Clock(), lambda: store, lambda names: None)
-    received = spool.append([Report(1, None, True, None)])
+    received = writer.append([Report(1, None, True, None)])
     shipper.start()
 
     def state() -> dict[str, object]:
@@ -234,7 +234,7 @@ def test_status_shows_why_nothing_is_shipped_until_shipping_resumes(tmp_path: Pa
     reader = SqliteStore(tmp_path / "beats.sqlite", DAY)
     assert [beat.time for beat in reader.heartbeats([1], 0, 1 << 50)] == [received]
     reader.close()
-    spool.close()
+    writer.close()
     shipper.close()
 
 
@@ -257,14 +257,14 @@ def test_damaged_source_id_is_replaced_and_heartbeats_are_shipped(
 ) -> None:
     (tmp_path / "source-id").write_bytes(damaged)
     site = Site(tmp_path)
-    spool = WalWriter(tmp_path / "spool", Clock(), 10**9, always_sync=False)
+    writer = WalWriter(tmp_path / "spool", Clock(), 10**9, always_sync=False)
     shipper = Shipper(
         tmp_path, Clock(), lambda: SqliteStore(site.store._path, DAY, True), lambda _names: None
     )
     shipper.start()
-    spool.append([Report(1, None, True, None)])
+    writer.append([Report(1, None, True, None)])
     eventually(lambda: list(site.store.heartbeats([1], 0, 1 << 50)))
-    spool.close()
+    writer.close()
     shipper.close()
     site.store.close()
     assert "source-id is damaged" in caplog.text
@@ -289,18 +289,18 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "--lazy", str(place)], check=True)
 
 
-def fill(spool: WalWriter) -> list[int]:
+def fill(writer: WalWriter) -> list[int]:
     """Append until there is no room; the MAC addresses appended."""
     kept: list[int] = []
-    while append(spool, len(kept), rows=30):
+    while append(writer, len(kept), rows=30):
         kept.append(len(kept))
     return kept
 
 
-def append(spool: WalWriter, mac: int, rows: int = 1) -> bool:
+def append(writer: WalWriter, mac: int, rows: int = 1) -> bool:
     """Append one heartbeat; whether there was room."""
     try:
-        spool.append([Report(mac, None, True, {"load": n / 7}) for n in range(rows)])
+        writer.append([Report(mac, None, True, {"load": n / 7}) for n in range(rows)])
     except WalUnavailable as error:
         assert "No space" in str(error)  # noqa: PT017
         return False
@@ -308,16 +308,16 @@ def append(spool: WalWriter, mac: int, rows: int = 1) -> bool:
 
 
 def test_disk_filled_by_the_wal_recovers_after_shipping(tmp_path: Path, small_disk: Path) -> None:
-    spool = WalWriter(small_disk, Clock(), 10**9, always_sync=False)
-    kept = fill(spool)
+    writer = WalWriter(small_disk, Clock(), 10**9, always_sync=False)
+    kept = fill(writer)
     assert kept
     (tmp_path / "spool").symlink_to(small_disk)
     store = SqliteStore(tmp_path / "beats.sqlite", DAY, writable=True)
     store.migrate()
     shipper = Shipper(tmp_path, Clock(), lambda: store, lambda names: None)
     shipper.start()
-    eventually(lambda: append(spool, 5_000), 20)
-    spool.close()
+    eventually(lambda: append(writer, 5_000), 20)
+    writer.close()
     shipper.close()
     reader = SqliteStore(tmp_path / "beats.sqlite", DAY)
     found = {beat.mac for beat in reader.heartbeats([*kept, 5_000], 0, 1 << 50)}
@@ -336,10 +336,10 @@ def test_worker_started_on_a_full_disk_refuses_reports_it_and_recovers(
                     file.write(bytes(size))
             except OSError:
                 continue
-    spool = WalWriter(small_disk, Clock(), 10**9, always_sync=False)
+    writer = WalWriter(small_disk, Clock(), 10**9, always_sync=False)
     assert list(small_disk.glob("*" + REFUSING_SUFFIX))
     with pytest.raises(WalUnavailable):
-        spool.append([Report(1, None, True, None)])
+        writer.append([Report(1, None, True, None)])
     (tmp_path / "spool").symlink_to(small_disk)
     store = SqliteStore(tmp_path / "beats.sqlite", DAY, writable=True)
     store.migrate()
@@ -352,9 +352,9 @@ def test_worker_started_on_a_full_disk_refuses_reports_it_and_recovers(
     # The keeper notices the space without a heartbeat.
     covered = eventually(lambda: reader.coverage(0, 1 << 50))
     assert not list(small_disk.glob("*" + REFUSING_SUFFIX))
-    received = spool.append([Report(1, None, True, None)])
+    received = writer.append([Report(1, None, True, None)])
     assert covered[0].start <= received
-    spool.close()
+    writer.close()
     shipper.close()
     assert [beat.received for beat in reader.heartbeats([1], 0, 1 << 50)] == [received]
     reader.close()

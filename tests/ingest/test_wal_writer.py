@@ -22,10 +22,10 @@ def report(mac: int, **metrics: float) -> Report:
 
 
 @pytest.fixture
-def spool(tmp_path: Path) -> Iterator[WalWriter]:
-    spool = WalWriter(tmp_path, Clock(), 10**9, always_sync=False)
-    yield spool
-    spool.close()
+def writer(tmp_path: Path) -> Iterator[WalWriter]:
+    writer = WalWriter(tmp_path, Clock(), 10**9, always_sync=False)
+    yield writer
+    writer.close()
 
 
 def read(directory: Path) -> list[tuple[int, int]]:
@@ -40,17 +40,17 @@ def read(directory: Path) -> list[tuple[int, int]]:
     return found
 
 
-def test_appended_record_is_read_with_the_returned_time(spool: WalWriter, tmp_path: Path) -> None:
-    expected = [(spool.append([report(mac, load=0.5)]), mac) for mac in range(50)]
+def test_appended_record_is_read_with_the_returned_time(writer: WalWriter, tmp_path: Path) -> None:
+    expected = [(writer.append([report(mac, load=0.5)]), mac) for mac in range(50)]
     assert read(tmp_path) == expected
 
 
-def test_threads_append_whole_records_in_order_of_time(spool: WalWriter, tmp_path: Path) -> None:
+def test_threads_append_whole_records_in_order_of_time(writer: WalWriter, tmp_path: Path) -> None:
     done: list[tuple[int, int]] = []
 
     def work(first: int) -> None:
         for mac in range(first, first + 300):
-            done.append((spool.append([report(mac)]), mac))
+            done.append((writer.append([report(mac)]), mac))
 
     threads = [threading.Thread(target=work, args=(n * 1000,)) for n in range(6)]
     for thread in threads:
@@ -68,11 +68,11 @@ from pathlib import Path
 from monitor.clock import Clock
 from monitor.ingest.parse import Report
 from monitor.ingest.wal.writer import WalWriter
-spool = WalWriter(Path(sys.argv[1]), Clock(), 10**9, always_sync=False)
+writer = WalWriter(Path(sys.argv[1]), Clock(), 10**9, always_sync=False)
 mac = 0
 while True:
     mac += 1
-    received = spool.append([Report(mac, None, True, {"m": 1.0})])
+    received = writer.append([Report(mac, None, True, {"m": 1.0})])
     sys.stdout.write(f"{received} {mac}\\n")
     sys.stdout.flush()
 """
@@ -80,17 +80,17 @@ while True:
 
 @pytest.mark.parametrize("after", [1, 500, 3_000])
 def test_killed_writer_loses_no_record_that_append_returned(tmp_path: Path, after: int) -> None:
-    writer = subprocess.Popen(
+    process = subprocess.Popen(
         [sys.executable, "-c", _WRITER, str(tmp_path)], stdout=subprocess.PIPE, text=True
     )
-    assert writer.stdout
+    assert process.stdout
     lines = []
-    for line in writer.stdout:
+    for line in process.stdout:
         lines.append(line)
         if len(lines) == after:
-            os.kill(writer.pid, signal.SIGKILL)
-    writer.wait()
-    writer.stdout.close()
+            os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    process.stdout.close()
     returned = [(int(a), int(b)) for a, b in (line.split() for line in lines[:-1])]
     found = read(tmp_path)
     assert set(returned) <= set(found)
@@ -99,16 +99,16 @@ def test_killed_writer_loses_no_record_that_append_returned(tmp_path: Path, afte
 
 def segment_bytes(directory: Path, count: int) -> tuple[bytes, list[tuple[int, int]], list[int]]:
     """The bytes of a segment, its records, and where each record ends."""
-    spool = WalWriter(directory, Clock(), 10**9, always_sync=False)
+    writer = WalWriter(directory, Clock(), 10**9, always_sync=False)
     (path,) = directory.glob("*" + SUFFIX)
     reader = SegmentReader(path)
     held, ends = [], []
     for mac in range(count):
-        held.append((spool.append([report(mac, load=1.5)]), mac))
+        held.append((writer.append([report(mac, load=1.5)]), mac))
         reader.look(patience=0)
         ends.append(reader.end)
     reader.close()
-    spool.close()
+    writer.close()
     return path.read_bytes(), held, ends
 
 
@@ -155,16 +155,16 @@ from monitor.clock import Clock
 from monitor.ingest.parse import Report
 from monitor.ingest.wal.writer import WalWriter, WalUnavailable
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-spool = WalWriter(Path(sys.argv[1]), Clock(), 10**9, always_sync=False)
+writer = WalWriter(Path(sys.argv[1]), Clock(), 10**9, always_sync=False)
 resource.setrlimit(resource.RLIMIT_FSIZE, (8192, resource.RLIM_INFINITY))
-spool.append([Report(1, None, True, None)])
+writer.append([Report(1, None, True, None)])
 try:
-    spool.append([Report(n, None, True, {"load": 0.1}) for n in range(100, 400)])
+    writer.append([Report(n, None, True, {"load": 0.1}) for n in range(100, 400)])
 except WalUnavailable:
     print("refused")
 resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-spool.append([Report(2, None, True, None)])
-spool.close()
+writer.append([Report(2, None, True, None)])
+writer.close()
 """
     done = subprocess.run(
         [sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True

@@ -39,28 +39,28 @@ def test_only_a_large_and_recent_clock_offset_is_a_problem(tmp_path: Path) -> No
 
 def test_wal_refuses_while_the_clock_is_wrong_and_reports_the_refusal(tmp_path: Path) -> None:
     path = tmp_path / status.FILE
-    spool = WalWriter(tmp_path / "spool", Clock(), 10**9, False, ClockCheck(path, Clock()))
+    writer = WalWriter(tmp_path / "spool", Clock(), 10**9, False, ClockCheck(path, Clock()))
     backlog = WalReader(tmp_path / "spool")
     try:
-        spool.append([REPORT])
+        writer.append([REPORT])
         write_offset(path, 60 * MINUTE)
-        eventually(lambda: _refused(spool))
+        eventually(lambda: _refused(writer))
         with pytest.raises(WalUnavailable, match="off this host's"):
-            spool.append([REPORT])
+            writer.append([REPORT])
         (refusal,) = backlog.look(Clock().now()).refusals
         assert refusal.stop is None
         write_offset(path, 0)
-        eventually(lambda: not _refused(spool))
+        eventually(lambda: not _refused(writer))
         (refusal,) = backlog.look(Clock().now()).refusals
         assert refusal.stop is not None
     finally:
         backlog.close()
-        spool.close()
+        writer.close()
 
 
-def _refused(spool: WalWriter) -> bool:
+def _refused(writer: WalWriter) -> bool:
     try:
-        spool.append([REPORT])
+        writer.append([REPORT])
     except WalUnavailable:
         return True
     return False
@@ -78,17 +78,17 @@ class _SettableClock(Clock):
 def test_refusal_ends_even_if_the_clock_was_set_back(tmp_path: Path) -> None:
     clock = _SettableClock()
     clock.ahead = 60 * MINUTE
-    spool, backlog = (
+    writer, backlog = (
         WalWriter(tmp_path / "spool", clock, 10**9, False),
         WalReader(tmp_path / "spool"),
     )
     try:
-        spool.refuse()
+        writer.refuse()
         clock.ahead = 0
-        spool.append([REPORT])
+        writer.append([REPORT])
         (refusal,) = backlog.look(clock.now()).refusals
         assert refusal.stop is not None
         assert refusal.start <= refusal.stop <= clock.now()
     finally:
         backlog.close()
-        spool.close()
+        writer.close()

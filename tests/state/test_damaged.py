@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -92,11 +93,19 @@ def test_running_service_keeps_heartbeats_and_answers_503(tmp_path: Path) -> Non
         eventually(lambda: status(service, "/readyz") == 503)
         service.beat(MAC)
         for path in ("/", "/sensors", "/incidents", "/api/v1/incidents", f"/sensors/{MAC}"):
-            eventually(lambda path=path: status(service, path) == 503)  # type: ignore[misc]
+            eventually(partial(answers_503, service, path))
         assert status(service, "/metrics") == 200
         for waiting in ("delivery is waiting", "using the last copy", "sweep postponed"):
-            eventually(lambda waiting=waiting: waiting in log_of(service), 30)  # type: ignore[misc]
+            eventually(partial(logs, service, waiting), 30)
     assert "Traceback" not in log_of(service)
+
+
+def answers_503(service: Service, path: str) -> bool:
+    return status(service, path) == 503
+
+
+def logs(service: Service, text: str) -> bool:
+    return text in log_of(service)
 
 
 def status(service: Service, path: str) -> int:

@@ -36,7 +36,7 @@ class Gap:
 
 @dataclass(eq=False)
 class IngestHost:
-    """One data directory: accepts heartbeats into its spool and ships them."""
+    """One data directory: accepts heartbeats into its WAL and ships them."""
 
     name: str
     since: int | None
@@ -49,7 +49,7 @@ class IngestHost:
     reached: int = 0
     """The end of its newest coverage in the store."""
     gaps: list[Gap] = field(default_factory=list)
-    _spool: list[tuple[Heartbeat, Attempt]] = field(default_factory=list)
+    _wal: list[tuple[Heartbeat, Attempt]] = field(default_factory=list)
     _over: list[tuple[int, int]] = field(default_factory=list)
 
     @property
@@ -67,9 +67,9 @@ class IngestHost:
         return self.since is not None and self.since <= moment
 
     def receive(self, attempt: Attempt, now: int) -> None:
-        """Add a heartbeat to the spool, and answer 2xx."""
+        """Add a heartbeat to the WAL, and answer 2xx."""
         assert self.is_listening
-        self._spool.append((Heartbeat(attempt.mac, attempt.time, now, attempt.live), attempt))
+        self._wal.append((Heartbeat(attempt.mac, attempt.time, now, attempt.live), attempt))
 
     def refuse(self, now: int) -> None:
         """Answer 503 from now on."""
@@ -82,7 +82,7 @@ class IngestHost:
         self.refusing, self.since = False, now
 
     def crash(self) -> None:
-        """Crash: the spool is on disk and kept; coverage not yet reported is lost."""
+        """Crash: the WAL is on disk and kept; coverage not yet reported is lost."""
         self._over.clear()
         self.running, self.refusing, self.since = False, False, None
 
@@ -109,12 +109,12 @@ class IngestHost:
         self.crash()
 
     def ship(self, store: SqliteStore, now: int) -> None:
-        """Store the spooled heartbeats, or the oldest `pace` of them, and report coverage."""
+        """Store the heartbeats in the WAL, or the oldest `pace` of them, and report coverage."""
         if self.running and self.connected:
-            shipped = self._spool[: self.pace]
-            del self._spool[: self.pace]
+            shipped = self._wal[: self.pace]
+            del self._wal[: self.pace]
             # Another heartbeat with the same time of receipt may follow.
-            until = self._spool[0][0].received - 1 if self._spool else now
+            until = self._wal[0][0].received - 1 if self._wal else now
             if shipped:
                 beats = [beat for beat, _ in shipped]
                 store.append(beats)
