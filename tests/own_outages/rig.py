@@ -89,9 +89,9 @@ class Outcome:
     """Blind windows in seconds since the start of the outage, without the one before the first
     coverage."""
     delays: list[list[float]]
-    """Seconds from wait_for_the_outage heartbeat to message, for deaths during the outage and after it."""
+    """Seconds from last heartbeat to message, for deaths during the outage and after it."""
     waited: float
-    """Seconds from the end of the outage to the wait_for_the_outage message about a death during it."""
+    """Seconds from the end of the outage to the last message about a death during it."""
     diary: Diary
     slow: int
     """Heartbeats that waited long for an answer while the service should have answered."""
@@ -300,7 +300,7 @@ def report(name: str, outcome: Outcome) -> str:
         f"{name}: {len(beats)} heartbeats, {lost} lost, {refused} refused, {outcome.slow} slow; "
         f"false by proof {len(outcome.proven)}, by presumption {len(outcome.presumed)}, "
         f"by a slow machine {len(outcome.late)}; "
-        f"blind {blind}; notices: {notices or 'none'}; seconds from wait_for_the_outage heartbeat to message: "
+        f"blind {blind}; notices: {notices or 'none'}; seconds from last heartbeat to message: "
         f"{during} of those that died meanwhile ({outcome.waited:+.1f} after the outage), "
         f"{after} of those that died after it"
     )
