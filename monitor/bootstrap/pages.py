@@ -105,7 +105,7 @@ def _blueprints(settings: Settings, engine: Engine, clock: Clock, past: History)
     )
     return [
         acknowledge.blueprint(engine, clock, vault),
-        incident_pages.blueprint(engine, clock, framing.zone),
+        incident_pages.blueprint(engine, clock),
         *admin.blueprints(channel_service),
         history.blueprint(past, clock),
         incidents.blueprint(engine, clock),

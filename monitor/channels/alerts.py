@@ -83,7 +83,11 @@ def _evidence(member: Mapping[str, Any]) -> str:
     return (
         f"Last seen {member['last_seen']}; threshold {member['threshold_seconds']:g} s"
         + ("" if usual is None else f"; usually reports every {usual:g} s")
-        + ("" if member["proven"] else "; presumed down, because monitoring was interrupted")
+        + (
+            ""
+            if member["proven"]
+            else "; presumed down, because monitoring was blind during the silence"
+        )
         + "."
     )
 

@@ -59,7 +59,7 @@ def _ledger(given: Settings, options: argparse.Namespace) -> None:
 
 def _show(facts: Facts, now: int, zone: tzinfo) -> None:
     print(f"{facts.case.id}  {describe(facts.case)}: {stand(facts.case, zone)}")
-    entries = tell(facts, now, zone)
+    entries = tell(facts, now, lambda moment: long(moment, zone))
     names = [" ".join(filter(None, (entry.channel, entry.recipient))) for entry in entries]
     width = max(map(len, names))
     for entry, name in zip(entries, names, strict=True):

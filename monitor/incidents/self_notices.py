@@ -1,4 +1,4 @@
-"""What the service has to say about itself, to all who are told by default."""
+"""Notices about monitoring itself, to the default channels."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ class SelfNotices:
     def tell(
         self, connection: Connection, key: str, subject: str, sentences: Sequence[str], now: int
     ) -> None:
-        """Owe everybody a notice; at most once for each `key`."""
+        """Enqueues a notice to each default channel, at most once for each `key`."""
         body = compose_notice(subject, sentences, now, f"heartbeat-monitor-{key}", self.frame)
         recipients = routing.default_channels(connection, self.channels)
         notifications.enqueue_notice(connection, key, recipients, body, now)

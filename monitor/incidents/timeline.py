@@ -1,7 +1,7 @@
-"""The ledger of one incident in plain words: what was sent, tried and left unsaid, and why."""
+"""The ledger of one incident as text: what was sent, tried or not sent, and why."""
 
-from collections.abc import Iterable, Iterator
-from datetime import UTC, tzinfo
+from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC
 from typing import NamedTuple
 
 from monitor.outbox import wording
@@ -9,15 +9,9 @@ from monitor.state.ledger import Facts, IncidentView, Sending
 
 _MESSAGES = {
     "down": "the alert",
-    "recovered": "the recovery",
+    "recovered": "the recovery message",
     "reminder": "a reminder",
-    "flapping": "the flapping notice",
-}
-_ENDINGS = {
-    "recovered": "recovered",
-    "threshold changed": "the threshold was changed",
-    "paused": "the sensor was paused",
-    "forgotten": "the sensor was removed",
+    "flapping": "the flapping message",
 }
 _RESULTS = {
     "sent": "was sent",
@@ -43,12 +37,18 @@ class TimelineEntry(NamedTuple):
     """Of a channel with several."""
 
 
-def tell(facts: Facts, now: int, zone: tzinfo = UTC) -> list[TimelineEntry]:
-    """Everything on one incident in the order of time; what is still to come is at its end.
+Written = Callable[[int], str]
+"""Writes a moment (ms) within a text."""
 
-    Moments within the texts are by the clocks of `zone`.
-    """
-    entries = [*_life(facts.case, zone), *_suppressed(facts, zone)]
+
+def in_utc(moment: int) -> str:
+    """2026-11-23 13:03:12 UTC."""
+    return wording.long(moment, UTC)
+
+
+def tell(facts: Facts, now: int, written: Written = in_utc) -> list[TimelineEntry]:
+    """Everything on one incident in the order of time; what is still to come is at its end."""
+    entries = [*_life(facts.case, written), *_suppressed(facts, written)]
     held = {(row.channel, row.kind) for row in facts.suppressions if row.until is not None}
     refused = {(row.channel, row.kind) for row in facts.suppressions if row.until is None}
     told = {(row.channel, row.recipient, row.kind) for row in facts.sendings if row.names}
@@ -69,10 +69,10 @@ def tell(facts: Facts, now: int, zone: tzinfo = UTC) -> list[TimelineEntry]:
     return sorted(dict.fromkeys(entries), key=lambda entry: entry.at)
 
 
-def _life(case: IncidentView, zone: tzinfo) -> Iterator[TimelineEntry]:
-    why = "" if case.proven else "; presumed down, because monitoring was interrupted"
+def _life(case: IncidentView, written: Written) -> Iterator[TimelineEntry]:
+    why = "" if case.proven else "; presumed down, because monitoring was blind during the silence"
     text = (
-        f"silent since {wording.long(case.last_seen, zone)}, longer than its threshold of "
+        f"silent since {written(case.last_seen)}, longer than its threshold of "
         f"{wording.duration(case.threshold)}{why}"
     )
     yield TimelineEntry(case.opened_at, None, None, "opened", text)
@@ -80,27 +80,27 @@ def _life(case: IncidentView, zone: tzinfo) -> Iterator[TimelineEntry]:
         text = f"acknowledged by {answered_by(case)}"
         yield TimelineEntry(case.acknowledged_at, None, None, "acknowledged", text)
     if case.closed_at is not None:
-        text = f"ended: {ending(case)}"
+        text = f"closed: {ending(case)}"
         if case.recovered_at is not None:
-            text += f", first heartbeat at {wording.long(case.recovered_at, zone)}"
+            text += f", first heartbeat at {written(case.recovered_at)}"
         yield TimelineEntry(case.closed_at, None, None, "closed", text)
 
 
-def _suppressed(facts: Facts, zone: tzinfo) -> Iterator[TimelineEntry]:
+def _suppressed(facts: Facts, written: Written) -> Iterator[TimelineEntry]:
     for row in facts.suppressions:
         what = _MESSAGES.get(row.kind, row.kind)
         if row.until is None:
             text, event = f"{what} was not sent: {row.reason}", "suppressed"
         else:
             text, event = (
-                f"{what} was held until {wording.long(row.until, zone)}: {row.reason}",
+                f"{what} was held until {written(row.until)}: {row.reason}",
                 "held",
             )
         yield TimelineEntry(row.at, row.channel, row.kind, event, text, row.until)
 
 
 def _named(row: Sending, now: int) -> Iterator[TimelineEntry]:
-    """A message that tells of the incident."""
+    """A message that includes the incident."""
     what, channel, kind = _MESSAGES.get(row.kind, row.kind), row.channel, row.kind
     if row.frozen_at is not None:
         about = f": {row.subject}" if row.subject else ""
@@ -117,7 +117,7 @@ def _named(row: Sending, now: int) -> Iterator[TimelineEntry]:
     elif row.state == "claimed":
         yield TimelineEntry(now, channel, kind, "waiting", f"{what} is being sent")
     else:
-        yield _waiting(row, now, "will be tried again" if row.attempts else "will be tried")
+        yield _waiting(row, now, "will be tried again" if row.attempts else "will be sent")
 
 
 def _left_out(case: IncidentView, row: Sending, now: int) -> Iterator[TimelineEntry]:
@@ -135,11 +135,11 @@ def _left_out(case: IncidentView, row: Sending, now: int) -> Iterator[TimelineEn
     elif row.finished_at is not None and row.frozen_at is None:
         yield _ended(row, row.finished_at)
     elif row.frozen_at is None:
-        yield _waiting(row, now, "is waiting")
+        yield _waiting(row, now, "will be sent")
 
 
 def _end(case: IncidentView) -> tuple[int, str] | None:
-    """Since when there is nothing to tell of any more, and why."""
+    """Since when no message is needed, and why; None if one is needed."""
     if case.acknowledged_at is not None:
         return case.acknowledged_at, "the incident was acknowledged"
     return None if case.closed_at is None else (case.closed_at, ending(case))
@@ -168,4 +168,4 @@ def answered_by(case: IncidentView) -> str:
 
 def ending(case: IncidentView) -> str:
     """Why it was closed, such as: recovered."""
-    return _ENDINGS.get(case.closed_reason or "", case.closed_reason or "")
+    return wording.ending(case.closed_reason or "")

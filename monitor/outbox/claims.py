@@ -237,7 +237,7 @@ def _frozen_body(
     body: Body = row.body
     members = candidates.reported(connection, row.id)
     if row.kind == "reminder" and all(member.recovered_at for member in members.values()):
-        _cancel(connection, row, "the incident ended before it was sent", now)
+        _cancel(connection, row, "the incident was closed first", now)
         return None
     held = config.hold(connection, members, row.kind, now) if members else {}
     if not held or members.keys() - held.keys():

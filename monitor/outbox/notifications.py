@@ -182,7 +182,7 @@ def close_group_if_done(connection: Connection, group_id: int, now: int) -> None
         obsolete,
         now,
         state="cancelled",
-        outcome="the incident ended before it was sent",
+        outcome="the incident was closed first",
     )
     has_unfinished = exists().where(of_group, notification.c.state.in_(UNFINISHED))
     connection.execute(

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from monitor.model import Held, Member
+from monitor.outbox.wording import ending
 
 LIMIT_OF_TRACKING = 1_000
 """Members of one message to a receiver that keeps a state for each."""
@@ -108,7 +109,7 @@ def _silent(
     """Open and not acknowledged; the others ended before their message was written."""
     silent = {n: c for n, c in candidates.items() if c.closed_reason is None and not c.acknowledged}
     gone = {
-        number: f"{each.closed_reason or 'acknowledged'} before it was sent"
+        number: f"{_end(each)} first"
         for number, each in candidates.items()
         if number not in silent and (each.ended_at or 0) >= due.created_at
     }
@@ -130,7 +131,7 @@ def _still_silent(due: Due, candidates: Mapping[int, Candidate]) -> dict[int, Me
         and (due.tracks or not each.acknowledged)
     }
     if not silent:
-        raise Undeliverable("acknowledged or ended")
+        raise Undeliverable("the incidents were acknowledged or closed first")
     return _members(silent)
 
 
@@ -150,8 +151,13 @@ def _recovered(due: Due, candidates: Mapping[int, Candidate], covered: bool) -> 
     if covered:
         raise Undeliverable(_COVERED)
     if any(each.down_state == "failed" for each in over.values()):
-        raise Undeliverable("the down message was never delivered")
+        raise Undeliverable("the alert was never delivered")
     raise Undeliverable("no alert was sent")
+
+
+def _end(each: Candidate) -> str:
+    closed = each.closed_reason
+    return "the incident was acknowledged" if closed is None else ending(closed)
 
 
 def _members(candidates: Mapping[int, Candidate]) -> dict[int, Member]:

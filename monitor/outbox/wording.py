@@ -7,6 +7,12 @@ from monitor.model import DAY, HOUR, MINUTE, SECOND, Member, format_mac
 
 _LONGEST_NAME = 60
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_ENDINGS = {
+    "recovered": "recovered",
+    "threshold changed": "the threshold was changed",
+    "paused": "the sensor was paused",
+    "forgotten": "the sensor was removed",
+}
 _UNITS = ((DAY, "d"), (HOUR, "h"), (MINUTE, "min"), (SECOND, "s"))
 
 
@@ -48,6 +54,11 @@ def counted(count: int, what: str) -> str:
 def long(moment: int, zone: tzinfo) -> str:
     """2026-11-23 14:03:12 CET."""
     return f"{local(moment, zone):%Y-%m-%d %H:%M:%S %Z}"
+
+
+def ending(closed_reason: str) -> str:
+    """Why an incident was closed, such as `the sensor was paused`."""
+    return _ENDINGS.get(closed_reason, closed_reason)
 
 
 def local(moment: int, zone: tzinfo) -> datetime:

@@ -89,7 +89,7 @@ def create_app(
     if engine is not None:
         access.check_tokens_in(app, engine)
     if engine is not None and past is not None:
-        app.register_blueprint(page.blueprint(engine, fleet, past, zone))
+        app.register_blueprint(page.blueprint(engine, fleet, past))
     if people is not None and past is not None:
         glance, gate = Glance(fleet, people.clock), Gate()
         app.register_blueprint(public_pages.blueprint(people.engine, glance, gate, people.clock))

@@ -61,10 +61,10 @@ def test_the_life_of_the_incident_frames_it(state: Engine, cases: Cases) -> None
     )
     assert told(state, number, None) == [
         "silent since 2026-11-23 00:51:00 UTC, longer than its threshold of 10 min; "
-        "presumed down, because monitoring was interrupted",
+        "presumed down, because monitoring was blind during the silence",
         "no one was notified: there is no channel",
         "acknowledged by email by link",
-        "ended: recovered, first heartbeat at 2026-11-23 02:01:59 UTC",
+        "closed: recovered, first heartbeat at 2026-11-23 02:01:59 UTC",
     ]
 
 
@@ -120,7 +120,7 @@ def test_a_recovery_nobody_needed_says_so(state: Engine, cases: Cases) -> None:
         finished_at=FROZEN,
         outcome="no alert was sent",
     )
-    assert told(state, number) == ["the recovery was not sent: no alert was sent"]
+    assert told(state, number) == ["the recovery message was not sent: no alert was sent"]
 
 
 def test_what_holds_a_message_back_is_told_with_its_end(state: Engine, cases: Cases) -> None:
@@ -162,9 +162,9 @@ def test_what_is_still_to_come_stands_at_the_end(state: Engine, cases: Cases) ->
     cases.message(group, [number], channel="sms", next_attempt_at=LATER + MINUTE)
     cases.message(group, [number], channel="chat", state="claimed")
     entries = account(state, number, NOW + SECOND)
-    assert told(state, number, now=NOW + SECOND) == ["the alert is waiting"]
+    assert told(state, number, now=NOW + SECOND) == ["the alert will be sent"]
     assert entries[-1] == TimelineEntry(
-        LATER + MINUTE, "sms", "down", "waiting", "the alert will be tried", LATER + MINUTE
+        LATER + MINUTE, "sms", "down", "waiting", "the alert will be sent", LATER + MINUTE
     )
     assert told(state, number, "chat")[-1] == "the alert is being sent"
 

@@ -131,7 +131,7 @@ def test_who_recovers_inside_a_silence_is_never_told_of(world: World) -> None:
     assert [state for _, state, _ in world.ledger()] == ["pending"]
     world.pass_time(60 * MINUTE, 1, 2, 3)
     assert world.told() == []
-    assert ("down", "cancelled", "recovered before it was sent") in world.ledger()
+    assert ("down", "cancelled", "recovered first") in world.ledger()
     assert ("recovered", "cancelled", "no alert was sent") in world.ledger()
 
 

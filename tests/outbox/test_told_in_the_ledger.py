@@ -30,7 +30,7 @@ def told(world: Service, now: int, channel: str | None = "email", mac: int = 1) 
 
 def test_from_the_first_try_to_the_recovery(world: Service) -> None:
     world.silent(1, now=NOW)
-    assert told(world, NOW) == ["the alert is waiting"]
+    assert told(world, NOW) == ["the alert will be sent"]
     world.channels["email"].failure = SendFailed("451 try later", permanent=False)
     world.deliver(NOW + WAIT)
     assert told(world, NOW + WAIT)[1:] == [
@@ -44,8 +44,8 @@ def test_from_the_first_try_to_the_recovery(world: Service) -> None:
     lines = told(world, NOW + HOUR)
     assert lines[0].startswith("the alert was written: ")
     assert lines[2] == "the alert was sent (attempt 2)"
-    assert lines[3].startswith("the recovery was written: Recovered")
-    assert lines[4:] == ["the recovery was sent (attempt 1)"]
+    assert lines[3].startswith("the recovery message was written: Recovered")
+    assert lines[4:] == ["the recovery message was sent (attempt 1)"]
 
 
 def test_recovered_before_anybody_was_told(world: Service) -> None:
@@ -55,7 +55,7 @@ def test_recovered_before_anybody_was_told(world: Service) -> None:
     for channel in ("email", "webhook"):
         assert told(world, NOW + HOUR, channel) == [
             "the alert was not sent: recovered first",
-            "the recovery was not sent: no alert was sent",
+            "the recovery message was not sent: no alert was sent",
         ]
 
 
@@ -63,7 +63,7 @@ def test_one_that_left_before_the_message_about_its_group(world: Service) -> Non
     world.silent(1, 2, now=NOW)
     world.over(1, now=NOW + 10 * SECOND, event=Event.PAUSE)
     world.deliver(NOW + WAIT)
-    assert told(world, NOW + HOUR) == ["the alert was not sent: paused before it was sent"]
+    assert told(world, NOW + HOUR) == ["the alert was not sent: the sensor was paused first"]
     assert told(world, NOW + HOUR, mac=2)[1] == "the alert was sent (attempt 1)"
 
 
@@ -98,7 +98,7 @@ def test_recovered_while_held_back(world: Service) -> None:
     assert lines[0].startswith("the alert was held until")
     assert lines[1:] == [
         "the alert was not sent: recovered first",
-        "the recovery was not sent: no alert was sent",
+        "the recovery message was not sent: no alert was sent",
     ]
 
 
@@ -108,7 +108,9 @@ def test_a_used_up_budget(world: Service) -> None:
     world.deliver(NOW + WAIT)
     world.over(1, now=NOW + 10 * MINUTE)
     world.deliver(NOW + HOUR)
-    assert told(world, NOW + HOUR)[-1] == ("the recovery is held: daily message limit reached (1)")
+    assert told(world, NOW + HOUR)[-1] == (
+        "the recovery message is held: daily message limit reached (1)"
+    )
 
 
 def test_given_up_for_good(world: Service) -> None:
@@ -119,5 +121,5 @@ def test_given_up_for_good(world: Service) -> None:
     world.deliver(NOW + HOUR)
     assert told(world, NOW + HOUR)[1:] == [
         "the alert could not be sent (attempt 1): 550 no such mailbox",
-        "the recovery was not sent: the down message was never delivered",
+        "the recovery message was not sent: the alert was never delivered",
     ]

@@ -121,14 +121,22 @@ def test_members_are_sorted_by_last_seen(state: Engine, outages: Outages) -> Non
 # --- Cancelling --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("reason", ["recovered", "paused", "threshold changed", "forgotten"])
+@pytest.mark.parametrize(
+    ("reason", "words"),
+    [
+        ("recovered", "recovered"),
+        ("paused", "the sensor was paused"),
+        ("threshold changed", "the threshold was changed"),
+        ("forgotten", "the sensor was removed"),
+    ],
+)
 def test_message_is_cancelled_when_all_incidents_closed_before_it_was_sent(
-    state: Engine, outages: Outages, reason: str
+    state: Engine, outages: Outages, reason: str, words: str
 ) -> None:
     outages.down(1)
     outages.up(1, now=NOW + SECOND, reason=reason)
     assert claim(state, DUE + HOUR) is None
-    assert outages.ledger()[0] == ("down", "cancelled", f"{reason} before it was sent")
+    assert outages.ledger()[0] == ("down", "cancelled", f"{words} first")
     if reason == "recovered":
         assert outages.ledger()[1] == ("recovered", "cancelled", "no alert was sent")
     assert outages.closed()
@@ -140,7 +148,7 @@ def test_message_is_cancelled_when_all_were_acknowledged_before_it_was_sent(
     outages.down(1)
     outages.acknowledge(1)
     assert claim(state) is None
-    assert outages.ledger() == [("down", "cancelled", "acknowledged before it was sent")]
+    assert outages.ledger() == [("down", "cancelled", "the incident was acknowledged first")]
     assert not outages.closed()
 
 
@@ -207,7 +215,7 @@ def test_recovery_is_cancelled_when_the_down_message_failed(
     assert claim(state, DUE + WAIT) is None
     assert outages.ledger() == [
         ("down", "failed", "answer 404"),
-        ("recovered", "cancelled", "the down message was never delivered"),
+        ("recovered", "cancelled", "the alert was never delivered"),
     ]
     assert outages.closed()
 

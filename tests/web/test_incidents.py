@@ -2,7 +2,6 @@
 
 import html
 import re
-from zoneinfo import ZoneInfo
 
 import pytest
 from flask import Flask
@@ -24,7 +23,7 @@ SILENCE = {"lasts": str(4 * HOUR), "comment": "on the way"}
 
 @pytest.fixture
 def app(rig: Rig) -> Flask:
-    return operated(rig, pages.blueprint(rig.engine, rig.clock, ZoneInfo("Europe/Berlin")))
+    return operated(rig, pages.blueprint(rig.engine, rig.clock))
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """The pages of incidents: what is out, what was, and what became of it."""
 
 from collections.abc import Collection
-from datetime import tzinfo
 from typing import Any
 
 from flask import Blueprint, render_template, request
@@ -31,9 +30,8 @@ PAGE = 100
 _NEIGHBOURS = 20
 
 
-def blueprint(engine: Engine, clock: Clock, zone: tzinfo) -> Blueprint:
-    """`/incidents`, `/incidents/<number>`, and what their forms do; moments within texts by the
-    clocks of `zone`."""
+def blueprint(engine: Engine, clock: Clock) -> Blueprint:
+    """`/incidents`, `/incidents/<number>`, and what their forms do."""
     pages = Blueprint("incidents", __name__)
 
     def listing(status: int = 200, problem: str = "", wrong: str = "") -> Response:
@@ -73,7 +71,7 @@ def blueprint(engine: Engine, clock: Clock, zone: tzinfo) -> Blueprint:
         held = covering(rules, silent, now)
         text = render_template(
             "incidents/incident.html",
-            story=summary.story(facts, now, zone),
+            story=summary.story(facts, now),
             lasted=summary.lasted(case, now),
             held=held.get(case.mac),
             others=[(other, summary.lasted(other, now)) for other in others],

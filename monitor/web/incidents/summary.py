@@ -1,9 +1,9 @@
 """One incident in words: what there is to say in a line, and all that happened in order."""
 
-from datetime import tzinfo
 from typing import NamedTuple
 
 from monitor.incidents.timeline import TimelineEntry, answered_by, ending, tell
+from monitor.model import format_time
 from monitor.outbox.wording import duration
 from monitor.state.ledger import Facts, IncidentView
 
@@ -17,9 +17,9 @@ class Story(NamedTuple):
     entries: list[TimelineEntry]
 
 
-def story(facts: Facts, now: int, zone: tzinfo) -> Story:
-    """Moments within texts are by the clocks of `zone`."""
-    return Story(facts.case, summary(facts.case, now), tell(facts, now, zone))
+def story(facts: Facts, now: int) -> Story:
+    """Moments within texts are in RFC 3339: the template filter `moments` shows them."""
+    return Story(facts.case, summary(facts.case, now), tell(facts, now, format_time))
 
 
 def summary(case: IncidentView, now: int) -> str:

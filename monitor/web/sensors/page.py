@@ -1,7 +1,6 @@
 """The page of one sensor: where the links in messages lead."""
 
 from collections.abc import Callable
-from datetime import tzinfo
 
 from flask import Blueprint, Response, render_template, request
 from sqlalchemy import Engine
@@ -24,11 +23,8 @@ _INCIDENTS = 10
 _MOST_INCIDENTS = 200
 
 
-def blueprint(
-    engine: Engine, open_fleet: Callable[[], Fleet], past: History, zone: tzinfo
-) -> Blueprint:
-    """`GET /sensors/<mac>`, what keeps it fresh, `/sensors/<mac>/now`, and its changes; moments
-    within texts by the clocks of `zone`."""
+def blueprint(engine: Engine, open_fleet: Callable[[], Fleet], past: History) -> Blueprint:
+    """`GET /sensors/<mac>`, what keeps it fresh, `/sensors/<mac>/now`, and its changes."""
     sensor_pages = Blueprint("sensor", __name__)
 
     def look(mac: str) -> tuple[int, FleetChanges]:
@@ -64,7 +60,7 @@ def blueprint(
                 labels=sorted((row.labels if row else {}).items()),
                 uptime=uptime,
                 is_new=uptime == [],
-                stories=[story(fact, view.now, zone) for fact in facts],
+                stories=[story(fact, view.now) for fact in facts],
                 may_change=shown().may("operator"),
                 more=min(most * 4, _MOST_INCIDENTS) if len(cases) > most else None,
             ),
