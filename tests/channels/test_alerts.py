@@ -78,9 +78,7 @@ def test_alert_never_ends_before_it_starts() -> None:
 
 def test_description_states_that_a_sensor_is_presumed_down() -> None:
     (alert,) = alerts_of(message_about("down", sensor(MAC, proven=False)))
-    assert (
-        "presumed down, because monitoring was blind" in alert["annotations"]["description"]
-    )
+    assert "presumed down, because monitoring was blind" in alert["annotations"]["description"]
 
 
 def test_alert_has_the_acknowledge_link() -> None:
