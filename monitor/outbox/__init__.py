@@ -1,1 +1,1 @@
-"""Messages that are owed: what they say, when they are tried, and that none is lost."""
+"""The outbox: messages from enqueueing to delivery."""

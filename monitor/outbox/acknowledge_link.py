@@ -1,4 +1,4 @@
-"""The signed link in a message, by which its recipient acknowledges without a login."""
+"""The signed link in a message that acknowledges its incidents without a login."""
 
 from collections.abc import Callable
 
@@ -9,14 +9,14 @@ LIFETIME = 48 * HOUR
 """How long a link works (ms)."""
 
 PURPOSE = "acknowledge"
-"""Of the signature."""
+"""The purpose that the signature contains."""
 
 PATH = "/acknowledge/"
-"""The token follows."""
+"""The path of the link, without its token."""
 
 
 def links(vault: Vault, base_url: str) -> Callable[[int, str, int], str]:
-    """(notification id, channel, now) -> its link; the same each time."""
+    """Returns a function (notification id, channel, now) -> link."""
 
     def link(notification_id: int, channel: str, now: int) -> str:
         payload = {"n": notification_id, "c": channel, "e": now + LIFETIME}

@@ -1,4 +1,4 @@
-"""Reads what is decided on when a message is frozen: the incidents, and what a message adds."""
+"""Reads from the state what `recipients` decides on, and what `message` writes."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,31 +23,34 @@ from monitor.state import incidents
 from monitor.state.tables import alert_group, incident, notification, notification_incident, sensor
 
 Hold = Callable[[Connection, Mapping[int, Member], str, int], Mapping[int, Held]]
-"""(connection, incident id -> member, kind, now) -> those to be held back now."""
+"""(connection, incident id -> member, kind, now) -> incident id -> why it is held now."""
 
 _STRONGEST = ("sent", "waiting", "failed")
-"""States of a down message; an incident that is in several has the first of these."""
+"""States of a down message. If an incident is in several messages, the first state here counts."""
 
 
 @dataclass(frozen=True, slots=True)
 class RecipientConfig:
-    """What a channel's messages are subject to."""
+    """The rules for a channel's messages."""
 
     hold: Hold
     tracks: bool = False
-    """Its receiver keeps a state of its own: it needs every closing, and every member."""
+    """Its receiver tracks each sensor: it needs every closed incident and every member."""
     budget: int | None = None
-    """The most messages in 24 hours."""
+    """The daily message limit: the most messages in 24 hours."""
     recipients: Sequence[str] = ()
-    """Of a channel with several: each has messages of its own."""
+    """Empty unless the channel has several. Each recipient has messages of its own."""
 
 
 def load(connection: Connection, row: Any, due: Due) -> tuple[dict[int, Candidate], bool]:
-    """incident id -> candidate, the longest silent first, for the `notification` row that is due;
-    and whether messages of its kind cover other incidents. The caller holds the group's lock."""
+    """Reads the candidates of a message: incident id -> candidate, the longest silent first.
+
+    Also returns whether earlier messages of its kind report other incidents of the group. `row` is
+    its row of `notification`. The caller holds the group's lock.
+    """
     in_group = incident.c.group_id == row.group_id
     covering = _in_message(row, due.kind, due.created_at if due.kind == "reminder" else 0)
-    conditions = (in_group, _concerned(due), ~covering)
+    conditions = (in_group, _eligible(due), ~covering)
     down = _down_messages(connection, row, conditions) if due.kind in _AFTER_DOWN else {}
     query = _members(*conditions).add_columns(
         incident.c.acknowledged_at, incident.c.closed_reason, incident.c.closed_at
@@ -66,11 +69,11 @@ def load(connection: Connection, row: Any, due: Due) -> tuple[dict[int, Candidat
 
 
 _AFTER_DOWN = ("reminder", "recovered")
-"""Kinds that are only about incidents whose down message was sent."""
+"""Kinds that report only incidents whose down message was sent."""
 
 
-def _concerned(due: Due) -> ColumnElement[bool]:
-    """The incidents that a message of this kind can be about."""
+def _eligible(due: Due) -> ColumnElement[bool]:
+    """Whether a message of this kind can report an incident."""
     is_open = incident.c.closed_at.is_(None)
     if due.kind == "down":
         ended_at = func.coalesce(incident.c.closed_at, incident.c.acknowledged_at)
@@ -83,9 +86,11 @@ def _concerned(due: Due) -> ColumnElement[bool]:
 
 
 def _in_message(row: Any, kind: str, since: int) -> ColumnElement[bool]:
-    """Whether an incident is in a message of this kind to the same channel and recipient that was
-    frozen after `since` and has not failed."""
-    # Under names of their own, so that a query over the same tables does not mix them up.
+    """Whether a message of this kind to the same channel and recipient reports an incident.
+
+    Messages count if they were frozen after `since` and did not fail.
+    """
+    # Aliases, because the query around it may select from the same tables.
     other, member = notification.alias("other"), notification_incident.alias("member")
     return exists().where(
         member.c.incident_id == incident.c.id,
@@ -121,14 +126,14 @@ def _down_messages(
 
 
 def _same_recipient(of: FromClause, row: Any) -> ColumnElement[bool]:
-    """Whether a message went to the recipient of this row; one without went to all there were."""
+    """Whether a message went to the row's recipient. One without a recipient went to all."""
     if row.recipient is None:
         return true()
     return or_(of.c.recipient == row.recipient, of.c.recipient.is_(None))
 
 
 def reported(connection: Connection, notification_id: int) -> dict[int, Member]:
-    """incident id -> member of a frozen message."""
+    """The members of a frozen message, by incident id."""
     named = exists().where(
         notification_incident.c.incident_id == incident.c.id,
         notification_incident.c.notification_id == notification_id,
@@ -137,7 +142,7 @@ def reported(connection: Connection, notification_id: int) -> dict[int, Member]:
 
 
 def _members(*conditions: ColumnElement[bool]) -> Select[Any]:
-    """Incident id and the fields of `Member`, the longest silent first."""
+    """Selects the incident id and the fields of `Member`, the longest silent first."""
     return (
         select(
             incident.c.id,
@@ -168,7 +173,7 @@ def _member(values: Sequence[Any]) -> Member:
 def context(
     connection: Connection, row: Any, members: Sequence[Member], now: int
 ) -> MessageContext:
-    """What a message about these members can report."""
+    """What a message about these members can mention."""
     group = connection.execute(
         select(alert_group.c.cohort, alert_group.c.opened_at).where(
             alert_group.c.id == row.group_id
@@ -202,7 +207,7 @@ def context(
 
 
 def _neighbours(connection: Connection, site: str | None) -> tuple[int, int]:
-    """(sensors, those of them with an open incident) of a site; of the whole fleet for None."""
+    """Counts the sensors of a site, and those with an open incident. None: the whole fleet."""
     counted = [sensor.c.forgotten_at.is_(None), ~sensor.c.paused]
     if site is not None:
         counted.append(sensor.c.site == site)

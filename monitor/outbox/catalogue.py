@@ -1,4 +1,4 @@
-"""The channels kept in the state: what may be set of them, what is shown, and how they are made."""
+"""Channels in the state: their settings, how settings are shown and changed, how they are made."""
 
 import re
 from collections.abc import Mapping
@@ -19,35 +19,36 @@ from monitor.state.channels import BROWSER, Stored, check_name, is_browser
 from monitor.vault import Vault
 
 RESERVED = frozenset({"browsers", "email", "webhook"})
-"""Names with a meaning of their own: all browsers, and the channels of the settings."""
+"""Names that no channel in the state can have: `browsers` stands for all browsers, and the
+settings file configures the others."""
 
 SMS_BUDGET = 50
-"""Messages in 24 hours where each costs money, unless a budget is set."""
+"""The default daily message limit of a channel whose messages cost money."""
 
 _NAMED = re.compile(r"Object (?:missing required|contains unknown) field `(?P<name>.*)`", re.DOTALL)
 
 
 class Field(NamedTuple):
-    """One setting or secret of a kind, for whoever makes a form of them."""
+    """One setting or secret of a kind, as a form needs it."""
 
     name: str
     required: bool
     default: str
-    """As a person types it."""
+    """As text."""
     choices: tuple[str, ...] = ()
     several: bool = False
-    """Separated by commas."""
+    """Whether the text is a list, separated by commas."""
 
 
 def fields(kind: str) -> tuple[list[Field], list[Field]]:
-    """(settings, secrets) of a kind there is."""
+    """Returns (settings, secrets) of a kind. Raises KeyError."""
     shapes = kinds.KINDS[kind].settings, kinds.KINDS[kind].secrets
     settings, secrets = ([_field(each) for each in msgspec.structs.fields(one)] for one in shapes)
     return settings, secrets
 
 
 def as_typed(value: Any) -> str:
-    """A setting as a person types it."""
+    """A setting as text, in the format that `from_texts` reads."""
     if isinstance(value, (list, tuple)):
         return ", ".join(map(str, value))
     return "" if value is None else str(value)
@@ -65,12 +66,12 @@ def _field(described: msgspec.structs.FieldInfo) -> Field:
 
 
 def default_budget(kind: str) -> int | None:
-    """The most messages in 24 hours unless it is set; None: any number."""
+    """The daily message limit of a kind if none is set. None: no limit."""
     return SMS_BUDGET if kind in kinds.KINDS and kinds.KINDS[kind].metered else None
 
 
 def check_new(channel: Stored) -> None:
-    """Whether a person may add it. Raises Invalid."""
+    """Raises Invalid unless users can add this channel."""
     try:
         check_name(channel.name)
     except ValueError as error:
@@ -85,9 +86,9 @@ def check_new(channel: Stored) -> None:
 def patched(
     channel: Stored, settings: Mapping[str, Any], secrets: Mapping[str, Any], **values: Any
 ) -> Stored:
-    """With these settings and secrets on top; one that is None is taken away. Raises Invalid.
+    """Returns the channel with these settings and secrets changed; None removes one.
 
-    `values`: `enabled`, `is_default`, `budget`.
+    `values`: `enabled`, `is_default`, `budget`. Raises Invalid.
     """
     if channel.kind == BROWSER and (settings or secrets):
         raise Invalid("settings" if settings else "secrets", "the browser must subscribe again")
@@ -95,7 +96,7 @@ def patched(
         channel,
         settings=_merged(channel.settings, settings),
         secrets=_merged(channel.secrets, secrets),
-        # Those that can't be read are replaced by those given, or stay as they are.
+        # New secrets replace secrets that can't be decrypted.
         broken=None if secrets else channel.broken,
         **values,
     )
@@ -105,7 +106,7 @@ def patched(
 
 
 def save(connection: Connection, vault: Vault, old: Stored, new: Stored, now: int) -> None:
-    """Replace a channel; one that is switched off by this is owed nothing any more."""
+    """Saves a changed channel. If this disables it, cancels its messages."""
     channels.save(connection, vault, new)
     if old.enabled and not new.enabled:
         health.switched_off(connection, new.name)
@@ -113,11 +114,11 @@ def save(connection: Connection, vault: Vault, old: Stored, new: Stored, now: in
 
 
 def remove(connection: Connection, name: str, now: int) -> bool:
-    """Remove a channel and take back what it is owed; False when there is none of this name.
+    """Removes a channel and cancels its messages. False: there is no channel of this name.
 
-    Raises Conflict.
+    Raises Conflict if a route uses it.
     """
-    horizon.lock(connection)  # no route may come to lead to it meanwhile
+    horizon.lock(connection)  # so that no route to it is added meanwhile
     if leading := routes.leading_to(connection, name):
         raise Conflict(f"these routes use {name}: {', '.join(leading)}")
     removed = channels.remove(connection, name)
@@ -127,14 +128,14 @@ def remove(connection: Connection, name: str, now: int) -> bool:
 
 
 def shown_secrets(channel: Stored) -> dict[str, Literal["set", "not set"]]:
-    """Which of the kind's secrets it has."""
+    """For each secret of its kind, whether the channel has it."""
     kind = kinds.KINDS.get(channel.kind)
     names = channel.secrets if kind is None else kind.secrets.__struct_fields__
     return {name: "set" if channel.secrets.get(name) else "not set" for name in names}
 
 
 def described(channel: Stored) -> dict[str, Any]:
-    """For the audit trail: all but its secrets, of which it names those that are set."""
+    """The channel for the audit trail: of its secrets, only the names."""
     return {
         "kind": channel.kind,
         **channel.settings,
@@ -146,7 +147,7 @@ def described(channel: Stored) -> dict[str, Any]:
 
 
 def from_texts(kind: str, texts: Mapping[str, str]) -> dict[str, Any]:
-    """Settings as a person types them: lists separated by commas, nothing to take one away.
+    """Converts texts to settings. Lists are separated by commas; an empty text is None.
 
     Raises Invalid.
     """
@@ -155,7 +156,7 @@ def from_texts(kind: str, texts: Mapping[str, str]) -> dict[str, Any]:
 
 
 def make_channel(channel: Stored, allow_internal: bool) -> Channel:
-    """The channel itself. Raises Invalid."""
+    """Creates the channel. Raises Invalid."""
     kind = _kind(channel)
     settings = _converted("settings", channel.settings, kind.settings)
     secrets = _converted("secrets", channel.secrets, kind.secrets)

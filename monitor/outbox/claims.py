@@ -1,4 +1,4 @@
-"""Taking messages out of the outbox: claiming what is due, freezing it, recording the outcome."""
+"""Claims messages that are due, freezes them, and records the outcome of each attempt."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -40,13 +40,14 @@ from monitor.state.tables import (
 )
 
 Compose = Callable[[MessageContext], Body]
+"""Writes the text of a message."""
 
 _LONGEST_CLAIM = 10 * MINUTE
 _OUT_OF_BUDGET = "daily message limit reached"
 
 
 class Claim(NamedTuple):
-    """A message that this process alone may send, until the claim runs out."""
+    """A message that only this process may send, until the claim expires."""
 
     id: int
     group_id: int
@@ -54,22 +55,22 @@ class Claim(NamedTuple):
     key: str
     kind: str
     attempt: int
-    """1 for the first; with `holder` it tells this claim from a later one."""
+    """1 for the first. Together with `holder` it identifies the claim."""
     holder: str
     body: Body
     recipient: str | None = None
-    """Of a channel with several."""
+    """None unless the channel has several recipients."""
 
 
 def due_channels(engine: Engine, now: int) -> list[str]:
-    """Names of the channels on which a message is due. Raises StateUnavailable."""
+    """Names of the channels that have a message due. Raises StateUnavailable."""
     with reading(engine) as connection:
         query = select(notification.c.channel).where(_due(connection, now)).distinct()
         return list(connection.scalars(query))
 
 
 def oldest_due(connection: Connection, now: int) -> int | None:
-    """Since when (ms) the message waits that has been due the longest; None: none is due."""
+    """When the first of the messages that are due became due (ms). None: no message is due."""
     query = select(func.min(notification.c.next_attempt_at)).where(
         notification.c.state.in_(UNFINISHED), notification.c.next_attempt_at <= now
     )
@@ -86,12 +87,12 @@ def claim(
     compose: Compose,
     config: RecipientConfig,
 ) -> Claim | None:
-    """The next message due on this channel, held for `duration` ms by the database's clock.
+    """Claims the channel's next message that is due, for `duration` ms of the database's clock.
 
-    Claims of other holders that ran out are taken over. A message never claimed before is frozen
-    with what `compose` makes of it, postponed while all its members are held, or cancelled when
-    it has no members left. None: no message is due, or others are at
-    work on those that are. Raises StateUnavailable.
+    Takes over claims of other holders that have expired. At its first claim, a message is frozen
+    with the text from `compose`, or postponed if all its members are held, or cancelled if it has
+    no members; in the last two cases the next message is claimed instead. None: no message is due,
+    or other processes work on those that are. Raises StateUnavailable.
     """
     while True:
         with reading(engine) as connection:
@@ -99,40 +100,61 @@ def claim(
                 return None
         with writing(engine) as connection:
             if config.budget is not None:
-                # Two notifiers with a message each must not both take the last one of the budget.
+                # Two notifiers must not both use the last message of the budget.
                 channels.lock(connection, channel)
             number = _lock_next(connection, channel, now)
             if number is None:
                 return None
-            row = _take(connection, number, holder, now, duration)
-            if row is not None:
-                row = fan_out.assign(connection, row, config.recipients, now)
-            body = row and _body(connection, row, now, compose, config)
-            if row is not None and body is not None:
-                return Claim(
-                    row.id,
-                    row.group_id,
-                    channel,
-                    row.key,
-                    row.kind,
-                    row.attempts,
-                    holder,
-                    body,
-                    row.recipient,
-                )
+            found = _claim_one(connection, number, holder, now, duration, compose, config)
+            if found is not None:
+                return found
+
+
+def _claim_one(
+    connection: Connection,
+    number: int,
+    holder: str,
+    now: int,
+    duration: int,
+    compose: Compose,
+    config: RecipientConfig,
+) -> Claim | None:
+    """Claims this message, whose group is locked. None: it is not to be sent now."""
+    row = _mark_claimed(connection, number, holder, now, duration)
+    if row is None:
+        return None
+    row = fan_out.assign(connection, row, config.recipients, now)
+    if row is None:
+        return None
+    body = _body(connection, row, now, compose, config)
+    if body is None:
+        return None
+    return Claim(
+        row.id,
+        row.group_id,
+        row.channel,
+        row.key,
+        row.kind,
+        row.attempts,
+        holder,
+        body,
+        row.recipient,
+    )
 
 
 def _lock_next(connection: Connection, channel: str, now: int) -> int | None:
-    """The number of the next message due, its group locked; groups that others hold are left to
-    them."""
+    """Locks the group of the next message that is due, and returns the message's number. Skips
+    groups that other transactions have locked."""
     locking = _next(connection, channel, now).with_for_update(of=alert_group, skip_locked=True)
     number: int | None = connection.execute(locking).scalar()
     return number
 
 
-def _take(connection: Connection, number: int, holder: str, now: int, duration: int) -> Any | None:
-    """The claimed row; None: another process was quicker before we held the lock."""
-    taken = (
+def _mark_claimed(
+    connection: Connection, number: int, holder: str, now: int, duration: int
+) -> Any | None:
+    """Returns the row. None: another process claimed it before the group was locked."""
+    claimed = (
         update(notification)
         .where(notification.c.id == number, _due(connection, now))
         .values(
@@ -143,7 +165,7 @@ def _take(connection: Connection, number: int, holder: str, now: int, duration: 
             held_until=None,
         )
     )
-    return connection.execute(taken.returning(notification)).first()
+    return connection.execute(claimed.returning(notification)).first()
 
 
 def _next(connection: Connection, channel: str, now: int) -> Any:
@@ -151,7 +173,7 @@ def _next(connection: Connection, channel: str, now: int) -> Any:
         select(notification.c.id)
         .join(alert_group, alert_group.c.id == notification.c.group_id)
         .where(notification.c.channel == channel, _due(connection, now))
-        # News before repetitions, for the sake of channels with a budget.
+        # Reminders last: they must not use up the budget of other messages.
         .order_by(
             notification.c.kind == "reminder", notification.c.next_attempt_at, notification.c.id
         )
@@ -162,40 +184,40 @@ def _next(connection: Connection, channel: str, now: int) -> Any:
 def _due(connection: Connection, now: int) -> ColumnElement[bool]:
     waiting = and_(notification.c.state == "pending", notification.c.next_attempt_at <= now)
     clock = database_now(connection)
-    abandoned = and_(
+    expired = and_(
         notification.c.state == "claimed",
-        # One that lasts longer than any was made before the clock was set back.
+        # A claim that ends later than possible was made before the clock was set back.
         or_(
             notification.c.claimed_until <= clock,
             notification.c.claimed_until > clock + _LONGEST_CLAIM,
         ),
     )
-    return or_(waiting, abandoned)
+    return or_(waiting, expired)
 
 
 def _body(
     connection: Connection, row: Any, now: int, compose: Compose, config: RecipientConfig
 ) -> Body | None:
-    """The message's final text; None when it was cancelled or put off instead."""
+    """The frozen content of a message. None: it was cancelled or postponed instead."""
     if row.body is not None:
         return _frozen_body(connection, row, now, config)
     if config.budget is not None:
         free = _budget_free_at(connection, row, config.budget, now)
         if free > now:
-            _put_off(connection, row, free, now, f"{_OUT_OF_BUDGET} ({config.budget})")
+            _postpone(connection, row, free, now, f"{_OUT_OF_BUDGET} ({config.budget})")
             return None
     try:
         decision = _decide(connection, row, now, config)
     except recipients.TooEarly as early:
-        _put_off(connection, row, max(early.until + SECOND, now + 5 * SECOND), now, None)
+        _postpone(connection, row, max(early.until + SECOND, now + 5 * SECOND), now, None)
         return None
     except recipients.Undeliverable as reason:
         _cancel(connection, row, str(reason), now)
         return None
-    suppressions.record(connection, row.channel, row.kind, _reasons(decision), now)
+    suppressions.record(connection, row.channel, row.kind, _suppressed(decision), now)
     if not decision.members:
-        later = decision.later or now
-        _put_off(connection, row, max(later, now + SECOND), now, _why(decision.held))
+        later = max(decision.later or now, now + SECOND)
+        _postpone(connection, row, later, now, _hold_reasons(decision.held))
         return None
     if decision.later is not None:
         _enqueue_rest(connection, row, decision, decision.later, now)
@@ -232,8 +254,8 @@ def _cancel(connection: Connection, row: Any, reason: str, now: int) -> None:
 def _frozen_body(
     connection: Connection, row: Any, now: int, config: RecipientConfig
 ) -> Body | None:
-    """The frozen text. None if a new silence covers all members, or if it is a reminder and all
-    members have recovered."""
+    """The content of a message frozen before. None: all members are held, or it is a reminder and
+    all members have recovered."""
     body: Body = row.body
     members = candidates.reported(connection, row.id)
     if row.kind == "reminder" and all(member.recovered_at for member in members.values()):
@@ -242,12 +264,15 @@ def _frozen_body(
     held = config.hold(connection, members, row.kind, now) if members else {}
     if not held or members.keys() - held.keys():
         return body
-    _put_off(connection, row, min(each.until for each in held.values()), now, _why(held))
+    _postpone(connection, row, min(each.until for each in held.values()), now, _hold_reasons(held))
     return None
 
 
-def _put_off(connection: Connection, row: Any, until: int, now: int, why: str | None) -> None:
-    """Let it wait as if it had not been claimed; `why` if a user can end the wait sooner."""
+def _postpone(connection: Connection, row: Any, until: int, now: int, why: str | None) -> None:
+    """Makes it pending again, due at `until`, as if it had not been claimed.
+
+    `why`: what it waits for, if that may end earlier; else None.
+    """
     change(
         connection,
         row.id,
@@ -264,22 +289,24 @@ def _put_off(connection: Connection, row: Any, until: int, now: int, why: str | 
 def _enqueue_rest(
     connection: Connection, row: Any, decision: recipients.Decision, later: int, now: int
 ) -> None:
+    """Enqueues a message for the incidents that this one leaves out."""
     add(
         connection,
         row.group_id,
         row.kind,
         row.channel,
-        # So that it leaves out the incidents of this one.
+        # A reminder leaves out incidents of other reminders that were frozen after this time.
         row.created_at if row.kind == "reminder" else now,
         later,
         recipient=row.recipient,
         delay=row.delay,
         held_until=later if decision.held else None,
-        outcome=_why(decision.held),
+        outcome=_hold_reasons(decision.held),
     )
 
 
-def _reasons(decision: recipients.Decision) -> dict[int, tuple[str, int | None]]:
+def _suppressed(decision: recipients.Decision) -> dict[int, tuple[str, int | None]]:
+    """incident id -> (why this message does not report it, until when in ms)."""
     held = {number: (each.reason, each.until) for number, each in decision.held.items()}
     gone: dict[int, tuple[str, int | None]] = {
         number: (reason, None) for number, reason in decision.gone.items()
@@ -287,12 +314,12 @@ def _reasons(decision: recipients.Decision) -> dict[int, tuple[str, int | None]]
     return gone | held
 
 
-def _why(held: Mapping[int, Held]) -> str | None:
+def _hold_reasons(held: Mapping[int, Held]) -> str | None:
     return ", ".join(sorted({each.reason for each in held.values()}))[:300] or None
 
 
 def _budget_free_at(connection: Connection, row: Any, budget: int, now: int) -> int:
-    """When one more message fits into the budget of 24 hours; at most `now` if it does already."""
+    """When the budget of 24 hours allows one more message (ms); `now` or earlier: it does now."""
     frozen_at = connection.execute(
         select(notification.c.frozen_at)
         .where(
@@ -308,7 +335,7 @@ def _budget_free_at(connection: Connection, row: Any, budget: int, now: int) -> 
 
 
 def out_of_budget(connection: Connection) -> list[str]:
-    """Names of the channels whose messages wait for their budget."""
+    """Names of the channels whose messages wait because of the daily message limit."""
     query = select(notification.c.channel).where(
         notification.c.held_until.is_not(None),
         notification.c.state == "pending",
@@ -317,13 +344,13 @@ def out_of_budget(connection: Connection) -> list[str]:
     return sorted(connection.scalars(query.distinct()))
 
 
-# --- Recording what became of them -----------------------------------------------------------
+# --- Outcomes --------------------------------------------------------------------------------
 
 
 def record_sent(engine: Engine, claim: Claim, now: int, remind_after: int | None = None) -> bool:
-    """False when the claim ran out and another took over. Raises StateUnavailable.
+    """Records that the message was sent. `remind_after`: ms after which a reminder is due.
 
-    `remind_after`: ms after which a reminder reports those that are still silent.
+    Returns False if the claim expired and another process took over. Raises StateUnavailable.
     """
     with writing(engine) as connection:
         health.record_success(connection, claim.channel, now, claim.recipient)
@@ -337,7 +364,7 @@ def record_sent(engine: Engine, claim: Claim, now: int, remind_after: int | None
 
 
 def record_failed(engine: Engine, claim: Claim, reason: str, now: int) -> bool:
-    """It won't be tried again. Returns and raises as `record_sent`."""
+    """Records that it is not tried again. Returns and raises as `record_sent`."""
     with writing(engine) as connection:
         health.record_failure(connection, claim.channel, reason, now, claim.recipient)
         recorded = _record(connection, claim, "failed", reason, now)
@@ -346,7 +373,7 @@ def record_failed(engine: Engine, claim: Claim, reason: str, now: int) -> bool:
 
 
 def record_retry(engine: Engine, claim: Claim, reason: str, next_attempt: int, now: int) -> bool:
-    """It is tried again at `next_attempt`. Returns and raises as `record_sent`."""
+    """Records that it is tried again at `next_attempt`. Returns and raises as `record_sent`."""
     with writing(engine) as connection:
         health.record_failure(connection, claim.channel, reason, now, claim.recipient)
         return _record(connection, claim, "retry", reason, now, next_attempt_at=next_attempt)
@@ -365,7 +392,7 @@ def _record(
         insert(attempt).values(notification_id=claim.id, at=now, result=result, detail=reason)
     )
     tally.add(connection, "attempts", {(claim.channel, result): 1})
-    mine = and_(
+    claimed = and_(
         notification.c.id == claim.id,
         notification.c.state == "claimed",
         notification.c.claimed_by == claim.holder,
@@ -373,51 +400,55 @@ def _record(
     )
     values |= {"outcome": reason, "claimed_by": None, "claimed_until": None}
     if result != "retry":
-        return finish(connection, mine, now, state=result, **values) == 1
-    retried = update(notification).where(mine).values(state="pending", **values)
+        return finish(connection, claimed, now, state=result, **values) == 1
+    retried = update(notification).where(claimed).values(state="pending", **values)
     return connection.execute(retried).rowcount == 1
 
 
 def _count_latencies(connection: Connection, claim: Claim, now: int) -> None:
-    """From each incident, and from the end of its threshold, to the acceptance of a first message;
-    not where it was held back or meant to wait."""
+    """Counts how long the first message about each incident took: from when the incident was
+    opened, and from the end of its threshold.
+
+    Leaves out incidents that were held, and messages that escalate.
+    """
     held = exists().where(
         suppression.c.incident_id == incident.c.id,
         suppression.c.channel == claim.channel,
         suppression.c.kind == "down",
     )
-    told = connection.execute(
+    starts = connection.execute(
         select(incident.c.opened_at, incident.c.last_seen + incident.c.threshold)
         .join_from(notification, notification_incident)
         .join(incident)
         .where(notification.c.id == claim.id, notification.c.delay == 0, ~held)
     ).all()
-    for name, since in (("delivered", 0), ("told", 1)):
-        latencies = [now - row[since] for row in told]
+    for name, column in (("delivered", 0), ("told", 1)):
+        latencies = [now - row[column] for row in starts]
         tally.add_latencies(connection, name, (claim.channel,), latencies)
 
 
 def _enqueue_reminder(connection: Connection, claim: Claim, now: int, due: int) -> None:
-    silent = select(incident.c.id).where(
+    """Enqueues a reminder, unless there is one already or all incidents are closed."""
+    open_incident = select(incident.c.id).where(
         incident.c.group_id == claim.group_id, incident.c.closed_at.is_(None)
     )
-    owed = select(func.count()).where(
+    unfinished = select(notification.c.id).where(
         notification.c.group_id == claim.group_id,
         notification.c.channel == claim.channel,
         notification.c.recipient.is_not_distinct_from(claim.recipient),
         notification.c.kind == "reminder",
         notification.c.state.in_(UNFINISHED),
     )
-    if (
-        connection.execute(silent.limit(1)).first() is not None
-        and connection.execute(owed).scalar_one() == 0
-    ):
-        add(
-            connection,
-            claim.group_id,
-            "reminder",
-            claim.channel,
-            now,
-            due,
-            recipient=claim.recipient,
-        )
+    if connection.execute(open_incident.limit(1)).first() is None:
+        return
+    if connection.execute(unfinished.limit(1)).first() is not None:
+        return
+    add(
+        connection,
+        claim.group_id,
+        "reminder",
+        claim.channel,
+        now,
+        due,
+        recipient=claim.recipient,
+    )

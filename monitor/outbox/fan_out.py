@@ -1,7 +1,8 @@
-"""One recipient is one delivery: messages to a channel of several become one for each of them.
+"""Splits a message to a channel with several recipients into one message for each recipient.
 
-They are enqueued for the channel. The notifier that claims one knows the recipients of the moment;
-from then on each is sent, retried, put off and recorded by itself.
+Messages are enqueued without a recipient. At the first claim, the notifier knows the channel's
+current recipients. From then on, each recipient's message is sent, retried, postponed and recorded
+on its own.
 """
 
 from collections.abc import Sequence
@@ -15,24 +16,23 @@ from monitor.state.tables import notification, notification_incident
 
 
 def assign(connection: Connection, row: Any, recipients: Sequence[str], now: int) -> Any | None:
-    """The claimed row as it is for one of the recipients; the others get one each.
+    """Assigns the claimed row to the first recipient, and inserts a copy for each of the others.
 
-    None: there is nothing left to send. The caller holds the group's lock.
+    Returns the row as it is now. None: there is nothing to send, because the row's recipient was
+    removed, or because all recipients have such a message already. `recipients` is empty unless the
+    channel has several. The caller holds the group's lock.
     """
     if not recipients or row.recipient in recipients:
         return row
     if row.recipient is not None:
-        outcome = "the recipient was removed from the channel"
-        this = notification.c.id == row.id
-        notifications.finish(connection, this, now, state="cancelled", outcome=outcome)
-        notifications.close_group_if_done(connection, row.group_id, now)
+        _cancel_removed(connection, row, now)
         return None
     if row.body is None:
-        waiting = _waiting(connection, row, now)
-        recipients = [each for each in recipients if each not in waiting]
-        if not recipients:
-            connection.execute(delete(notification).where(notification.c.id == row.id))
-            return None
+        served = _with_pending_message(connection, row, now)
+        recipients = [each for each in recipients if each not in served]
+    if not recipients:
+        connection.execute(delete(notification).where(notification.c.id == row.id))
+        return None
     first, *others = recipients
     for recipient in others:
         _copy(connection, row, recipient, now)
@@ -40,9 +40,19 @@ def assign(connection: Connection, row: Any, recipients: Sequence[str], now: int
     return connection.execute(changed.returning(notification)).one()
 
 
-def _waiting(connection: Connection, row: Any, now: int) -> set[str]:
-    """Recipients whose own such message still gathers members; it is due now."""
-    theirs = (
+def _cancel_removed(connection: Connection, row: Any, now: int) -> None:
+    outcome = "the recipient was removed from the channel"
+    this = notification.c.id == row.id
+    notifications.finish(connection, this, now, state="cancelled", outcome=outcome)
+    notifications.close_group_if_done(connection, row.group_id, now)
+
+
+def _with_pending_message(connection: Connection, row: Any, now: int) -> set[str]:
+    """Recipients that already have such a message which is not frozen.
+
+    Makes these messages due now: they report the row's incidents, too.
+    """
+    pending = (
         notification.c.group_id == row.group_id,
         notification.c.channel == row.channel,
         notification.c.kind == row.kind,
@@ -51,13 +61,13 @@ def _waiting(connection: Connection, row: Any, now: int) -> set[str]:
         notification.c.state == "pending",
         notification.c.frozen_at.is_(None),
     )
-    due = update(notification).where(*theirs, notification.c.next_attempt_at > now)
+    due = update(notification).where(*pending, notification.c.next_attempt_at > now)
     connection.execute(due.values(next_attempt_at=now, held_until=None))
-    return set(connection.scalars(select(notification.c.recipient).where(*theirs)))
+    return set(connection.scalars(select(notification.c.recipient).where(*pending)))
 
 
 def _copy(connection: Connection, row: Any, recipient: str, now: int) -> None:
-    """A row of the same content; its key follows from the other's, so that it stays the same."""
+    """Inserts a row with the same content. Its key is derived from the original's key."""
     added = (
         insert(notification)
         .values(

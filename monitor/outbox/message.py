@@ -8,10 +8,10 @@ from monitor.model import SECOND, Member, MessageContext, format_mac, format_tim
 from monitor.outbox.wording import at, counted, duration, label, long, name, number
 
 LISTED = 10
-"""How many members the text names; the rest is a number."""
+"""How many members the text lists. It gives only the number of the others."""
 
 LISTED_IN_DATA = 1_000
-"""How many members the data for programs names."""
+"""How many members the body lists."""
 
 SEVERITIES = ("info", "warning", "critical")
 """From the least severe. A sensor's label `severity` sets it; without one it is critical."""
@@ -21,7 +21,7 @@ class Frame(NamedTuple):
     """What all messages have in common."""
 
     base_url: str
-    """Of our pages, without a slash at its end."""
+    """Of the service's pages, without a slash at its end."""
     zone: tzinfo
     """The time zone in which moments are written."""
 
@@ -29,31 +29,27 @@ class Frame(NamedTuple):
 def compose(
     context: MessageContext, frame: Frame, acknowledge: str | None = None
 ) -> dict[str, Any]:
-    """The frozen body: what every channel sends, as JSON.
+    """The body of a message about sensors: what every channel sends, as JSON.
 
-    `acknowledge`: the link by which the recipient can answer for it without a login.
+    `acknowledge`: the link that acknowledges without a login, if the message has one.
 
     The body: `kind`, `time`, `thread`, `severity`, `subject`, `text`, `link`, `actions` (each
     `label` and `url`), `escalated`, `fleet_wide`, `site`, `neighbours` (sensors of the site, or of
-    the fleet if it is fleet-wide), `neighbours_silent`, `silent` (open incidents of this matter),
+    the fleet if it is fleet-wide), `neighbours_silent`, `silent` (open incidents of the group),
     `count` and `members`, of which the first 1,000 are listed, each with `mac`, `name`, `site`,
     `labels`, `last_seen`, `threshold_seconds`, `usual_interval_seconds`, `proven`,
-    `interruptions`, `opened_at`, `recovered_at`. Moments are RFC 3339 in UTC.
+    `interruptions`, `opened_at`, `recovered_at`. Times are RFC 3339 in UTC.
     """
-    subject, explanation = _SAID[context.kind](context, frame)
-    if context.escalated:
-        subject = f"Escalated: {subject}"
-        explanation = "No one has acknowledged it yet. " + explanation
-    line = _back_line if context.kind == "recovered" else _silent_line
-    lines = [line(member, context, frame) for member in context.members[:LISTED]]
-    if len(context.members) > LISTED:
-        lines.append(f"- and {number(len(context.members) - LISTED)} more")
-    link = frame.base_url + "/"
-    if len(context.members) == 1:
-        link += f"sensors/{format_mac(context.members[0].mac)}"
+    subject, explanation = _subject_and_explanation(context, frame)
+    link = _link(context, frame)
     actions = [] if acknowledge is None else [{"label": _ACKNOWLEDGE, "url": acknowledge}]
-    offered = "\n".join(f"{action['label']}: {action['url']}" for action in actions)
-    paragraphs = [f"{subject}.", explanation.strip(), "\n".join(lines), _around(context), offered]
+    paragraphs = [
+        f"{subject}.",
+        explanation,
+        "\n".join(_member_lines(context, frame)),
+        _neighbour_sentence(context),
+        "\n".join(f"{action['label']}: {action['url']}" for action in actions),
+    ]
     return {
         "kind": context.kind,
         "time": format_time(context.time),
@@ -82,7 +78,7 @@ def compose_notice(
     frame: Frame,
     kind: str = "notice",
 ) -> dict[str, Any]:
-    """A body about the service itself and no sensor: of kind `notice`, or `test`."""
+    """The body of a message about the service itself: of kind `notice` or `test`."""
     link = frame.base_url + "/"
     return {
         "kind": kind,
@@ -105,7 +101,7 @@ def compose_notice(
 
 
 def compose_test(time: int, frame: Frame) -> dict[str, Any]:
-    """A body of kind `test`: it shows that a channel reaches its recipient."""
+    """The body of a test message."""
     return compose_notice(
         "Test message from heartbeat-monitor",
         ["This channel works. Alerts about silent sensors will arrive here."],
@@ -119,17 +115,39 @@ def compose_test(time: int, frame: Frame) -> dict[str, Any]:
 _ACKNOWLEDGE = "Acknowledge, or silence for 4 h"
 
 
+def _subject_and_explanation(context: MessageContext, frame: Frame) -> tuple[str, str]:
+    subject, explanation = _WRITERS[context.kind](context, frame)
+    if not context.escalated:
+        return subject, explanation
+    return f"Escalated: {subject}", f"No one has acknowledged it yet. {explanation}".strip()
+
+
+def _member_lines(context: MessageContext, frame: Frame) -> list[str]:
+    line = _recovered_line if context.kind == "recovered" else _silent_line
+    lines = [line(member, context, frame) for member in context.members[:LISTED]]
+    if len(context.members) > LISTED:
+        lines.append(f"- and {number(len(context.members) - LISTED)} more")
+    return lines
+
+
+def _link(context: MessageContext, frame: Frame) -> str:
+    """The page of the sensor if there is only one, else the grid."""
+    if len(context.members) != 1:
+        return f"{frame.base_url}/"
+    return f"{frame.base_url}/sensors/{format_mac(context.members[0].mac)}"
+
+
 def _down(context: MessageContext, frame: Frame) -> tuple[str, str]:
     members = context.members
     state = "silent" if any(member.proven for member in members) else "presumed down, silent"
     since = long(min(member.last_seen for member in members), frame.zone)
-    told_earlier = context.silent > len(members)
+    reported_earlier = context.silent > len(members)
     of_all = "" if context.neighbours is None else f" of {number(context.neighbours)}"
-    if told_earlier and len(members) > 1:
+    if reported_earlier and len(members) > 1:
         who = f"{number(len(members))} more sensors{_where(context)}"
     else:
         who = _who(context)
-    in_all = f", {number(context.silent)}{of_all} in all" if told_earlier else ""
+    in_all = f", {number(context.silent)}{of_all} in all" if reported_earlier else ""
     prefix = "Fleet-wide: " if context.fleet_wide else ""
     return f"{prefix}{who} {state} since {since}{in_all}", ""
 
@@ -161,7 +179,7 @@ def _recovered(context: MessageContext, _frame: Frame) -> tuple[str, str]:
     return f"Recovered: {who}, silent for up to {longest}{still}", ""
 
 
-_SAID = {"down": _down, "reminder": _reminder, "flapping": _flapping, "recovered": _recovered}
+_WRITERS = {"down": _down, "reminder": _reminder, "flapping": _flapping, "recovered": _recovered}
 
 
 def _where(context: MessageContext) -> str:
@@ -201,7 +219,7 @@ def _silent_line(member: Member, context: MessageContext, frame: Frame) -> str:
     return f"- {label(member, context.site)}: {'; '.join(parts)}"
 
 
-def _back_line(member: Member, context: MessageContext, frame: Frame) -> str:
+def _recovered_line(member: Member, context: MessageContext, frame: Frame) -> str:
     silence = _silence(member)
     return (
         f"- {label(member, context.site)}: silent for {duration(silence)}, from "
@@ -209,7 +227,7 @@ def _back_line(member: Member, context: MessageContext, frame: Frame) -> str:
     )
 
 
-def _around(context: MessageContext) -> str:
+def _neighbour_sentence(context: MessageContext) -> str:
     """How many sensors of the site or fleet are silent; empty without such a number."""
     if context.neighbours is None or context.neighbours < 2:
         return ""
@@ -226,9 +244,9 @@ def _silence(member: Member) -> int:
 
 
 def _severity(members: Sequence[Member]) -> str:
-    """The gravest of their severities; what is none of the words counts as critical."""
-    said = (member.labels.get("severity", "critical") for member in members)
-    ranks = (SEVERITIES.index(each) if each in SEVERITIES else 2 for each in said)
+    """The highest severity of the members. An unknown severity counts as critical."""
+    given = (member.labels.get("severity", "critical") for member in members)
+    ranks = (SEVERITIES.index(each) if each in SEVERITIES else 2 for each in given)
     return SEVERITIES[max(ranks)]
 
 

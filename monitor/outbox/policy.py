@@ -3,30 +3,32 @@
 from monitor.model import DAY, HOUR, MINUTE, SECOND
 
 DELAYS = (5 * SECOND, 15 * SECOND, 1 * MINUTE, 5 * MINUTE, 15 * MINUTE, 1 * HOUR)
-"""After the first, second, … attempt; the last one repeats."""
+"""Delays after the first, second, … attempt (ms). The last one repeats."""
 
 GIVE_UP_AFTER = 3 * DAY
-"""How long a frozen message is tried."""
+"""How long a frozen message is tried (ms)."""
 
 UNSERVED_AFTER = 5 * MINUTE
-"""When a channel that no notifier serves is gone: longer than it takes to restart them all."""
+"""After how long without a notifier that serves it a channel no longer exists (ms).
+
+Longer than a restart of all notifiers takes."""
 
 _JITTER = 0.2
-_LONGEST_WISH = 1 * DAY
+_LONGEST_RETRY_AFTER = 1 * DAY
 
 
 def next_attempt(
     attempts: int, frozen_at: int, now: int, chance: float, retry_after: int | None = None
 ) -> int | None:
-    """The moment (ms) to try again after `attempts` >= 1 of them, or None: give up.
+    """When to try again after `attempts` (at least 1) attempts (ms). None: give up.
 
-    `chance` in [0, 1) spreads what failed together over a fifth more than the delay.
-    `retry_after` is the receiver's own wish in ms, kept up to a day. The last attempt falls on
-    the end of GIVE_UP_AFTER.
+    `chance` in [0, 1) lengthens the delay by up to a fifth, so that messages that failed together
+    are not all tried again together. `retry_after` is the delay that the receiver asked for (ms);
+    it is limited to a day. The last attempt is at the end of GIVE_UP_AFTER.
     """
     end = frozen_at + GIVE_UP_AFTER
     if now >= end:
         return None
     delay = DELAYS[min(attempts, len(DELAYS)) - 1]
-    delay = max(delay, min(retry_after or 0, _LONGEST_WISH))
+    delay = max(delay, min(retry_after or 0, _LONGEST_RETRY_AFTER))
     return min(now + round(delay * (1 + _JITTER * chance)), end)

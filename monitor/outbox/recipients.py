@@ -1,4 +1,4 @@
-"""Which incidents a message is about: decided once, when its text is frozen."""
+"""Decides which incidents a message reports. This happens once, when the message is frozen."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -7,57 +7,57 @@ from monitor.model import Held, Member
 from monitor.outbox.wording import ending
 
 LIMIT_OF_TRACKING = 1_000
-"""Members of one message to a receiver that keeps a state for each."""
+"""The most members of one message to a tracking receiver."""
 
 _COVERED = "an earlier message covers all incidents"
 
 
 class Due(NamedTuple):
-    """A message that is due; moments in ms."""
+    """A message that is due. Times in ms."""
 
     kind: str
     """down | reminder | flapping | recovered"""
     created_at: int
     delay: int
-    """It is only about incidents that have been open for so long."""
+    """How long an incident must have been open before the message reports it."""
     tracks: bool
-    """Its receiver keeps a state of its own: it needs every closing, and every member."""
+    """Its receiver tracks each sensor: it needs every closed incident and every member."""
 
 
 class Candidate(NamedTuple):
-    """An incident of the group that no message of this kind covers yet, on this channel."""
+    """An incident of the group that no message of this kind on this channel reports yet."""
 
     member: Member
     acknowledged: bool
     closed_reason: str | None
     """None: it is open."""
     ended_at: int | None
-    """When it was closed, or else acknowledged."""
+    """When it was closed; if it is open, when it was acknowledged."""
     down_state: str | None = None
-    """What became of its down message: sent | waiting | failed. None: there was none."""
+    """State of its down message: sent | waiting | failed. None: it has none."""
     down_due: int | None = None
-    """While that waits: when it is tried next."""
+    """If the down message waits: when it is tried next."""
 
 
 class Decision(NamedTuple):
-    """What becomes of a message that is due."""
+    """What a message that is due reports now, and what it leaves out."""
 
     members: dict[int, Member]
-    """incident id -> what the message reports; empty: it has to wait."""
+    """incident id -> what the message reports. Empty: the message has to wait."""
     later: int | None
-    """When those left out have their turn."""
+    """When the first of the incidents left out can be reported. None: none is left out."""
     held: Mapping[int, Held]
-    """Those of the left out that are held back, and why."""
+    """incident id -> why it is held, of those left out."""
     gone: Mapping[int, str]
-    """incident id -> why this channel will get no alert for it."""
+    """incident id -> why this channel gets no message about it."""
 
 
 class Undeliverable(Exception):
-    """There is nothing left to report; the text is the reason."""
+    """The message has nothing to report; the text is the reason."""
 
 
 class TooEarly(Exception):
-    """The down message it follows is still being tried, next at the time given (ms)."""
+    """The down message that it follows is still being tried, next at `until` (ms)."""
 
     def __init__(self, until: int) -> None:
         super().__init__(until)
@@ -67,20 +67,21 @@ class TooEarly(Exception):
 def choose(
     due: Due, candidates: Mapping[int, Candidate], covered: bool
 ) -> tuple[dict[int, Member], dict[int, str]]:
-    """(incident id -> member, incident id -> why it needs no message any more).
+    """Returns the incidents to report (id -> member), and those that need no message any more
+    (id -> reason).
 
-    `covered`: earlier messages of this kind cover other incidents of the group. Raises
-    Undeliverable, TooEarly.
+    `covered`: whether earlier messages of this kind report other incidents of the group.
+    Raises Undeliverable, TooEarly.
     """
     if due.kind == "down":
-        return _silent(due, candidates)
+        return _choose_down(due, candidates)
     if due.kind == "reminder":
-        return _still_silent(due, candidates), {}
+        return _choose_reminder(due, candidates), {}
     if due.kind == "flapping":
         if not candidates:
             raise Undeliverable(_COVERED)
         return _members(candidates), {}
-    return _recovered(due, candidates, covered), {}
+    return _choose_recovered(due, candidates, covered), {}
 
 
 def decide(
@@ -90,12 +91,15 @@ def decide(
     held: Mapping[int, Held],
     now: int,
 ) -> Decision:
-    """Split those `choose` found into the ones to report now and the ones whose turn comes later:
-    the `held`, the ones not open long enough, and what exceeds a tracking receiver's limit."""
-    young = {number for number, who in chosen.items() if who.opened_at + due.delay > now}
-    members = {n: who for n, who in chosen.items() if n not in young and n not in held}
+    """Splits `chosen` into incidents to report now, and those left out until later.
+
+    Left out are incidents in `held`, incidents not open for the message's delay, and those beyond
+    the limit of a tracking receiver.
+    """
+    young = {number for number, member in chosen.items() if member.opened_at + due.delay > now}
+    members = {n: member for n, member in chosen.items() if n not in young and n not in held}
     turns = [chosen[number].opened_at + due.delay for number in young - held.keys()]
-    if due.kind != "reminder" or not members:  # held ones are in the next reminder of the others
+    if due.kind != "reminder" or not members:  # the next reminder reports the held ones, too
         turns += [each.until for each in held.values()]
     if due.tracks and len(members) > LIMIT_OF_TRACKING:
         members = dict(list(members.items())[:LIMIT_OF_TRACKING])
@@ -103,10 +107,10 @@ def decide(
     return Decision(members, min(turns, default=None), held, gone)
 
 
-def _silent(
+def _choose_down(
     due: Due, candidates: Mapping[int, Candidate]
 ) -> tuple[dict[int, Member], dict[int, str]]:
-    """Open and not acknowledged; the others ended before their message was written."""
+    """Open incidents that are not acknowledged, and why the others need no message."""
     silent = {n: c for n, c in candidates.items() if c.closed_reason is None and not c.acknowledged}
     gone = {
         number: f"{_end(each)} first"
@@ -118,10 +122,10 @@ def _silent(
     return _members(silent), gone
 
 
-def _still_silent(due: Due, candidates: Mapping[int, Candidate]) -> dict[int, Member]:
-    """Open, not acknowledged, and their down message was sent.
+def _choose_reminder(due: Due, candidates: Mapping[int, Candidate]) -> dict[int, Member]:
+    """Open incidents that are not acknowledged and whose down message was sent.
 
-    A tracking receiver may have been restarted: it needs the acknowledged ones too.
+    A tracking receiver may have been restarted: it needs the acknowledged ones, too.
     """
     silent = {
         number: each
@@ -135,22 +139,27 @@ def _still_silent(due: Due, candidates: Mapping[int, Candidate]) -> dict[int, Me
     return _members(silent)
 
 
-def _recovered(due: Due, candidates: Mapping[int, Candidate], covered: bool) -> dict[int, Member]:
-    """Recovered after their down message was sent; a tracking receiver needs all that closed."""
-    over = {
+def _choose_recovered(
+    due: Due, candidates: Mapping[int, Candidate], covered: bool
+) -> dict[int, Member]:
+    """Incidents that recovered, and whose down message was sent.
+
+    A tracking receiver needs all closed incidents, whatever closed them.
+    """
+    closed = {
         number: each
         for number, each in candidates.items()
         if each.closed_reason == "recovered" or (due.tracks and each.closed_reason is not None)
     }
-    waiting = [each.down_due or 0 for each in over.values() if each.down_state == "waiting"]
+    waiting = [each.down_due or 0 for each in closed.values() if each.down_state == "waiting"]
     if waiting:
         raise TooEarly(max(waiting))
-    reported = {number: each for number, each in over.items() if each.down_state == "sent"}
+    reported = {number: each for number, each in closed.items() if each.down_state == "sent"}
     if reported:
         return _members(reported)
     if covered:
         raise Undeliverable(_COVERED)
-    if any(each.down_state == "failed" for each in over.values()):
+    if any(each.down_state == "failed" for each in closed.values()):
         raise Undeliverable("the alert was never delivered")
     raise Undeliverable("no alert was sent")
 

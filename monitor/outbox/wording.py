@@ -1,4 +1,4 @@
-"""How names, moments and durations are written in messages."""
+"""How messages write names, times, numbers and durations."""
 
 from datetime import UTC, datetime, timedelta, tzinfo
 from itertools import pairwise
@@ -22,7 +22,7 @@ def name(member: Member) -> str:
 
 
 def label(member: Member, site: str | None) -> str:
-    """Name and address; its site too, unless `site` has it already."""
+    """Name and address. With its site, unless the message names one `site` for all members."""
     called, mac = name(member), format_mac(member.mac)
     both = mac if called == mac else f"{called} ({mac})"
     return both if site else both + at(member.site)
@@ -35,14 +35,14 @@ def at(site: str | None) -> str:
 
 
 def clean(text: str) -> str:
-    """On one line, without what can't be seen (control characters, changes of direction)."""
+    """The text on one line and shortened, without control characters and direction marks."""
     words = "".join(letter if letter.isprintable() else " " for letter in text).split()
     joined = " ".join(words)
     return joined if len(joined) <= _LONGEST_NAME else joined[: _LONGEST_NAME - 1].rstrip() + "…"
 
 
 def number(count: int) -> str:
-    """With commas from a thousand on."""
+    """`1,234`: with thousands separators."""
     return f"{count:,}"
 
 
@@ -52,7 +52,7 @@ def counted(count: int, what: str) -> str:
 
 
 def long(moment: int, zone: tzinfo) -> str:
-    """2026-11-23 14:03:12 CET."""
+    """`2026-11-23 14:03:12 CET`."""
     return f"{local(moment, zone):%Y-%m-%d %H:%M:%S %Z}"
 
 
@@ -62,12 +62,12 @@ def ending(closed_reason: str) -> str:
 
 
 def local(moment: int, zone: tzinfo) -> datetime:
-    """The moment by the clocks of the zone."""
+    """Converts a time (ms) to a datetime in the zone."""
     return (_EPOCH + timedelta(milliseconds=moment)).astimezone(zone)
 
 
 def duration(milliseconds: int) -> str:
-    """Its largest unit and the next, rounded down: 2 h 5 min."""
+    """`2 h 5 min`: the largest unit and the next smaller one, rounded down."""
     for (unit, symbol), (smaller, smaller_symbol) in pairwise(_UNITS):
         whole, rest = divmod(milliseconds, unit)
         if whole:
