@@ -45,21 +45,21 @@ PAUSED = candidate(closed="paused", ended_at=AFTER, down_state="sent")
     ("candidates", "reported", "gone"),
     [
         ({1: OPEN, 2: OPEN}, {1, 2}, {}),
-        ({1: OPEN, 2: ACKNOWLEDGED}, {1}, {2: "acknowledged before it was sent"}),
+        ({1: OPEN, 2: ACKNOWLEDGED}, {1}, {2: "the incident was acknowledged first"}),
         (
             {1: OPEN, 2: candidate(closed="recovered", ended_at=AFTER)},
             {1},
-            {2: "recovered before it was sent"},
+            {2: "recovered first"},
         ),
         (
             {1: OPEN, 2: candidate(acknowledged=True, closed="paused", ended_at=AFTER)},
             {1},
-            {2: "paused before it was sent"},
+            {2: "the sensor was paused first"},
         ),
         (
             {1: OPEN, 2: candidate(closed="recovered", ended_at=CREATED)},
             {1},
-            {2: "recovered before it was sent"},
+            {2: "recovered first"},
         ),
         ({1: OPEN, 2: candidate(acknowledged=True, ended_at=BEFORE)}, {1}, {}),
     ],
@@ -68,7 +68,7 @@ PAUSED = candidate(closed="paused", ended_at=AFTER, down_state="sent")
         "acknowledged after it was enqueued",
         "recovered after it was enqueued",
         "acknowledged and then paused",
-        "closed at the moment it was enqueued",
+        "recovered at the moment it was enqueued",
         "acknowledged before it was enqueued",
     ],
 )
@@ -85,10 +85,10 @@ def test_down_message_reports_open_incidents_that_are_not_acknowledged(
     [
         ({}, COVERED),
         ({1: candidate(acknowledged=True, ended_at=BEFORE)}, COVERED),
-        ({1: ACKNOWLEDGED}, "acknowledged before it was sent"),
+        ({1: ACKNOWLEDGED}, "the incident was acknowledged first"),
         (
             {1: ACKNOWLEDGED, 2: RECOVERED, 3: RECOVERED},
-            "acknowledged before it was sent, recovered before it was sent",
+            "the incident was acknowledged first, recovered first",
         ),
     ],
     ids=["none", "acknowledged earlier", "acknowledged", "acknowledged and recovered"],
@@ -132,7 +132,7 @@ def test_reminder_reports_open_incidents_whose_down_message_was_sent(
 
 @pytest.mark.parametrize("number", [2, 3, 4, 5, 6])
 def test_reminder_without_such_an_incident_is_undeliverable(number: int) -> None:
-    with pytest.raises(Undeliverable, match=r"^acknowledged or ended$"):
+    with pytest.raises(Undeliverable, match=r"^the incidents were acknowledged or closed first$"):
         choose(due("reminder"), {1: REMINDED[number]}, covered=True)
 
 
@@ -192,7 +192,7 @@ FAILED = candidate(closed="recovered", down_state="failed")
         (
             {1: candidate(closed="recovered"), 2: FAILED},
             False,
-            "the down message was never delivered",
+            "the alert was never delivered",
         ),
         ({1: FAILED}, True, COVERED),
         ({1: PAUSED}, False, "no alert was sent"),
