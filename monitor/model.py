@@ -5,7 +5,7 @@ is the integer of its 48 bits. They are text only in input and output.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import NamedTuple
@@ -106,6 +106,75 @@ class Held(NamedTuple):
 
     until: int
     reason: str
+
+
+class IncidentView(NamedTuple):
+    """An incident with its sensor; times and durations in ms."""
+
+    id: int
+    mac: int
+    name: str | None
+    site: str | None
+    last_seen: int
+    threshold: int
+    proven: bool
+    opened_at: int
+    flapping_since: int | None
+    acknowledged_at: int | None
+    acknowledged_by: str | None
+    closed_at: int | None
+    closed_reason: str | None
+    recovered_at: int | None
+
+
+class Attempt(NamedTuple):
+    """One attempt to send a message."""
+
+    at: int
+    result: str
+    """sent | retry | failed"""
+    detail: str | None
+
+
+class Sending(NamedTuple):
+    """A message to one channel, as far as it concerns one incident."""
+
+    id: int
+    channel: str
+    kind: str
+    """down | recovered | reminder | flapping"""
+    delay: int
+    state: str
+    next_attempt_at: int
+    held_until: int | None
+    frozen_at: int | None
+    finished_at: int | None
+    outcome: str | None
+    subject: str | None
+    includes_incident: bool
+    """Whether its text includes the incident; otherwise it could have, and does not."""
+    recipient: str | None = None
+    """The recipient, if the channel has several."""
+    attempts: Sequence[Attempt] = ()
+
+
+class Suppression(NamedTuple):
+    """Why no message about an incident was sent to a channel, or why it is held."""
+
+    channel: str
+    kind: str
+    at: int
+    reason: str
+    until: int | None
+    """Until when it is held; None if it is never sent."""
+
+
+class Facts(NamedTuple):
+    """All that the ledger has about one incident; each list is in chronological order."""
+
+    case: IncidentView
+    sendings: list[Sending]
+    suppressions: list[Suppression]
 
 
 def parse_mac(text: str) -> int:

@@ -10,11 +10,10 @@ from monitor.analysis.gaps import Gap
 from monitor.analysis.memory import Memory
 from monitor.analysis.uptime import Uptime, uptime
 from monitor.clock import Clock
-from monitor.model import DAY, HOUR, MINUTE, SECOND, Heartbeat
+from monitor.model import DAY, HOUR, MINUTE, SECOND, Heartbeat, IncidentView
 from monitor.staleness.blindness import BlindWindow, merge
 from monitor.state import ledger
 from monitor.state.database import reading
-from monitor.state.ledger import IncidentView
 from monitor.store.interface import Bucket, Store, StoreUnavailable
 
 SPARKS = 48

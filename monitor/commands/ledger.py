@@ -10,13 +10,12 @@ import msgspec
 from monitor.clock import Clock
 from monitor.commands import CommandFailed, option
 from monitor.commands.incidents import describe, number, plain, stand
-from monitor.incidents.timeline import tell
-from monitor.model import parse_mac, parse_time
+from monitor.incidents.timeline import build_timeline
+from monitor.model import Facts, parse_mac, parse_time
 from monitor.outbox.wording import long
 from monitor.settings import Settings
 from monitor.state import ledger
 from monitor.state.database import open_state, reading
-from monitor.state.ledger import Facts
 from monitor.web.api.shapes import ledger_shape
 
 _MOST = 200
@@ -59,7 +58,7 @@ def _ledger(given: Settings, options: argparse.Namespace) -> None:
 
 def _show(facts: Facts, now: int, zone: tzinfo) -> None:
     print(f"{facts.case.id}  {describe(facts.case)}: {stand(facts.case, zone)}")
-    entries = tell(facts, now, lambda moment: long(moment, zone))
+    entries = build_timeline(facts, now, lambda moment: long(moment, zone))
     names = [" ".join(filter(None, (entry.channel, entry.recipient))) for entry in entries]
     width = max(map(len, names))
     for entry, name in zip(entries, names, strict=True):

@@ -1,11 +1,11 @@
-"""The ledger of one incident as text: what was sent, tried or not sent, and why."""
+"""The timeline of one incident in words: which messages were sent or not, and why."""
 
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC
 from typing import NamedTuple
 
+from monitor.model import Facts, IncidentView, Sending, Suppression
 from monitor.outbox import wording
-from monitor.state.ledger import Facts, IncidentView, Sending
 
 _MESSAGES = {
     "down": "the alert",
@@ -21,24 +21,24 @@ _RESULTS = {
 
 
 class TimelineEntry(NamedTuple):
-    """One thing that happened, or is going to; moments in ms."""
+    """One event, in the past or expected; times in ms."""
 
     at: int
     channel: str | None
-    """The recipient; None: it concerns the incident itself."""
+    """The channel that the message is for; None for an event of the incident itself."""
     kind: str | None
-    """down | recovered | reminder | flapping; None as above."""
+    """down | recovered | reminder | flapping; None for an event of the incident itself."""
     event: str
     """opened | acknowledged | closed | unsent | written | sent | retry | failed | cancelled |
     waiting | held | suppressed"""
     text: str
     until: int | None = None
     recipient: str | None = None
-    """Of a channel with several."""
+    """The recipient, if the channel has several."""
 
 
-Written = Callable[[int], str]
-"""Writes a moment (ms) within a text."""
+FormatTime = Callable[[int], str]
+"""Formats a time (ms) within a text."""
 
 
 def in_utc(moment: int) -> str:
@@ -46,33 +46,54 @@ def in_utc(moment: int) -> str:
     return wording.long(moment, UTC)
 
 
-def tell(facts: Facts, now: int, written: Written = in_utc) -> list[TimelineEntry]:
-    """Everything on one incident in the order of time; what is still to come is at its end."""
-    entries = [*_life(facts.case, written), *_suppressed(facts, written)]
-    held = {(row.channel, row.kind) for row in facts.suppressions if row.until is not None}
-    refused = {(row.channel, row.kind) for row in facts.suppressions if row.until is None}
-    told = {(row.channel, row.recipient, row.kind) for row in facts.sendings if row.names}
+def build_timeline(facts: Facts, now: int, format_time: FormatTime = in_utc) -> list[TimelineEntry]:
+    """All events of one incident in chronological order; expected events are last."""
+    entries = [
+        *_incident_events(facts.case, format_time),
+        *(_suppression(row, format_time) for row in facts.suppressions),
+    ]
+    explained = _Explained(facts)
     for sending in facts.sendings:
-        matter = (sending.channel, sending.kind)
-        still_held = sending.held_until is not None and sending.finished_at is None
-        said = matter in refused or (still_held and matter in held)
-        unsaid = (sending.channel, sending.recipient, sending.kind) not in told
-        of_it: Iterable[TimelineEntry] = ()
-        if sending.names:
-            of_it = _named(sending, now)
-        elif not said and (unsaid or sending.kind == "reminder"):
-            of_it = _left_out(facts.case, sending, now)
-        entries += (entry._replace(recipient=sending.recipient) for entry in of_it)
+        events: Iterable[TimelineEntry] = ()
+        if sending.includes_incident:
+            events = _sending_events(sending, now)
+        elif sending not in explained:
+            events = _missing_from(sending, facts.case, now)
+        entries += (event._replace(recipient=sending.recipient) for event in events)
     if not facts.sendings and not facts.suppressions:
         text = "no one was notified: there is no channel"
         entries.append(TimelineEntry(facts.case.opened_at, None, None, "unsent", text))
     return sorted(dict.fromkeys(entries), key=lambda entry: entry.at)
 
 
-def _life(case: IncidentView, written: Written) -> Iterator[TimelineEntry]:
+class _Explained:
+    """The messages without the incident that need no entry, because another entry shows why."""
+
+    def __init__(self, facts: Facts) -> None:
+        rows = facts.suppressions
+        self._held = {(row.channel, row.kind) for row in rows if row.until is not None}
+        self._refused = {(row.channel, row.kind) for row in rows if row.until is None}
+        self._notified = {
+            (sending.channel, sending.recipient, sending.kind)
+            for sending in facts.sendings
+            if sending.includes_incident
+        }
+
+    def __contains__(self, sending: Sending) -> bool:
+        key = sending.channel, sending.kind
+        if key in self._refused:
+            return True
+        if key in self._held and sending.held_until is not None and sending.finished_at is None:
+            return True
+        # Each reminder is expected by itself; of the other kinds, one message is enough.
+        recipient = sending.channel, sending.recipient, sending.kind
+        return sending.kind != "reminder" and recipient in self._notified
+
+
+def _incident_events(case: IncidentView, format_time: FormatTime) -> Iterator[TimelineEntry]:
     why = "" if case.proven else "; presumed down, because monitoring was blind during the silence"
     text = (
-        f"silent since {written(case.last_seen)}, longer than its threshold of "
+        f"silent since {format_time(case.last_seen)}, longer than its threshold of "
         f"{wording.duration(case.threshold)}{why}"
     )
     yield TimelineEntry(case.opened_at, None, None, "opened", text)
@@ -82,87 +103,104 @@ def _life(case: IncidentView, written: Written) -> Iterator[TimelineEntry]:
     if case.closed_at is not None:
         text = f"closed: {ending(case)}"
         if case.recovered_at is not None:
-            text += f", first heartbeat at {written(case.recovered_at)}"
+            text += f", first heartbeat at {format_time(case.recovered_at)}"
         yield TimelineEntry(case.closed_at, None, None, "closed", text)
 
 
-def _suppressed(facts: Facts, written: Written) -> Iterator[TimelineEntry]:
-    for row in facts.suppressions:
-        what = _MESSAGES.get(row.kind, row.kind)
-        if row.until is None:
-            text, event = f"{what} was not sent: {row.reason}", "suppressed"
-        else:
-            text, event = (
-                f"{what} was held until {written(row.until)}: {row.reason}",
-                "held",
-            )
-        yield TimelineEntry(row.at, row.channel, row.kind, event, text, row.until)
-
-
-def _named(row: Sending, now: int) -> Iterator[TimelineEntry]:
-    """A message that includes the incident."""
-    what, channel, kind = _MESSAGES.get(row.kind, row.kind), row.channel, row.kind
-    if row.frozen_at is not None:
-        about = f": {row.subject}" if row.subject else ""
-        yield TimelineEntry(row.frozen_at, channel, kind, "written", f"{what} was written{about}")
-    for number, attempt in enumerate(row.attempts, start=1):
-        detail = f": {attempt.detail}" if attempt.detail else ""
-        result = _RESULTS.get(attempt.result, attempt.result)
-        text = f"{what} {result} (attempt {number}){detail}"
-        yield TimelineEntry(attempt.at, channel, kind, attempt.result, text)
-    if row.finished_at is not None:
-        last = row.attempts[-1].result if row.attempts else None
-        if row.state != last:  # ended by something else than an attempt
-            yield _ended(row, row.finished_at)
-    elif row.state == "claimed":
-        yield TimelineEntry(now, channel, kind, "waiting", f"{what} is being sent")
+def _suppression(row: Suppression, format_time: FormatTime) -> TimelineEntry:
+    what = _message(row.kind)
+    if row.until is None:
+        event, text = "suppressed", f"{what} was not sent: {row.reason}"
     else:
-        yield _waiting(row, now, "will be tried again" if row.attempts else "will be sent")
+        until = format_time(row.until)
+        event, text = "held", f"{what} was held until {until}: {row.reason}"
+    return TimelineEntry(row.at, row.channel, row.kind, event, text, row.until)
 
 
-def _left_out(case: IncidentView, row: Sending, now: int) -> Iterator[TimelineEntry]:
-    """A message that does not include the incident, or not yet."""
-    if row.kind == "recovered" and case.closed_reason != "recovered":
-        return
-    if row.kind == "flapping" and case.flapping_since is None:
-        return
-    if row.kind == "reminder" and case.closed_at is not None and case.acknowledged_at is None:
-        return  # none is expected
-    end = None if row.kind == "recovered" else _end(case)
-    if end is not None and end[0] <= (row.frozen_at or row.finished_at or now):
-        text = f"{_MESSAGES.get(row.kind, row.kind)} was not sent: {end[1]} first"
-        yield TimelineEntry(end[0], row.channel, row.kind, "cancelled", text)
-    elif row.finished_at is not None and row.frozen_at is None:
-        yield _ended(row, row.finished_at)
-    elif row.frozen_at is None:
-        yield _waiting(row, now, "will be sent")
+def _sending_events(sending: Sending, now: int) -> Iterator[TimelineEntry]:
+    """The events of a message that includes the incident."""
+    what, channel, kind = _message(sending.kind), sending.channel, sending.kind
+    if sending.frozen_at is not None:
+        text = f"{what} was written{_after_colon(sending.subject)}"
+        yield TimelineEntry(sending.frozen_at, channel, kind, "written", text)
+    for number, attempt in enumerate(sending.attempts, start=1):
+        result = _RESULTS.get(attempt.result, attempt.result)
+        text = f"{what} {result} (attempt {number}){_after_colon(attempt.detail)}"
+        yield TimelineEntry(attempt.at, channel, kind, attempt.result, text)
+    if sending.finished_at is None:
+        yield _expected(sending, now)
+    elif not sending.attempts or sending.attempts[-1].result != sending.state:
+        yield _finished(sending, sending.finished_at)  # not by its last attempt
 
 
-def _end(case: IncidentView) -> tuple[int, str] | None:
-    """Since when no message is needed, and why; None if one is needed."""
+def _expected(sending: Sending, now: int) -> TimelineEntry:
+    if sending.state == "claimed":
+        text = f"{_message(sending.kind)} is being sent"
+        return TimelineEntry(now, sending.channel, sending.kind, "waiting", text)
+    return _waiting(sending, now, "will be tried again" if sending.attempts else "will be sent")
+
+
+def _missing_from(sending: Sending, case: IncidentView, now: int) -> Iterable[TimelineEntry]:
+    """The events of a message that does not include the incident, or not yet."""
+    if not _is_expected(sending.kind, case):
+        return []
+    end = None if sending.kind == "recovered" else _end_of_alerting(case)
+    written_at = sending.frozen_at or sending.finished_at or now
+    if end is not None and end[0] <= written_at:
+        ended_at, why = end
+        text = f"{_message(sending.kind)} was not sent: {why} first"
+        return [TimelineEntry(ended_at, sending.channel, sending.kind, "cancelled", text)]
+    if sending.frozen_at is not None:
+        return []
+    if sending.finished_at is not None:
+        return [_finished(sending, sending.finished_at)]
+    return [_waiting(sending, now, "will be sent")]
+
+
+def _is_expected(kind: str, incident: IncidentView) -> bool:
+    """Whether you would expect a message of this kind about the incident."""
+    match kind:
+        case "recovered":
+            return incident.closed_reason == "recovered"
+        case "flapping":
+            return incident.flapping_since is not None
+        case "reminder":
+            return incident.closed_at is None or incident.acknowledged_at is not None
+    return True
+
+
+def _end_of_alerting(case: IncidentView) -> tuple[int, str] | None:
+    """(time, reason) after which no more alerts are sent; None while they are."""
     if case.acknowledged_at is not None:
         return case.acknowledged_at, "the incident was acknowledged"
     return None if case.closed_at is None else (case.closed_at, ending(case))
 
 
-def _ended(row: Sending, at: int) -> TimelineEntry:
-    what = _MESSAGES.get(row.kind, row.kind)
-    reason = f": {row.outcome}" if row.outcome else ""
-    result = _RESULTS.get(row.state, "was not sent")
-    return TimelineEntry(at, row.channel, row.kind, row.state, f"{what} {result}{reason}")
+def _finished(sending: Sending, at: int) -> TimelineEntry:
+    result = _RESULTS.get(sending.state, "was not sent")
+    text = f"{_message(sending.kind)} {result}{_after_colon(sending.outcome)}"
+    return TimelineEntry(at, sending.channel, sending.kind, sending.state, text)
 
 
-def _waiting(row: Sending, now: int, verb: str) -> TimelineEntry:
-    what, due = _MESSAGES.get(row.kind, row.kind), row.next_attempt_at
-    text = f"{what} {verb}"
-    if row.held_until is not None:
-        due, reason = row.held_until, f": {row.outcome}" if row.outcome else ""
-        text = f"{what} is held{reason}"
-    return TimelineEntry(max(due, now), row.channel, row.kind, "waiting", text, due)
+def _waiting(sending: Sending, now: int, verb: str) -> TimelineEntry:
+    if sending.held_until is None:
+        due, text = sending.next_attempt_at, verb
+    else:
+        due, text = sending.held_until, f"is held{_after_colon(sending.outcome)}"
+    text = f"{_message(sending.kind)} {text}"
+    return TimelineEntry(max(due, now), sending.channel, sending.kind, "waiting", text, due)
+
+
+def _message(kind: str) -> str:
+    return _MESSAGES.get(kind, kind)
+
+
+def _after_colon(detail: str | None) -> str:
+    return f": {detail}" if detail else ""
 
 
 def answered_by(case: IncidentView) -> str:
-    """Who acknowledged it."""
+    """Who acknowledged the incident."""
     return case.acknowledged_by or "an unknown user"
 
 

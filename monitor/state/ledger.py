@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, exists, func, or_, select
 
+from monitor.model import Attempt, Facts, IncidentView, Sending, Suppression
 from monitor.state import sensor_list
 from monitor.state.database import in_chunks
 from monitor.state.tables import (
@@ -16,73 +17,6 @@ from monitor.state.tables import (
     sensor,
     suppression,
 )
-
-
-class IncidentView(NamedTuple):
-    """An incident with its sensor; moments and durations in ms."""
-
-    id: int
-    mac: int
-    name: str | None
-    site: str | None
-    last_seen: int
-    threshold: int
-    proven: bool
-    opened_at: int
-    flapping_since: int | None
-    acknowledged_at: int | None
-    acknowledged_by: str | None
-    closed_at: int | None
-    closed_reason: str | None
-    recovered_at: int | None
-
-
-class Attempt(NamedTuple):
-    """One try to send a message."""
-
-    at: int
-    result: str
-    """sent | retry | failed"""
-    detail: str | None
-
-
-class Sending(NamedTuple):
-    """A message to one channel, as far as it concerns one incident."""
-
-    id: int
-    channel: str
-    kind: str
-    delay: int
-    state: str
-    next_attempt_at: int
-    held_until: int | None
-    frozen_at: int | None
-    finished_at: int | None
-    outcome: str | None
-    subject: str | None
-    names: bool
-    """Its text tells of the incident; otherwise it could have, and did not."""
-    recipient: str | None = None
-    """Of a channel with several."""
-    attempts: Sequence[Attempt] = ()
-
-
-class Suppression(NamedTuple):
-    """Why a channel was not told, for good or until a moment."""
-
-    channel: str
-    kind: str
-    at: int
-    reason: str
-    until: int | None
-
-
-class Facts(NamedTuple):
-    """All there is on one incident, each list in the order it happened."""
-
-    case: IncidentView
-    sendings: list[Sending]
-    suppressions: list[Suppression]
 
 
 class SentMessage(NamedTuple):

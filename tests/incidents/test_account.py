@@ -3,7 +3,7 @@
 import pytest
 from sqlalchemy import Engine
 
-from monitor.incidents.timeline import TimelineEntry, tell
+from monitor.incidents.timeline import TimelineEntry, build_timeline
 from monitor.model import HOUR, MINUTE, SECOND
 from monitor.state import ledger
 from monitor.state.database import reading
@@ -23,7 +23,7 @@ def account(state: Engine, number: int, now: int = LATER) -> list[TimelineEntry]
         case = ledger.find(connection, number)
         assert case is not None
         (facts,) = ledger.facts(connection, [case])
-    return tell(facts, now)
+    return build_timeline(facts, now)
 
 
 def told(state: Engine, number: int, channel: str | None = "email", now: int = LATER) -> list[str]:

@@ -11,7 +11,7 @@ from sqlalchemy import Engine, select
 from monitor.channels.email import Email
 from monitor.channels.interface import Channel
 from monitor.channels.webhook import Webhook
-from monitor.incidents.timeline import tell
+from monitor.incidents.timeline import build_timeline
 from monitor.model import DAY, MINUTE, SECOND
 from monitor.state import ledger
 from monitor.state.database import reading
@@ -98,7 +98,9 @@ def test_each_receiver_ends_as_it_should_and_the_ledger_shows_it(
         (facts,) = ledger.facts(connection, [case])
     story = {
         name: [
-            (entry.event, entry.text) for entry in tell(facts, DUE + DAY) if entry.channel == name
+            (entry.event, entry.text)
+            for entry in build_timeline(facts, DUE + DAY)
+            if entry.channel == name
         ]
         for name in NAMES
     }

@@ -5,7 +5,7 @@ from sqlalchemy import Engine
 
 from monitor.channels.interface import SendFailed
 from monitor.incidents.machine import Event
-from monitor.incidents.timeline import tell
+from monitor.incidents.timeline import build_timeline
 from monitor.model import HOUR, MINUTE, SECOND, Held
 from monitor.state import ledger
 from monitor.state.database import reading
@@ -25,7 +25,7 @@ def told(world: Service, now: int, channel: str | None = "email", mac: int = 1) 
     """Line by line, of the sensor's newest incident."""
     with reading(world.engine) as connection:
         (facts,) = ledger.facts(connection, ledger.cases(connection, 1, mac=mac))
-    return [entry.text for entry in tell(facts, now) if entry.channel == channel]
+    return [entry.text for entry in build_timeline(facts, now) if entry.channel == channel]
 
 
 def test_from_the_first_try_to_the_recovery(world: Service) -> None:

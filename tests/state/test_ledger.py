@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
-from monitor.model import MINUTE, SECOND
+from monitor.model import MINUTE, SECOND, Attempt, Suppression
 from monitor.state import ledger
 from monitor.state.database import reading
 from tests.cases import NOW, Cases
@@ -85,14 +85,14 @@ def test_messages_come_with_their_attempts_and_subject(state: Engine, cases: Cas
     assert (message.channel, message.kind, message.subject) == ("email", "down", "Boiler silent")
     assert [case.id for case in message.cases] == [told]
     mine = facts[told].sendings
-    assert [(row.id, row.names, row.subject) for row in mine] == [
+    assert [(row.id, row.includes_incident, row.subject) for row in mine] == [
         (first, True, "Boiler silent"),
         (second, False, None),
     ]
-    assert mine[0].attempts == [ledger.Attempt(*one) for one in tries]
-    assert [row.names for row in facts[other].sendings] == [False, False]
+    assert mine[0].attempts == [Attempt(*one) for one in tries]
+    assert [row.includes_incident for row in facts[other].sendings] == [False, False]
     assert facts[other].suppressions == [
-        ledger.Suppression("email", "down", NOW, "silenced: works", NOW + MINUTE)
+        Suppression("email", "down", NOW, "silenced: works", NOW + MINUTE)
     ]
 
 

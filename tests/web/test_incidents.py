@@ -6,11 +6,10 @@ import re
 import pytest
 from flask import Flask
 
-from monitor.model import DAY, HOUR, MINUTE
+from monitor.model import DAY, HOUR, MINUTE, IncidentView
 from monitor.services import silences as silence_service
 from monitor.state import ledger
 from monitor.state.database import reading
-from monitor.state.ledger import IncidentView
 from monitor.web.incidents import pages
 from tests.cases import Cases
 from tests.web.fleet_rig import Rig

@@ -5,9 +5,8 @@ from typing import Any
 import msgspec
 
 from monitor.incidents import machine
-from monitor.incidents.timeline import tell
-from monitor.model import SECOND, format_mac, format_time
-from monitor.state.ledger import Facts, IncidentView
+from monitor.incidents.timeline import build_timeline
+from monitor.model import SECOND, Facts, IncidentView, format_mac, format_time
 
 
 class CaseShape(msgspec.Struct):
@@ -78,7 +77,7 @@ def ledger_shape(facts: Facts, now: int) -> dict[str, Any]:
                 text=entry.text,
                 until=time(entry.until),
             )
-            for entry in tell(facts, now)
+            for entry in build_timeline(facts, now)
         ],
     }
 

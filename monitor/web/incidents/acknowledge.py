@@ -14,13 +14,13 @@ from monitor.clock import Clock
 from monitor.incidents import machine
 from monitor.incidents.machine import IncidentState
 from monitor.incidents.timeline import answered_by, ending
-from monitor.model import HOUR, format_mac
+from monitor.model import HOUR, IncidentView, format_mac
 from monitor.outbox.acknowledge_link import LIFETIME, PATH, PURPOSE
 from monitor.outbox.wording import clean
 from monitor.services import incidents, silences
 from monitor.state import ledger
 from monitor.state.database import reading
-from monitor.state.ledger import IncidentView, SentMessage
+from monitor.state.ledger import SentMessage
 from monitor.vault import Vault
 from monitor.web.auth.access import public
 

@@ -6,9 +6,8 @@ from urllib.parse import urlencode
 from flask import request
 from sqlalchemy import Connection
 
-from monitor.model import DAY
+from monitor.model import DAY, IncidentView
 from monitor.state import ledger
-from monitor.state.ledger import IncidentView
 
 STATES = {"open": "Open", "past": "Past", "all": "All"}
 SINCE = {"": "Any", "1": "24 hours", "7": "7 days", "30": "30 days", "90": "90 days"}

@@ -10,11 +10,10 @@ from werkzeug.wrappers import Response
 from monitor.clock import Clock
 from monitor.incidents.muting import Rules, covering
 from monitor.incidents.timeline import answered_by, ending
-from monitor.model import format_mac
+from monitor.model import IncidentView, format_mac
 from monitor.outbox.wording import duration
 from monitor.state import ledger, sensor_list, silences
 from monitor.state.database import reading
-from monitor.state.ledger import IncidentView
 from monitor.state.sensors import Sensor
 from monitor.web import forms
 from monitor.web.auth.access import requires

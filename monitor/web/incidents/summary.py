@@ -2,10 +2,9 @@
 
 from typing import NamedTuple
 
-from monitor.incidents.timeline import TimelineEntry, answered_by, ending, tell
-from monitor.model import format_time
+from monitor.incidents.timeline import TimelineEntry, answered_by, build_timeline, ending
+from monitor.model import Facts, IncidentView, format_time
 from monitor.outbox.wording import duration
-from monitor.state.ledger import Facts, IncidentView
 
 
 class Story(NamedTuple):
@@ -19,7 +18,7 @@ class Story(NamedTuple):
 
 def story(facts: Facts, now: int) -> Story:
     """Moments within texts are in RFC 3339: the template filter `moments` shows them."""
-    return Story(facts.case, summary(facts.case, now), tell(facts, now, format_time))
+    return Story(facts.case, summary(facts.case, now), build_timeline(facts, now, format_time))
 
 
 def summary(case: IncidentView, now: int) -> str:
