@@ -128,49 +128,37 @@ def advance(
     `spans`: all that end after `horizon`, including adjacent pieces of one span. `elapsed`: ms
     since the previous observation. `lost_after`: ms without progress after which a source is lost.
     `horizon` is 0 before the first span: no time before it is observed.
+
+    1. A source that is new or reports again is open from the start of its coverage.
+    2. An open source without progress closes, if it stopped cleanly, or is lost.
+    3. The horizon moves to the moment that all open sources have reached. Up to there, time is
+       blind if no open source covers it, or if one that was open does not.
     """
-    reported: dict[str, list[SourceSpan]] = {}
-    for span in spans:
-        reported.setdefault(span.source, []).append(span)
+    reported = _by_source(spans)
+    opened_at = _opened(horizon, sources, reported)
     after = dict(sources)
-    required_from: dict[str, int] = {
-        name: horizon for name, source in sources.items() if source.open
-    }
-    blind: list[BlindWindow] = []
-    for name, pieces in reported.items():
-        newest = max(pieces, key=lambda span: span.until)
-        known = sources.get(name)
-        if known is not None and known.open:
-            continue
-        fresh = known is None or newest.until > known.until
-        if fresh and newest.until >= horizon:
-            start = min(span.start for span in pieces if known is None or span.until > known.until)
-            after[name] = Source(open=True, until=newest.until, farewell=newest.closing)
-            required_from[name] = start
-            if known is not None and start - known.until <= lost_after:
-                blind.append(BlindWindow(known.until, start))
+    for name in opened_at:
+        after[name] = _reporting(_newest(reported[name]))
+    blind = _short_pauses(sources, opened_at, lost_after)
     lost: list[str] = []
-    for name, source in sources.items():
-        if source.open:
-            after[name] = _observed(source, reported.get(name, []), elapsed)
-            if after[name].stalled_for >= lost_after:
-                after[name] = replace(after[name], open=False)
-                blind.append(BlindWindow(source.until, max(source.until, now)))
-                lost.append(name)
-            elif after[name].farewell and after[name].stalled_for >= FAREWELL_GRACE:
-                after[name] = replace(after[name], open=False)
-    open_now = [name for name, source in after.items() if source.open]
-    if not open_now:
+    for name, before in sources.items():
+        if not before.open:
+            continue
+        source = after[name] = _observed(before, reported.get(name, []), elapsed)
+        if source.stalled_for >= lost_after:
+            lost.append(name)
+            blind.append(BlindWindow(before.until, max(before.until, now)))
+        if source.stalled_for >= lost_after or _has_stopped(source):
+            after[name] = replace(source, open=False)
+    open_sources = {name: source for name, source in after.items() if source.open}
+    if not open_sources:
         return Advance(horizon, after, merge(blind), lost)
-    reached = max(horizon, min(after[name].until for name in open_now))
-    passed = BlindWindow(horizon, reached)
-    covered = {
-        name: [BlindWindow(s.start, s.until) for s in reported.get(name, [])] for name in open_now
+    reached = max(horizon, min(source.until for source in open_sources.values()))
+    required = {
+        name: BlindWindow(max(horizon, opened_at.get(name, horizon)), reached)
+        for name in open_sources
     }
-    blind += subtract(passed, [piece for pieces in covered.values() for piece in pieces])
-    for name in open_now:
-        required = BlindWindow(max(horizon, required_from[name]), reached)
-        blind += subtract(required, covered[name])
+    blind += _uncovered(BlindWindow(horizon, reached), required, reported)
     return Advance(reached, after, merge(blind), lost)
 
 
@@ -181,10 +169,76 @@ def stored_later(judged: int, sources: Mapping[str, Source], now: int) -> int:
     return min([judged, *late])
 
 
-def _observed(source: Source, pieces: list[SourceSpan], elapsed: int) -> Source:
-    newest = max(pieces, key=lambda span: span.until, default=None)
-    if newest is None or newest.until <= source.until:
-        farewell = source.farewell or (newest is not None and newest.closing)
-        stalled_for = source.stalled_for + min(max(elapsed, 0), _LONGEST_STEP)
-        return replace(source, stalled_for=stalled_for, farewell=farewell)
+def _by_source(spans: Iterable[SourceSpan]) -> dict[str, list[SourceSpan]]:
+    found: dict[str, list[SourceSpan]] = {}
+    for span in spans:
+        found.setdefault(span.source, []).append(span)
+    return found
+
+
+def _opened(
+    horizon: int, sources: Mapping[str, Source], reported: Mapping[str, list[SourceSpan]]
+) -> dict[str, int]:
+    """source -> start of its coverage, for those that are not open and report after the horizon."""
+    found = {}
+    for name, spans in reported.items():
+        known = sources.get(name)
+        if known is not None and known.open:
+            continue
+        new = [span for span in spans if known is None or span.until > known.until]
+        if new and _newest(new).until >= horizon:
+            found[name] = min(span.start for span in new)
+    return found
+
+
+def _short_pauses(
+    sources: Mapping[str, Source], opened_at: Mapping[str, int], lost_after: int
+) -> list[BlindWindow]:
+    """The pauses of sources that report again, without those long enough to be lost."""
+    pauses = [
+        BlindWindow(sources[name].until, start)
+        for name, start in opened_at.items()
+        if name in sources
+    ]
+    return [pause for pause in pauses if pause.stop - pause.start <= lost_after]
+
+
+def _observed(source: Source, spans: list[SourceSpan], elapsed: int) -> Source:
+    """The state of an open source after its new spans, or after `elapsed` ms without progress."""
+    newest = _newest(spans) if spans else None
+    if newest is not None and newest.until > source.until:
+        return _reporting(newest)
+    return replace(
+        source,
+        stalled_for=source.stalled_for + min(max(elapsed, 0), _LONGEST_STEP),
+        farewell=source.farewell or (newest is not None and newest.closing),
+    )
+
+
+def _newest(spans: list[SourceSpan]) -> SourceSpan:
+    return max(spans, key=lambda span: span.until)
+
+
+def _reporting(newest: SourceSpan) -> Source:
     return Source(open=True, until=newest.until, farewell=newest.closing)
+
+
+def _has_stopped(source: Source) -> bool:
+    return source.farewell and source.stalled_for >= FAREWELL_GRACE
+
+
+def _uncovered(
+    passed: BlindWindow,
+    required: Mapping[str, BlindWindow],
+    reported: Mapping[str, list[SourceSpan]],
+) -> list[BlindWindow]:
+    """The parts of `passed` that no source covers, and the parts of the window that is required
+    of each source that it does not cover."""
+    covered = {
+        name: [BlindWindow(span.start, span.until) for span in reported.get(name, [])]
+        for name in required
+    }
+    blind = subtract(passed, [piece for pieces in covered.values() for piece in pieces])
+    for name, window in required.items():
+        blind += subtract(window, covered[name])
+    return blind

@@ -98,22 +98,41 @@ def decide(
     `windows`: the stored blind windows. `watched_since`: since when this process has run without
     interruption; missing progress before that was its own.
     """
-    unmoved_since = max(horizon, watched_since)
-    found = behind(horizon, "", unmoved_since, now, config.behind_after)
-    report_behind = found is not None and horizon > 0 and is_due(sent, now, config)
-    if report_behind:
-        sent = sent._replace(behind_since=horizon)
-    caught_up = not horizon or now - horizon <= config.behind_after
-    was_behind = bool(sent.behind_since) and caught_up
-    late = [BlindWindow(sent.behind_since, horizon)] if was_behind else []
+    found = behind(horizon, "", max(horizon, watched_since), now, config.behind_after)
+    if found is not None and horizon > 0 and is_due(sent, now, config):
+        return Notices(sent._replace(behind_since=horizon), behind=True, blind=[])
+    if horizon > 0 and now - horizon > config.behind_after:
+        return Notices(sent, behind=False, blind=[])
+    return _decide_blind(sent, horizon, windows, now, config)
+
+
+def _decide_blind(
+    sent: SentNotices,
+    horizon: int,
+    windows: Iterable[BlindWindow],
+    now: int,
+    config: NoticeConfig,
+) -> Notices:
+    """Decides whether to report blind windows, now that monitoring is not behind.
+
+    If a notice has reported that monitoring is behind, the time since then is reported at once.
+    """
+    was_behind = bool(sent.behind_since)
+    no_notice = Notices(sent._replace(behind_since=0), behind=False, blind=[])
     blind = _unreported(windows, sent, horizon)
+    late = [BlindWindow(sent.behind_since, horizon)] if was_behind else []
     unreported = merge([*blind, *_unreported(late, sent, horizon)])
-    enough = sum(window.stop - window.start for window in unreported) >= config.shortest
-    ended = caught_up and enough and (was_behind or unreported[-1].stop < horizon)
-    if not ended or not (was_behind or now - sent.blind_at >= config.interval):
-        return Notices(sent._replace(behind_since=0) if was_behind else sent, report_behind, [])
+    if _total(unreported) < config.shortest:
+        return no_notice
+    still_blind = unreported[-1].stop >= horizon
+    if not was_behind and (still_blind or now - sent.blind_at < config.interval):
+        return no_notice
     after = SentNotices(0, unreported[-1].stop, now)
-    return Notices(after, report_behind, unreported, only_behind=not blind)
+    return Notices(after, behind=False, blind=unreported, only_behind=not blind)
+
+
+def _total(windows: Iterable[BlindWindow]) -> int:
+    return sum(window.stop - window.start for window in windows)
 
 
 def _unreported(
@@ -138,11 +157,11 @@ def behind_text(found: Behind, zone: tzinfo) -> tuple[str, list[str]]:
     )
 
 
-def over_text(found: Notices, zone: tzinfo) -> tuple[str, list[str]]:
+def blind_text(found: Notices, zone: tzinfo) -> tuple[str, list[str]]:
     """(subject, sentences) of the notice that monitoring was blind or behind."""
     windows = found.blind
     between = f"{long(windows[0].start, zone)} and {long(windows[-1].stop, zone)}"
-    total = duration(sum(window.stop - window.start for window in windows))
+    total = duration(_total(windows))
     if found.only_behind:
         return f"Monitoring was behind between {between}", [
             f"All heartbeats of these {total} are stored, and monitoring has caught up. A sensor "

@@ -89,7 +89,7 @@ class SelfMonitoring:
             behind = Behind(found.sent.behind_since, progress.hindrance)
             self._enqueue_behind(connection, behind, now)
         if found.blind:
-            subject, sentences = notices.over_text(found, zone)
+            subject, sentences = notices.blind_text(found, zone)
             key = f"blind:{found.blind[0].start}:{found.blind[-1].stop}"
             self._notices.tell(connection, key, subject, sentences, now)
         if found.sent != sent:

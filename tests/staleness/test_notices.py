@@ -14,8 +14,8 @@ from monitor.staleness.notices import (
     SentNotices,
     behind,
     behind_text,
+    blind_text,
     decide,
-    over_text,
 )
 
 NOW = parse_time("2026-11-23T14:10:00Z")
@@ -105,16 +105,16 @@ def test_not_behind_right_after_the_own_process_resumed() -> None:
 
 def test_notice_has_start_length_and_count() -> None:
     one = [BlindWindow(NOW - 8 * MINUTE, NOW - MINUTE)]
-    subject, _ = over_text(Notices(NEVER, False, one), UTC)
+    subject, _ = blind_text(Notices(NEVER, False, one), UTC)
     assert subject == f"Monitoring was blind between {EARLIER} and {LATER}"
     windows = [
         BlindWindow(NOW - 8 * MINUTE, NOW - 7 * MINUTE),
         BlindWindow(NOW - 2 * MINUTE, NOW - MINUTE),
     ]
-    subject, sentences = over_text(Notices(NEVER, False, windows), UTC)
+    subject, sentences = blind_text(Notices(NEVER, False, windows), UTC)
     assert subject == f"Monitoring was blind 2 times between {EARLIER} and {LATER}, 2 min in all"
     assert "caused no alert" in sentences[0]
-    subject, sentences = over_text(Notices(NEVER, False, one, only_behind=True), UTC)
+    subject, sentences = blind_text(Notices(NEVER, False, one, only_behind=True), UTC)
     assert subject == f"Monitoring was behind between {EARLIER} and {LATER}"
     assert "caused no alert" in sentences[0]
     subject, sentences = behind_text(Behind(NOW - MINUTE, "The store is away."), UTC)
