@@ -4,8 +4,20 @@ import threading
 import time
 from collections.abc import Callable
 
-STEP = 1_000
+from monitor.model import MINUTE, SECOND
+
+STEP = 1 * SECOND
 """A change of the difference between wall and boot clock above this (ms) is a step."""
+
+HOST_TOLERANCE = 2 * SECOND
+"""The tolerated difference between the clocks of two hosts (ms)."""
+
+WRONG_CLOCK = 10 * SECOND
+"""If a host's clock differs from the store's by more than this (ms), the host must neither accept
+heartbeats, which would be stored with wrong times, nor judge sensors."""
+
+SENSOR_TOLERANCE = 1 * MINUTE
+"""How far a sensor's clock may be ahead (ms): heartbeats with later times are rejected."""
 
 
 class Clock:

@@ -15,6 +15,9 @@ MINUTE = 60 * SECOND
 HOUR = 60 * MINUTE
 DAY = 24 * HOUR
 
+ZONE_OFFSET = 2 * DAY
+"""More than the local time of any time zone differs from UTC, and more than it ever changes by."""
+
 FLEET = "fleet"
 """The cohort of an outage that affects the whole fleet, at several sites."""
 

@@ -13,7 +13,7 @@ from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 from sqlalchemy import Engine
 
-from monitor.clock import Clock
+from monitor.clock import WRONG_CLOCK, Clock
 from monitor.errors import StateUnavailable
 from monitor.model import MINUTE, SECOND
 from monitor.staleness.sweep import Sweep
@@ -36,9 +36,6 @@ _RETENTION_INTERVAL, _LONGEST_RETENTION = 60, 10.0
 
 _PAUSE = 0.05
 """Seconds between two transactions of the retention job, to let other writers in."""
-
-WRONG_CLOCK = 10 * SECOND
-"""If this process's clock differs from the store's by more than this (ms), it does not judge."""
 
 
 class _WrongClock(Exception):
@@ -110,7 +107,7 @@ class Leadership:
             hindrance = f"The sweep fails with an unexpected error ({name}). See the log."
         if hindrance:
             self.step_down()
-        self._look_out(hindrance)
+        self._check_sweeps(hindrance)
 
     def _judge(self) -> None:
         offset = self._sweep.clock_offset(self._clock)
@@ -154,9 +151,9 @@ class Leadership:
                     return
             except StateUnavailable as error:
                 logger.warning("the lease is not renewed yet: %s", error)
-            self._look_out("")
+            self._check_sweeps("")
 
-    def _look_out(self, hindrance: str) -> None:
+    def _check_sweeps(self, hindrance: str) -> None:
         try:
             self._sweep.check_sweeps(hindrance, self._clock.now())
         except StateUnavailable as error:

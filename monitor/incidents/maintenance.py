@@ -15,15 +15,14 @@ from monitor.incidents import recurrence
 from monitor.incidents.matching import Matchers
 from monitor.incidents.recurrence import Recurrence
 from monitor.incidents.silence import MuteSpan, reason
-from monitor.model import DAY
+from monitor.model import DAY, ZONE_OFFSET
 
 LONGEST = timedelta(days=366)
 LONGEST_NAME = 200
 LONGEST_RECURRENCE = 500
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_LOCAL = timedelta(days=2)
-"""More than a zone's clocks are ever away from UTC, together with a change of them."""
+_ZONE_OFFSET = timedelta(milliseconds=ZONE_OFFSET)
 _YEARS = range(2000, 2200)
 _AHEAD = (35 * DAY, 400 * DAY, 8 * 366 * DAY)
 
@@ -81,9 +80,9 @@ def occurrences(window: MaintenanceWindow, since: int, until: int) -> list[tuple
     if window.ended_at is not None:
         until = min(until, window.ended_at)
     length = window.stop.date() - window.start.date()
-    first = _day(since) - length - _LOCAL
+    first = _day(since) - length - _ZONE_OFFSET
     found = []
-    for start in _starts(window, first, _day(until) + _LOCAL):
+    for start in _starts(window, first, _day(until) + _ZONE_OFFSET):
         stop = datetime.combine(start.date() + length, window.stop.time())
         begins, ends = _begin(start, window.zone), _end(stop, window.zone)
         if window.ended_at is not None:

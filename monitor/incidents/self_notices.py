@@ -17,7 +17,7 @@ class SelfNotices:
     channels: tuple[str, ...]
     frame: Frame
 
-    def tell(
+    def enqueue(
         self, connection: Connection, key: str, subject: str, sentences: Sequence[str], now: int
     ) -> None:
         """Enqueues a notice to each default channel, at most once for each `key`."""

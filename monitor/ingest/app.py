@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from monitor.clock import Clock
+from monitor.clock import SENSOR_TOLERANCE, Clock
 from monitor.ingest import caller, parse
 from monitor.ingest.body import read_body
 from monitor.ingest.counts import SharedCounts
@@ -29,14 +29,12 @@ from monitor.ingest.parse import (
 from monitor.ingest.problem import CONTENT_TYPE, Problem
 from monitor.ingest.registry import Registry
 from monitor.ingest.wal.writer import WalUnavailable, WalWriter
-from monitor.model import MINUTE, SECOND, format_mac, format_time
+from monitor.model import SECOND, format_mac, format_time
 
 Environ = dict[str, Any]
 StartResponse = Callable[..., Any]
 Application = Callable[[Environ, StartResponse], Iterable[bytes]]
 
-_AHEAD = MINUTE
-"""How far a report's time may be in the future."""
 _RATE_WINDOW = 10.0
 """Seconds."""
 _LISTED = 100
@@ -162,7 +160,7 @@ class IngestApp:
 
     def _span(self) -> AcceptedTimes:
         now = self._clock.now()
-        return AcceptedTimes(now - self._limits.retention, now + _AHEAD)
+        return AcceptedTimes(now - self._limits.retention, now + SENSOR_TOLERANCE)
 
     def _reply(self, report: Report, received: int, skipped: Sequence[Ignored]) -> bytes:
         mac, server_time = report.mac, self._server_time(received)

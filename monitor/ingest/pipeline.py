@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from monitor.clock import Clock
+from monitor.clock import HOST_TOLERANCE, Clock
 from monitor.errors import StateUnavailable
 from monitor.ingest.coverage import CoverageTracker
 from monitor.ingest.deadletters import DeadLetters
@@ -23,7 +23,6 @@ _PULSE_EVERY = 1 * SECOND
 _CLOCK_CHECK_EVERY = 10 * SECOND
 _EXPIRE_EVERY = 5 * MINUTE
 """Short, so that each run deletes little: nothing is shipped meanwhile."""
-_CLOCK_TOLERANCE = 2 * SECOND
 
 log = logging.getLogger(__name__)
 
@@ -202,7 +201,7 @@ class Pipeline:
         """Why heartbeats are not stored, or with a wrong time; None if they are."""
         if not self.stats.pulsed:
             return "nothing is stored yet"
-        if abs(self.clock_offset) > _CLOCK_TOLERANCE:
+        if abs(self.clock_offset) > HOST_TOLERANCE:
             return (
                 f"the store's clock differs from this host's by {self.clock_offset / SECOND:+.1f} s"
             )

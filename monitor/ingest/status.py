@@ -5,16 +5,12 @@ from pathlib import Path
 
 import msgspec
 
-from monitor.clock import Clock
+from monitor.clock import WRONG_CLOCK, Clock
 from monitor.decoding import from_json
 from monitor.model import SECOND
 
 FILE = "shipper.json"
 """In the data directory."""
-
-WRONG_CLOCK = 10 * SECOND
-"""If the host's clock differs from the store's by more than this (ms), no heartbeats are accepted:
-they would be stored with wrong times."""
 
 _FRESH = 15 * SECOND
 

@@ -2,11 +2,9 @@
 
 from collections.abc import Collection
 
-from monitor.model import MINUTE, SECOND, Seen
+from monitor.clock import HOST_TOLERANCE, SENSOR_TOLERANCE
+from monitor.model import Seen
 from monitor.store.interface import Arrivals, Cursor, Store
-
-_AHEAD = 2 * SECOND
-"""The tolerated difference of two hosts' clocks (ms)."""
 
 
 class LastSeen:
@@ -69,13 +67,13 @@ class LastSeen:
         """mac -> last seen, from the store. A time from a clock that was ahead proves nothing and
         hides later heartbeats, so for such sensors each heartbeat is read."""
         times = self._store.last_seen(since, macs)
-        hidden = [mac for mac, time in times.items() if time > now + _AHEAD]
+        hidden = [mac for mac, time in times.items() if time > now + HOST_TOLERANCE]
         for mac, time in times.items():
             if time > now:
-                known = self.times.get(mac) if time > now + _AHEAD else None
+                known = self.times.get(mac) if time > now + HOST_TOLERANCE else None
                 times[mac] = self._capped(time, now) if known is None else known
         if hidden:
-            for beat in self._store.heartbeats(hidden, since, now + MINUTE):
+            for beat in self._store.heartbeats(hidden, since, now + SENSOR_TOLERANCE):
                 if times[beat.mac] < beat.seen <= now:
                     times[beat.mac] = beat.seen
         return times

@@ -15,7 +15,7 @@ from monitor.state.database import database_now, reading, writing
 from monitor.state.horizon import Progress
 
 _OWN_PAUSE = 30 * SECOND
-"""If two calls of `look` are further apart (ms), this process did not run or the host was
+"""If two calls of `observe` are further apart (ms), this process did not run or the host was
 suspended."""
 
 
@@ -27,7 +27,7 @@ class SelfMonitoring:
         self._looked_at = self._since = 0
         self._swept_at = self._unswept_since = 0
 
-    def look(self, now: int) -> None:
+    def observe(self, now: int) -> None:
         """Called at each sweep. After an interruption of this process, missing progress before it
         is not reported."""
         if not 0 <= now - self._looked_at <= _OWN_PAUSE:
@@ -40,7 +40,7 @@ class SelfMonitoring:
         Called every few seconds by a process that does not sweep. It compares `now` only with its
         own earlier calls, so its clock may be wrong. Raises StateUnavailable.
         """
-        self.look(now)
+        self.observe(now)
         with reading(engine) as connection:
             progress = horizon.progress(connection)
         if progress.swept_at != self._swept_at or self._unswept_since < self._since:
@@ -68,7 +68,7 @@ class SelfMonitoring:
         names = sorted(name for name, each in reach.sources.items() if each.stalled_for)
         return f"No data is arriving from {', '.join(names) or 'any host'}."
 
-    def tell(
+    def enqueue(
         self, connection: Connection, reach: Advance, windows: Sequence[BlindWindow], now: int
     ) -> None:
         """Enqueues the notices that are due after a sweep. Called in the sweep's transaction after
@@ -81,7 +81,7 @@ class SelfMonitoring:
                 f"Heartbeats that it received after {long(until, zone)} are not in the store. "
                 "If it sends them later, they count only as history."
             )
-            self._notices.tell(connection, f"lost:{name}:{until}", subject, [sentence], now)
+            self._notices.enqueue(connection, f"lost:{name}:{until}", subject, [sentence], now)
         progress = horizon.progress(connection)
         sent = _sent_notices(progress)
         found = notices.decide(sent, reach.horizon, windows, now, self._since, self._config)
@@ -91,13 +91,13 @@ class SelfMonitoring:
         if found.blind:
             subject, sentences = notices.blind_text(found, zone)
             key = f"blind:{found.blind[0].start}:{found.blind[-1].stop}"
-            self._notices.tell(connection, key, subject, sentences, now)
+            self._notices.enqueue(connection, key, subject, sentences, now)
         if found.sent != sent:
             horizon.record_told(connection, *found.sent)
 
     def _enqueue_behind(self, connection: Connection, found: Behind, now: int) -> None:
         subject, sentences = notices.behind_text(found, self._notices.frame.zone)
-        self._notices.tell(connection, f"behind:{found.since}", subject, sentences, now)
+        self._notices.enqueue(connection, f"behind:{found.since}", subject, sentences, now)
 
 
 def _sent_notices(progress: Progress) -> SentNotices:

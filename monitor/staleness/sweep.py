@@ -14,12 +14,12 @@ from typing import NamedTuple, TypeVar
 
 from sqlalchemy import Connection, Engine
 
-from monitor.clock import Clock
+from monitor.clock import HOST_TOLERANCE, Clock
 from monitor.incidents import service
 from monitor.incidents.machine import Event
-from monitor.incidents.service import Alerting
+from monitor.incidents.service import Alerting, Closing, Opening
 from monitor.incidents.sites import Sites
-from monitor.model import DAY, MINUTE, SECOND
+from monitor.model import DAY, MINUTE
 from monitor.outbox import notifications
 from monitor.staleness import beginnings, endings
 from monitor.staleness.blindness import (
@@ -58,9 +58,6 @@ _BATCH = 5_000
 _MESSAGE_DELAY = 1 * MINUTE
 """Longer than all transactions of one sweep. Messages are delayed by it until the last one."""
 
-_AHEAD = 2 * SECOND
-"""The tolerated difference of two hosts' clocks (ms)."""
-
 
 @dataclass(frozen=True, slots=True)
 class Options:
@@ -90,6 +87,27 @@ class _Step(NamedTuple):
     """Called with the connection and the version for the changed rows."""
 
 
+class _Decision(NamedTuple):
+    """What one sweep changes, besides its progress."""
+
+    new: list[tuple[int, int, bool]]
+    """(mac, first seen, live) of sensors to register."""
+    placed: list[tuple[int, str]]
+    """(mac, site) of registered sensors that get their site from a rule."""
+    moved: list[tuple[int, int]]
+    """(incident id, newer last seen) of incidents that stay open."""
+    closings: list[Closing]
+    openings: list[Opening]
+    fleet_wide: bool
+    """Whether nearly all sensors are silent."""
+
+    @property
+    def rows(self) -> int:
+        """The number of rows to write."""
+        incidents = len(self.moved) + len(self.closings) + len(self.openings)
+        return len(self.new) + len(self.placed) + incidents
+
+
 class Sweep:
     """The sweeps of one process. The leader calls `run`, a standby calls `watch`."""
 
@@ -99,10 +117,11 @@ class Sweep:
         engine: Engine,
         options: Options,
         alerting: Alerting,
-        watch: SelfMonitoring,
+        self_monitoring: SelfMonitoring,
     ) -> None:
         self._store, self._engine = store, engine
-        self._options, self._alerting, self._watch = options, alerting, watch
+        self._options, self._alerting = options, alerting
+        self._self_monitoring = self_monitoring
         self._view = LastSeen(store)
         self._registry = SensorCache(options.threshold)
         self._to_register: dict[int, tuple[int, bool]] = {}
@@ -128,9 +147,12 @@ class Sweep:
     def run(self, lease: Lease, now: int) -> Outcome:
         """Sweeps once. Raises StoreUnavailable, StateUnavailable, LeaseLost; the next call then
         repeats the sweep."""
-        self._watch.look(now)
+        self._self_monitoring.observe(now)
         progress, sources, windows = self._read_state(now)
-        if max(progress.horizon, progress.swept_at, *(w.stop for w in windows)) > now + _AHEAD:
+        if (
+            max(progress.horizon, progress.swept_at, *(w.stop for w in windows))
+            > now + HOST_TOLERANCE
+        ):
             self._set_back(lease, now)
             progress, sources, windows = self._read_state(now)
         if lease != self._lease:
@@ -152,7 +174,7 @@ class Sweep:
             now,
         )
         try:
-            outcome = self._decide(lease, now, reach, sources, [*windows, *reach.blind])
+            outcome = self._judge(lease, now, reach, sources, [*windows, *reach.blind])
         except BaseException:
             self._deadlines = None
             # The sweep may have been delayed for long. Arrivals after `now` were capped, so they
@@ -173,7 +195,7 @@ class Sweep:
         if hindrance:
             with writing(self._engine) as connection:
                 horizon_rows.record_hindrance(connection, hindrance)
-        self._watch.check_sweeps(self._engine, now)
+        self._self_monitoring.check_sweeps(self._engine, now)
 
     def _set_back(self, lease: Lease, now: int) -> None:
         """The clock was ahead when the state was written: limits its times to now."""
@@ -274,7 +296,7 @@ class Sweep:
             elif self._registry.may_open(self._registry.sensors[mac]):
                 yield times[mac] + self._registry.threshold(mac), mac
 
-    def _decide(
+    def _judge(
         self,
         lease: Lease,
         now: int,
@@ -282,54 +304,75 @@ class Sweep:
         sources: dict[str, Source],
         windows: list[BlindWindow],
     ) -> Outcome:
-        observed = ObservedTime(windows)
-        if self._deadlines is None:
-            self._deadlines = Deadlines(self._deadlines_of(self._registry.sensors))
-        deadlines = self._deadlines
-        times = self._view.times
-        openings = beginnings.openings(
-            self._store, self._view, self._registry, deadlines, reach.horizon, observed, now
-        )
-        fleet_wide = bool(openings) and beginnings.is_fleet_wide(
-            self._registry, times, reach.horizon
-        )
-        closings = endings.closings(self._registry, times, reach.horizon, observed)
-        moved = [*endings.moved(self._registry, times, closings).items()]
-        placed = [*self._placed.items()]
-        site_of, alerting = self._options.sites.of, self._alerting
-        # Some may be registered already, by a sweep that failed later on.
-        new = [(mac, *seen) for mac, seen in self._unregistered()]
-        rows = len(new) + len(placed) + len(moved) + len(closings) + len(openings)
-        spread = rows > _BATCH
-        if spread:
+        """Decides what changes at the new horizon, and writes it with the progress."""
+        decision = self._decide(reach.horizon, ObservedTime(windows), now)
+        in_parts = decision.rows > _BATCH
+        alerting = self._alerting
+        if in_parts:
             # A message must not be frozen between two transactions: it would be incomplete.
             alerting = replace(alerting, group_wait=alerting.group_wait + _MESSAGE_DELAY)
-        steps = [
-            *_steps(new, lambda some, c, v: sensors.register(c, some, v, site_of)),
-            *_steps(placed, lambda some, c, v: sensors.place(c, dict(some), v)),
-            *_steps(moved, lambda some, c, v: _move(c, some, v)),
-            *_steps(closings, lambda some, c, v: service.close_all(c, some, alerting, now, v)),
-            *_steps(
-                openings,
-                lambda some, c, v: service.open_all(c, some, alerting, now, v, fleet_wide),
-            ),
-        ]
 
         def record(connection: Connection) -> None:
             self._record(connection, reach, sources, now)
-            self._watch.tell(connection, reach, windows, now)
-            if spread:
+            self._self_monitoring.enqueue(connection, reach, windows, now)
+            if in_parts:
                 until = now + alerting.group_wait
                 notifications.bring_forward(connection, now, until, _MESSAGE_DELAY)
 
-        self._write(lease, steps, record)
+        self._write(lease, self._steps(decision, alerting, now), record)
         self._to_register.clear()
         self._placed = {}
+        self._push_recovered(decision.closings)
+        return Outcome(
+            reach.horizon, len(decision.new), len(decision.openings), len(decision.closings)
+        )
+
+    def _decide(self, horizon: int, observed: ObservedTime, now: int) -> _Decision:
+        """Judges all sensors at the horizon. Raises StoreUnavailable."""
+        store, view, registry = self._store, self._view, self._registry
+        if self._deadlines is None:
+            self._deadlines = Deadlines(self._deadlines_of(registry.sensors))
+        openings = beginnings.openings(
+            store, view, registry, self._deadlines, horizon, observed, now
+        )
+        fleet_wide = bool(openings) and beginnings.is_fleet_wide(registry, view.times, horizon)
+        closings = endings.closings(registry, view.times, horizon, observed)
+        moved = endings.moved(registry, view.times, closings)
+        return _Decision(
+            # A sweep that failed later may have registered some of them already.
+            new=[(mac, *seen) for mac, seen in self._unregistered()],
+            placed=[*self._placed.items()],
+            moved=[*moved.items()],
+            closings=closings,
+            openings=openings,
+            fleet_wide=fleet_wide,
+        )
+
+    def _steps(self, decision: _Decision, alerting: Alerting, now: int) -> list[_Step]:
+        site_of, fleet_wide = self._options.sites.of, decision.fleet_wide
+        return [
+            *_batches(decision.new, lambda rows, c, v: sensors.register(c, rows, v, site_of)),
+            *_batches(decision.placed, lambda rows, c, v: sensors.place(c, dict(rows), v)),
+            *_batches(decision.moved, lambda rows, c, v: _move(c, rows, v)),
+            *_batches(
+                decision.closings,
+                lambda rows, c, v: service.close_all(c, rows, alerting, now, v),
+            ),
+            *_batches(
+                decision.openings,
+                lambda rows, c, v: service.open_all(c, rows, alerting, now, v, fleet_wide),
+            ),
+        ]
+
+    def _push_recovered(self, closings: Iterable[Closing]) -> None:
+        """Gives sensors whose silence may open an incident again a new deadline."""
+        if self._deadlines is None:
+            return
         for closing in closings:
             if closing.event in (Event.RECOVER, Event.CHANGE_THRESHOLD):
                 mac = closing.incident.mac
-                deadlines.push(times[mac] + self._registry.threshold(mac), mac)
-        return Outcome(reach.horizon, len(new), len(openings), len(closings))
+                deadline = self._view.times[mac] + self._registry.threshold(mac)
+                self._deadlines.push(deadline, mac)
 
     def _write(
         self, lease: Lease, steps: Iterable[_Step], record: Callable[[Connection], None]
@@ -368,17 +411,17 @@ class Sweep:
             reach.horizon,
             now,
             self._view.position,
-            self._watch.hindrance(reach, now),
+            self._self_monitoring.hindrance(reach, now),
         )
         horizon_rows.forget_blind_windows(connection, now - self._options.retention)
 
 
-def _steps(
+def _batches(
     rows: Sequence[Row], write: Callable[[Sequence[Row], Connection, int], None]
 ) -> Iterator[_Step]:
     for start in range(0, len(rows), _BATCH):
-        some = rows[start : start + _BATCH]
-        yield _Step(len(some), partial(write, some))
+        batch = rows[start : start + _BATCH]
+        yield _Step(len(batch), partial(write, batch))
 
 
 def _move(connection: Connection, moved: Sequence[tuple[int, int]], version: int) -> None:
@@ -389,6 +432,7 @@ def _move(connection: Connection, moved: Sequence[tuple[int, int]], version: int
 def _trusted(until: int, progress: Progress, now: int) -> int:
     """The end of a coverage span, limited to now. If it is a time of the clock that was ahead, it
     is limited to the moment when that clock was set back."""
-    if until > now + _AHEAD and progress.reset_at and until <= progress.reset_from + _AHEAD:
+    in_future = until > now + HOST_TOLERANCE
+    if in_future and progress.reset_at and until <= progress.reset_from + HOST_TOLERANCE:
         return progress.reset_at
     return min(until, now)

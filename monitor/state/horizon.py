@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, delete, insert, select, update
 
-from monitor.model import MINUTE
+from monitor.clock import SENSOR_TOLERANCE
 from monitor.state import tally
 from monitor.state.tables import blind_window, incident, notification, service, source
 
@@ -88,7 +88,7 @@ def set_back(connection: Connection, now: int, version: int) -> None:
             swept_at=now,
             reset_at=now,
             # Heartbeats may have come in after the last sweep.
-            reset_from=max(was.horizon, was.swept_at, was.reset_from) + MINUTE,
+            reset_from=max(was.horizon, was.swept_at, was.reset_from) + SENSOR_TOLERANCE,
         )
     )
     connection.execute(update(source).where(source.c.until > now).values(until=now))

@@ -21,7 +21,7 @@ from sqlalchemy import (
     select,
 )
 
-from monitor.model import DAY, SECOND
+from monitor.model import SECOND, ZONE_OFFSET
 from monitor.state import leases, logins, tally, throttle
 from monitor.state.access_tables import audit, login, login_failure
 from monitor.state.database import reading, writing
@@ -43,9 +43,6 @@ _ROWS = 200
 
 _MERGED = 5_000
 """Rows of counts merged at a time."""
-
-_ZONES = 2 * DAY
-"""More than the clocks of any zone are away from UTC."""
 
 
 class RetentionConfig(NamedTuple):
@@ -141,6 +138,6 @@ def _removing(*columns: Column[Any]) -> Callable[[Connection, Collection[Any]], 
 
 def _over(before: int) -> ColumnElement[bool]:
     """Ended for good, or done once; by the clocks of any zone. What recurs is kept until ended."""
-    latest = datetime.fromtimestamp((before - _ZONES) / SECOND, UTC).strftime("%Y-%m-%dT%H:%M")
+    latest = datetime.fromtimestamp((before - ZONE_OFFSET) / SECOND, UTC).strftime("%Y-%m-%dT%H:%M")
     once = and_(maintenance.c.recurrence.is_(None), maintenance.c.stop < latest)
     return or_(maintenance.c.ended_at < before, once)

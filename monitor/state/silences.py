@@ -10,14 +10,13 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Select, case, insert, or_, select, update
 
+from monitor.model import ZONE_OFFSET
 from monitor.state.tables import maintenance, notification, silence
 
 MOST_PAST = 200
 """The maximum number of ended ones in a list, the newest first."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_ZONES = timedelta(days=2)
-"""More than the clocks of any zone are away from UTC."""
 
 
 class SilenceRow(NamedTuple):
@@ -158,7 +157,7 @@ def _in_force(
     connection: Connection, since: int, now: int, locked: bool
 ) -> tuple[list[SilenceRow], list[MaintenanceRow]]:
     # By any zone's clocks; texts of this form sort as the moments do.
-    earliest = (_EPOCH + timedelta(milliseconds=since) - _ZONES).strftime("%Y-%m-%dT%H:%M")
+    earliest = (_EPOCH + timedelta(milliseconds=since - ZONE_OFFSET)).strftime("%Y-%m-%dT%H:%M")
     lasting = _SILENCE.where(silence.c.ends_at > now)
     planned = _MAINTENANCE.where(
         or_(maintenance.c.ended_at.is_(None), maintenance.c.ended_at > since),
