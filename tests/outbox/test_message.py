@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from monitor.model import DAY, HOUR, MINUTE, SECOND, Member, MessageContext, parse_time
 from monitor.outbox.message import LISTED_IN_DATA, Frame, compose, compose_notice, compose_test
 from monitor.staleness.blindness import BlindWindow
-from monitor.staleness.notices import Behind, Notices, SentNotices, behind_text, over_text
+from monitor.staleness.notices import Behind, Notices, SentNotices, behind_text, blind_text
 from tests.moments import ZONES, other_moments
 
 TIME = parse_time("2026-11-23T14:13:20Z")
@@ -264,9 +264,9 @@ def test_all_moments_of_a_notice_have_one_format_and_one_zone(zone: str) -> None
     sent = SentNotices()
     texts = [
         behind_text(Behind(TIME - HOUR, "No sweep has completed since then."), frame.zone),
-        over_text(Notices(sent, False, windows), frame.zone),
-        over_text(Notices(sent, False, windows[:1]), frame.zone),
-        over_text(Notices(sent, False, windows, only_behind=True), frame.zone),
+        blind_text(Notices(sent, False, windows), frame.zone),
+        blind_text(Notices(sent, False, windows[:1]), frame.zone),
+        blind_text(Notices(sent, False, windows, only_behind=True), frame.zone),
     ]
     for subject, sentences in texts:
         body = compose_notice(subject, sentences, TIME, "thread", frame)
