@@ -88,7 +88,7 @@ def test_down_message_reports_open_incidents_that_are_not_acknowledged(
         ({1: ACKNOWLEDGED}, "the incident was acknowledged first"),
         (
             {1: ACKNOWLEDGED, 2: RECOVERED, 3: RECOVERED},
-            "the incident was acknowledged first, recovered first",
+            "recovered first, the incident was acknowledged first",
         ),
     ],
     ids=["none", "acknowledged earlier", "acknowledged", "acknowledged and recovered"],
