@@ -2,7 +2,7 @@
 
 import re
 
-ZONES = re.compile(r"\b\d{4}-\d\d-\d\d \d\d:\d\d:\d\d ([A-Z]{3,4}|[+-]\d\d(?:\d\d)?)")
+ZONES = re.compile(r"\b\d{4}-\d\d-\d\d \d\d:\d\d:\d\d (GMT[+-]\d+|[A-Z]{3,4}|[+-]\d\d(?:\d\d)?)")
 """2026-11-23 14:03:12 CET, as `wording.long` writes it; finds the zone."""
 
 _MAC = re.compile(r"\b[0-9a-f]{2}(?::[0-9a-f]{2}){5}\b")

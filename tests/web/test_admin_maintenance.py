@@ -51,7 +51,7 @@ def test_a_window_is_planned_shown_by_both_clocks_and_ended(rig: Rig, operator: 
     assert (row.zone, row.start, row.recurrence) == ("Europe/Berlin", FORM["start"], None)
     page = operator.get(f"{PATH}?state=upcoming").text
     assert "Boiler service scheduled. It matches 1 sensor now." in page
-    assert "Sunday 1 March 2026, 01:30 to 03:30 CET, Europe/Berlin" in page
+    assert "planned in Europe/Berlin" in page
     assert 'datetime="2026-03-01T00:30:00.000Z"' in page
     operator.post(f"{PATH}/{row.id}/end", {}, PATH)
     assert (
@@ -84,7 +84,7 @@ def test_how_often_is_a_simple_choice_or_a_rule(
     assert row.recurrence == rule
     page = operator.get(f"{PATH}?state=upcoming").text
     assert f'<span class="often">{words or rule}</span>' in page
-    assert page.count("Europe/Berlin <span") == 3
+    assert page.count("</time> to <time") == 3
 
 
 def test_a_window_that_lasts_is_current(rig: Rig, operator: Visitor) -> None:
@@ -95,15 +95,7 @@ def test_a_window_that_lasts_is_current(rig: Rig, operator: Visitor) -> None:
     assert "1 sensor now" in operator.get(PATH).text
 
 
-def test_windows_are_told_with_what_the_clocks_do_in_between() -> None:
-    zone = ZoneInfo("Europe/Berlin")
-    change = 1_774_746_000_000  # 2026-03-29T01:00Z, 02:00 CET
-    assert recurrence_text.told(change - HOUR, change + HOUR, zone) == (
-        "Sunday 29 March 2026, 01:00 CET to 04:00 CEST"
-    )
-    assert recurrence_text.told(change - 4 * HOUR, change - HOUR, zone) == (
-        "Saturday 28 March 2026, 22:00 to Sunday 29 March, 01:00 CET"
-    )
+def test_several_days_of_the_week_are_listed() -> None:
     assert recurrence_text.often("FREQ=WEEKLY;BYDAY=MO,WE,SU", "2026-03-29T01:30") == (
         "every Monday, Wednesday and Sunday"
     )

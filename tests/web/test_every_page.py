@@ -9,6 +9,7 @@ from werkzeug.routing import Rule
 
 from monitor.state import audit
 from monitor.state.database import reading
+from tests.moments import ZONES, other_moments
 from tests.web.visitors import BASE, BROWSER, PASSWORD, Visitor, logged_in
 from tests.web.whole import NASTY, ROLES, Whole, path_of
 
@@ -155,6 +156,30 @@ def test_every_page_is_whole_and_says_names_as_text(whole: Whole, unchanged: Non
                 assert 'name="csrf_token"' in form, rule.rule
     assert len(seen) >= 5
     assert any(html_of(NASTY) in visitor.get(path).text for path in ("/", "/admin/users"))
+
+
+def test_every_page_shows_moments_in_one_format_and_one_zone(tmp_path: Path) -> None:
+    whole = Whole(tmp_path, BASE, MONITOR_ALERTS_TIME_ZONE="Asia/Tokyo")
+    visitor = logged_in(whole.app, "administrator")
+    zones: dict[str, set[str]] = {}
+    paths = [path_of(rule) for rule in whole.rules() if "GET" in (rule.methods or set())]
+    for path in [*paths, "/admin/silences?state=past", "/admin/maintenance?state=current"]:
+        answer = visitor.get(path)
+        if answer.mimetype == "text/html":
+            text = visible(answer.text)
+            assert not other_moments(text), path
+            zones[path] = set(ZONES.findall(text))
+    assert all(len(each) <= 1 for each in zones.values()), zones
+    assert zones["/incidents/1"] == zones["/admin/maintenance?state=current"] == {"JST"}
+    whole.close()
+
+
+_HIDDEN = re.compile(r"<(head|code|pre|option|textarea)\b.*?</\1>", re.DOTALL)
+
+
+def visible(page: str) -> str:
+    """The text of a page without examples and what is typed."""
+    return re.sub("<[^>]*>", " ", _HIDDEN.sub(" ", page))
 
 
 def html_of(text: str) -> str:

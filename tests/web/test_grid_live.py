@@ -7,6 +7,7 @@ from playwright.sync_api import Browser, Page, Route, expect
 from monitor.model import HOUR, MINUTE, SECOND
 from monitor.state import silences
 from monitor.state.database import writing
+from tests.moments import ZONES, other_moments
 from tests.waiting import eventually
 from tests.web.fleet_rig import Rig, Server
 from tests.web.grid_page import ask_again, cell, names, show
@@ -157,6 +158,9 @@ def test_times_are_the_viewers_with_utc_beside_them(
         far.locator("#grid time").hover()
         title = far.locator("#grid time").get_attribute("title") or ""
         assert re.search(r"GMT\+9 \(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC\)", title)
+        shown = far.locator("body").inner_text()
+        assert ZONES.findall(shown) == ["GMT+9"]
+        assert not other_moments(shown)
     finally:
         context.close()
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import tzinfo
 from functools import cache
 from typing import NamedTuple, Self
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import available_timezones
 
 from flask import Blueprint, flash, g, redirect, render_template, request, url_for
 from sqlalchemy import Engine
@@ -81,8 +81,8 @@ class Shown(NamedTuple):
 
     row: MaintenanceRow
     often: str
-    windows: Sequence[tuple[str, int, int]]
-    """Those that end from now on: in words by its zone, start and stop in ms."""
+    windows: Sequence[tuple[int, int]]
+    """(start, stop) in ms of those that end from now on; of the first if none does."""
 
 
 def blueprint(engine: Engine, clock: Clock, zone: tzinfo, covered: Covered) -> Blueprint:
@@ -152,9 +152,8 @@ def blueprint(engine: Engine, clock: Clock, zone: tzinfo, covered: Covered) -> B
 
 
 def _shown(row: MaintenanceRow, now: int) -> Shown:
-    windows = maintenance.next_windows(row, now, _NEXT)
-    words = [(recurrence_text.told(*times, ZoneInfo(row.zone)), *times) for times in windows]
-    return Shown(row, recurrence_text.often(row.recurrence, row.start), words)
+    windows = maintenance.next_windows(row, now, _NEXT) or maintenance.next_windows(row, 0, 1)
+    return Shown(row, recurrence_text.often(row.recurrence, row.start), windows)
 
 
 @cache

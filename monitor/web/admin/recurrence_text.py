@@ -1,9 +1,7 @@
 """When maintenance is done, in words."""
 
 import re
-from datetime import datetime, tzinfo
-
-from monitor.outbox.wording import local
+from datetime import datetime
 
 DAYS = {
     "MO": "Monday",
@@ -38,15 +36,3 @@ def often(rule: str | None, start: str) -> str:
         return rule or ""
     *others, last = (DAYS[day] for day in chosen[1].split(","))
     return f"every {', '.join(others)} and {last}" if others else f"every {last}"
-
-
-def told(start: int, stop: int, zone: tzinfo) -> str:
-    """A window (ms) by the clocks of a zone: Sunday 29 March 2026, 01:30 to 03:30 CEST."""
-    first, last = local(start, zone), local(stop, zone)
-    change = "" if first.tzname() == last.tzname() else f" {first:%Z}"
-    until = "" if first.date() == last.date() else f"{last:%A} {last.day} {last:%B}, "
-    return f"{_day(first)}, {first:%H:%M}{change} to {until}{last:%H:%M %Z}"
-
-
-def _day(moment: datetime) -> str:
-    return f"{moment:%A} {moment.day} {moment:%B %Y}"

@@ -17,18 +17,20 @@ export function statusAt(sensor, now) {
   return now - sensor.lastSeen > sensor.threshold ? "unknown" : "up";
 }
 
-const clock = new Intl.DateTimeFormat(undefined, { timeStyle: "medium" });
-const calendar = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "long" });
+const clock = new Intl.DateTimeFormat("en", {
+  year: "numeric", month: "2-digit", day: "2-digit", hour: "2-digit", minute: "2-digit",
+  second: "2-digit", hourCycle: "h23", timeZoneName: "short",
+});
 
-/** The time of day in the viewer's time zone, with the date if it is not today. */
-export function localTime(moment, now) {
-  const sameDay = new Date(moment).toDateString() === new Date(now).toDateString();
-  return (sameDay ? clock : calendar).format(moment);
+/** In the viewer's time zone: 2026-11-23 14:03:12 GMT+1. The same format as on the server. */
+export function written(moment) {
+  const part = Object.fromEntries(clock.formatToParts(moment).map(({ type, value }) => [type, value]));
+  return `${part.year}-${part.month}-${part.day} ${part.hour}:${part.minute}:${part.second} ${part.timeZoneName}`;
 }
 
 export function bothTimes(moment) {
   const utc = new Date(moment).toISOString();
-  return `${calendar.format(moment)} (${utc.slice(0, 10)} ${utc.slice(11, 19)} UTC)`;
+  return `${written(moment)} (${utc.slice(0, 10)} ${utc.slice(11, 19)} UTC)`;
 }
 
 export function summary(counts) {

@@ -9,7 +9,7 @@ import { Notices } from "./notices.js";
 import { poll, serverNow } from "../poll.js";
 import { Sheet } from "./sheet.js";
 import { wantSparks } from "./sparks.js";
-import { bothTimes, localTime, title } from "../words.js";
+import { bothTimes, title, written } from "../words.js";
 
 const BLIND_AFTER = 15_000, SILENT_AFTER = 15_000;
 
@@ -35,7 +35,7 @@ function receive(reply) {
   answeredAt = Date.now();
   trouble = troubleIn(reply);
   asOf.dateTime = reply.stale_since ?? reply.time;
-  asOf.textContent = localTime(Date.parse(asOf.dateTime), reachedAt);
+  asOf.textContent = written(Date.parse(asOf.dateTime));
   if (begun) notices.tell(events);
   else begin();
   if (changed) offer();
@@ -54,7 +54,7 @@ function begin() {
 }
 
 function fail(reason) {
-  const since = begun ? ` This page shows data from ${localTime(reachedAt, serverNow())}.` : "";
+  const since = begun ? ` This page shows data from ${written(reachedAt)}.` : "";
   trouble = `${reason}${since}`;
   show(false);
 }
@@ -62,20 +62,20 @@ function fail(reason) {
 function troubleIn({ time, horizon, hindrance, problem, stale_since: staleSince }) {
   const now = Date.parse(time);
   if (problem) {
-    return `${problem} This page shows data from ${localTime(Date.parse(staleSince), now)}.`;
+    return `${problem} This page shows data from ${written(Date.parse(staleSince))}.`;
   }
   if (horizon === null) {
     return fleet.sensors.length > 0 ? `Monitoring has not started. No sensor has been judged yet. ${hindrance}` : "";
   }
   const judged = Date.parse(horizon);
   if (now - judged <= BLIND_AFTER) return "";
-  return `Monitoring has been behind since ${localTime(judged, now)}. Silent sensors can't be detected. ${hindrance}`;
+  return `Monitoring has been behind since ${written(judged)}. Silent sensors can't be detected. ${hindrance}`;
 }
 
 /** A warning if there was no reply for some time: the computer slept or the request hangs. */
 function overdue() {
   if (!begun || document.hidden || Date.now() - answeredAt < SILENT_AFTER) return "";
-  return `The server has not answered yet. This page shows data from ${localTime(reachedAt, serverNow())}.`;
+  return `The server has not answered yet. This page shows data from ${written(reachedAt)}.`;
 }
 
 /** Updates the page: statuses, positions, times, counts, banner. */

@@ -1,10 +1,11 @@
 // Keeps a public page up to date, and shows a warning if it can't.
 
+import { written } from "../words.js";
+
 const EVERY = 30_000, AGAIN = 10_000, PATIENCE = 15_000, LATE = 75_000;
 
 const at = (id) => document.getElementById(id);
 const main = document.querySelector("main"), lost = at("lost"), told = new Map();
-const clocks = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "long" });
 
 let answeredAt = Date.now(), trouble = "", timer = 0;
 let said = document.querySelector(".summary").textContent.trim();
@@ -43,7 +44,7 @@ function show(text) {
 
 function judge() {
   const late = !trouble && Date.now() - answeredAt > LATE ? "The server has not answered yet." : trouble;
-  const words = late && `${late} This page shows data from ${clocks.format(answeredAt)}.`;
+  const words = late && `${late} This page shows data from ${written(answeredAt)}.`;
   if (lost.textContent !== words) lost.textContent = words;
   lost.hidden = !words;
   document.documentElement.dataset.live = words ? "no" : "yes";
@@ -51,7 +52,7 @@ function judge() {
 }
 
 function localise(element) {
-  for (const time of element.querySelectorAll("time.local")) time.textContent = clocks.format(new Date(time.dateTime));
+  for (const time of element.querySelectorAll("time.local")) time.textContent = written(new Date(time.dateTime));
 }
 
 localise(main);

@@ -1,7 +1,7 @@
 // The list of heartbeats, loaded page by page when the user opens it.
 
 import { duration, figure } from "./scale.js";
-import { bothTimes, localTime } from "../words.js";
+import { bothTimes, written } from "../words.js";
 
 const PAGE = 50;
 
@@ -37,7 +37,7 @@ function row({ time, received, live, metrics }) {
   const line = document.createElement("tr"), at = Date.parse(time), shown = document.createElement("time");
   shown.dateTime = time;
   shown.title = bothTimes(at);
-  shown.textContent = localTime(at, 0);
+  shown.textContent = written(at);
   line.insertCell().append(shown);
   line.insertCell().textContent = live ? duration(Math.max(Date.parse(received) - at, 0)) : "sent later";
   line.insertCell().textContent = Object.entries(metrics).map(([name, value]) => `${name} ${figure(value)}`).join(", ") || "–";

@@ -1,7 +1,7 @@
 // Keeps a sensor's status and "last seen" up to date, and shows a warning if it can't.
 
 import { poll, serverNow } from "../poll.js";
-import { ago, bothTimes, localTime, statusAt } from "../words.js";
+import { ago, bothTimes, statusAt, written } from "../words.js";
 
 const BLIND_AFTER = 15_000, SILENT_AFTER = 15_000;
 
@@ -20,7 +20,7 @@ export function keepLive(mac) {
       threshold: told.threshold_seconds * 1000,
     };
     asOf.dateTime = reply.stale_since ?? reply.time;
-    asOf.textContent = localTime(Date.parse(asOf.dateTime), now);
+    asOf.textContent = written(Date.parse(asOf.dateTime));
     asOf.title = bothTimes(Date.parse(asOf.dateTime));
     trouble = troubleIn(reply, now);
     show();
@@ -51,7 +51,7 @@ export function keepLive(mac) {
     if (time.dateTime !== told || !time.dataset.local) {
       time.dateTime = told;
       time.dataset.local = "yes";
-      time.textContent = localTime(sensor.lastSeen, 0);
+      time.textContent = written(sensor.lastSeen);
       time.title = bothTimes(sensor.lastSeen);
     }
     set(passed, wrong ? "at the last update" : ago(now - sensor.lastSeen));
@@ -63,11 +63,11 @@ export function keepLive(mac) {
 }
 
 function troubleIn({ horizon, hindrance, problem, stale_since: staleSince }, now) {
-  if (problem) return `${problem} This page shows data from ${localTime(Date.parse(staleSince), now)}.`;
+  if (problem) return `${problem} This page shows data from ${written(Date.parse(staleSince))}.`;
   if (horizon === null) return `Monitoring has not started. No sensor has been judged yet. ${hindrance}`;
   const judged = Date.parse(horizon);
   if (now - judged <= BLIND_AFTER) return "";
-  return `Monitoring has been behind since ${localTime(judged, now)}. Silent sensors can't be detected. ${hindrance}`;
+  return `Monitoring has been behind since ${written(judged)}. Silent sensors can't be detected. ${hindrance}`;
 }
 
 function set(element, text) {

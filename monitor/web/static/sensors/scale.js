@@ -1,5 +1,7 @@
 // Positions and labels of the marks on the axes.
 
+import { written } from "../words.js";
+
 const SECOND = 1000, MINUTE = 60 * SECOND, HOUR = 60 * MINUTE, DAY = 24 * HOUR;
 const STEPS = [
   ...[1, 2, 5, 10, 15, 30].map((n) => n * MINUTE),
@@ -9,7 +11,6 @@ const STEPS = [
 
 const time = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
 const date = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" });
-const dateTime = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
 
 /** [moment, label] of at most `most` marks, at round times in the viewer's time zone. */
 export function timeMarks(start, stop, most) {
@@ -44,12 +45,8 @@ export function figure(number) {
   return Number(number.toPrecision(4)).toLocaleString();
 }
 
-export function moment(at) {
-  return dateTime.format(at);
-}
-
 export function fromTo(from, to) {
-  return dateTime.formatRange(from, to);
+  return `${written(from)} to ${written(to)}`;
 }
 
 /** The duration in its two largest units, in the same format as on the server. */

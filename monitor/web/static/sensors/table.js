@@ -1,12 +1,13 @@
 // The chart's data as tables, created when they are opened.
 
-import { duration, figure, moment } from "./scale.js";
+import { duration, figure } from "./scale.js";
+import { written } from "../words.js";
 
 const KINDS = { down: "Down", unknown: "Unknown", blind: "Not monitored", maintenance: "Maintenance", paused: "Paused" };
 const MOST = 60;
 
 export function fill(details, told) {
-  const spans = [...told.spans].sort((a, b) => a.from - b.from).map(({ kind, from, to }) => [KINDS[kind], moment(from), moment(to), duration(to - from)]);
+  const spans = [...told.spans].sort((a, b) => a.from - b.from).map(({ kind, from, to }) => [KINDS[kind], written(from), written(to), duration(to - from)]);
   const tables = [];
   if (spans.length > 0) tables.push(table("Time not up", ["State", "From", "To", "Duration"], spans));
   tables.push(table("Heartbeats by time", told.metric ? ["From", "Heartbeats", `${told.metric}: minimum`, "mean", "maximum"] : ["From", "Heartbeats"], rows(told)));
@@ -17,7 +18,7 @@ export function fill(details, told) {
 function rows({ start, every, beats, metric, figures }) {
   const each = Math.ceil(beats.length / MOST), made = [];
   for (let n = 0; n < beats.length; n += each) {
-    const counts = beats.slice(n, n + each), row = [moment(start + n * every), counts.reduce((a, b) => a + b, 0).toLocaleString()];
+    const counts = beats.slice(n, n + each), row = [written(start + n * every), counts.reduce((a, b) => a + b, 0).toLocaleString()];
     if (metric) row.push(...summary(figures, n, n + each).map((number) => (number === null ? "–" : figure(number))));
     made.push(row);
   }
