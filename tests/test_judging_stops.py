@@ -31,7 +31,7 @@ def rig(tmp_path: Path, state: Engine, monkeypatch: pytest.MonkeyPatch) -> Itera
     """A scheduler that has swept, on a store whose clock is the scheduler's."""
     rig = Rig(tmp_path, state)
     monkeypatch.setattr(rig.store, "ping", rig.clock.now)
-    rig.pulse()
+    rig.report_coverage()
     rig.leadership.tick()
     yield rig
     rig.store.close()
@@ -77,7 +77,7 @@ def test_one_notice_is_sent_when_the_only_scheduler_cannot_judge(
         assert hindrance(rig) == reason
     assert caplog.text.count("Traceback") == (trouble is unforeseen_error)
     rig.store.failing = ""
-    rig.pulse()
+    rig.report_coverage()
     rig.ticks(10 * SECOND)
     assert hindrance(rig) == ""
     assert [subject[:22] for subject in rig.subjects()[1:]] == ["Monitoring was behind "]
@@ -143,7 +143,7 @@ def test_concurrent_notifiers_and_a_scheduler_enqueue_one_notice(rig: Rig) -> No
 def test_notifier_with_a_wrong_clock_detects_successful_sweeps(rig: Rig, off: int) -> None:
     mistaken = watch("email")
     for _ in range(30):
-        rig.pulse()
+        rig.report_coverage()
         rig.ticks(5 * SECOND)
         mistaken.check_sweeps(rig.engine, rig.clock.now() + off)
     assert rig.subjects() == []
@@ -157,7 +157,7 @@ def test_notifier_started_after_a_week_waits_for_the_scheduler(rig: Rig) -> None
     rig.clock.ahead += 7 * DAY
     notifier = watch("email")
     lookouts(rig, notifier, duration=MINUTE)
-    rig.pulse()
+    rig.report_coverage()
     rig.leadership.tick()
     lookouts(rig, notifier, duration=MINUTE)
     assert BEHIND not in notices(rig)
@@ -297,7 +297,7 @@ def test_judging_works_with_a_store_that_takes_six_seconds_per_answer(
 
         monkeypatch.setattr(rig.store, name, late)
     for _ in range(40):
-        rig.pulse()
+        rig.report_coverage()
         rig.ticks(5 * SECOND)
     with reading(rig.engine) as connection:
         progress = horizon.progress(connection)

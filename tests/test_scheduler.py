@@ -51,7 +51,7 @@ class Rig:
         )
         self.began = self.clock.now()
 
-    def pulse(self) -> None:
+    def report_coverage(self) -> None:
         """Report coverage until now."""
         self.store.add_coverage(CoverageSpan("here", self.began, self.clock.now(), False))
 
@@ -100,14 +100,14 @@ def test_scheduler_with_wrong_clock_stands_down_until_it_is_corrected(
 def test_long_store_outage_and_its_end_are_each_reported_once(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rig.pulse()
+    rig.report_coverage()
     rig.leadership.tick()
     monkeypatch.setattr(rig.store, "ping", rig.clock.now)
     rig.store.failing = "coverage"
     rig.ticks(100 * SECOND)
     assert [subject[:32] for subject in rig.subjects()] == ["Monitoring has been behind since"]
     rig.store.failing = ""
-    rig.pulse()
+    rig.report_coverage()
     for _ in range(3):
         rig.clock.ahead += SECOND
         rig.leadership.tick()

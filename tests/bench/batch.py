@@ -83,6 +83,6 @@ def rows(directory: Path, access: Access, bucket: str, **environment: object) ->
     with Service(directory, **environment) as service:
         service.ready()
         batches = Batches(service, access, bucket)
-        ours, theirs = alternate(batches.through_the_service, batches.directly)
+        measured, reference = alternate(batches.through_the_service, batches.directly)
     what = "batch ingest into InfluxDB, until queryable"
-    return [Row(what, "/s", ours, theirs, least_ratio=GOAL)]
+    return [Row(what, "/s", measured, reference, least_ratio=GOAL)]

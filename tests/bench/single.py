@@ -67,9 +67,9 @@ def rows(directory: Path, **environment: object) -> list[Row]:
     ):
         service.ready()
         for mode, what in (("keep", "kept-alive connections"), ("close", "one connection each")):
-            ours, theirs = alternate(
+            results, reference_results = alternate(
                 partial(rate, service.port, token, mode), partial(rate, reference, token, mode)
             )
-            row = Row(f"single ingest, {what}", "/s", ours, theirs, least_ratio=GOAL)
+            row = Row(f"single ingest, {what}", "/s", results, reference_results, least_ratio=GOAL)
             measured.append(row)
     return measured

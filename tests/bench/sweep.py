@@ -73,9 +73,9 @@ class Fleet:
             beats = [Heartbeat(mac, moment, moment) for mac in listed[start : start + 10_000]]
             self._store.append(beats)
             self._store.announce("bench", now, [Seen(b.mac, b.time, True) for b in beats])
-        self.pulse()
+        self.report_coverage()
 
-    def pulse(self) -> None:
+    def report_coverage(self) -> None:
         """Report coverage up to now."""
         self._store.add_coverage(CoverageSpan("bench", self._begin, _now(), False))
 
@@ -124,7 +124,7 @@ def outage(fleet: Fleet, database: str) -> list[Row]:
     while not pager.messages or not all_open:
         begin = _now()
         assert begin < give_up, f"opened {fleet.opened() - others}, messages {pager.messages}"
-        fleet.pulse()
+        fleet.report_coverage()
         sweeps.append(fleet.sweep())
         if not all_open and fleet.opened() >= others + SILENT:
             all_open = (_now() - deadline) / SECOND

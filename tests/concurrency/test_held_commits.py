@@ -102,7 +102,7 @@ def test_incident_never_joins_a_group_that_is_being_closed(tmp_path: Path, sides
     assert all(row.closed_at for row in night.incidents())
     night.now += MINUTE
     night.store_heartbeats(1, 3, 8, 9)
-    night.pulse()
+    night.report_coverage()
     overlap(
         sides,
         lambda: claims.record_sent(night.notifier, last, night.now),

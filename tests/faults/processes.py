@@ -32,27 +32,27 @@ class ForkServer:
     def __init__(self, place: Place) -> None:
         forking = multiprocessing.get_context("forkserver")
         forking.set_forkserver_preload([__name__])
-        self._mine, theirs = forking.Pipe()
-        self._process = forking.Process(target=_serve, args=(place, theirs), daemon=True)
+        self._connection, child_end = forking.Pipe()
+        self._process = forking.Process(target=_serve, args=(place, child_end), daemon=True)
         self._process.start()
-        theirs.close()
+        child_end.close()
 
     def rehearse(self, what: str) -> list[str]:
         """Do all the work in the fork server itself; the steps it took."""
-        self._mine.send((what, None))
-        steps: list[str] = self._mine.recv()
+        self._connection.send((what, None))
+        steps: list[str] = self._connection.recv()
         return steps
 
     def run(self, what: str, kill_at: int) -> bool:
         """Do the work in a forked process; False if it was killed before the step."""
-        self._mine.send((what, kill_at))
-        code = os.waitstatus_to_exitcode(self._mine.recv())
+        self._connection.send((what, kill_at))
+        code = os.waitstatus_to_exitcode(self._connection.recv())
         assert code in (0, -signal.SIGKILL), code
         return code == 0
 
     def close(self) -> None:
         """End the fork server."""
-        self._mine.close()
+        self._connection.close()
         self._process.join()
 
 

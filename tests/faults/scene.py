@@ -74,7 +74,7 @@ def prepare(engine: Engine, store: SqliteStore) -> None:
     for minute in range(LAST):
         now = START + minute * MINUTE
         _hear(store, *(Heartbeat(mac, now, now) for mac in _LIVING if _lives(mac, minute)))
-        _pulse(store, minute)
+        _report_coverage(store, minute)
         if minute == 1:
             _configure(engine)
         expire_lease_and_claims(engine)
@@ -145,7 +145,7 @@ def _hear(store: SqliteStore, *beats: Heartbeat) -> None:
     store.announce("here", beats[0].received, [Seen(b.mac, b.seen, b.live) for b in beats])
 
 
-def _pulse(store: SqliteStore, minute: int) -> None:
+def _report_coverage(store: SqliteStore, minute: int) -> None:
     now = START + minute * MINUTE + 30 * SECOND
     store.add_coverage(CoverageSpan("here", START, now, False))
     if minute <= _FAREWELL:

@@ -74,18 +74,18 @@ class Line:
         until = Clock().now()
         while self.pipeline.step():
             pass
-        eventually(lambda: self.pulsed() > until)
+        eventually(lambda: self.covered_until() > until)
 
-    def step_and_pulse(self) -> None:
+    def step_and_report_coverage(self) -> None:
         """Ship one step, and report coverage even if it is not due."""
         self.pipeline.step()
-        eventually(lambda: self.pulsed() >= Clock().now() - 100)
+        eventually(lambda: self.covered_until() >= Clock().now() - 100)
 
-    def pulsed(self) -> int:
+    def covered_until(self) -> int:
         """Report coverage; return the end of the newest span in the store."""
         self.pipeline.observe()
         self.pipeline.store_coverage()
-        return max((pulse.until for pulse in self.covered()), default=0)
+        return max((span.until for span in self.covered()), default=0)
 
     def stored(self) -> list[Heartbeat]:
         return list(self.store.heartbeats(range(100), 0, 1 << 50))
@@ -145,7 +145,7 @@ def test_unavailable_store_causes_no_loss_and_no_duplicates(line: Line, step: st
     for mac in range(3):
         expected.append(line.writer.append(beat(mac)))
         with pytest.raises(StoreUnavailable):
-            line.step_and_pulse()
+            line.step_and_report_coverage()
     line.store.away = set()
     line.ship()
     assert [b.time for b in line.stored()] == expected
@@ -157,7 +157,7 @@ def test_coverage_never_exceeds_what_is_stored(line: Line) -> None:
     line.store.away = {"append"}
     with pytest.raises(StoreUnavailable):
         line.pipeline.step()
-    assert line.pulsed() < received
+    assert line.covered_until() < received
 
 
 def test_refused_row_becomes_a_dead_letter_and_the_rest_is_stored(line: Line) -> None:
@@ -199,16 +199,16 @@ def test_coverage_is_continuous_while_a_worker_runs(line: Line) -> None:
     line.ship()
     line.ship()
     line.ship()
-    assert len({pulse.start for pulse in line.covered()}) == 1
+    assert len({span.start for span in line.covered()}) == 1
 
 
 def test_refusal_is_excluded_from_coverage(line: Line) -> None:
     line.ship()
     line.writer.refuse()
-    before = line.pulsed()
+    before = line.covered_until()
     again = line.writer.append(beat(1))
     line.ship()
-    starts = sorted({pulse.start for pulse in line.covered()})
+    starts = sorted({span.start for span in line.covered()})
     assert len(starts) == 2
     assert before < starts[1]
     assert starts[1] <= again + 1
@@ -221,7 +221,7 @@ def test_clean_stop_reports_a_final_span_and_leaves_no_segment(line: Line) -> No
     while line.pipeline.step():
         pass
     line.pipeline.close_coverage()
-    assert max(line.covered(), key=lambda pulse: pulse.until).closing
+    assert max(line.covered(), key=lambda span: span.until).closing
     assert list((line.directory / "spool").glob("*" + SUFFIX)) == []
     line.writer = line.new_writer()
 
@@ -246,7 +246,7 @@ def test_full_wal_refuses_and_accepts_again_after_shipping(line: Line) -> None:
 
     eventually(accepted)
     line.ship()
-    assert len({pulse.start for pulse in line.covered()}) >= 2
+    assert len({span.start for span in line.covered()}) >= 2
 
 
 def test_slow_store_is_not_reported_as_clock_error(

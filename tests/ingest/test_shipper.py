@@ -96,8 +96,8 @@ class Site:
         macs = [mac for _, mac in self.acknowledged]
         return Counter((b.received, b.mac) for b in self.store.heartbeats(macs, 0, 1 << 50))
 
-    def pulses(self) -> list[CoverageSpan]:
-        return sorted(self.store.coverage(0, 1 << 50), key=lambda pulse: pulse.start)
+    def coverage_spans(self) -> list[CoverageSpan]:
+        return sorted(self.store.coverage(0, 1 << 50), key=lambda span: span.start)
 
     def segments(self) -> list[Path]:
         return list((self.directory / "spool").glob("*" + SUFFIX))
@@ -133,13 +133,13 @@ def test_one_worker_ships_for_all_and_the_last_reports_the_final_span(
     for worker in workers:
         site.record_output(worker, 100)
     assert len(eventually(site.shippers)) == 1
-    eventually(site.pulses, 30)
+    eventually(site.coverage_spans, 30)
     for worker in workers:
         worker.send_signal(signal.SIGTERM)
     for worker in workers:
         site.end(worker, signal.SIGTERM)
     assert site.stored() == Counter(site.acknowledged)
-    last = site.pulses()[-1]
+    last = site.coverage_spans()[-1]
     assert last.closing
     assert last.until >= max(received for received, _ in site.acknowledged) - 5_000
     assert site.segments() == []
@@ -154,10 +154,10 @@ def test_worker_that_stops_while_others_run_reports_no_final_span(site: Site) ->
     site.end(workers[0], signal.SIGTERM)
     eventually(lambda: site.shippers() == [workers[1].pid])
     acknowledged_by_the_second = max(received for received, _ in site.acknowledged)
-    eventually(lambda: site.pulses()[-1].until > acknowledged_by_the_second)
-    assert not any(pulse.closing for pulse in site.pulses())
+    eventually(lambda: site.coverage_spans()[-1].until > acknowledged_by_the_second)
+    assert not any(span.closing for span in site.coverage_spans())
     site.end(workers[1], signal.SIGTERM)
-    assert site.pulses()[-1].closing
+    assert site.coverage_spans()[-1].closing
     assert site.stored() == Counter(site.acknowledged)
 
 
@@ -180,7 +180,7 @@ def test_killed_workers_lose_no_acknowledged_heartbeat_and_duplicate_none(
     assert set(stored) >= site.acknowledged
     # A worker may be killed after it wrote a heartbeat and before it acknowledged it.
     assert max(stored.values()) == 1
-    assert site.pulses()[-1].closing
+    assert site.coverage_spans()[-1].closing
     assert site.segments() == []
 
 
@@ -188,14 +188,16 @@ def test_killed_worker_ends_the_coverage_span_and_a_new_one_starts(site: Site) -
     survivor, victim = site.start(), site.start()
     site.record_output(survivor, 10)
     site.record_output(victim, 10)
-    eventually(lambda: site.pulses() and site.pulses()[-1].until > Clock().now() - 1500)
+    eventually(
+        lambda: site.coverage_spans() and site.coverage_spans()[-1].until > Clock().now() - 1500
+    )
     if site.shippers() == [victim.pid]:
         survivor, victim = victim, survivor
-    before = site.pulses()[-1].start
+    before = site.coverage_spans()[-1].start
     killed = Clock().now()
     site.end(victim, signal.SIGKILL)
-    eventually(lambda: site.pulses()[-1].start > before)
-    old, new = site.pulses()[-2:]
+    eventually(lambda: site.coverage_spans()[-1].start > before)
+    old, new = site.coverage_spans()[-2:]
     assert old.until <= killed + 2_000
     assert new.start >= killed
     site.end(survivor, signal.SIGTERM)

@@ -180,11 +180,15 @@ def test_horizon_never_goes_back_and_observed_time_is_covered_by_all_open_source
     blind: list[BlindWindow] = []
     for source, what, duration in plan:
         now += duration
-        mine = spans.setdefault(source, [])
-        if what == "gap" or (not mine and what != "hold") or (mine and mine[-1].closing):
-            mine.append(SourceSpan(source, now - duration // 2, now, False))
-        elif what != "hold" and mine:
-            mine[-1] = mine[-1]._replace(until=now, closing=what == "bye")
+        own_spans = spans.setdefault(source, [])
+        if (
+            what == "gap"
+            or (not own_spans and what != "hold")
+            or (own_spans and own_spans[-1].closing)
+        ):
+            own_spans.append(SourceSpan(source, now - duration // 2, now, False))
+        elif what != "hold" and own_spans:
+            own_spans[-1] = own_spans[-1]._replace(until=now, closing=what == "bye")
         current = [s for all_of in spans.values() for s in all_of if s.until >= state.horizon]
         after = observe(state, current, now, elapsed=duration)
         assert after.horizon >= state.horizon

@@ -111,7 +111,7 @@ def test_sweep_that_fails_between_two_transactions_is_resumed(
     with reading(world.engine) as connection:
         before = horizon.progress(connection)
     world.now += MINUTE + 1
-    world.pulse()
+    world.report_coverage()
     with pytest.raises(StateUnavailable):
         world.sweep.run(world.lease, world.now)
     assert len(world.incidents()) == MOST_ROWS

@@ -66,7 +66,7 @@ class World:
     def announce(self, *beats: Heartbeat) -> None:
         self.store.announce("here", self.now, [Seen(b.mac, b.seen, b.live) for b in beats])
 
-    def pulse(self) -> None:
+    def report_coverage(self) -> None:
         self.store.add_coverage(CoverageSpan("here", self.listening_since, self.now, False))
 
     def pass_time(self, duration: int, *beating: int, every: int = MINUTE) -> list[Outcome]:
@@ -77,7 +77,7 @@ class World:
             self.now += every
             if beating:
                 self.store_heartbeats(*beating)
-            self.pulse()
+            self.report_coverage()
             outcomes.append(self.sweep.run(self.lease, self.now))
         return outcomes
 
@@ -216,7 +216,7 @@ def test_restarted_scheduler_finds_dead_and_new_sensors(world: World) -> None:
     for minute in range(180):
         world.now += MINUTE
         world.store_heartbeats(*([2, 3] if minute < 90 else [2]))
-        world.pulse()
+        world.report_coverage()
     world.sweep = world.new_sweep()
     world.pass_time(2 * MINUTE, 2)
     assert sorted(row.mac for row in world.incidents()) == [1, 3]
@@ -235,7 +235,7 @@ def test_new_scheduler_finds_sensor_whose_heartbeats_arrived_late(
     world.store.append(spooled)
     world.announce(*spooled)
     world.store_heartbeats(1)
-    world.pulse()
+    world.report_coverage()
     world.sweep = world.new_sweep()
     world.pass_time(2 * MINUTE, 1)
     assert [row.mac for row in world.incidents()] == [2]
@@ -261,7 +261,7 @@ def test_leader_without_lease_writes_nothing_and_its_successor_does(world: World
     stale, world.lease = world.lease, world.take_lease("second")
     other = world.new_sweep()
     world.now += 3 * MINUTE
-    world.pulse()
+    world.report_coverage()
     with pytest.raises(LeaseLost):
         world.sweep.run(stale, world.now)
     assert world.incidents() == []
@@ -302,7 +302,7 @@ def test_next_sweep_makes_up_for_a_failed_store_query(world: World, question: st
     world.store_heartbeats(2)
     world.store.failing = question
     world.now += MINUTE
-    world.pulse()
+    world.report_coverage()
     with pytest.raises(StoreUnavailable):
         world.sweep.run(world.lease, world.now)
     assert world.incidents() == []
@@ -337,7 +337,7 @@ def test_dead_sensor_is_reported_under_frequent_blind_windows(world: World) -> N
 def test_first_view_is_kept_when_the_lease_expires_during_the_read(world: World) -> None:
     world.store_heartbeats(1)
     world.now += MINUTE
-    world.pulse()
+    world.report_coverage()
     leases.release(world.engine, world.lease)
     with pytest.raises(LeaseLost):  # it ran out while the view was filled
         world.sweep.run(world.lease, world.now)
@@ -381,7 +381,7 @@ def test_heartbeat_stored_during_a_delayed_sweep_counts_from_its_arrival(world: 
     leases.release(world.engine, world.lease)
     world.now += 11 * MINUTE
     world.store_heartbeats(1)
-    world.pulse()
+    world.report_coverage()
     with pytest.raises(LeaseLost):  # it was suspended, and continues with the old time
         world.sweep.run(world.lease, began)
     world.lease = world.take_lease("again")

@@ -70,9 +70,9 @@ def test_incident_has_its_notified_channels_and_the_other_members_of_its_group(
 def test_messages_come_with_their_attempts_and_subject(state: Engine, cases: Cases) -> None:
     group = cases.group()
     cases.incident(9, group, closed_at=NOW - 1)  # so that ids of different tables differ
-    told, other = cases.incident(1, group), cases.incident(2, group)
+    notified, other = cases.incident(1, group), cases.incident(2, group)
     tries = [(NOW + 31 * SECOND, "retry", "451 later"), (NOW + 61 * SECOND, "sent", None)]
-    first = cases.message(group, [told], tries, state="sent", finished_at=NOW + 61 * SECOND)
+    first = cases.message(group, [notified], tries, state="sent", finished_at=NOW + 61 * SECOND)
     second = cases.message(group, channel="sms")
     cases.suppress(other, "silenced: works", until=NOW + MINUTE)
     with reading(state) as connection:
@@ -83,13 +83,13 @@ def test_messages_come_with_their_attempts_and_subject(state: Engine, cases: Cas
         assert ledger.message(connection, 999) is None
     assert message is not None
     assert (message.channel, message.kind, message.subject) == ("email", "down", "Boiler silent")
-    assert [case.id for case in message.cases] == [told]
-    mine = facts[told].sendings
-    assert [(row.id, row.includes_incident, row.subject) for row in mine] == [
+    assert [case.id for case in message.cases] == [notified]
+    sendings = facts[notified].sendings
+    assert [(row.id, row.includes_incident, row.subject) for row in sendings] == [
         (first, True, "Boiler silent"),
         (second, False, None),
     ]
-    assert mine[0].attempts == [Attempt(*one) for one in tries]
+    assert sendings[0].attempts == [Attempt(*one) for one in tries]
     assert [row.includes_incident for row in facts[other].sendings] == [False, False]
     assert facts[other].suppressions == [
         Suppression("email", "down", NOW, "silenced: works", NOW + MINUTE)

@@ -121,10 +121,10 @@ class IngestHost:
                 store.announce(self.name, until, [Seen(b.mac, b.seen, b.live) for b in beats])
             for _, attempt in shipped:
                 attempt.stored_at = now
-            self._pulse(store, until, now)
+            self._report_coverage(store, until, now)
         self._note_gap(now)
 
-    def _pulse(self, store: SqliteStore, until: int, now: int) -> None:
+    def _report_coverage(self, store: SqliteStore, until: int, now: int) -> None:
         for start, stop in [*self._over, *([(self.since, now)] if self.since is not None else [])]:
             if start <= until:
                 stop = min(stop, until)

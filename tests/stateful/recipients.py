@@ -72,15 +72,15 @@ class Recipient:
 
     def send(self, message: Message) -> None:
         """Record the message, or fail, as `behaviour` defines."""
-        began, held_up = next(self.world.numbers), self.callback
+        began, callback = next(self.world.numbers), self.callback
         self.callback = None
-        behaviour = (held_up() if held_up else None) or self.behaviour
+        behaviour = (callback() if callback else None) or self.behaviour
         if behaviour in _ACCEPTING:
             self.world.arrived(
                 Arrival(began, self.world.now, self.name, message.key, message.kind, message.data)
             )
         if behaviour is Behaviour.ACCEPT:
-            if not held_up:
+            if not callback:
                 # The notifier can record this send.
                 self.world.message_checks.accepted(self.name, message.key, next(self.world.numbers))
         elif behaviour in _KILLING:

@@ -236,7 +236,7 @@ def machine_of(files: Files, figures: Counter[str]) -> type[RuleBasedStateMachin
                 self.world.end_hold(pick(lasting, number))
                 self.world.tick(2 * MINUTE)
 
-        # --- Doors
+        # --- Ingest hosts
 
         @rule()
         @precondition(lambda self: len(self.world.hosts) < 2)

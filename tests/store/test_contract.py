@@ -217,7 +217,7 @@ def test_coverage_reported_regularly_for_hours_is_continuous(store: Store) -> No
     for until in range(begin, NOW + 1, 20 * MINUTE):
         store.add_coverage(CoverageSpan("a", begin, until, False))
     covered = store.coverage(begin, NOW)
-    assert {pulse.start for pulse in covered} == {begin}
+    assert {span.start for span in covered} == {begin}
     assert covered[-1].until == NOW
     assert len(covered) <= 7
 
@@ -231,16 +231,16 @@ def test_long_coverage_span_reported_once_is_complete(store: Store) -> None:
 
 
 def test_coverage_has_gaps_sources_and_final_spans(store: Store) -> None:
-    pulses = [
+    spans = [
         CoverageSpan("a", NOW, NOW + MINUTE, False),
         CoverageSpan("a", NOW + 2 * MINUTE, NOW + 3 * MINUTE, True),
         CoverageSpan("b", NOW - HOUR, NOW - 30 * MINUTE, False),
     ]
-    for pulse in pulses:
-        store.add_coverage(pulse)
-    assert store.coverage(NOW - DAY, NOW + DAY) == pulses
-    assert store.coverage(NOW + MINUTE, NOW + 90 * SECOND) == pulses[:1]
-    assert store.coverage(NOW - 40 * MINUTE, NOW - 35 * MINUTE) == pulses[2:]
+    for span in spans:
+        store.add_coverage(span)
+    assert store.coverage(NOW - DAY, NOW + DAY) == spans
+    assert store.coverage(NOW + MINUTE, NOW + 90 * SECOND) == spans[:1]
+    assert store.coverage(NOW - 40 * MINUTE, NOW - 35 * MINUTE) == spans[2:]
 
 
 def test_metric_names_lists_every_name_sent(store: Store) -> None:
