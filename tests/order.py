@@ -15,6 +15,9 @@ _TESTS = Path(__file__).parent
 _WAITING = ("own_outages", "e2e")
 """Rooms whose tests mostly wait for real time to pass."""
 
+_INDEPENDENT = ("e2e", "faults", "concurrency")
+"""Rooms with few, long tests that share nothing."""
+
 _LONG = ("stateful", "soak", "faults", "concurrency", "web")
 """Other rooms with long files: started early, they keep no process busy at the end."""
 
@@ -38,7 +41,7 @@ def _group(item: pytest.Item) -> str:
     room = _room(item)
     if room == "own_outages":  # its fixture runs all scenarios at once
         return room
-    return item.nodeid if room == "e2e" else str(item.path)
+    return item.nodeid if room in _INDEPENDENT else str(item.path)
 
 
 def _room(item: pytest.Item) -> str:
