@@ -11,7 +11,7 @@ import pytest
 from tests.influxd.server import Access
 from tests.own_outages.rig import Outcome, Place, report
 
-AT_ONCE = int(os.environ.get("MONITOR_TEST_AT_ONCE", "5"))
+AT_ONCE = int(os.environ.get("MONITOR_TEST_AT_ONCE", "3"))
 
 Scenario = Callable[[Place], Outcome]
 
