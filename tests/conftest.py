@@ -1,5 +1,8 @@
 """Fixtures shared by several test directories."""
 
+import os
+import shutil
+import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +15,13 @@ from tests import order
 from tests.influxd.server import Access, InfluxdServer, external_influxd, require_influxd
 
 RETENTION = 90 * DAY
+
+_MEMORY = Path("/dev/shm")
+_ENOUGH_MEMORY = 12 * 1024**3  # bytes; the databases of a whole run take half of it
+
+# The tests write a lot and wait for each write, so a busy disk would make some of them time out.
+if _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free > _ENOUGH_MEMORY:
+    os.environ["TMPDIR"] = tempfile.tempdir = str(_MEMORY)
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from uuid import uuid4
@@ -15,13 +16,17 @@ import pytest
 
 _USER = "postgres"
 
+_STARTING = threading.Lock()
+"""Threads that ask at the same time start one server."""
+
 EMPTY = "template1"
 """The name of an empty template database."""
 
 
 def fresh_database(template: str = EMPTY) -> str:
     """The URL of a new copy of a database; skips the test where there is no PostgreSQL."""
-    server = _server()
+    with _STARTING:
+        server = _server()
     if server is None:
         reason = "no PostgreSQL server programs (initdb, pg_ctl) found"
         if os.environ.get("CI") == "true":

@@ -30,13 +30,13 @@ pytestmark = pytest.mark.timeout(400)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def field(request: pytest.FixtureRequest, fast_directory: Path) -> Iterator[Field]:
+def field(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Field]:
     """The state shortly before the tested sweep."""
     if request.param == "sqlite":
-        state: RestorableState = SqliteState(fast_directory)
+        state: RestorableState = SqliteState(tmp_path)
     else:
         state = PostgresState(postgres.fresh_database())
-    field = Field(fast_directory, state)
+    field = Field(tmp_path, state)
     yield field
     field.close()
 

@@ -43,10 +43,7 @@ class Files:
     """The state and store of the current example."""
 
     def __init__(self) -> None:
-        memory = Path("/dev/shm")
-        self.directory = Path(
-            tempfile.mkdtemp(prefix="monitor-", dir=memory if memory.is_dir() else None)
-        )
+        self.directory = Path(tempfile.mkdtemp(prefix="monitor-"))
         self.clock = SettableClock()
         self.state, self.store = self.directory / "state.db", self.directory / "beats.sqlite"
         self.engine = self._engine()
