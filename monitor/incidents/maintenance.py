@@ -114,11 +114,11 @@ def parse(
     if not first < last:
         raise Invalid("stop", "must be after the start")
     if last - first > LONGEST:
-        raise Invalid("stop", "a window can last at most a year")
+        raise Invalid("stop", "must be at most a year after the start")
     if rule is None:
         return MaintenanceWindow(clocks, first, last, None, ended_at)
     if len(rule) > LONGEST_RECURRENCE:
-        raise Invalid("recurrence", f"is longer than {LONGEST_RECURRENCE} characters")
+        raise Invalid("recurrence", f"must have at most {LONGEST_RECURRENCE} characters")
     try:
         repeated = recurrence.parse(rule, first, clocks)
     except ValueError as error:
@@ -137,9 +137,9 @@ def moment(field: str, written: str, zone: tzinfo) -> int:
 def check_name(name: str) -> None:
     """Raises Invalid."""
     if not name.strip():
-        raise Invalid("name", "a name is required")
+        raise Invalid("name", "is required")
     if len(name) > LONGEST_NAME:
-        raise Invalid("name", f"is longer than {LONGEST_NAME} characters")
+        raise Invalid("name", f"must have at most {LONGEST_NAME} characters")
 
 
 def text(moment: datetime) -> str:
@@ -175,18 +175,21 @@ def _zone(name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise Invalid("zone", f"{name[:64]!r} is not a time zone such as Europe/Berlin") from None
+        raise Invalid(
+            "zone", f"must be a time zone such as Europe/Berlin, not {name[:64]!r}"
+        ) from None
 
 
 def _moment(field: str, written: str) -> datetime:
     try:
         moment = datetime.fromisoformat(written)
     except ValueError:
-        raise Invalid(field, f"{written[:40]!r} is not like 2026-03-29T01:30") from None
+        raise Invalid(field, f"must be like 2026-03-29T01:30, not {written[:40]!r}") from None
     if moment.tzinfo is not None:
         raise Invalid(
             field,
-            "must have no UTC offset: it is in the given time zone; write it like 2026-03-29T01:30",
+            "must have no UTC offset, because the time zone is given separately; "
+            "write it like 2026-03-29T01:30",
         )
     if moment.second or moment.microsecond:
         raise Invalid(field, "must have no seconds; write it like 2026-03-29T01:30")

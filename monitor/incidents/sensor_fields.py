@@ -54,9 +54,9 @@ def label(text: str) -> tuple[str, str]:
     """Name and value of `floor=3`; an empty value means that there is no such label."""
     found = _LABEL.fullmatch(text.strip())
     if found is None or _unseen(found[2]):
-        raise Invalid("labels", f"{text.strip()[:60]!r} must look like floor=3")
+        raise Invalid("labels", f"must look like floor=3, not {text.strip()[:60]!r}")
     if found[1] in RESERVED:
-        raise Invalid("labels", f"{found[1]} has its own field and can't be a label")
+        raise Invalid("labels", f"must not include {found[1]}, which has its own field")
     return found[1], found[2]
 
 

@@ -72,7 +72,7 @@ def meant(texts: Iterable[str]) -> Matchers:
     if not matchers.matchers:
         raise Invalid(
             "matchers",
-            "at least one matcher is required, such as site=Hall A; mac=* matches all sensors",
+            "must have at least one matcher, such as site=Hall A; mac=* matches all sensors",
         )
     return matchers
 
@@ -88,4 +88,4 @@ def check(starts_at: int, ends_at: int, comment: str, now: int) -> None:
     if not comment.strip():
         raise Invalid("comment", "is required")
     if len(comment) > LONGEST_COMMENT:
-        raise Invalid("comment", f"is longer than {LONGEST_COMMENT} characters")
+        raise Invalid("comment", f"must have at most {LONGEST_COMMENT} characters")

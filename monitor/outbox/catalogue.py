@@ -77,9 +77,11 @@ def check_new(channel: Stored) -> None:
     except ValueError as error:
         raise Invalid("name", str(error)) from error
     if channel.name in RESERVED or is_browser(channel.name):
-        raise Invalid("name", f"{channel.name!r} is reserved; choose another name")
+        raise Invalid("name", f"must not be {channel.name!r}, which is reserved")
     if channel.kind == BROWSER:
-        raise Invalid("kind", "browsers subscribe by themselves")
+        raise Invalid(
+            "kind", "must not be webpush: a browser's channel is created when it subscribes"
+        )
     make_channel(channel, allow_internal=True)
 
 
@@ -91,7 +93,10 @@ def patched(
     `values`: `enabled`, `is_default`, `budget`. Raises Invalid.
     """
     if channel.kind == BROWSER and (settings or secrets):
-        raise Invalid("settings" if settings else "secrets", "the browser must subscribe again")
+        raise Invalid(
+            "settings" if settings else "secrets",
+            "can't be changed; the browser must subscribe again",
+        )
     merged = replace(
         channel,
         settings=_merged(channel.settings, settings),
@@ -120,7 +125,7 @@ def remove(connection: Connection, name: str, now: int) -> bool:
     """
     horizon.lock(connection)  # so that no route to it is added meanwhile
     if leading := routes.leading_to(connection, name):
-        raise Conflict(f"these routes use {name}: {', '.join(leading)}")
+        raise Conflict(f"routes still use {name}: {', '.join(leading)}")
     removed = channels.remove(connection, name)
     if removed:
         notifications.cancel_for_channel(connection, name, "the channel was removed", now)

@@ -38,7 +38,7 @@ class ChannelService:
         stored = channels.find(connection, self.vault, name, to_change)
         if stored is None:
             if name in self.of_settings:
-                raise Conflict(f"{name} comes from the settings; change it there")
+                raise Conflict(f"{name} is configured in the settings; change it there")
             raise NotFound(f"there is no channel {name!r}")
         return stored
 

@@ -34,7 +34,7 @@ def schedule(
     checked = silence.meant(matchers)
     window = maintenance.parse(zone, start, stop, recurrence)
     if not maintenance.upcoming(window, now, 1):
-        raise Invalid("stop", "is in the past, and there is no later window")
+        raise Invalid("stop", "must be in the future, unless a later window follows")
     with writing(engine) as connection:
         number = silences.add_maintenance(
             connection,

@@ -99,14 +99,14 @@ def check(connection: Connection, route: RouteRow, of_settings: Collection[str])
     except ValueError as error:
         raise Invalid("matchers", str(error)) from error
     if not route.channels:
-        raise Invalid("channels", "a route needs at least one channel")
+        raise Invalid("channels", "must include at least one channel")
     known = {BROWSERS, *of_settings, *channels.names(connection)}
     for field, names in (("channels", route.channels), ("escalate_to", route.escalate_to)):
         if unknown := [name for name in names if name not in known]:
-            raise Invalid(field, f"there is no channel {unknown[0][:80]!r}")
+            raise Invalid(field, f"must be channels that exist; {unknown[0][:80]!r} does not")
         if len(set(names)) < len(names):
-            raise Invalid(field, "lists a channel twice")
+            raise Invalid(field, "must not list a channel twice")
     if bool(route.escalate_to) != (route.escalate_after is not None):
-        raise Invalid("escalate_after", "escalate_to and escalate_after must be set together")
+        raise Invalid("escalate_after", "must be set together with the channels to escalate to")
     if route.escalate_after is not None and not SECOND <= route.escalate_after <= LONGEST_WAIT:
         raise Invalid("escalate_after", "must be from 1 second to 30 days")

@@ -93,7 +93,7 @@ def change_many(
     """
     edit = _edit(action, text)
     if macs is not None and not macs:
-        raise Invalid("mac", "select at least one sensor")
+        raise Invalid("mac", "must include at least one sensor")
     with writing(engine) as connection:
         version = sensors.next_version(connection)
         if macs is None:
@@ -152,11 +152,11 @@ def _edit(action: str, text: str) -> Edit:
         return lambda row: {"labels": sensor_fields.merged(row.labels, {name: value})}
     if action == "unlabel":
         if not text.strip():
-            raise Invalid("labels", "enter the name of the label")
+            raise Invalid("labels", "must be the name of a label")
         return lambda row: {"labels": sensor_fields.merged(row.labels, {text.strip(): ""})}
     if action in ("pause", "resume"):
         return lambda _row: {"paused": action == "pause"}
-    raise Invalid("action", "choose what to change")
+    raise Invalid("action", "must be one of the options")
 
 
 def _differing(rows: Iterable[Sensor], edit: Edit) -> dict[int, dict[str, Any]]:

@@ -76,7 +76,7 @@ def start_for_incidents(
     with writing(engine) as connection:
         macs = {case.mac for case in ledger.named(connection, ids)}
         if not macs:
-            raise Invalid("incident", "the selected incidents no longer exist")
+            raise Invalid("incident", "must include an incident that exists")
         start_within(connection, actor, [of_macs(macs)], now, ends_at, comment, actor, now)
     return len(macs)
 

@@ -59,7 +59,7 @@ def is_browser(name: str) -> bool:
 def check_name(name: str) -> None:
     """Raises ValueError unless it can name a channel or route."""
     if not _NAME.fullmatch(name):
-        raise ValueError("must be of letters, digits, dots, hyphens and underscores, 80 at most")
+        raise ValueError("must be at most 80 letters, digits, dots, hyphens and underscores")
 
 
 def load(connection: Connection, vault: Vault) -> list[Stored]:
@@ -86,7 +86,7 @@ def add(connection: Connection, vault: Vault, new: Stored) -> None:
     try:
         connection.execute(insert(channel).values(name=new.name, **values))
     except IntegrityError as error:
-        raise Conflict(f"there is a channel named {new.name!r} already", "name") from error
+        raise Conflict(f"there is already a channel named {new.name!r}", "name") from error
 
 
 def save(connection: Connection, vault: Vault, changed: Stored) -> None:

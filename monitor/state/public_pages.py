@@ -95,5 +95,5 @@ def _checked(title: str, sites: Collection[str] | None) -> dict[str, object]:
     if not (0 < len(title) <= LONGEST_TITLE and title.isprintable()):
         raise Invalid("title", f"must be 1 to {LONGEST_TITLE} printable characters")
     if sites is not None and not sites:
-        raise Invalid("sites", "choose at least one site, or all sensors")
+        raise Invalid("sites", "must include at least one site, unless the page shows all sensors")
     return {"title": title, "sites": None if sites is None else sorted(sites)}

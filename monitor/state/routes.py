@@ -20,7 +20,7 @@ def add(connection: Connection, new: RouteRow, position: int | None = None) -> N
     try:
         connection.execute(insert(route).values(position=len(order) + 1, **new._asdict()))
     except IntegrityError as error:
-        raise Conflict(f"there is a route named {new.name!r} already", "name") from error
+        raise Conflict(f"there is already a route named {new.name!r}", "name") from error
     if position is not None:
         order.insert(position - 1, new.name)
         arrange(connection, order)

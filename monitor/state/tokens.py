@@ -49,7 +49,7 @@ def create(connection: Connection, name: str, now: int, role: str = INGEST) -> s
         .returning(token.c.id)
     )
     if made.first() is None:
-        raise Conflict(f"a token named {name!r} exists or existed; choose another name", "name")
+        raise Conflict(f"there is or was a token named {name!r}; choose another name", "name")
     return secret
 
 

@@ -158,7 +158,7 @@ def _checked_name(name: str) -> str:
         raise Invalid("name", "must be 1 to 80 printable characters without @")
     key = key_of(name)
     if key == COMMAND_LINE:
-        raise Invalid("name", f"{name!r} is reserved; choose another name")
+        raise Invalid("name", f"must not be {name!r}, which is reserved")
     return key[:240]
 
 
@@ -169,4 +169,4 @@ def _written(connection: Connection, statement: Any) -> int:
     except IntegrityError as error:
         found = _TAKEN.search(str(error.orig))
         taken = found[1] if found else "name"
-        raise Invalid(taken, f"another user has this {taken} already") from error
+        raise Invalid(taken, "must not be that of another user") from error

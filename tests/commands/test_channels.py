@@ -125,9 +125,9 @@ ALERTMANAGER = ("alertmanager", "urls=https://a.example.org, https://b.example.o
     [
         (("browsers", "webhook", "url=https://x.example.org"), "is reserved"),
         (("webhook", "webhook", "url=https://x.example.org"), "is reserved"),
-        (("a b", "webhook", "url=https://x.example.org"), "name: must be of letters"),
+        (("a b", "webhook", "url=https://x.example.org"), "name: must be at most 80 letters"),
         (("a", "pigeon"), "kind: must be one of"),
-        (("a", "webpush"), "browsers subscribe by themselves"),
+        (("a", "webpush"), "a browser's channel is created when it subscribes"),
         (("a", "webhook"), "settings.url: "),
         (("a", "webhook", "url=nowhere"), r"settings\.url: must look like"),
         (("a", "webhook", "url=https://x.example.org", "colour=red"), "settings.colour"),
@@ -180,8 +180,11 @@ def test_routes_are_added_listed_and_removed(run: Run) -> None:
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
-        (("rest", "--channel", "webhook"), "a route named 'rest' already"),
-        (("other", "--channel", "pager"), "--channel: there is no channel 'pager'"),
+        (("rest", "--channel", "webhook"), "already a route named 'rest'"),
+        (
+            ("other", "--channel", "pager"),
+            "--channel: must be channels that exist; 'pager' does not",
+        ),
         (("other", "--channel", "webhook", "--match", "site"), "--match: 'site'"),
         (("other", "--channel", "webhook", "--escalate-to", "browsers"), "--escalate-after"),
     ],

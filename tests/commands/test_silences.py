@@ -99,7 +99,10 @@ def test_maintenance_is_planned_and_shown_in_its_zone_and_in_utc(
             "--comment: is required",
         ),
         ((*PAINT, "--recurrence", "FREQ=HOURLY"), "--recurrence: FREQ=HOURLY is not supported"),
-        ((*PAINT, "--zone", "Berlin"), "--zone: 'Berlin' is not a time zone"),
+        (
+            (*PAINT, "--zone", "Berlin"),
+            "--zone: must be a time zone such as Europe/Berlin, not 'Berlin'",
+        ),
         ((*PAINT, "--stop", "2026-03-01T00:00"), "--stop: must be after the start"),
     ],
 )

@@ -110,7 +110,7 @@ def test_a_silence_is_begun_and_ended(served: Server, page: Page) -> None:
     page.get_by_role("button", name="Start silence").click()
     expect(page.get_by_role("status")).to_contain_text("has started. It matches")
     page.get_by_role("button", name="Repair").click()
-    expect(page.get_by_role("status")).to_contain_text("has ended.")
+    expect(page.get_by_role("status")).to_contain_text("ended.")
     expect(page.get_by_text("Repair")).to_have_count(0)
 
 

@@ -106,13 +106,25 @@ def test_it_says_where_messages_about_a_sensor_would_go(visitor: Visitor) -> Non
     [
         ({"name": "so so", **CELLAR}, "Name: "),
         ({"name": "n", **CELLAR, "matchers": "nonsense"}, "Sensors: "),
-        ({"name": "n", "matchers": "mac=*"}, "Tells: a route needs at least one channel."),
-        ({"name": "n", **CELLAR, "channel": "gone"}, "Tells: there is no channel"),
-        ({"name": "n", **CELLAR, "escalate": "email"}, "After: "),
-        ({"name": "n", **CELLAR, "escalate": "email", "after": "soon"}, "After: must be a number"),
-        ({"name": "n", **CELLAR, "escalate": "email", "after": "inf"}, "After: must be a number"),
-        ({"name": "n", **CELLAR, "escalate": "email", "after": "nan"}, "After: must be a number"),
-        ({"name": "n", **CELLAR, "escalate": "email", "after": "1e9"}, "After: must be from"),
+        ({"name": "n", "matchers": "mac=*"}, "Notify: must include at least one channel."),
+        ({"name": "n", **CELLAR, "channel": "gone"}, "Notify: must be channels that exist"),
+        ({"name": "n", **CELLAR, "escalate": "email"}, "If not acknowledged after: "),
+        (
+            {"name": "n", **CELLAR, "escalate": "email", "after": "soon"},
+            "If not acknowledged after: must be a number",
+        ),
+        (
+            {"name": "n", **CELLAR, "escalate": "email", "after": "inf"},
+            "If not acknowledged after: must be a number",
+        ),
+        (
+            {"name": "n", **CELLAR, "escalate": "email", "after": "nan"},
+            "If not acknowledged after: must be a number",
+        ),
+        (
+            {"name": "n", **CELLAR, "escalate": "email", "after": "1e9"},
+            "If not acknowledged after: must be from",
+        ),
     ],
 )
 def test_what_makes_no_sense_is_refused_and_stays_in_the_form(
@@ -128,7 +140,7 @@ def test_what_makes_no_sense_is_refused_and_stays_in_the_form(
         assert f">{html.escape(form['matchers'])}</textarea>" in answer.text
     assert [row.name for row in routes(rig)] == ["there"]
     again = visitor.post(PATH, {"name": "there", **CELLAR}, PATH)
-    assert "Name: there is a route named" in again.text
+    assert "Name: there is already a route named" in again.text
 
 
 def test_nobody_else_changes_them(app: Flask) -> None:

@@ -134,10 +134,16 @@ def test_all_that_were_found_can_be_changed(rig: Rig, operator: Visitor) -> None
             "Site: must have",
         ),
         ({"action": "label", "value": NASTY, "mac": "02:00:00:00:00:0a"}, "must look like floor=3"),
-        ({"action": "unlabel", "value": " ", "mac": "02:00:00:00:00:0a"}, "enter the name"),
-        ({"action": "explode", "value": "", "mac": "02:00:00:00:00:0a"}, "choose what to change"),
-        ({"action": "site", "value": "Hall"}, "select at least one sensor"),
-        ({"action": "site", "value": "Hall", "mac": "Boiler"}, "select at least one sensor"),
+        (
+            {"action": "unlabel", "value": " ", "mac": "02:00:00:00:00:0a"},
+            "must be the name of a label",
+        ),
+        (
+            {"action": "explode", "value": "", "mac": "02:00:00:00:00:0a"},
+            "must be one of the options",
+        ),
+        ({"action": "site", "value": "Hall"}, "must include at least one sensor"),
+        ({"action": "site", "value": "Hall", "mac": "Boiler"}, "must include at least one sensor"),
     ],
 )
 def test_what_is_wrong_is_told_and_what_was_typed_and_ticked_stays(

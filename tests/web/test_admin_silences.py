@@ -52,7 +52,7 @@ def test_a_silence_begins_says_how_many_it_covers_and_is_ended_early(
     assert "1 sensor now · by operator" in page
     operator.post(f"{PATH}/{row.id}/end", {}, PATH)
     assert there(rig) == []
-    assert "Silence 1 has ended." in operator.get(PATH).text
+    assert "Silence 1 ended." in operator.get(PATH).text
     assert "Repair" in operator.get(f"{PATH}?state=past").text
     operator.post(f"{PATH}/{row.id}/end", {}, PATH)
     assert "Silence 1 had already ended." in operator.get(PATH).text
@@ -79,12 +79,12 @@ def test_it_may_begin_later_and_last_until_a_moment_by_the_service_s_clocks(
     ("field", "text", "told"),
     [
         ("matchers", "Cellar", "Sensors: 'Cellar' is not a matcher"),
-        ("matchers", " ", "Sensors: at least one matcher"),
+        ("matchers", " ", "Sensors: must have at least one matcher"),
         ("comment", " ", "Reason: is required"),
-        ("comment", "x" * 1001, "Reason: is longer than 1000"),
-        ("lasts", "7", "Duration: choose how long"),
-        ("lasts", "until", "Duration: '' is not like"),
-        ("starts", "soon", "Start: 'soon' is not like"),
+        ("comment", "x" * 1001, "Reason: must have at most 1000"),
+        ("lasts", "7", "Duration: must be one of the options"),
+        ("lasts", "until", "Duration: must be like"),
+        ("starts", "soon", "Start: must be like"),
         ("starts", "2199-01-01T00:00", "Start: must be within a year"),
     ],
 )

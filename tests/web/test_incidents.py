@@ -123,12 +123,12 @@ def test_several_are_acknowledged_at_once_and_it_is_said_exactly_what_was_done(
     chosen = {"id": [str(old), str(boiler), str(strange), "999"], "q": "o", "state": "all"}
     answer = operator.post(f"{PATH}/acknowledge", chosen, PATH)
     assert answer.location == "/incidents?state=all&q=o"
-    assert "2 incidents acknowledged, 1 closed before, 1 not found." in operator.get(PATH).text
+    assert "2 incidents acknowledged, 1 already closed, 1 not found." in operator.get(PATH).text
     assert case(rig, boiler).acknowledged_by == case(rig, strange).acknowledged_by == "operator"
     assert trail(rig)[0][:2] == ("operator", "acknowledged")
     assert "2 open, none of them not" in operator.get(PATH).text
     operator.post(f"{PATH}/acknowledge", {"id": str(boiler), "page": str(boiler)}, PATH)
-    assert "0 incidents acknowledged, 1 acknowledged before." in operator.get(PATH).text
+    assert "0 incidents acknowledged, 1 already acknowledged." in operator.get(PATH).text
     assert len(trail(rig)) == 1
 
 
@@ -150,12 +150,12 @@ def test_several_are_silenced_by_one_silence(
 @pytest.mark.parametrize(
     ("path", "form", "told"),
     [
-        ("acknowledge", {}, "Incidents: choose at least one."),
+        ("acknowledge", {}, "Incidents: must include at least one incident."),
         ("acknowledge", {"id": "²"}, "Incidents: must be numbers."),
         ("acknowledge", {"id": "9" * 30}, "Incidents: must be numbers."),
         ("acknowledge", {"id": "9" * 5_000}, "Incidents: must be numbers."),
-        ("acknowledge", {"id": ["1"] * 1_001}, "Incidents: choose at most 1,000."),
-        ("silence", {"id": "999", **SILENCE}, "Incidents: the selected incidents no longer exist."),
+        ("acknowledge", {"id": ["1"] * 1_001}, "Incidents: must include at most 1,000 incidents."),
+        ("silence", {"id": "999", **SILENCE}, "Incidents: must include an incident that exists."),
         ("silence", {"id": "1", **SILENCE, "lasts": "1"}, "Duration: "),
         ("silence", {"id": "1", **SILENCE, "comment": " "}, "Reason: "),
     ],

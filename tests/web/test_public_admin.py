@@ -96,7 +96,7 @@ def test_a_page_is_changed_given_a_new_link_and_removed(
     [
         ({"title": " ", "all": "yes"}, "Title: must be"),
         ({"title": "x" * 101, "site": "Cellar", "names": "yes"}, "Title: must be"),
-        ({"title": NASTY}, "Sites: choose at least one site"),
+        ({"title": NASTY}, "Sites: must include at least one site"),
     ],
 )
 def test_what_is_wrong_is_told_and_what_was_typed_stays(

@@ -91,7 +91,7 @@ def read(kind: str) -> tuple[dict[str, Any], dict[str, Any]]:
     """(settings, secrets) as `catalogue.patched` takes them: None takes one away, a secret that was
     left empty is not named. Raises Invalid."""
     if kind not in kinds.KINDS:
-        raise Invalid("kind", "choose one of the options")
+        raise Invalid("kind", "must be one of the options")
     settings, secrets = catalogue.fields(kind)
     texts = {each.name: forms.typed(_setting(each)).strip() for each in settings}
     typed = {each.name: forms.typed(_secret(each)) for each in secrets}

@@ -67,7 +67,7 @@ class MaintenanceForm(NamedTuple):
     def recurrence(self) -> str | None:
         """By RFC 5545. Raises Invalid."""
         if self.repeats not in REPEATS:
-            raise Invalid("recurrence", "choose how often")
+            raise Invalid("recurrence", "must be one of the options")
         if self.repeats == "once":
             return None
         if self.repeats == "rule":
@@ -142,7 +142,7 @@ def blueprint(engine: Engine, clock: Clock, zone: tzinfo, covered: Covered) -> B
         old = maintenance.find(engine, number)
         try:
             maintenance.end(engine, g.principal, number, now)
-            flash(f"{old.name} has ended, with all later windows.")
+            flash(f"{old.name} ended. It has no more windows.")
         except Conflict:
             flash(f"{old.name} had already ended.")
         phase = maintenance.phase_of(old, now)

@@ -23,9 +23,9 @@ from monitor.web.auth.login import html
 _TITLES = {
     "name": "Name",
     "matchers": "Sensors",
-    "channels": "Tells",
+    "channels": "Notify",
     "escalate_to": "Escalate to",
-    "escalate_after": "After",
+    "escalate_after": "If not acknowledged after",
 }
 
 

@@ -47,7 +47,7 @@ class SilenceForm(NamedTuple):
         if self.lasts == UNTIL:
             return start, maintenance.moment("ends_at", self.until, zone)
         if self.lasts not in map(str, DURATIONS):
-            raise Invalid("ends_at", "choose how long")
+            raise Invalid("ends_at", "must be one of the options")
         return start, start + int(self.lasts)
 
 
@@ -100,7 +100,7 @@ def blueprint(engine: Engine, clock: Clock, zone: tzinfo, covered: Covered) -> B
         phase = silences.phase_of(silences.find(engine, number), now)
         try:
             silences.end(engine, g.principal, number, now)
-            flash(f"Silence {number} has ended.")
+            flash(f"Silence {number} ended.")
         except Conflict:
             flash(f"Silence {number} had already ended.")
         return redirect(url_for("admin_silences.listed", state=phase), 303)

@@ -69,7 +69,9 @@ def blueprint(engine: Engine, clock: Clock) -> Blueprint:
         wanted, now = body.read(NewSilence), clock.now()
         starts_at = now if wanted.starts_at is None else moment("starts_at", wanted.starts_at)
         if (wanted.ends_at is None) == (wanted.duration_seconds is None):
-            raise RequestRefused(400, "give this or duration_seconds", "ends_at")
+            raise RequestRefused(
+                400, "is required unless duration_seconds is given; not both", "ends_at"
+            )
         if wanted.ends_at is not None:
             ends_at = moment("ends_at", wanted.ends_at)
         else:

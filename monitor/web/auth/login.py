@@ -154,7 +154,7 @@ def new_password() -> str:
     """The form's new password. Raises Invalid when it was not repeated exactly."""
     password = request.form.get("new", "")
     if password != request.form.get("again"):
-        raise Invalid("again", "the two passwords differ")
+        raise Invalid("again", "must be the same as the new password")
     return password
 
 

@@ -77,7 +77,7 @@ def _length() -> int:
     """How long the silence lasts (ms). Raises Invalid."""
     length = forms.typed("lasts")
     if length not in DURATIONS:
-        raise Invalid("ends_at", "choose one of the list")
+        raise Invalid("ends_at", "must be one of the options")
     return int(length)
 
 
@@ -90,9 +90,9 @@ def _chosen() -> list[int]:
     """The incidents that the form names. Raises Invalid."""
     texts = request.form.getlist(_WHICH)
     if not texts:
-        raise Invalid(_WHICH, "choose at least one")
+        raise Invalid(_WHICH, "must include at least one incident")
     if len(texts) > _MOST:
-        raise Invalid(_WHICH, f"choose at most {number(_MOST)}")
+        raise Invalid(_WHICH, f"must include at most {number(_MOST)} incidents")
     numbers = [found for text in texts if (found := forms.row_number(text)) is not None]
     if len(numbers) < len(texts):
         raise Invalid(_WHICH, "must be numbers")
@@ -102,9 +102,9 @@ def _chosen() -> list[int]:
 def _outcome(outcome: Acknowledged) -> str:
     parts = [f"{counted(len(outcome.done), 'incident')} acknowledged"]
     if outcome.earlier:
-        parts.append(f"{number(len(outcome.earlier))} acknowledged before")
+        parts.append(f"{number(len(outcome.earlier))} already acknowledged")
     if outcome.closed:
-        parts.append(f"{number(len(outcome.closed))} closed before")
+        parts.append(f"{number(len(outcome.closed))} already closed")
     if outcome.unknown:
         parts.append(f"{number(len(outcome.unknown))} not found")
     return ", ".join(parts) + "."
