@@ -1,4 +1,4 @@
-"""Both databases for every test here, and real servers to deliver to."""
+"""Fixtures: both databases, and servers that receive messages."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""A notifier process of its own, to be killed: state URL, webhook URL, SMTP port."""
+"""A notifier process that tests can kill. Arguments: state URL, webhook URL, SMTP port."""
 
 import signal
 import sys
@@ -11,7 +11,7 @@ from tests.delivering import delivery
 
 
 def main(state_url: str, hook_url: str, smtp_port: str) -> None:
-    """Delivers until killed or told to stop."""
+    """Deliver until SIGTERM."""
     channels: list[Channel] = [
         Webhook(hook_url, allow_internal=True),
         Email("127.0.0.1", int(smtp_port), "none", "", "", "m@example.org", ["n@example.org"]),

@@ -19,7 +19,7 @@ VAULT = Vault("a key of at least thirty-two characters")
 OTHER = Vault("another key of at least 32 characters!")
 
 
-def supply_of(state: Engine, vault: Vault = VAULT) -> StoredChannelSource:
+def source_of(state: Engine, vault: Vault = VAULT) -> StoredChannelSource:
     return StoredChannelSource(state, vault, [Webhook("https://hook.example.org/")], True)
 
 
@@ -28,27 +28,27 @@ def put(state: Engine, stored: Stored) -> None:
         channels.add(connection, VAULT, stored)
 
 
-def test_channels_of_the_settings_and_those_switched_on_are_served(
+def test_source_returns_channels_of_the_settings_and_enabled_channels_of_the_state(
     state: Engine, hook: Receiver
 ) -> None:
     pager = Stored("pager", "webhook", {"url": hook.url}, {}, budget=7)
     put(state, pager)
     put(state, replace(pager, name="off", enabled=False))
-    served = supply_of(state)()
+    served = source_of(state)()
     assert [each.channel.name for each in served] == ["webhook", "pager"]
     assert [each.budget for each in served] == [None, 7]
 
 
-def test_a_channel_stays_the_same_object_until_it_is_changed(state: Engine, hook: Receiver) -> None:
+def test_channel_is_the_same_object_until_it_changes(state: Engine, hook: Receiver) -> None:
     pager = Stored("pager", "webhook", {"url": hook.url}, {})
     put(state, pager)
-    supply = supply_of(state)
-    before, again = ([each.channel for each in supply()] for _ in range(2))
+    source = source_of(state)
+    before, again = ([each.channel for each in source()] for _ in range(2))
     assert before[0] is again[0]
     assert before[1] is again[1]
     with writing(state) as connection:
         channels.save(connection, VAULT, replace(pager, settings={"url": hook.url + "/new"}))
-    changed = [each.channel for each in supply()]
+    changed = [each.channel for each in source()]
     assert changed[0] is before[0]
     assert changed[1] is not before[1]
 
@@ -58,12 +58,12 @@ def test_a_channel_stays_the_same_object_until_it_is_changed(state: Engine, hook
     [(OTHER, "can't be read"), (VAULT, "settings.nonsense")],
     ids=["another secret key", "settings of an older version"],
 )
-def test_messages_wait_for_a_channel_that_a_person_has_to_mend(
+def test_channel_that_cannot_be_used_fails_temporarily(
     state: Engine, hook: Receiver, vault: Vault, problem: str
 ) -> None:
     settings = {"url": hook.url} | ({} if vault is OTHER else {"nonsense": 1})
     put(state, Stored("pager", "webhook", settings, {"signing_secret": "x" * 32}))
-    _, pager = supply_of(state, vault)()
+    _, pager = source_of(state, vault)()
     with pytest.raises(SendFailed, match=problem) as caught:
         pager.channel.send(message_about("down", sensor(1)))
     assert not caught.value.permanent

@@ -1,4 +1,4 @@
-"""The notifier's loop, with real servers at the other end."""
+"""The notifier, with servers that receive its messages."""
 
 import json
 import logging
@@ -34,25 +34,25 @@ def outages(state: Engine) -> Outages:
     return outages
 
 
-class Script:
-    """A channel that does what it is told."""
+class CallingChannel:
+    """A channel that calls a function at each send."""
 
     name = "webhook"
 
-    def __init__(self, act: Any) -> None:
-        self.act = act
+    def __init__(self, on_send: Any) -> None:
+        self.on_send = on_send
         self.sent: list[Message] = []
 
     def send(self, message: Message) -> None:
         self.sent.append(message)
-        self.act()
+        self.on_send()
 
 
 def webhook_to(state: Engine, hook: Receiver) -> Delivery:
     return delivery(state, [Webhook(hook.url, allow_internal=True)])
 
 
-def test_one_outage_is_one_email_one_call_and_one_recovery(
+def test_outage_causes_one_down_and_one_recovered_message_per_channel(
     state: Engine, hook: Receiver, box: Mailbox
 ) -> None:
     outages = Outages(state, ["email", "webhook"])
@@ -78,7 +78,7 @@ def test_one_outage_is_one_email_one_call_and_one_recovery(
     assert outages.closed()
 
 
-def test_a_passing_failure_is_tried_again_later_with_the_identical_message(
+def test_temporary_failure_is_tried_again_with_the_identical_message(
     state: Engine, state_url: str, outages: Outages, hook: Receiver
 ) -> None:
     outages.down(1)
@@ -103,16 +103,16 @@ def test_a_passing_failure_is_tried_again_later_with_the_identical_message(
     restarted.dispose()
 
 
-def test_the_receivers_wish_for_a_pause_is_kept(
-    state: Engine, outages: Outages, hook: Receiver
-) -> None:
+def test_retry_after_header_is_obeyed(state: Engine, outages: Outages, hook: Receiver) -> None:
     outages.down(1)
     hook.status, hook.headers = 429, {"Retry-After": "1800"}
     webhook_to(state, hook).deliver_once(DUE)
     assert rows(state)[0].next_attempt_at >= DUE + 30 * MINUTE
 
 
-def test_a_lasting_refusal_ends_it(state: Engine, outages: Outages, hook: Receiver) -> None:
+def test_permanent_failure_is_not_tried_again(
+    state: Engine, outages: Outages, hook: Receiver
+) -> None:
     outages.down(1)
     hook.status = 410
     webhook_to(state, hook).deliver_once(DUE)
@@ -120,7 +120,9 @@ def test_a_lasting_refusal_ends_it(state: Engine, outages: Outages, hook: Receiv
     assert webhook_to(state, hook).deliver_once(DUE + DAY) == 0
 
 
-def test_after_three_days_it_is_given_up(state: Engine, outages: Outages, hook: Receiver) -> None:
+def test_message_fails_after_three_days_of_attempts(
+    state: Engine, outages: Outages, hook: Receiver
+) -> None:
     outages.down(1)
     hook.status = 500
     notifier = webhook_to(state, hook)
@@ -132,7 +134,7 @@ def test_after_three_days_it_is_given_up(state: Engine, outages: Outages, hook: 
     assert 70 < row.attempts < 90
 
 
-def test_a_fault_in_a_channel_is_a_passing_failure_and_tells_no_secret(
+def test_error_inside_a_channel_is_a_temporary_failure_and_logs_no_secret(
     state: Engine, outages: Outages, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
@@ -142,19 +144,19 @@ def test_a_fault_in_a_channel_is_a_passing_failure_and_tells_no_secret(
     def fail() -> None:
         raise ValueError(secret)
 
-    assert delivery(state, [Script(fail)]).deliver_once(DUE) == 1
+    assert delivery(state, [CallingChannel(fail)]).deliver_once(DUE) == 1
     (row,) = rows(state)
     assert (row.state, row.outcome) == ("pending", "an error in the channel (ValueError)")
     assert secret not in caplog.text
     assert "in fail" in caplog.text
 
 
-def test_a_channel_that_hangs_is_given_up_on_and_left_alone_until_it_is_free(
+def test_send_that_hangs_fails_and_the_channel_is_not_used_until_it_ends(
     state: Engine, outages: Outages, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("monitor.outbox.channel_workers.SEND_LIMIT", 0.05)
     free = threading.Event()
-    channel = Script(lambda: free.wait(20))
+    channel = CallingChannel(lambda: free.wait(20))
     notifier = delivery(state, [channel])
     outages.down(1)
     assert notifier.deliver_once(DUE) == 1
@@ -167,7 +169,7 @@ def test_a_channel_that_hangs_is_given_up_on_and_left_alone_until_it_is_free(
     assert first == second
 
 
-def test_the_state_going_away_while_sending_does_not_send_twice(
+def test_message_is_sent_once_if_the_state_is_unavailable_during_the_send(
     state: Engine, outages: Outages, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("monitor.outbox.delivery._RECORD_PAUSES", (0, 0, 0))
@@ -180,21 +182,21 @@ def test_the_state_going_away_while_sending_does_not_send_twice(
         return record(*arguments)
 
     monkeypatch.setattr(claims, "record_sent", away_twice)
-    channel = Script(lambda: None)
+    channel = CallingChannel(lambda: None)
     outages.down(1)
     assert delivery(state, [channel]).deliver_once(DUE) == 1
     assert (len(calls), len(channel.sent)) == (3, 1)
     assert rows(state)[0].state == "sent"
 
 
-def test_the_loop_delivers_over_one_channel_while_another_hangs(
+def test_notifier_delivers_on_one_channel_while_another_hangs(
     state: Engine, hook: Receiver
 ) -> None:
     outages = Outages(state, ["slow", "webhook"])
     outages.sensors(1)
     outages.down(1, now=NOW - DAY)
     free, stop = threading.Event(), threading.Event()
-    slow = Script(lambda: free.wait(20))
+    slow = CallingChannel(lambda: free.wait(20))
     slow.name = "slow"
     notifier = delivery(state, [slow, Webhook(hook.url, allow_internal=True)])
     loop = threading.Thread(target=notifier.run, args=(stop.is_set,))
@@ -210,7 +212,7 @@ def test_the_loop_delivers_over_one_channel_while_another_hangs(
     assert {row.state for row in rows(state)} == {"sent"}
 
 
-def test_the_loop_outlives_a_state_that_is_away(
+def test_notifier_continues_after_the_state_was_unavailable(
     state_url: str, hook: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("monitor.outbox.delivery._BACK_OFF", 0.02)
@@ -257,7 +259,7 @@ def test_two_notifiers_send_each_message_once(
         engine.dispose()
 
 
-def test_a_test_message_reaches_the_channel_or_says_why_not(hook: Receiver) -> None:
+def test_test_message_is_sent_or_raises_send_failed(hook: Receiver) -> None:
     channel = Webhook(hook.url, allow_internal=True)
     send_test(channel, NOW, FRAME)
     assert json.loads(hook.requests[0].body)["kind"] == "test"

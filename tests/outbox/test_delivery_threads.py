@@ -1,4 +1,4 @@
-"""Delivery by a bounded number of threads: browsers and channels that hang delay no others."""
+"""The limits of delivery threads: browsers and slow channels do not delay other channels."""
 
 import threading
 from collections.abc import Iterator, Sequence
@@ -18,7 +18,7 @@ MESSAGE = Message("key", "test", NOW, "subject", "text", {})
 
 
 class Blocked:
-    """Channels whose sends last until they are let go, and how many there are at a time."""
+    """Channels whose sends last until `free` is set. Counts sends that run at the same time."""
 
     def __init__(self) -> None:
         self.free = threading.Event()
@@ -63,7 +63,7 @@ def browsers(count: int) -> list[str]:
     return [f"browser-{number}" for number in range(count)]
 
 
-def test_browsers_take_a_few_threads_and_leave_the_others_theirs(
+def test_browsers_do_not_use_the_threads_of_other_channels(
     blocked: Blocked, threads: DeliveryThreads
 ) -> None:
     threads.set_waiting(blocked.workers(*browsers(50), "pager"))
@@ -74,7 +74,7 @@ def test_browsers_take_a_few_threads_and_leave_the_others_theirs(
     assert blocked.most <= LIMIT + 1
 
 
-def test_all_of_them_have_their_turn(blocked: Blocked, threads: DeliveryThreads) -> None:
+def test_each_waiting_worker_has_its_turn(blocked: Blocked, threads: DeliveryThreads) -> None:
     blocked.free.set()
     threads.set_waiting(blocked.workers(*browsers(50)))
 
@@ -86,7 +86,7 @@ def test_all_of_them_have_their_turn(blocked: Blocked, threads: DeliveryThreads)
     assert sorted(blocked.sent) == sorted(browsers(50))
 
 
-def test_channels_that_hang_leave_room_for_one_that_answers(
+def test_channels_that_hang_do_not_delay_one_that_answers(
     blocked: Blocked, threads: DeliveryThreads, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hanging = blocked.workers(*(f"hanging-{number}" for number in range(LIMIT + 2)))
@@ -103,7 +103,7 @@ def test_channels_that_hang_leave_room_for_one_that_answers(
     assert len(blocked.sending) <= LIMIT + SLOW_LIMIT
 
 
-def test_channels_that_hung_the_last_time_share_a_few_threads(
+def test_channels_that_were_slow_share_the_threads_for_slow_channels(
     blocked: Blocked, threads: DeliveryThreads, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("monitor.outbox.channel_workers.SEND_LIMIT", 0.2)
@@ -122,9 +122,7 @@ def test_channels_that_hung_the_last_time_share_a_few_threads(
     eventually(lambda: len(blocked.sending) == SLOW_LIMIT)
 
 
-def test_a_notifier_reaches_the_pager_before_sixty_browsers(
-    state: Engine, blocked: Blocked
-) -> None:
+def test_notifier_sends_to_the_pager_before_sixty_browsers(state: Engine, blocked: Blocked) -> None:
     names = [*browsers(60), "pager"]
     outages = Outages(state, names)
     outages.sensors(1)

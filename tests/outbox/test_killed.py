@@ -1,6 +1,6 @@
-"""Notifiers that are killed, ended or stopped while real receivers take their messages.
+"""Notifiers that are killed, terminated or suspended while servers receive their messages.
 
-For kill -9 at every step of their work see tests/faults.
+For SIGKILL at every step, see tests/faults.
 """
 
 import os
@@ -24,20 +24,20 @@ ROOT = Path(__file__).parents[2]
 
 
 class Notifiers:
-    """Starts notifier processes, and ends what is left of them."""
+    """Starts notifier processes."""
 
     def __init__(self, state_url: str, hook: Receiver, box: Mailbox) -> None:
         self._arguments = [state_url, hook.url, str(box.port)]
         self.started: list[subprocess.Popen[bytes]] = []
 
     def start(self) -> subprocess.Popen[bytes]:
-        """One more process."""
+        """Start one more process."""
         command = [sys.executable, "-m", "tests.outbox.notifier", *self._arguments]
         self.started.append(subprocess.Popen(command, cwd=ROOT))
         return self.started[-1]
 
     def kill_on_arrival(self, *_: object) -> str:
-        """What a server does with the first message: it kills who sent it, and takes it."""
+        """Kill the first notifier. Servers call this when a message arrives, before they accept it."""
         self.started[0].kill()
         return "250 OK"
 
@@ -68,7 +68,7 @@ def finished(state: Engine) -> bool:
 
 
 @pytest.mark.parametrize("channel", ["webhook", "email"])
-def test_killed_while_the_receiver_takes_it_it_arrives_again_and_identical(
+def test_message_is_sent_again_and_identical_if_the_notifier_is_killed_during_the_send(
     state: Engine, hook: Receiver, box: Mailbox, notifiers: Notifiers, channel: str
 ) -> None:
     outage(state, channel)
@@ -83,7 +83,7 @@ def test_killed_while_the_receiver_takes_it_it_arrives_again_and_identical(
     assert_identical(hook.requests, box, row.key)
 
 
-def test_a_retry_survives_the_end_of_its_notifier(
+def test_another_notifier_continues_the_attempts_of_one_that_ended(
     state: Engine, hook: Receiver, notifiers: Notifiers
 ) -> None:
     outage(state, "webhook")
@@ -100,7 +100,7 @@ def test_a_retry_survives_the_end_of_its_notifier(
     assert rows(state)[0].attempts == len(hook.requests) >= 2
 
 
-def test_a_stopped_notifier_that_wakes_up_late_overwrites_nothing(
+def test_notifier_that_continues_after_its_claim_expired_changes_nothing(
     state: Engine, hook: Receiver, notifiers: Notifiers
 ) -> None:
     outage(state, "webhook")
@@ -127,7 +127,7 @@ def test_a_stopped_notifier_that_wakes_up_late_overwrites_nothing(
 
 
 def assert_identical(requests: list[Request], box: Mailbox, key: str) -> None:
-    """All that arrived is one message, known by its key."""
+    """Assert that all messages that arrived are identical and have this key."""
     assert len({request.body for request in requests} | set(box.seen)) == 1
     assert {request.headers["Idempotency-Key"] for request in requests} <= {key}
     assert {message["Message-ID"] for message in box.messages} <= {f"<{key}@example.org>"}

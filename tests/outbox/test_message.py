@@ -1,4 +1,4 @@
-"""What messages say, to people and to programs."""
+"""The texts and bodies of messages."""
 
 import json
 from datetime import UTC, datetime
@@ -66,33 +66,33 @@ def _context(kind: str, members: Any, changes: dict[str, Any]) -> MessageContext
     )
 
 
-def test_the_subject_of_many_tells_how_many_where_and_since_when() -> None:
+def test_subject_about_several_sensors_has_number_site_and_time() -> None:
     body = down(*(member(mac) for mac in range(12)))
     assert body["subject"] == "12 of 230 sensors at Site X silent since 2026-11-23 14:03:15 UTC"
 
 
-def test_the_subject_of_one_tells_its_name() -> None:
+def test_subject_about_one_sensor_has_its_name() -> None:
     body = down(member(name="Boiler room"))
     assert body["subject"] == "Boiler room at Site X silent since 2026-11-23 14:03:15 UTC"
 
 
-def test_one_without_a_name_or_site_is_known_by_its_address() -> None:
+def test_sensor_without_name_is_shown_by_its_address() -> None:
     body = down(member(0x020000000001, site=None), site=None, neighbours=None)
     assert body["subject"] == "02:00:00:00:00:01 silent since 2026-11-23 14:03:15 UTC"
 
 
-def test_many_without_a_common_site_are_counted() -> None:
+def test_subject_has_the_number_of_sites_if_there_are_several() -> None:
     body = down(member(1, site="A"), member(2, site="B"), site=None, neighbours=None)
     assert body["subject"] == "2 sensors at 2 sites silent since 2026-11-23 14:03:15 UTC"
     assert "00:00:00:00:00:01 at A: last seen" in body["text"]
 
 
-def test_a_whole_site_is_called_so() -> None:
+def test_subject_states_that_all_sensors_of_a_site_are_silent() -> None:
     body = down(member(1), member(2), neighbours=2)
     assert body["subject"] == "All 2 sensors at Site X silent since 2026-11-23 14:03:15 UTC"
 
 
-def test_a_later_message_tells_the_new_ones_and_the_whole() -> None:
+def test_later_message_has_the_number_of_new_and_of_all_silent_sensors() -> None:
     body = down(member(1), member(2), silent=15)
     assert (
         body["subject"]
@@ -105,7 +105,7 @@ def test_a_later_message_tells_the_new_ones_and_the_whole() -> None:
     )
 
 
-def test_a_presumption_is_not_told_as_a_fact() -> None:
+def test_subject_states_presumed_down_if_no_outage_is_proven() -> None:
     body = down(member(proven=False))
     assert "presumed down, silent since" in body["subject"]
     assert "presumed down, because monitoring was blind during the silence" in body["text"]
@@ -114,7 +114,7 @@ def test_a_presumption_is_not_told_as_a_fact() -> None:
     assert mixed["text"].count("presumed") == 1
 
 
-def test_the_text_of_a_silence_gives_the_evidence() -> None:
+def test_text_of_a_down_message_has_last_seen_and_threshold() -> None:
     body = down(member(0x020000000001, name="Boiler room"), member(0x020000000002))
     assert body["text"] == (
         "2 of 230 sensors at Site X silent since 2026-11-23 14:03:15 UTC.\n"
@@ -130,7 +130,7 @@ def test_the_text_of_a_silence_gives_the_evidence() -> None:
     )
 
 
-def test_the_text_of_a_recovery_gives_the_duration() -> None:
+def test_text_of_a_recovered_message_has_the_duration() -> None:
     body = recovered(member(0x020000000001, name="Boiler room"))
     assert body["subject"] == "Recovered: Boiler room at Site X, silent for 9 min 35 s"
     assert (
@@ -139,14 +139,14 @@ def test_the_text_of_a_recovery_gives_the_duration() -> None:
     ) in body["text"]
 
 
-def test_a_partial_recovery_tells_what_is_still_silent() -> None:
+def test_recovered_message_has_the_number_still_silent() -> None:
     body = recovered(member(1), member(2, last_seen=TIME - 2 * HOUR), silent=3)
     assert body["subject"] == (
         "Recovered: 2 sensors at Site X, silent for up to 1 h 59 min; 3 still silent"
     )
 
 
-def test_long_lists_are_cut_and_say_so() -> None:
+def test_long_lists_are_shortened_and_state_the_rest() -> None:
     body = down(*(member(mac) for mac in range(50)), silent=50)
     assert body["text"].count("last seen") == 10
     assert "- and 40 more\n" in body["text"]
@@ -154,7 +154,7 @@ def test_long_lists_are_cut_and_say_so() -> None:
     assert (body["count"], len(body["members"])) == (1005, 1000)
 
 
-def test_programs_get_the_whole_of_it() -> None:
+def test_body_has_all_fields_for_programs() -> None:
     body = recovered(member(0x020000000001, name="Boiler room"))
     assert {
         key: body[key] for key in ("kind", "time", "site", "neighbours", "silent", "count")
@@ -183,14 +183,14 @@ def test_programs_get_the_whole_of_it() -> None:
     ]
 
 
-def test_a_test_message_says_that_it_is_one() -> None:
+def test_test_message_states_that_it_is_one() -> None:
     body = compose_test(TIME, Frame(URL, UTC))
     assert (body["kind"], body["members"]) == ("test", [])
     assert body["subject"].startswith("Test message")
     assert body.keys() == down(member()).keys()
 
 
-def test_long_and_wild_names_stay_on_a_short_line() -> None:
+def test_long_names_and_line_breaks_are_cleaned() -> None:
     body = down(member(name="x" * 200, site="Site\r\nBcc: y"), site="Site\r\nBcc: y")
     assert len(body["subject"]) < 160
     assert "…" in body["subject"]
@@ -198,7 +198,7 @@ def test_long_and_wild_names_stay_on_a_short_line() -> None:
 
 
 @pytest.mark.parametrize("name", ["", " ", "\n", "\u202e", "\x00"])
-def test_a_name_that_cannot_be_seen_gives_way_to_the_address(name: str) -> None:
+def test_invisible_name_is_replaced_by_the_address(name: str) -> None:
     assert down(member(1, name=name))["subject"].startswith("00:00:00:00:00:01 at Site X")
 
 
@@ -236,7 +236,7 @@ contexts = st.builds(
 
 
 @given(contexts, st.sampled_from(["UTC", "Europe/Berlin", "America/St_Johns"]))
-def test_whatever_names_and_times_there_are_it_is_one_line_and_json(
+def test_subject_is_one_line_and_body_is_json_for_any_names_and_times(
     context: MessageContext, zone: str
 ) -> None:
     frame = Frame(URL, ZoneInfo(zone))
@@ -288,12 +288,12 @@ def test_moments_are_written_in_the_zone_of_the_settings() -> None:
     assert "last seen 2026-11-23 15:03:15 CET" in body["text"]
 
 
-def test_the_usual_interval_tells_how_many_were_missed() -> None:
+def test_member_line_has_the_number_of_missed_heartbeats() -> None:
     body = down(member(usual_interval=MINUTE))
     assert "usually reports every 1 min, 10 heartbeats missed" in body["text"]
 
 
-def test_a_reminder_says_that_it_goes_on_until_acknowledged() -> None:
+def test_reminder_states_that_it_repeats_until_acknowledged() -> None:
     body = _composed("reminder", [member(name="Boiler room")], {"acknowledge": f"{URL}/a/b"})
     assert body["subject"] == (
         "Reminder: Boiler room at Site X still silent since 2026-11-23 14:03:15 UTC"
@@ -303,31 +303,31 @@ def test_a_reminder_says_that_it_goes_on_until_acknowledged() -> None:
     assert body["actions"] == [{"label": "Acknowledge, or silence for 4 h", "url": f"{URL}/a/b"}]
 
 
-def test_flapping_is_told_as_what_it_is() -> None:
+def test_subject_of_a_flapping_message() -> None:
     body = _composed("flapping", [member(name="Boiler room")], {"silent": 0})
     assert body["subject"] == "Boiler room at Site X keeps going silent and recovering"
 
 
-def test_an_escalation_says_so() -> None:
+def test_subject_of_an_escalated_message() -> None:
     body = down(member(name="Boiler room"), escalated=True)
     assert body["subject"].startswith("Escalated: Boiler room")
     assert "No one has acknowledged it yet." in body["text"]
 
 
-def test_a_silence_of_the_whole_fleet_says_so() -> None:
+def test_subject_of_a_fleet_wide_message() -> None:
     body = down(member(1, site="A"), member(2, site="B"), site=None, neighbours=2, fleet_wide=True)
     assert body["subject"] == "Fleet-wide: All 2 sensors silent since 2026-11-23 14:03:15 UTC"
     assert "2 of 2 sensors in the fleet are silent." in body["text"]
 
 
-def test_the_gravest_severity_counts_and_an_unknown_word_is_grave() -> None:
+def test_highest_severity_counts_and_an_unknown_one_is_critical() -> None:
     warning, info = {"severity": "warning"}, {"severity": "info"}
     assert down(member(1, labels=info), member(2, labels=warning))["severity"] == "warning"
     assert down(member(labels={"severity": "odd"}))["severity"] == "critical"
     assert down(member())["severity"] == "critical"
 
 
-def test_a_message_about_one_sensor_links_to_its_page() -> None:
+def test_message_about_one_sensor_links_to_its_page() -> None:
     assert down(member(0x020000000001))["link"] == f"{URL}/sensors/02:00:00:00:00:01"
     assert down(member(1), member(2))["link"] == f"{URL}/"
 

@@ -1,4 +1,4 @@
-"""Receivers that misbehave, each in its way, and the ledger that tells of it."""
+"""Receivers that fail in different ways, and what the ledger records."""
 
 import threading
 from collections.abc import Iterator
@@ -61,14 +61,14 @@ def recipients(box: Mailbox) -> Iterator[Recipients]:
 
 
 def next_due(state: Engine, after: int) -> int | None:
-    """The moment at which something is to be tried next."""
+    """The time of the next attempt after this time."""
     with reading(state) as connection:
         due = select(notification.c.next_attempt_at).where(notification.c.state == "pending")
         moments = [moment for moment in connection.scalars(due) if moment > after]
     return min(moments, default=None)
 
 
-def test_each_receiver_ends_as_it_should_and_the_ledger_shows_it(
+def test_each_receiver_has_the_expected_outcome_in_the_ledger(
     state: Engine, recipients: Recipients, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("monitor.outbox.channel_workers.SEND_LIMIT", 0.5)
@@ -76,7 +76,7 @@ def test_each_receiver_ends_as_it_should_and_the_ledger_shows_it(
     outages.sensors(1)
     outages.down(1)
     channels = recipients.channels()
-    notifier = delivery(state, channels)  # of this moment; one restarted half-way goes on
+    notifier = delivery(state, channels)  # the second one below stands for a restart
     now: int | None = DUE
     while now is not None and now < DUE + 10 * MINUTE:
         notifier.deliver_once(now)
@@ -96,7 +96,7 @@ def test_each_receiver_ends_as_it_should_and_the_ledger_shows_it(
     with reading(state) as connection:
         (case,) = ledger.cases(connection, 10)
         (facts,) = ledger.facts(connection, [case])
-    story = {
+    timelines = {
         name: [
             (entry.event, entry.text)
             for entry in build_timeline(facts, DUE + DAY)
@@ -105,7 +105,8 @@ def test_each_receiver_ends_as_it_should_and_the_ledger_shows_it(
         for name in NAMES
     }
     ends = {
-        name: [event for event, _ in told if event != "written"] for name, told in story.items()
+        name: [event for event, _ in entries if event != "written"]
+        for name, entries in timelines.items()
     }
     assert ends["works"] == ["sent"]
     assert ends["gone"] == ["failed"]
@@ -113,7 +114,7 @@ def test_each_receiver_ends_as_it_should_and_the_ledger_shows_it(
     for name in ("mail", "broken", "hangs"):
         assert set(ends[name][:-1]) == {"retry"}, name
         assert ends[name][-1] == "sent", name
-    texts = {name: " ".join(text for _, text in told) for name, told in story.items()}
+    texts = {name: " ".join(text for _, text in entries) for name, entries in timelines.items()}
     assert "451 4.3.0 Try again later" in texts["mail"]
     assert "answer 500" in texts["broken"]
     assert "not finished within" in texts["hangs"]
@@ -121,7 +122,7 @@ def test_each_receiver_ends_as_it_should_and_the_ledger_shows_it(
     assert "answer 410" in texts["gone"]
 
 
-def test_a_receiver_that_asked_for_a_pause_is_left_alone_for_as_long(
+def test_receiver_that_sent_retry_after_is_not_tried_earlier(
     state: Engine, recipients: Recipients
 ) -> None:
     outages = Outages(state, ["busy"])
@@ -136,7 +137,7 @@ def test_a_receiver_that_asked_for_a_pause_is_left_alone_for_as_long(
     assert DUE + 15 * MINUTE <= due <= DUE + 18 * MINUTE
 
 
-def test_every_repetition_carries_the_same_key_and_the_same_bytes(
+def test_every_attempt_has_the_same_key_and_the_same_bytes(
     state: Engine, recipients: Recipients
 ) -> None:
     outages = Outages(state, ["mail", "broken"])

@@ -1,4 +1,4 @@
-"""One recipient is one delivery: retried, failed, recovered and recorded by itself."""
+"""Channels with several recipients: each recipient's messages are retried and recorded alone."""
 
 from collections.abc import Sequence
 
@@ -44,7 +44,7 @@ def refuse(box: Mailbox, address: str, reply: str) -> None:
     box.to_recipient = lambda recipient: reply if recipient == address else "250 OK"
 
 
-def test_one_that_is_put_off_is_tried_again_alone_with_the_same_message(
+def test_only_the_recipient_that_failed_is_tried_again_with_the_same_message(
     state: Engine, outages: Outages, box: Mailbox
 ) -> None:
     refuse(box, B, "451 4.7.1 Greylisted, try again later")
@@ -61,7 +61,7 @@ def test_one_that_is_put_off_is_tried_again_alone_with_the_same_message(
     assert (first["To"], second["To"]) == (A, B)
 
 
-def test_one_that_is_refused_for_good_fails_alone_and_only_the_other_is_sent_the_recovery(
+def test_permanently_refused_recipient_fails_and_only_the_other_receives_the_recovery(
     state: Engine, outages: Outages, box: Mailbox
 ) -> None:
     refuse(box, B, "550 no such mailbox")
@@ -75,7 +75,7 @@ def test_one_that_is_refused_for_good_fails_alone_and_only_the_other_is_sent_the
     assert outages.closed()
 
 
-def test_a_failing_recipient_is_reported_though_the_other_is_reached(
+def test_failing_recipient_is_reported_while_the_other_receives_messages(
     state: Engine, outages: Outages, box: Mailbox
 ) -> None:
     refuse(box, B, "451 4.7.1 Greylisted, try again later")
@@ -88,7 +88,7 @@ def test_a_failing_recipient_is_reported_though_the_other_is_reached(
     assert subjects[1:] == ["The channel email keeps failing for b@example.org"]
 
 
-def test_who_is_added_is_notified_of_what_is_open_with_the_next_message(
+def test_added_recipient_receives_all_open_incidents_with_the_next_message(
     state: Engine, outages: Outages, box: Mailbox
 ) -> None:
     notifier(state, box).deliver_once(DUE)
@@ -99,7 +99,7 @@ def test_who_is_added_is_notified_of_what_is_open_with_the_next_message(
     assert members == {A: {2}, B: {2}, C: {1, 2}}
 
 
-def test_nothing_more_is_owed_to_a_recipient_that_was_removed(
+def test_messages_to_a_removed_recipient_are_cancelled(
     state: Engine, outages: Outages, box: Mailbox
 ) -> None:
     refuse(box, B, "451 4.7.1 Greylisted, try again later")
@@ -109,7 +109,7 @@ def test_nothing_more_is_owed_to_a_recipient_that_was_removed(
     assert rows(state)[1].outcome == "the recipient was removed from the channel"
 
 
-def test_a_message_that_an_earlier_version_tried_reaches_every_recipient(
+def test_message_tried_by_an_earlier_version_reaches_every_recipient(
     state: Engine, outages: Outages, box: Mailbox
 ) -> None:
     box.to_recipient = lambda _: "451 not now"
@@ -122,7 +122,7 @@ def test_a_message_that_an_earlier_version_tried_reaches_every_recipient(
     assert outages.members() == [{1}, {1}]
 
 
-def test_what_an_earlier_version_sent_to_all_is_followed_by_the_recovery_to_all(
+def test_recovery_of_a_message_sent_by_an_earlier_version_reaches_every_recipient(
     state: Engine, outages: Outages, box: Mailbox
 ) -> None:
     notifier(state, box, [A]).deliver_once(DUE)
@@ -133,7 +133,7 @@ def test_what_an_earlier_version_sent_to_all_is_followed_by_the_recovery_to_all(
     assert sorted(box.recipients[1:]) == [[A], [B]]
 
 
-def test_each_recipient_has_a_budget_of_its_own(
+def test_each_recipient_has_its_own_daily_message_limit(
     state: Engine, outages: Outages, box: Mailbox
 ) -> None:
     notifier(state, box, budget=1).deliver_once(DUE)

@@ -1,4 +1,4 @@
-"""From the last heartbeat to the recipient, through sweep and delivery, while some are quiet."""
+"""From the last heartbeat to the message, with silences and maintenance."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,20 +25,20 @@ START = 1_800_000_000_000  # 2027-01-15T08:00:00Z, in Berlin 09:00
 REPEAT = 20 * MINUTE
 
 
-class Recipient:
-    """Keeps what it is told."""
+class RecordingChannel:
+    """A channel that keeps its messages."""
 
     name = "email"
 
     def __init__(self) -> None:
-        self.got: list[Message] = []
+        self.received: list[Message] = []
 
     def send(self, message: Message) -> None:
-        self.got.append(message)
+        self.received.append(message)
 
 
-class World:
-    """A fleet of three in one hall, swept and told of each minute."""
+class Fleet:
+    """Three sensors in one hall. Each minute has a sweep and a delivery."""
 
     def __init__(self, state: Engine, path: Path) -> None:
         self.engine, self.now = state, START
@@ -50,20 +50,20 @@ class World:
         options = Options(threshold=T, source_lost_after=HOUR, retention=30 * DAY)
         alerting = Alerting(("email",), group_wait=30 * SECOND, group_interval=5 * MINUTE)
         self.sweep = Sweep(self.store, state, options, alerting, watch())
-        self.recipient = Recipient()
-        self.notifier = delivery(state, [self.recipient], hold=holding(USUAL), remind_after=REPEAT)
+        self.channel = RecordingChannel()
+        self.notifier = delivery(state, [self.channel], hold=holding(USUAL), remind_after=REPEAT)
         with writing(state) as connection:
             for mac in (1, 2, 3):
                 version = sensors.next_version(connection)
                 sensors.configure(connection, mac, version, site="Hall")
         self.pass_time(MINUTE, 1, 2, 3)
 
-    def pass_time(self, duration: int, *beating: int) -> None:
+    def pass_time(self, duration: int, *reporting: int) -> None:
         end = self.now + duration
         while self.now < end:
             self.now += MINUTE
-            self.store.append([Heartbeat(mac, self.now, self.now) for mac in beating])
-            self.store.announce("here", self.now, [Seen(mac, self.now, True) for mac in beating])
+            self.store.append([Heartbeat(mac, self.now, self.now) for mac in reporting])
+            self.store.announce("here", self.now, [Seen(mac, self.now, True) for mac in reporting])
             self.store.add_coverage(CoverageSpan("here", START, self.now, False))
             self.sweep.run(self.lease, self.now)
             self.notifier.deliver_once(self.now)
@@ -77,22 +77,22 @@ class World:
         silences.end(self.engine, "anna", number, self.now)
 
     def maintain(self, start: str, stop: str) -> None:
-        """By the clocks of Berlin, on each day."""
+        """Schedule daily maintenance, in local time of Berlin."""
         maintenance.schedule(
             self.engine,
             *("bo", "paint", ["site=Hall"], "Europe/Berlin"),
             *(f"2027-01-15T{start}", f"2027-01-15T{stop}", "FREQ=DAILY", self.now),
         )
 
-    def told(self) -> list[tuple[str, int, set[int]]]:
-        """(kind, minutes since the start, macs) of each message."""
+    def messages(self) -> list[tuple[str, int, set[int]]]:
+        """(kind, minutes since the start, MAC addresses) of each message."""
         return [
             (
                 message.kind,
                 (message.time - START) // MINUTE,
                 {int(each["mac"].replace(":", ""), 16) for each in message.data["members"]},
             )
-            for message in self.recipient.got
+            for message in self.channel.received
         ]
 
     def ledger(self) -> list[tuple[str, str, str | None]]:
@@ -100,120 +100,122 @@ class World:
 
 
 @pytest.fixture
-def world(state: Engine, tmp_path: Path) -> Iterator[World]:
-    world = World(state, tmp_path)
-    yield world
-    world.store.close()
+def fleet(state: Engine, tmp_path: Path) -> Iterator[Fleet]:
+    fleet = Fleet(state, tmp_path)
+    yield fleet
+    fleet.store.close()
 
 
-# Each world begins with a minute in which all three are heard: 1 is silent from minute 1 on, its
+# Each test starts with one minute in which all three sensors report. Then sensor 1 is silent: its
 # incident opens in minute 12, and its message is due in minute 13.
 
 
-def test_without_a_silence_it_is_told_in_the_thirteenth_minute(world: World) -> None:
-    world.pass_time(15 * MINUTE, 2, 3)
-    assert world.told() == [("down", 13, {1})]
+def test_without_a_silence_the_alert_is_sent_in_minute_13(fleet: Fleet) -> None:
+    fleet.pass_time(15 * MINUTE, 2, 3)
+    assert fleet.messages() == [("down", 13, {1})]
 
 
 @pytest.mark.parametrize("begins_after", [0, 11])
-def test_who_is_still_silent_when_the_silence_ends_is_told_of_then(
-    world: World, begins_after: int
+def test_sensor_still_silent_when_its_silence_ends_is_reported_then(
+    fleet: Fleet, begins_after: int
 ) -> None:
-    world.pass_time(begins_after * MINUTE, 2, 3)
-    world.silence((40 - begins_after) * MINUTE, 1)
-    world.pass_time(50 * MINUTE, 2, 3)
-    assert world.told()[0] == ("down", 41, {1})
+    fleet.pass_time(begins_after * MINUTE, 2, 3)
+    fleet.silence((40 - begins_after) * MINUTE, 1)
+    fleet.pass_time(50 * MINUTE, 2, 3)
+    assert fleet.messages()[0] == ("down", 41, {1})
 
 
-def test_who_recovers_inside_a_silence_is_never_told_of(world: World) -> None:
-    world.silence(40 * MINUTE, 1)
-    world.pass_time(20 * MINUTE, 2, 3)
-    assert [state for _, state, _ in world.ledger()] == ["pending"]
-    world.pass_time(60 * MINUTE, 1, 2, 3)
-    assert world.told() == []
-    assert ("down", "cancelled", "recovered first") in world.ledger()
-    assert ("recovered", "cancelled", "no alert was sent") in world.ledger()
+def test_sensor_that_recovers_during_a_silence_is_not_reported(fleet: Fleet) -> None:
+    fleet.silence(40 * MINUTE, 1)
+    fleet.pass_time(20 * MINUTE, 2, 3)
+    assert [state for _, state, _ in fleet.ledger()] == ["pending"]
+    fleet.pass_time(60 * MINUTE, 1, 2, 3)
+    assert fleet.messages() == []
+    assert ("down", "cancelled", "recovered first") in fleet.ledger()
+    assert ("recovered", "cancelled", "no alert was sent") in fleet.ledger()
 
 
-def test_who_was_told_before_is_told_of_the_recovery_once_the_silence_is_over(
-    world: World,
+def test_recovery_during_a_silence_is_reported_at_its_end_if_the_alert_was_sent(
+    fleet: Fleet,
 ) -> None:
-    world.pass_time(14 * MINUTE, 2, 3)
-    world.silence(40 * MINUTE, 1)
-    world.pass_time(10 * MINUTE, 2, 3)
-    world.pass_time(60 * MINUTE, 1, 2, 3)
-    assert world.told() == [("down", 13, {1}), ("recovered", 55, {1})]
+    fleet.pass_time(14 * MINUTE, 2, 3)
+    fleet.silence(40 * MINUTE, 1)
+    fleet.pass_time(10 * MINUTE, 2, 3)
+    fleet.pass_time(60 * MINUTE, 1, 2, 3)
+    assert fleet.messages() == [("down", 13, {1}), ("recovered", 55, {1})]
 
 
-def test_reminders_pause_inside_a_silence(world: World) -> None:
-    world.pass_time(14 * MINUTE, 2, 3)
-    world.silence(60 * MINUTE, 1)
-    world.pass_time(80 * MINUTE, 2, 3)
-    assert world.told() == [("down", 13, {1}), ("reminder", 75, {1}), ("reminder", 95, {1})]
+def test_no_reminders_during_a_silence(fleet: Fleet) -> None:
+    fleet.pass_time(14 * MINUTE, 2, 3)
+    fleet.silence(60 * MINUTE, 1)
+    fleet.pass_time(80 * MINUTE, 2, 3)
+    assert fleet.messages() == [("down", 13, {1}), ("reminder", 75, {1}), ("reminder", 95, {1})]
 
 
-def test_the_neighbours_of_a_silenced_sensor_are_told_of_without_it(world: World) -> None:
-    world.silence(40 * MINUTE, 1)
-    world.pass_time(50 * MINUTE, 3)
-    down = [(at, macs) for kind, at, macs in world.told() if kind == "down"]
+def test_message_about_neighbours_leaves_out_a_silenced_sensor(fleet: Fleet) -> None:
+    fleet.silence(40 * MINUTE, 1)
+    fleet.pass_time(50 * MINUTE, 3)
+    down = [(at, macs) for kind, at, macs in fleet.messages() if kind == "down"]
     assert down == [(13, {2}), (41, {1})]
-    assert all(1 not in macs for _, at, macs in world.told() if at < 41)
+    assert all(1 not in macs for _, at, macs in fleet.messages() if at < 41)
 
 
-def test_a_silence_ended_early_lets_its_messages_go_at_once(world: World) -> None:
-    number = world.silence(10 * HOUR, 1)
-    world.pass_time(20 * MINUTE, 2, 3)
-    assert world.told() == []
-    world.end_silence(number)
-    world.pass_time(MINUTE, 2, 3)
-    assert world.told() == [("down", 22, {1})]
+def test_ending_a_silence_early_sends_its_messages_at_once(fleet: Fleet) -> None:
+    number = fleet.silence(10 * HOUR, 1)
+    fleet.pass_time(20 * MINUTE, 2, 3)
+    assert fleet.messages() == []
+    fleet.end_silence(number)
+    fleet.pass_time(MINUTE, 2, 3)
+    assert fleet.messages() == [("down", 22, {1})]
 
 
-def test_a_silence_added_while_another_lasts_is_kept_to(world: World) -> None:
-    world.silence(20 * MINUTE, 1)
-    world.pass_time(15 * MINUTE, 2, 3)
-    world.silence(25 * MINUTE, 1)
-    world.pass_time(40 * MINUTE, 2, 3)
-    assert world.told()[0] == ("down", 41, {1})
+def test_silence_added_during_another_holds_messages_until_its_end(fleet: Fleet) -> None:
+    fleet.silence(20 * MINUTE, 1)
+    fleet.pass_time(15 * MINUTE, 2, 3)
+    fleet.silence(25 * MINUTE, 1)
+    fleet.pass_time(40 * MINUTE, 2, 3)
+    assert fleet.messages()[0] == ("down", 41, {1})
 
 
-# Maintenance until minute 60.
+# In these tests, maintenance ends in minute 60.
 
 
-def test_who_falls_silent_through_maintenance_has_its_threshold_to_return(world: World) -> None:
-    world.maintain("09:05", "10:00")
-    world.pass_time(64 * MINUTE, 2)
-    world.pass_time(30 * MINUTE, 1, 2)
-    # 3 never returned; 1 did four minutes after the end.
-    assert world.told()[0] == ("down", 70, {3})
-    assert all(1 not in macs for _, _, macs in world.told())
+def test_sensor_silent_because_of_maintenance_has_its_threshold_after_the_end(fleet: Fleet) -> None:
+    fleet.maintain("09:05", "10:00")
+    fleet.pass_time(64 * MINUTE, 2)
+    fleet.pass_time(30 * MINUTE, 1, 2)
+    # Sensor 3 stays silent. Sensor 1 recovers four minutes after the end.
+    assert fleet.messages()[0] == ("down", 70, {3})
+    assert all(1 not in macs for _, _, macs in fleet.messages())
 
 
-def test_whose_incident_opens_as_maintenance_begins_has_its_threshold_too(world: World) -> None:
-    world.maintain("09:12", "10:00")
-    world.pass_time(75 * MINUTE, 2, 3)
-    assert world.told()[0] == ("down", 70, {1})
-
-
-def test_who_was_known_to_be_silent_before_is_told_of_at_the_end_of_maintenance(
-    world: World,
+def test_incident_opened_at_the_start_of_maintenance_waits_a_threshold_after_the_end(
+    fleet: Fleet,
 ) -> None:
-    world.maintain("09:13", "10:00")
-    world.pass_time(75 * MINUTE, 2, 3)
-    assert world.told()[0] == ("down", 60, {1})
+    fleet.maintain("09:12", "10:00")
+    fleet.pass_time(75 * MINUTE, 2, 3)
+    assert fleet.messages()[0] == ("down", 70, {1})
 
 
-def test_a_recovery_inside_maintenance_is_told_at_its_end(world: World) -> None:
-    world.maintain("09:15", "10:00")
-    world.pass_time(30 * MINUTE, 2, 3)
-    world.pass_time(60 * MINUTE, 1, 2, 3)
-    assert world.told() == [("down", 13, {1}), ("recovered", 60, {1})]
+def test_incident_opened_before_maintenance_is_reported_at_its_end(
+    fleet: Fleet,
+) -> None:
+    fleet.maintain("09:13", "10:00")
+    fleet.pass_time(75 * MINUTE, 2, 3)
+    assert fleet.messages()[0] == ("down", 60, {1})
 
 
-def test_maintenance_is_recorded_but_not_sent(world: World) -> None:
-    world.maintain("09:05", "10:00")
-    world.pass_time(4 * MINUTE, 1, 2, 3)
-    world.pass_time(30 * MINUTE, 1)
-    world.pass_time(40 * MINUTE, 1, 2, 3)
-    assert world.told() == []
-    assert {state for _, state, _ in world.ledger()} == {"cancelled"}
+def test_recovery_during_maintenance_is_reported_at_its_end(fleet: Fleet) -> None:
+    fleet.maintain("09:15", "10:00")
+    fleet.pass_time(30 * MINUTE, 2, 3)
+    fleet.pass_time(60 * MINUTE, 1, 2, 3)
+    assert fleet.messages() == [("down", 13, {1}), ("recovered", 60, {1})]
+
+
+def test_outage_during_maintenance_is_recorded_but_not_sent(fleet: Fleet) -> None:
+    fleet.maintain("09:05", "10:00")
+    fleet.pass_time(4 * MINUTE, 1, 2, 3)
+    fleet.pass_time(30 * MINUTE, 1)
+    fleet.pass_time(40 * MINUTE, 1, 2, 3)
+    assert fleet.messages() == []
+    assert {state for _, state, _ in fleet.ledger()} == {"cancelled"}

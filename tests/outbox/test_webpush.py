@@ -1,4 +1,4 @@
-"""From an outage to a browser: owed, encrypted, accepted by a push endpoint, and read."""
+"""From an outage to a browser: enqueued, encrypted, accepted by a push service, decrypted."""
 
 import pytest
 from sqlalchemy import Engine
@@ -26,7 +26,7 @@ def identity(state: Engine) -> Identity:
 
 @pytest.fixture
 def browser(state: Engine, hook: Receiver) -> Browser:
-    """One that subscribed with the push service `hook`."""
+    """A browser that subscribed at the push service `hook`."""
     browser = Browser(hook.url)
     secrets = {**browser.subscription._asdict(), "key": own_key(state, VAULT)}
     with writing(state) as connection:
@@ -36,13 +36,13 @@ def browser(state: Engine, hook: Receiver) -> Browser:
 
 
 def notifier(state: Engine) -> Delivery:
-    """With the channels that it finds in the state."""
+    """A notifier with the channels in the state."""
     with reading(state) as connection:
         found = channels.load(connection, VAULT)
     return delivery(state, [make_channel(each, allow_internal=True) for each in found])
 
 
-def test_an_outage_and_its_end_reach_a_browser_that_subscribed(
+def test_subscribed_browser_receives_down_and_recovered(
     state: Engine, hook: Receiver, browser: Browser, identity: Identity
 ) -> None:
     hook.status = 201
@@ -62,7 +62,7 @@ def test_an_outage_and_its_end_reach_a_browser_that_subscribed(
 
 
 @pytest.mark.parametrize("status", [404, 410])
-def test_a_subscription_is_removed_once_its_push_service_knows_it_no_more(
+def test_subscription_unknown_to_its_push_service_is_removed(
     state: Engine, hook: Receiver, browser: Browser, status: int
 ) -> None:
     hook.status = status
@@ -76,7 +76,7 @@ def test_a_subscription_is_removed_once_its_push_service_knows_it_no_more(
     assert len(hook.requests) == 1
 
 
-def test_one_that_is_only_away_stays_subscribed(
+def test_subscription_is_kept_if_the_push_service_is_unavailable(
     state: Engine, hook: Receiver, browser: Browser
 ) -> None:
     hook.status = 503

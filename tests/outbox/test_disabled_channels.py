@@ -1,4 +1,4 @@
-"""Channels that are switched off or gone hold up neither the watchdog nor anything else."""
+"""Messages of disabled and removed channels end, so that they do not delay the watchdog."""
 
 from dataclasses import replace
 
@@ -19,21 +19,21 @@ from monitor.state.tables import channel, suppression
 from monitor.vault import Vault
 from tests.delivering import FRAME, delivery
 from tests.outages import NOW, WAIT, Outages
-from tests.outbox.test_life import Service
+from tests.outbox.alerting import AlertingRig
 
 VAULT = Vault("k" * 40)
 PAGER = Stored("pager", "webhook", {"url": "https://x.example/"}, {}, is_default=True)
 
 
 @pytest.fixture
-def world(state: Engine) -> Service:
-    world = Service(state)
-    world.add_sensor(1)
-    return world
+def rig(state: Engine) -> AlertingRig:
+    rig = AlertingRig(state)
+    rig.add_sensor(1)
+    return rig
 
 
-class Pager:
-    """A channel during whose send an administrator acts."""
+class RemovedDuringSend:
+    """A channel that an administrator removes during its send."""
 
     name = "pager"
 
@@ -46,7 +46,7 @@ class Pager:
         raise SendFailed("no connection", permanent=False)
 
 
-def outage(state: Engine) -> None:
+def open_outage(state: Engine) -> None:
     with writing(state) as connection:
         channels.add(connection, VAULT, PAGER)
     outages = Outages(state, ["pager"])
@@ -54,15 +54,15 @@ def outage(state: Engine) -> None:
     outages.down(1)
 
 
-def test_a_channel_removed_during_a_send_is_not_failing(state: Engine) -> None:
-    outage(state)
-    assert delivery(state, [Pager(state)]).deliver_once(NOW + WAIT) == 1
+def test_channel_removed_during_a_send_is_not_failing(state: Engine) -> None:
+    open_outage(state)
+    assert delivery(state, [RemovedDuringSend(state)]).deliver_once(NOW + WAIT) == 1
     with reading(state) as connection:
         assert figures.read(connection).failing == {}
 
 
-def test_nothing_is_due_on_a_channel_that_was_switched_off(state: Engine) -> None:
-    outage(state)
+def test_disabled_channel_has_no_due_messages(state: Engine) -> None:
+    open_outage(state)
     with writing(state) as connection:
         channels.save(connection, VAULT, replace(PAGER, enabled=False))
     off = Delivery(
@@ -74,7 +74,7 @@ def test_nothing_is_due_on_a_channel_that_was_switched_off(state: Engine) -> Non
             assert claims.oldest_due(connection, NOW + after) is None
 
 
-def test_nothing_stays_due_on_a_channel_taken_out_of_the_settings(state: Engine) -> None:
+def test_messages_of_a_channel_removed_from_the_settings_fail(state: Engine) -> None:
     outages = Outages(state, ["email"])
     outages.sensors(1)
     outages.down(1)
@@ -85,17 +85,17 @@ def test_nothing_stays_due_on_a_channel_taken_out_of_the_settings(state: Engine)
     assert outages.ledger() == [("down", "failed", "no notifier serves this channel")]
 
 
-def test_a_route_to_a_channel_that_is_switched_off_leads_to_the_default_and_the_ledger_has_it(
-    world: Service,
+def test_route_with_only_disabled_channels_uses_the_default_and_the_ledger_records_it(
+    rig: AlertingRig,
 ) -> None:
-    world.add_channel("pager", "webhook")
-    world.add_route("night", channels=["pager"])
-    with writing(world.engine) as connection:
+    rig.add_channel("pager", "webhook")
+    rig.add_route("night", channels=["pager"])
+    with writing(rig.engine) as connection:
         connection.execute(update(channel).values(enabled=False))
-    world.silent(1, now=NOW)
-    world.deliver(NOW + WAIT)
-    assert world.channels["pager"].said == []
-    assert world.channels["email"].said == [("down", {"01"})]
-    with reading(world.engine) as connection:
+    rig.down(1, now=NOW)
+    rig.deliver(NOW + WAIT)
+    assert rig.channels["pager"].reported == []
+    assert rig.channels["email"].reported == [("down", {"01"})]
+    with reading(rig.engine) as connection:
         rows = connection.execute(select(suppression.c.channel, suppression.c.reason)).all()
     assert [tuple(row) for row in rows] == [("pager", "the channel is disabled")]
