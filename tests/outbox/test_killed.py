@@ -37,7 +37,7 @@ class Notifiers:
         return self.started[-1]
 
     def kill_on_arrival(self, *_: object) -> str:
-        """Kill the first notifier. Servers call this when a message arrives, before they accept it."""
+        """Kill the first notifier. A server calls this when a message arrives, then accepts it."""
         self.started[0].kill()
         return "250 OK"
 
