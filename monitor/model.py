@@ -18,6 +18,9 @@ DAY = 24 * HOUR
 ZONE_OFFSET = 2 * DAY
 """More than the local time of any time zone differs from UTC, and more than it ever changes by."""
 
+GREATEST_ID = 2**63 - 1
+"""The greatest id that a row of the state can have."""
+
 FLEET = "fleet"
 """The cohort of an outage that affects the whole fleet, at several sites."""
 

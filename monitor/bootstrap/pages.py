@@ -1,9 +1,8 @@
 """The Flask application of a worker: everything except the ingest app."""
 
 from collections.abc import Sequence
-from zoneinfo import ZoneInfo
 
-from flask import Blueprint, Flask
+from flask import Flask
 from sqlalchemy import Engine
 
 from monitor.analysis.history import History
@@ -17,26 +16,17 @@ from monitor.ingest.counts import SharedCounts
 from monitor.model import DAY, SECOND
 from monitor.services.browsers import BrowserService
 from monitor.services.channels import ChannelService
+from monitor.services.covered import Covered
 from monitor.settings import Settings, milliseconds
+from monitor.vault import Vault
 from monitor.web import metrics
-from monitor.web.admin import pages as admin
-from monitor.web.api import (
-    channels,
-    history,
-    incidents,
-    ledger,
-    maintenance,
-    routes,
-    silences,
-    webpush,
-)
 from monitor.web.app import create_app
 from monitor.web.auth.people import People
 from monitor.web.auth.provider import Provider
+from monitor.web.context import Context, LazyFleet
 from monitor.web.grid.fleet import Fleet
-from monitor.web.incidents import acknowledge
-from monitor.web.incidents import pages as incident_pages
 from monitor.web.judging import Judging
+from monitor.web.public.caches import PublicCaches
 from monitor.web.readiness import Readiness
 
 _PAGE_PATIENCE = 5 * SECOND
@@ -49,6 +39,7 @@ def build_pages(
     settings: Settings, engine: Engine, clock: Clock, ignored_fields: SharedCounts
 ) -> Flask:
     """Builds the application with all pages and the API."""
+    vault, framing = open_vault(settings), frame(settings)
     threshold = milliseconds(settings.staleness.threshold)
     retention = settings.store.retention_days * DAY
     past = History(
@@ -56,19 +47,38 @@ def build_pages(
     )
     judging = Judging(clock, notice_config(settings).behind_after)
     shipper_status = settings.data_directory / status.FILE
-    return create_app(
-        lambda: Fleet(open_store(settings), engine, clock, threshold, retention),
-        Readiness(shipper_status, engine, clock, judging),
-        base_url=settings.server.base_url,
-        trusted_hosts=trusted_hosts(settings),
+    fleet = LazyFleet(lambda: Fleet(open_store(settings), engine, clock, threshold, retention))
+    context = Context(
         engine=engine,
-        past=past,
-        zone=ZoneInfo(settings.alerts.time_zone),
-        blueprints=[
-            *_blueprints(settings, engine, clock, past),
-            metrics.blueprint(engine, clock, shipper_status, judging, ignored_fields),
-        ],
-        people=_people(settings, engine, clock),
+        clock=clock,
+        vault=vault,
+        base_url=settings.server.base_url,
+        zone=framing.zone,
+        people=_people(settings, engine, vault, clock),
+        fleet=fleet,
+        public=PublicCaches(fleet, clock),
+        history=past,
+        covered=Covered(engine),
+        channels=ChannelService(
+            engine,
+            vault,
+            clock,
+            {each.name: each for each in own_channels(settings)},
+            framing,
+            settings.alerts.allow_internal,
+        ),
+        browsers=BrowserService(
+            engine,
+            vault,
+            contact(settings.server.base_url, settings.email.sender),
+            settings.alerts.allow_internal,
+        ),
+        readiness=Readiness(shipper_status, engine, clock, judging),
+    )
+    return create_app(
+        context,
+        trusted_hosts=trusted_hosts(settings),
+        blueprints=[metrics.blueprint(engine, clock, shipper_status, judging, ignored_fields)],
     )
 
 
@@ -77,7 +87,7 @@ def trusted_hosts(settings: Settings) -> Sequence[str]:
     return settings.server.hosts or (_LOOPBACK_NAMES if settings.server.on_loopback else ())
 
 
-def _people(settings: Settings, engine: Engine, clock: Clock) -> People:
+def _people(settings: Settings, engine: Engine, vault: Vault, clock: Clock) -> People:
     server, oidc = settings.server, settings.oidc
     groups = {
         "administrator": oidc.administrators,
@@ -86,7 +96,7 @@ def _people(settings: Settings, engine: Engine, clock: Clock) -> People:
     }
     return People(
         engine,
-        open_vault(settings),
+        vault,
         clock,
         server.base_url,
         server.local,
@@ -95,32 +105,3 @@ def _people(settings: Settings, engine: Engine, clock: Clock) -> People:
         if oidc.issuer
         else None,
     )
-
-
-def _blueprints(settings: Settings, engine: Engine, clock: Clock, past: History) -> list[Blueprint]:
-    vault, own = open_vault(settings), {each.name: each for each in own_channels(settings)}
-    framing = frame(settings)
-    channel_service = ChannelService(
-        engine, vault, clock, own, framing, settings.alerts.allow_internal
-    )
-    return [
-        acknowledge.blueprint(engine, clock, vault),
-        incident_pages.blueprint(engine, clock),
-        *admin.blueprints(channel_service),
-        history.blueprint(past, clock),
-        incidents.blueprint(engine, clock),
-        ledger.blueprint(engine, clock),
-        silences.blueprint(engine, clock),
-        maintenance.blueprint(engine, clock),
-        channels.blueprint(channel_service),
-        routes.blueprint(engine, own.keys()),
-        webpush.blueprint(
-            BrowserService(
-                engine,
-                vault,
-                contact(settings.server.base_url, settings.email.sender),
-                settings.alerts.allow_internal,
-            ),
-            clock,
-        ),
-    ]

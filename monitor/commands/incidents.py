@@ -10,14 +10,13 @@ from monitor.clock import Clock
 from monitor.commands import CommandFailed
 from monitor.incidents import machine
 from monitor.incidents.timeline import answered_by
-from monitor.model import IncidentView, format_mac
+from monitor.model import GREATEST_ID, IncidentView, format_mac
 from monitor.outbox.wording import long
 from monitor.services import incidents
 from monitor.settings import Settings
 from monitor.state import ledger
 from monitor.state.database import open_state, reading
 from monitor.state.users import COMMAND_LINE
-from monitor.web.api.body import GREATEST_ID
 
 _MOST = 1_000
 

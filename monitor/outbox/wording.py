@@ -1,5 +1,6 @@
 """How messages write names, times, numbers and durations."""
 
+import math
 from datetime import UTC, datetime, timedelta, tzinfo
 from itertools import pairwise
 
@@ -49,6 +50,11 @@ def number(count: int) -> str:
 def counted(count: int, what: str) -> str:
     """`1 sensor`, `2 sensors`: for nouns with a regular plural."""
     return f"{number(count)} {what}{'' if count == 1 else 's'}"
+
+
+def percent(share: float | None) -> float | None:
+    """A share in percent to three places, rounded down: only 1.0 is 100 %. None stays None."""
+    return None if share is None else math.floor(share * 100_000) / 1_000
 
 
 def long(moment: int, zone: tzinfo) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from flask import request
 
 from monitor.errors import Conflict, Invalid
-from monitor.web.api.body import GREATEST_ID
+from monitor.model import GREATEST_ID
 
 _MOST_DIGITS = len(str(GREATEST_ID))
 

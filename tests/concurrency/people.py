@@ -19,7 +19,8 @@ from monitor.model import format_mac
 from monitor.settings import load
 from monitor.state import incidents
 from monitor.state.database import reading
-from tests.web.visitors import BASE, add_user, logged_in
+from tests.web.contexts import BASE
+from tests.web.visitors import add_user, logged_in
 
 ROOT = Path(__file__).parent.parent.parent
 

@@ -28,8 +28,8 @@ from monitor.state.tables import (
     sensor,
     silence,
 )
+from monitor.web import context
 from monitor.web.auth.login import password_link
-from monitor.web.auth.people import PEOPLE
 from tests.cases import Cases
 from tests.push import Browser
 from tests.receiver import Receiver
@@ -104,7 +104,7 @@ class Ground:
         with writing(whole.engine) as connection:  # no message about the test data is sent
             connection.execute(update(notification).values(state="sent", finished_at=0))
         self._whole, self._engine, self._hook = whole, whole.engine, hook
-        self._vault = whole.app.extensions[PEOPLE].vault
+        self._vault = context.of(whole.app).vault
         self._lock = threading.Lock()
         self.rules: list[Rule] = list(whole.rules())
         self.static = whole.app.jinja_env.globals["asset"]("page.css")  # type: ignore[operator]
@@ -162,7 +162,7 @@ class Ground:
             tokens.create(connection, KEPT, 0)
             chooser = users.get(connection, self.numbers[CHOOSER])
         assert chooser is not None
-        known = self._whole.app.extensions[PEOPLE]
+        known = context.of(self._whole.app).people
         self.texts["password"] = password_link(known, chooser).rpartition("/")[2]
 
     def _administered(self) -> None:

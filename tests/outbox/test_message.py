@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.model import DAY, HOUR, MINUTE, SECOND, Member, MessageContext, parse_time
+from monitor.outbox import wording
 from monitor.outbox.message import LISTED_IN_DATA, Frame, compose, compose_notice, compose_test
 from monitor.staleness.blindness import BlindWindow
 from monitor.staleness.notices import Behind, Notices, SentNotices, behind_text, blind_text
@@ -337,3 +338,9 @@ def test_moments_in_another_format_are_found() -> None:
     assert other_moments(right) == []
     assert other_moments(f"{right}, on 22 November") == ["22 November"]
     assert other_moments(f"{right}, since 14:03 CET") == ["14:03"]
+
+
+def test_only_a_full_share_is_a_hundred_percent() -> None:
+    assert wording.percent(None) is None
+    assert wording.percent(1.0) == 100.0
+    assert wording.percent(1 - 1e-9) == 99.999

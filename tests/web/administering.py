@@ -1,16 +1,18 @@
 """Pages of administrators, and who opens them."""
 
-from flask import Blueprint, Flask
+from typing import Any
+
+from flask import Flask
 
 from tests.web import operating
 from tests.web.fleet_rig import Rig
 from tests.web.visitors import Visitor, add_user, logged_in
 
 
-def administered(rig: Rig, *blueprints: Blueprint) -> Flask:
+def administered(rig: Rig, **options: Any) -> Flask:
     """With a viewer, an operator and an administrator of these names."""
     add_user(rig.engine, "administrator", "administrator")
-    return operating.operated(rig, *blueprints)
+    return operating.operated(rig, **options)
 
 
 def administrator_of(app: Flask) -> Visitor:

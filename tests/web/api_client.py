@@ -1,17 +1,17 @@
 """The API alone, with a token for each role."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-from flask import Blueprint, Flask
 from flask.testing import FlaskClient
 from sqlalchemy import Engine
 from werkzeug.test import TestResponse
 
+from monitor.clock import Clock
 from monitor.state import tokens
 from monitor.state.database import writing
-from monitor.web import errors
-from monitor.web.api import access
+from monitor.web.app import create_app
+from tests.web.contexts import build_context
 
 
 class Api:
@@ -38,13 +38,13 @@ class Api:
         return told.get("field"), told["detail"]
 
 
-def apis(state: Engine, blueprints: Sequence[Blueprint]) -> dict[str, Api]:
-    """An `Api` by role, all of one application."""
-    app = Flask(__name__)
-    errors.handle_errors(app)
-    access.check_tokens_in(app, state)
-    for blueprint in blueprints:
-        app.register_blueprint(blueprint)
+def apis(
+    state: Engine,
+    clock: Clock | None = None,
+    **options: Any,
+) -> dict[str, Api]:
+    """An `Api` by role, all of one application; `options`: of `build_context`."""
+    app = create_app(build_context(state, clock, **options))
     with writing(state) as connection:
         made = {role: tokens.create(connection, role, 0, role) for role in tokens.ROLES}
     return {role: Api(app.test_client(), secret) for role, secret in made.items()}

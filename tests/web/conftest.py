@@ -29,7 +29,7 @@ def browser() -> Iterator[Browser]:
 def server(rig: Rig) -> Iterator[Server]:
     """The pages of the rig's fleet, judged up to now."""
     rig.judge()
-    with serving(rig.build_app(rig.fleet(), engine=rig.engine)) as running:
+    with serving(rig.build_app()) as running:
         yield running
 
 

@@ -1,7 +1,7 @@
 """A real store, a real state and the pages over them, with a clock that can be put forward."""
 
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,11 +18,9 @@ from monitor.state.database import open_state, writing
 from monitor.state.migrating import migrate
 from monitor.state.tables import sensor, service
 from monitor.store.sqlite import SqliteStore
-from monitor.vault import Vault
-from monitor.web.api import history
 from monitor.web.app import create_app
-from monitor.web.auth.people import People
 from monitor.web.grid.fleet import Fleet
+from tests.web.contexts import build_context
 
 THRESHOLD = 10 * MINUTE
 
@@ -49,7 +47,7 @@ class Rig:
         migrate(self.engine)
         self.readers: list[SqliteStore] = []
         self.reasons: list[str] = []
-        self.app = self.build_app(self.fleet())
+        self.app = self.build_app()
 
     def fleet(self) -> Fleet:
         """The fleet as one more worker process would read it."""
@@ -59,23 +57,29 @@ class Rig:
         """The past as one more worker process would read it."""
         return History(self._reader(), self.engine, self.clock, THRESHOLD, 90 * DAY)
 
-    def people(self, url: str) -> People:
-        """Nobody, so that this machine may look, until users are added."""
-        return People(self.engine, Vault("k" * 32), self.clock, url, local=True)
-
     def _reader(self) -> SqliteStore:
         store = SqliteStore(self.directory / "heartbeats.sqlite", 90 * DAY)
         self.readers.append(store)
         return store
 
-    def build_app(self, fleet: Fleet, **options: Any) -> Flask:
-        given: dict[str, Any] = {"base_url": "http://127.0.0.1:8000", **options}
-        if "engine" in given:
-            past = given.setdefault("past", self.history())
-            given.setdefault("people", self.people(given["base_url"]))
-            its_api = history.blueprint(past, self.clock)
-            given["blueprints"] = [its_api, *given.get("blueprints", ())]
-        return create_app(lambda: fleet, lambda: self.reasons, **given)
+    def build_app(
+        self,
+        open_fleet: Callable[[], Fleet] | None = None,
+        trusted_hosts: Sequence[str] = (),
+        **options: Any,
+    ) -> Flask:
+        """`options`: of `build_context`. Unless given otherwise, anyone on this machine may look
+        until users are added."""
+        given = {
+            "base_url": "http://127.0.0.1:8000",
+            "fleet": open_fleet or self.fleet,
+            "history": self.history(),
+            "local": True,
+            "readiness": lambda: self.reasons,
+            **options,
+        }
+        context = build_context(self.engine, self.clock, **given)
+        return create_app(context, trusted_hosts=trusted_hosts)
 
     def close(self) -> None:
         for store in (self.writer, *self.readers):

@@ -3,13 +3,11 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from axe_playwright_python.sync_playwright import Axe
-from flask import Blueprint
 from playwright.sync_api import Page
 
-from monitor.vault import Vault
-from monitor.web.auth.people import People
 from tests.ports import free_port
 from tests.web.fleet_rig import Rig, Server
 from tests.web.visitors import PASSWORD
@@ -20,13 +18,11 @@ _STRETCHED = """
 
 
 @contextmanager
-def serving_people(rig: Rig, vault: Vault, *blueprints: Blueprint) -> Iterator[Server]:
-    """Nobody is let in without a login."""
+def serving_people(rig: Rig, **options: Any) -> Iterator[Server]:
+    """Everybody has to log in. `options`: of `build_context`."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
-    people = People(rig.engine, vault, rig.clock, url, local=False)
-    given = {"engine": rig.engine, "people": people, "base_url": url, "blueprints": blueprints}
-    server = Server(rig.build_app(rig.fleet(), **given))
+    server = Server(rig.build_app(base_url=url, local=False, **options))
     server.port = port
     server.start()
     try:

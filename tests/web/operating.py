@@ -2,29 +2,28 @@
 
 from typing import Any
 
-from flask import Blueprint, Flask
+from flask import Flask
 
 from monitor.state import audit
 from monitor.state.database import reading
-from monitor.vault import Vault
-from monitor.web.auth.people import People
+from tests.web.contexts import BASE
 from tests.web.fleet_rig import Rig
-from tests.web.visitors import BASE, BROWSER, Visitor, add_user, logged_in
+from tests.web.visitors import BROWSER, Visitor, add_user, logged_in
 
 NASTY = "<script>alert(1)</script>"
 BOILER, PUMP, STRANGE = 0x02_00_00_00_00_0A, 0x02_00_00_00_00_0B, 0x02_00_00_00_00_0C
 
 
-def operated(rig: Rig, *blueprints: Blueprint) -> Flask:
-    """With a viewer and an operator of these names, and three sensors."""
+def operated(rig: Rig, **options: Any) -> Flask:
+    """With a viewer and an operator of these names, and three sensors; `options`: of
+    `build_context`."""
     for role in ("viewer", "operator"):
         add_user(rig.engine, role, role)
     rig.configure(BOILER, name="Boiler", site="Cellar", labels={"floor": "-1"})
     rig.configure(PUMP, name="Pump", site="Harbour")
     rig.configure(STRANGE, name=NASTY, site=NASTY, labels={"note": NASTY})
-    people = People(rig.engine, Vault("k" * 32), rig.clock, BASE, local=False)
-    given = {"engine": rig.engine, "people": people, "base_url": BASE}
-    return rig.build_app(rig.fleet(), blueprints=blueprints, **given)
+    given = {"base_url": BASE, "local": False, **options}
+    return rig.build_app(**given)
 
 
 def trail(rig: Rig) -> list[tuple[str, str, str, dict[str, Any]]]:

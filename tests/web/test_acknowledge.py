@@ -18,10 +18,9 @@ from monitor.state.database import open_state, reading
 from monitor.state.tables import incident, metadata, silence
 from monitor.vault import Vault
 from monitor.web.app import create_app
-from monitor.web.grid.fleet import Fleet
-from monitor.web.incidents import acknowledge
 from tests.cases import NOW, Cases
 from tests.states import state, state_url
+from tests.web.contexts import build_context
 
 __all__ = ["state", "state_url"]
 
@@ -42,12 +41,8 @@ class Still(Clock):
 
 
 def app_client(engine: Engine, clock: Still, zone: tzinfo = UTC) -> FlaskClient:
-    def open_fleet() -> Fleet:
-        raise NotImplementedError
-
-    page = acknowledge.blueprint(engine, clock, VAULT)
-    app = create_app(open_fleet, list, base_url=BASE, engine=engine, blueprints=[page], zone=zone)
-    return app.test_client()
+    context = build_context(engine, clock, vault=VAULT, base_url=BASE, zone=zone)
+    return create_app(context).test_client()
 
 
 def words(page: TestResponse) -> str:

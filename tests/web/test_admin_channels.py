@@ -8,15 +8,12 @@ from flask import Flask
 
 from monitor.channels import kinds
 from monitor.channels.interface import SendFailed
-from monitor.services.channels import ChannelService
 from monitor.state import channels
 from monitor.state.channels import BROWSER, Stored
 from monitor.state.database import reading, writing
 from monitor.state.routes import add as add_route
 from monitor.state.routing import RouteRow
 from monitor.vault import Vault
-from monitor.web.admin import channels as pages
-from tests.delivering import FRAME
 from tests.receiver import Receiver, receiver
 from tests.web.administering import administered, administrator_of, refuses
 from tests.web.fleet_rig import Rig
@@ -40,8 +37,7 @@ class Own:
 
 @pytest.fixture
 def app(rig: Rig) -> Flask:
-    keeping = ChannelService(rig.engine, VAULT, rig.clock, {"email": Own()}, FRAME, True)
-    return administered(rig, pages.blueprint(keeping))
+    return administered(rig, vault=VAULT, own_channels={"email": Own()})
 
 
 @pytest.fixture

@@ -8,11 +8,10 @@ from flask import Flask
 
 from monitor.model import HOUR, parse_time
 from monitor.outbox.wording import local
-from monitor.services.covered import Covered
 from monitor.services.maintenance import listed
 from monitor.services.silences import Phase
 from monitor.state.silences import MaintenanceRow
-from monitor.web.admin import maintenance, recurrence_text
+from monitor.web.admin import recurrence_text
 from tests.web.fleet_rig import Rig
 from tests.web.operating import NASTY, operated, operator_of, refuses, trail
 from tests.web.visitors import Visitor, logged_in
@@ -31,8 +30,7 @@ FORM = {
 @pytest.fixture
 def app(rig: Rig) -> Flask:
     rig.clock.ahead = parse_time("2026-02-25T12:00:00Z") - rig.clock.now()
-    zone = ZoneInfo("Asia/Tokyo")
-    return operated(rig, maintenance.blueprint(rig.engine, rig.clock, zone, Covered(rig.engine)))
+    return operated(rig, zone=ZoneInfo("Asia/Tokyo"))
 
 
 @pytest.fixture

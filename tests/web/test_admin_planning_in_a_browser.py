@@ -8,13 +8,8 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from monitor.model import DAY, HOUR, format_mac
-from monitor.services.covered import Covered
 from monitor.state import sensor_list, sensors, silences
 from monitor.state.database import writing
-from monitor.vault import Vault
-from monitor.web.admin import maintenance
-from monitor.web.admin import silences as silence_pages
-from monitor.web.sensors import table as sensor_pages
 from tests.web.fleet_rig import Rig, Server
 from tests.web.looking import log_in, looks_right, serving_people
 from tests.web.operating import NASTY
@@ -51,12 +46,7 @@ def served(rig: Rig) -> Iterator[Server]:
             silences.add_maintenance(connection, name, ["site=Hall 1"], *hourly, rule, "Olga", now)
     rig.judge()
     add_user(rig.engine, "Olga", "operator")
-    blueprints = [
-        silence_pages.blueprint(rig.engine, rig.clock, ZONE, Covered(rig.engine)),
-        maintenance.blueprint(rig.engine, rig.clock, ZONE, Covered(rig.engine)),
-        sensor_pages.blueprint(rig.engine),
-    ]
-    with serving_people(rig, Vault("k" * 32), *blueprints) as server:
+    with serving_people(rig, zone=ZONE) as server:
         yield server
 
 

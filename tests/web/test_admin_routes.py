@@ -12,7 +12,6 @@ from monitor.state.database import reading, writing
 from monitor.state.routes import add as add_route
 from monitor.state.routing import RouteRow
 from monitor.vault import Vault
-from monitor.web.admin import routes as pages
 from tests.web.administering import administered, administrator_of, refuses
 from tests.web.fleet_rig import Rig
 from tests.web.operating import NASTY, trail
@@ -28,7 +27,7 @@ def app(rig: Rig) -> Flask:
         for name in ("pager", "spare"):
             url = {"url": "https://x.org"}
             add(connection, Vault("k" * 32), Stored(name, "webhook", url, {}, name == "pager"))
-    return administered(rig, pages.blueprint(rig.engine, ["email"]))
+    return administered(rig, own_channels={"email": None})
 
 
 @pytest.fixture

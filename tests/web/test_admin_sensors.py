@@ -12,10 +12,10 @@ from monitor.model import SECOND, format_mac
 from monitor.state import sensor_list, sensors
 from monitor.state.database import writing
 from monitor.state.sensors import Sensor
-from monitor.web.sensors import table as pages
+from tests.web.contexts import BASE
 from tests.web.fleet_rig import Rig
 from tests.web.operating import BOILER, NASTY, PUMP, STRANGE, operated, operator_of, refuses, trail
-from tests.web.visitors import BASE, BROWSER, Visitor, logged_in
+from tests.web.visitors import BROWSER, Visitor, logged_in
 
 PATH = "/admin/sensors"
 IMPORT = f"{PATH}/import"
@@ -24,7 +24,7 @@ HEAD = "mac_address,name,site,threshold_seconds,labels,paused"
 
 @pytest.fixture
 def app(rig: Rig) -> Flask:
-    return operated(rig, pages.blueprint(rig.engine))
+    return operated(rig)
 
 
 @pytest.fixture

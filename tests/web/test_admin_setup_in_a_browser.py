@@ -4,20 +4,14 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from flask import Blueprint
 from playwright.sync_api import Browser, Page, expect
 
-from monitor.services.channels import ChannelService
 from monitor.state import channels, tokens
 from monitor.state.channels import Stored
 from monitor.state.database import reading, writing
 from monitor.state.routes import add as add_route
 from monitor.state.routing import RouteRow
 from monitor.vault import Vault
-from monitor.web.admin import channels as channel_pages
-from monitor.web.admin import routes as route_pages
-from monitor.web.admin import tokens as token_pages
-from tests.delivering import FRAME
 from tests.receiver import Receiver, receiver
 from tests.web.browser import complaints_of
 from tests.web.fleet_rig import Rig, Server
@@ -50,13 +44,7 @@ def served(rig: Rig) -> Iterator[Server]:
         add_route(connection, RouteRow("all", [], ["former"], [], None))
         tokens.create(connection, f"{NASTY} {'o' * 50}", rig.clock.now())
     add_user(rig.engine, "Ada", "administrator")
-    keeping = ChannelService(rig.engine, VAULT, rig.clock, {}, FRAME, True)
-    blueprints: list[Blueprint] = [
-        channel_pages.blueprint(keeping),
-        route_pages.blueprint(rig.engine, []),
-        token_pages.blueprint(rig.engine, rig.clock),
-    ]
-    with serving_people(rig, VAULT, *blueprints) as server:
+    with serving_people(rig, vault=VAULT) as server:
         yield server
 
 

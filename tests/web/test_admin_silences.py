@@ -8,10 +8,8 @@ from flask import Flask
 
 from monitor.model import DAY, HOUR
 from monitor.outbox.wording import local
-from monitor.services.covered import Covered
 from monitor.services.silences import Phase, listed
 from monitor.state.silences import SilenceRow
-from monitor.web.admin import silences
 from tests.web.fleet_rig import Rig
 from tests.web.operating import NASTY, operated, operator_of, refuses, trail
 from tests.web.visitors import Visitor, logged_in
@@ -23,7 +21,7 @@ FORM = {"matchers": "site=Cellar|Harbour\n\nname=Boiler", "lasts": str(HOUR), "c
 
 @pytest.fixture
 def app(rig: Rig) -> Flask:
-    return operated(rig, silences.blueprint(rig.engine, rig.clock, ZONE, Covered(rig.engine)))
+    return operated(rig, zone=ZONE)
 
 
 @pytest.fixture

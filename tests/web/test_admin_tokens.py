@@ -7,7 +7,6 @@ from flask import Flask
 
 from monitor.state import tokens
 from monitor.state.database import reading
-from monitor.web.admin import tokens as pages
 from tests.web.administering import administered, administrator_of, refuses
 from tests.web.fleet_rig import Rig
 from tests.web.operating import trail
@@ -20,7 +19,7 @@ NASTY = "<script>alert(1)</script>"
 
 @pytest.fixture
 def app(rig: Rig) -> Flask:
-    return administered(rig, pages.blueprint(rig.engine, rig.clock))
+    return administered(rig)
 
 
 @pytest.fixture

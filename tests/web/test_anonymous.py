@@ -17,11 +17,11 @@ from monitor.store.sqlite import SqliteStore
 from monitor.vault import Vault
 from monitor.web import anonymous
 from monitor.web.anonymous import AT_ONCE, PLACES
-from monitor.web.auth.people import People
 from monitor.web.grid.fleet import Fleet
 from tests.waiting import eventually
+from tests.web.contexts import BASE
 from tests.web.fleet_rig import Rig
-from tests.web.visitors import BASE, add_user, logged_in
+from tests.web.visitors import add_user, logged_in
 
 VAULT = Vault("a secret key of some length, all for tests")
 CROWD = 50
@@ -54,8 +54,7 @@ class Hindered:
 @pytest.fixture
 def app(rig: Rig) -> Flask:
     add_user(rig.engine, "Anna", "operator")
-    people = People(rig.engine, VAULT, rig.clock, BASE, local=False)
-    app = rig.build_app(rig.fleet(), engine=rig.engine, people=people, base_url=BASE)
+    app = rig.build_app(vault=VAULT, base_url=BASE, local=False)
     rig.configure(1, name="Boiler", site="Cellar")
     rig.register(*range(1, CROWD + 1))
     rig.beat(*range(1, CROWD + 1))

@@ -11,7 +11,6 @@ from monitor.outbox import acknowledge_link
 from monitor.state.database import reading
 from monitor.state.tables import incident, silence
 from monitor.vault import Vault
-from monitor.web.incidents import acknowledge
 from tests.cases import Cases
 from tests.web.browser import complaints_of
 from tests.web.fleet_rig import Rig, serving
@@ -34,8 +33,7 @@ def phone(request: pytest.FixtureRequest, browser: Browser) -> Iterator[Page]:
 
 @pytest.fixture
 def url(rig: Rig) -> Iterator[str]:
-    pages = acknowledge.blueprint(rig.engine, rig.clock, VAULT)
-    app = rig.build_app(rig.fleet(), engine=rig.engine, blueprints=[pages])
+    app = rig.build_app(vault=VAULT)
     with serving(app) as server:
         yield server.url
 

@@ -11,10 +11,11 @@ from sqlalchemy import Engine
 
 from monitor.state import tokens
 from monitor.state.database import open_state, writing
-from monitor.web.api import access, body
+from monitor.web.api import body
 from monitor.web.app import create_app
-from monitor.web.grid.fleet import Fleet
+from monitor.web.auth.access import public, requires
 from tests.states import state, state_url
+from tests.web.contexts import build_context
 
 __all__ = ["state", "state_url"]
 
@@ -35,17 +36,18 @@ def some_api() -> Blueprint:
     api = Blueprint("some", __name__, url_prefix="/api/v1/some")
 
     @api.get("")
-    @access.requires("viewer")
+    @requires("viewer")
     def view() -> Response:
         return body.reply(body.query(Asked))
 
     @api.post("")
-    @access.requires("operator")
+    @requires("operator")
     def change() -> Response:
         wish = body.read(Wish)
         return body.reply({"name": wish.name, "by": g.principal}, 201)
 
     @api.get("/<int:number>")
+    @public
     def one(number: int) -> Response:
         return body.reply(number)
 
@@ -53,16 +55,7 @@ def some_api() -> Blueprint:
 
 
 def app_over(engine: Engine) -> Flask:
-    def open_fleet() -> Fleet:
-        raise NotImplementedError
-
-    return create_app(
-        open_fleet,
-        list,
-        base_url="http://127.0.0.1:8000",
-        engine=engine,
-        blueprints=[some_api()],
-    )
+    return create_app(build_context(engine), blueprints=[some_api()])
 
 
 @pytest.fixture

@@ -8,17 +8,13 @@ from sqlalchemy import Engine, insert
 
 from monitor.channels import kinds
 from monitor.channels.webhook import Webhook
-from monitor.clock import Clock
 from monitor.outbox.catalogue import default_budget
-from monitor.services.channels import ChannelService
 from monitor.state import channels, routes
 from monitor.state.channels import Stored
 from monitor.state.database import reading, writing
 from monitor.state.routing import RouteRow
 from monitor.state.tables import channel_health
 from monitor.vault import Vault
-from monitor.web.api import channels as channels_api
-from tests.delivering import FRAME
 from tests.outages import Outages
 from tests.push import Browser
 from tests.receiver import Receiver, receiver
@@ -45,9 +41,7 @@ def hook() -> Iterator[Receiver]:
 
 def by_role(state: Engine, hook: Receiver, allow_internal: bool = True) -> dict[str, Api]:
     of_settings = {"webhook": Webhook(hook.url, allow_internal=True)}
-    keeping = ChannelService(state, VAULT, Clock(), of_settings, FRAME, allow_internal)
-    made = channels_api.blueprint(keeping)
-    return apis(state, [made])
+    return apis(state, vault=VAULT, own_channels=of_settings, allow_internal=allow_internal)
 
 
 @pytest.fixture

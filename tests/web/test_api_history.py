@@ -10,7 +10,6 @@ from monitor.model import DAY, HOUR, MINUTE, Heartbeat, format_time
 from monitor.state.database import open_state
 from monitor.state.migrating import migrate
 from monitor.store.sqlite import SqliteStore
-from monitor.web.api import history as history_api
 from tests.analysis.past import MAC, Past
 from tests.cases import Cases
 from tests.conftest import RETENTION
@@ -38,7 +37,7 @@ def past(state: Engine, tmp_path: Path) -> Iterator[Past]:
 
 @pytest.fixture
 def viewer(past: Past) -> Api:
-    return apis(past.state, [history_api.blueprint(past.history(), past.clock)])["viewer"]
+    return apis(past.state, clock=past.clock, history=past.history())["viewer"]
 
 
 def test_sparklines_of_many_sensors_come_in_one_answer(past: Past, viewer: Api) -> None:
@@ -112,12 +111,6 @@ def test_uptime_comes_in_percent_and_by_kind(past: Past, viewer: Api) -> None:
     }
 
 
-def test_a_hundred_percent_is_said_only_where_nothing_was_missed() -> None:
-    assert history_api.percent(None) is None
-    assert history_api.percent(1.0) == 100.0
-    assert history_api.percent(1 - 1e-9) == 99.999
-
-
 def test_a_sensors_history_has_all_that_its_chart_shows(past: Past, viewer: Api) -> None:
     for at in range(NOW - DAY, NOW - 12 * HOUR + 1, 5 * MINUTE):
         past.store.append([Heartbeat(MAC, at, at, True, {"battery": 3.5})])
@@ -168,7 +161,7 @@ def test_heartbeats_are_listed_page_by_page(past: Past, viewer: Api) -> None:
 
 
 def test_without_a_viewers_token_nothing_is_told(past: Past) -> None:
-    called = apis(past.state, [history_api.blueprint(past.history(), past.clock)])
+    called = apis(past.state, clock=past.clock, history=past.history())
     for path in ("/sparklines?macs=", *(f"{SENSOR}/{x}" for x in ("uptime", "history"))):
         called["ingest"].refused(403, "GET", path)
         assert called["administrator"].call("GET", path).status_code == 200

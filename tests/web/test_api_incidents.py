@@ -3,21 +3,17 @@
 from typing import Any
 
 import pytest
-from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import Engine, select
 
-from monitor.clock import Clock
 from monitor.model import MINUTE
 from monitor.state import tokens
 from monitor.state.database import reading, writing
 from monitor.state.tables import incident
-from monitor.web import errors
-from monitor.web.api import access
-from monitor.web.api import incidents as incidents_api
-from monitor.web.api import ledger as ledger_api
+from monitor.web.app import create_app
 from tests.cases import NOW, Cases
 from tests.states import state, state_url
+from tests.web.contexts import build_context
 
 __all__ = ["state", "state_url"]
 
@@ -31,13 +27,7 @@ def cases(state: Engine) -> Cases:
 
 @pytest.fixture
 def client(state: Engine) -> FlaskClient:
-    app = Flask(__name__)
-    errors.handle_errors(app)
-    access.check_tokens_in(app, state)
-    clock = Clock()
-    app.register_blueprint(incidents_api.blueprint(state, clock))
-    app.register_blueprint(ledger_api.blueprint(state, clock))
-    return app.test_client()
+    return create_app(build_context(state)).test_client()
 
 
 def header(state: Engine, role: str) -> Header:

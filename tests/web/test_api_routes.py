@@ -5,7 +5,6 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
-from monitor.web.api import routes
 from tests.states import state, state_url
 from tests.web.api_client import Api, apis
 
@@ -22,7 +21,7 @@ NIGHT = {
 
 @pytest.fixture
 def api(state: Engine) -> Api:
-    return apis(state, [routes.blueprint(state, ["email", "webhook"])])["administrator"]
+    return apis(state, own_channels={"email": None, "webhook": None})["administrator"]
 
 
 def order(api: Api) -> list[str]:
@@ -92,7 +91,7 @@ def test_a_name_in_use_and_a_name_unknown_are_told(api: Api) -> None:
 
 
 def test_only_administrators_see_and_change_routes(state: Engine) -> None:
-    by_role = apis(state, [routes.blueprint(state, ["email"])])
+    by_role = apis(state, own_channels={"email": None})
     for role in ("viewer", "operator"):
         for method, path in (("GET", ""), ("POST", ""), ("PUT", "/night"), ("DELETE", "/night")):
             by_role[role].refused(403, method, f"/routes{path}", NIGHT)

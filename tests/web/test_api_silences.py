@@ -3,7 +3,6 @@
 from typing import Any
 
 import pytest
-from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import Engine
 
@@ -11,9 +10,9 @@ from monitor.clock import Clock
 from monitor.model import DAY, HOUR, format_time, parse_time
 from monitor.state import tokens
 from monitor.state.database import writing
-from monitor.web import errors
-from monitor.web.api import access, maintenance, silences
+from monitor.web.app import create_app
 from tests.states import state, state_url
+from tests.web.contexts import build_context
 
 __all__ = ["state", "state_url"]
 
@@ -22,12 +21,7 @@ Header = dict[str, str]
 
 @pytest.fixture
 def client(state: Engine) -> FlaskClient:
-    app = Flask(__name__)
-    errors.handle_errors(app)
-    access.check_tokens_in(app, state)
-    app.register_blueprint(silences.blueprint(state, Clock()))
-    app.register_blueprint(maintenance.blueprint(state, Clock()))
-    return app.test_client()
+    return create_app(build_context(state)).test_client()
 
 
 def header(state: Engine, role: str) -> Header:

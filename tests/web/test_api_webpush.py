@@ -8,13 +8,10 @@ import pytest
 from sqlalchemy import Engine
 
 from monitor.channels.webpush import Subscription, own_key
-from monitor.clock import Clock
 from monitor.services import browsers as browsers_service
-from monitor.services.browsers import BrowserService
 from monitor.state import channels
 from monitor.state.database import reading, writing
 from monitor.vault import Vault
-from monitor.web.api import webpush
 from tests.outages import Outages
 from tests.push import Browser, decoded
 from tests.states import state, state_url
@@ -32,8 +29,7 @@ ANNA = Browser("https://push.example.org/anna")
 def api_of(
     state: Engine, vault: Vault = VAULT, role: str = "viewer", allow_internal: bool = False
 ) -> Api:
-    blueprint = webpush.blueprint(BrowserService(state, vault, CONTACT, allow_internal), Clock())
-    return apis(state, [blueprint])[role]
+    return apis(state, vault=vault, contact=CONTACT, allow_internal=allow_internal)[role]
 
 
 @pytest.fixture
@@ -135,9 +131,7 @@ def test_browsers_are_limited_in_number(
 
 
 def test_one_person_subscribes_so_many_browsers_and_keeps_no_one_else_out(state: Engine) -> None:
-    everyone = apis(
-        state, [webpush.blueprint(BrowserService(state, VAULT, CONTACT, False), Clock())]
-    )
+    everyone = apis(state, allow_internal=False)
     viewer, operator = everyone["viewer"], everyone["operator"]
     browsers = [Browser(f"https://push.example.org/{number}") for number in range(11)]
     for browser in browsers[:10]:

@@ -13,7 +13,6 @@ from monitor.state import horizon
 from monitor.state.database import writing
 from monitor.store.interface import StoreUnavailable
 from monitor.store.sqlite import SqliteStore
-from monitor.web.app import create_app
 from monitor.web.grid import cells as pages
 from monitor.web.grid.fleet import Fleet
 from monitor.web.judging import Judging
@@ -90,7 +89,7 @@ def test_without_any_view_sensors_are_unavailable_and_so_is_the_page(
     rig: Rig, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     missing = SqliteStore(tmp_path / "missing.sqlite", MINUTE)
-    app = rig.build_app(Fleet(missing, rig.engine, rig.clock, THRESHOLD, MINUTE))
+    app = rig.build_app(lambda: Fleet(missing, rig.engine, rig.clock, THRESHOLD, MINUTE))
     response = app.test_client().get("/sensors")
     problem(response, 503)
     assert int(response.headers["Retry-After"]) > 0
@@ -102,11 +101,11 @@ def test_without_any_view_sensors_are_unavailable_and_so_is_the_page(
     assert page.headers["Refresh"]
 
 
-def test_a_store_that_cannot_even_be_opened_is_unavailable() -> None:
+def test_a_store_that_cannot_even_be_opened_is_unavailable(rig: Rig) -> None:
     def open_fleet() -> Fleet:
         raise StoreUnavailable("no")
 
-    app = create_app(open_fleet, list, base_url="http://127.0.0.1:8000")
+    app = rig.build_app(open_fleet)
     problem(app.test_client().get("/sensors"), 503)
 
 
@@ -117,7 +116,7 @@ def test_the_fleet_is_opened_once_and_only_when_a_page_is_asked_for(rig: Rig) ->
         opened.append(1)
         return rig.fleet()
 
-    app = create_app(open_fleet, list, base_url="http://127.0.0.1:8000")
+    app = rig.build_app(open_fleet)
     client = app.test_client()
     client.get("/healthz")
     client.get("/readyz")
@@ -231,7 +230,7 @@ def test_our_own_mistake_shows_no_traceback(rig: Rig, caplog: pytest.LogCaptureF
     def open_fleet() -> Fleet:
         raise ZeroDivisionError("secret")
 
-    app = create_app(open_fleet, list, base_url="http://127.0.0.1:8000")
+    app = rig.build_app(open_fleet)
     for path in ("/", "/sensors"):
         response = app.test_client().get(path, headers=BROWSER)
         assert response.status_code == 500
@@ -242,7 +241,7 @@ def test_our_own_mistake_shows_no_traceback(rig: Rig, caplog: pytest.LogCaptureF
 
 
 def test_a_foreign_host_is_refused(rig: Rig) -> None:
-    client = rig.build_app(rig.fleet(), trusted_hosts=["monitor.example"]).test_client()
+    client = rig.build_app(trusted_hosts=["monitor.example"]).test_client()
     assert client.get("/healthz", headers={"Host": "monitor.example"}).status_code == 200
     evil = {"Host": "evil.example"}
     problem(client.get("/healthz", headers=evil), 400)

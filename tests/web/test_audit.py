@@ -7,17 +7,12 @@ import pytest
 from sqlalchemy import Engine
 
 from monitor import cli
-from monitor.clock import Clock
-from monitor.services.channels import ChannelService
 from monitor.state import audit
 from monitor.state.audit import AuditEntry
 from monitor.state.database import open_state, reading
 from monitor.state.migrating import migrate
-from monitor.vault import Vault
-from monitor.web.api import channels, incidents, maintenance, routes, silences
 from monitor.web.auth.administration import words
 from tests.cases import Cases
-from tests.delivering import FRAME
 from tests.states import state, state_url
 from tests.web.api_client import Api, apis
 
@@ -41,16 +36,7 @@ WINDOW = {
 @pytest.fixture
 def api(state: Engine) -> Api:
     """All that changes something, for the token "administrator"."""
-    clock = Clock()
-    vault = Vault("a key of at least thirty-two characters")
-    made = [
-        channels.blueprint(ChannelService(state, vault, clock, {}, FRAME, True)),
-        routes.blueprint(state, ["email"]),
-        silences.blueprint(state, clock),
-        maintenance.blueprint(state, clock),
-        incidents.blueprint(state, clock),
-    ]
-    return apis(state, made)["administrator"]
+    return apis(state, own_channels={"email": None})["administrator"]
 
 
 def trail(state: Engine) -> list[AuditEntry]:

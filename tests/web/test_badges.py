@@ -12,11 +12,11 @@ from werkzeug.test import TestResponse
 from monitor.errors import StateUnavailable
 from monitor.model import MINUTE
 from monitor.vault import Vault
-from monitor.web.auth.people import People
-from monitor.web.public.badges import BadgeSubject
+from monitor.web.public.caches import BadgeSubject
 from monitor.web.sensors import uptime_bars
+from tests.web.contexts import BASE
 from tests.web.fleet_rig import Rig
-from tests.web.visitors import BASE, add_user, logged_in
+from tests.web.visitors import add_user, logged_in
 
 VAULT = Vault("a secret key of some length, all for tests")
 MAC = 0x02_00_00_00_00_0A
@@ -28,8 +28,7 @@ NASTY = "<script>alert(1)</script>"
 def app(rig: Rig) -> Flask:
     """Somebody can log in, so that nobody else may look at anything but what is public."""
     add_user(rig.engine, "Anna", "administrator")
-    people = People(rig.engine, VAULT, rig.clock, BASE, local=False)
-    return rig.build_app(rig.fleet(), engine=rig.engine, people=people, base_url=BASE)
+    return rig.build_app(vault=VAULT, base_url=BASE, local=False)
 
 
 Badge = Callable[..., TestResponse]

@@ -10,7 +10,8 @@ from werkzeug.routing import Rule
 from monitor.state import audit
 from monitor.state.database import reading
 from tests.moments import ZONES, other_moments
-from tests.web.visitors import BASE, BROWSER, PASSWORD, Visitor, logged_in
+from tests.web.contexts import BASE
+from tests.web.visitors import BROWSER, PASSWORD, Visitor, logged_in
 from tests.web.whole import NASTY, ROLES, Whole, path_of
 
 FOR_EVERYBODY = {

@@ -20,7 +20,8 @@ from sqlalchemy import Connection, event
 from monitor.clock import Clock
 from monitor.model import DAY, HOUR, MINUTE, format_mac
 from monitor.web.grid.fleet import Fleet, FleetChanges, FleetUnavailable
-from tests.web.visitors import BASE, Visitor, logged_in
+from tests.web.contexts import BASE
+from tests.web.visitors import Visitor, logged_in
 from tests.web.whole import Whole, path_of
 
 SENSORS = 100_000

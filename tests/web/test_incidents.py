@@ -22,7 +22,7 @@ SILENCE = {"lasts": str(4 * HOUR), "comment": "on the way"}
 
 @pytest.fixture
 def app(rig: Rig) -> Flask:
-    return operated(rig, pages.blueprint(rig.engine, rig.clock))
+    return operated(rig)
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from monitor.clock import Clock
 from monitor.state import throttle, users
 from monitor.state.database import reading, writing
 from monitor.vault import Vault
+from monitor.web import context
 from monitor.web.auth.login import password_link
-from monitor.web.auth.people import PEOPLE
 from tests.states import state, state_url
 from tests.web.visitors import PASSWORD, Visitor, add_user, build_app, logged_in
 
@@ -109,7 +109,7 @@ def test_who_chose_a_password_by_a_link_is_not_locked_out(app: Flask, state: Eng
         person = users.get(connection, 1)
     assert person
     visitor = Visitor(app)
-    path = "/password/" + password_link(app.extensions[PEOPLE], person).rpartition("/")[2]
+    path = "/password/" + password_link(context.of(app).people, person).rpartition("/")[2]
     assert visitor.post(path, {"new": NEW, "again": NEW}, path).status_code == 303
     assert visitor.login("Anna", NEW).status_code == 303
 

@@ -13,7 +13,8 @@ from monitor.state.access_tables import user
 from monitor.state.database import open_state, reading, writing
 from monitor.web.auth.login import LIFETIME, same_site
 from tests.states import state, state_url
-from tests.web.visitors import BASE, BROWSER, PASSWORD, Visitor, add_user, build_app, logged_in
+from tests.web.contexts import BASE
+from tests.web.visitors import BROWSER, PASSWORD, Visitor, add_user, build_app, logged_in
 
 __all__ = ["state", "state_url"]
 

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from tests import postgres
-from tests.web.visitors import BASE, BROWSER, logged_in
+from tests.web.contexts import BASE
+from tests.web.visitors import BROWSER, logged_in
 from tests.web.whole import Whole, path_of
 
 _TEXT = re.compile(r"<\w+>")

@@ -14,7 +14,8 @@ from monitor.state import audit, users
 from monitor.state.database import reading, writing
 from monitor.web.auth.provider import Provider
 from tests.states import state, state_url
-from tests.web.visitors import BASE, PASSWORD, Visitor, add_user, build_app
+from tests.web.contexts import BASE
+from tests.web.visitors import PASSWORD, Visitor, add_user, build_app
 from tests.web.vouching import CLIENT, Vouching
 
 __all__ = ["state", "state_url"]

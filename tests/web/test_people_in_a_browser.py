@@ -22,7 +22,7 @@ def peopled(rig: Rig) -> Iterator[Server]:
     rig.judge()
     add_user(rig.engine, "Anna", "administrator", email="anna@example.org")
     url = f"http://127.0.0.1:{free_port()}"
-    app = rig.build_app(rig.fleet(), engine=rig.engine, base_url=url)
+    app = rig.build_app(base_url=url)
     server = Server(app)
     server.port = int(url.rpartition(":")[2])
     server.start()

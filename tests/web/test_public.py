@@ -13,10 +13,9 @@ from monitor.model import MINUTE, SECOND
 from monitor.state import public_pages
 from monitor.state.database import writing
 from monitor.state.public_pages import PublicPage
-from monitor.vault import Vault
-from monitor.web.auth.people import People
+from tests.web.contexts import BASE
 from tests.web.fleet_rig import Rig
-from tests.web.visitors import BASE, Visitor, add_user, logged_in
+from tests.web.visitors import Visitor, add_user, logged_in
 from tests.web.whole import NASTY
 
 MAC = 0x02_00_00_00_00_0A
@@ -25,8 +24,7 @@ MAC = 0x02_00_00_00_00_0A
 @pytest.fixture
 def app(rig: Rig) -> Flask:
     add_user(rig.engine, "Anna", "administrator")
-    people = People(rig.engine, Vault("k" * 32), rig.clock, BASE, local=False)
-    return rig.build_app(rig.fleet(), engine=rig.engine, people=people, base_url=BASE)
+    return rig.build_app(base_url=BASE, local=False)
 
 
 def make(state: Engine, sites: list[str] | None = None, names: bool = True) -> PublicPage:

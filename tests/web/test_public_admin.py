@@ -6,16 +6,13 @@ import re
 import pytest
 from flask import Flask
 
-from monitor.clock import Clock
 from monitor.model import SECOND
 from monitor.state import audit, public_pages
 from monitor.state.database import reading
 from monitor.state.public_pages import PublicPage
-from monitor.vault import Vault
-from monitor.web.admin import public_pages as public
-from monitor.web.auth.people import People
+from tests.web.contexts import BASE
 from tests.web.fleet_rig import Rig
-from tests.web.visitors import BASE, BROWSER, Visitor, add_user, logged_in
+from tests.web.visitors import BROWSER, Visitor, add_user, logged_in
 from tests.web.whole import NASTY
 
 PATH = "/admin/public"
@@ -29,11 +26,7 @@ def app(rig: Rig) -> Flask:
         rig.configure(mac, name="Boiler", site=site)
         rig.beat(mac)
     rig.judge()
-    people = People(rig.engine, Vault("k" * 32), rig.clock, BASE, local=False)
-    blueprints = [public.blueprint(rig.engine, Clock(), BASE)]
-    return rig.build_app(
-        rig.fleet(), engine=rig.engine, people=people, base_url=BASE, blueprints=blueprints
-    )
+    return rig.build_app(base_url=BASE, local=False)
 
 
 @pytest.fixture

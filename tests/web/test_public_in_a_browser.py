@@ -8,9 +8,6 @@ from playwright.sync_api import Page, expect
 from monitor.model import MINUTE
 from monitor.state import public_pages
 from monitor.state.database import reading, writing
-from monitor.vault import Vault
-from monitor.web.admin import public_pages as public
-from monitor.web.auth.people import People
 from tests.ports import free_port
 from tests.web.fleet_rig import Rig, Server
 from tests.web.looking import grave_in, log_in
@@ -32,10 +29,7 @@ def served(rig: Rig) -> Iterator[Server]:
     add_user(rig.engine, "Anna", "administrator")
     port = free_port()
     url = f"http://127.0.0.1:{port}"
-    people = People(rig.engine, Vault("k" * 32), rig.clock, url, local=False)
-    blueprints = [public.blueprint(rig.engine, rig.clock, url)]
-    given = {"engine": rig.engine, "people": people, "base_url": url, "blueprints": blueprints}
-    server = Server(rig.build_app(rig.fleet(), **given))
+    server = Server(rig.build_app(base_url=url, local=False))
     server.port = port
     server.start()
     yield server

@@ -19,8 +19,7 @@ MAC = 0x02_00_00_00_00_0A
 
 @pytest.fixture
 def client(rig: Rig) -> FlaskClient:
-    fleet = rig.fleet()
-    return rig.build_app(fleet, engine=rig.engine).test_client()
+    return rig.build_app().test_client()
 
 
 def words(page: str) -> str:

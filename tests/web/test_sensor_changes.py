@@ -7,11 +7,10 @@ from monitor.model import SECOND
 from monitor.state import audit, sensors
 from monitor.state.database import reading
 from monitor.state.sensors import Sensor
-from monitor.vault import Vault
-from monitor.web.auth.people import People
 from monitor.web.sensors.changes import read
+from tests.web.contexts import BASE
 from tests.web.fleet_rig import Rig
-from tests.web.visitors import BASE, Visitor, add_user, logged_in
+from tests.web.visitors import Visitor, add_user, logged_in
 
 MAC = 0x02_00_00_00_00_0A
 PATH = "/sensors/02:00:00:00:00:0a"
@@ -24,8 +23,7 @@ def app(rig: Rig) -> Flask:
     rig.register(MAC)
     for role in ("viewer", "operator"):
         add_user(rig.engine, role, role)
-    people = People(rig.engine, Vault("k" * 32), rig.clock, BASE, local=True)
-    return rig.build_app(rig.fleet(), engine=rig.engine, people=people, base_url=BASE)
+    return rig.build_app(base_url=BASE)
 
 
 @pytest.fixture

@@ -43,11 +43,7 @@ def sensor(rig: Rig) -> Iterator[Server]:
     cases.incident(MAC, cases.group(), **opened, **ended)
     rig.judge()
     url = f"http://127.0.0.1:{free_port()}"
-    app = rig.build_app(
-        rig.fleet(),
-        engine=rig.engine,
-        base_url=url,
-    )
+    app = rig.build_app(base_url=url)
     server = Server(app)
     server.port = int(url.rpartition(":")[2])
     server.start()

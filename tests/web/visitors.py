@@ -13,13 +13,10 @@ from monitor.clock import Clock
 from monitor.services import passwords
 from monitor.state import users
 from monitor.state.database import writing
-from monitor.vault import Vault
 from monitor.web.app import create_app
 from monitor.web.auth.access import requires
-from monitor.web.auth.people import People
-from monitor.web.grid.fleet import Fleet
+from tests.web.contexts import BASE, build_context
 
-BASE = "http://localhost"
 PASSWORD = "correct horse battery"
 BROWSER = {"Accept": "text/html,*/*;q=0.8"}
 
@@ -34,15 +31,9 @@ def add_user(state: Engine, name: str, role: str = "viewer", **values: Any) -> i
 
 
 def build_app(state: Engine, clock: Clock | None = None, **options: Any) -> Flask:
-    """One worker's pages, with a view that operators may post to."""
-
-    def no_fleet() -> Fleet:
-        raise NotImplementedError
-
-    given = {"base_url": BASE, "local": False, "proxies": 0, **options}
-    vault = Vault("a secret key of some length, all for tests")
-    people = People(state, vault, clock or Clock(), **given)
-    app = create_app(no_fleet, list, base_url=given["base_url"], engine=state, people=people)
+    """One worker's pages, with a view that operators may post to; `options`: of
+    `build_context`."""
+    app = create_app(build_context(state, clock, **options))
 
     @app.route("/api/v1/thing", methods=["GET", "POST"])
     @requires("viewer")

@@ -1,4 +1,4 @@
-"""The forms of channels: made from what their kinds say of themselves, read back into it."""
+"""The forms of channels: made from the fields of their kinds, and read from requests."""
 
 from typing import Any, NamedTuple
 
@@ -30,13 +30,13 @@ class Input(NamedTuple):
     field: Field
     title: str
     value: str
-    """Of a secret always empty."""
+    """Always empty for a secret."""
     is_set: bool = False
-    """A secret that is kept."""
+    """Whether a secret is set."""
 
 
 class Use(NamedTuple):
-    """What every channel is asked, of whatever kind."""
+    """The fields that channels of all kinds have."""
 
     enabled: bool
     is_default: bool
@@ -52,13 +52,13 @@ class Form(NamedTuple):
 
 
 def title(field: str) -> str:
-    """What a field is called on the page: `settings.chat_id` is "Chat ID"."""
+    """The title of a field: `settings.chat_id` is "Chat ID"."""
     name = field.rpartition(".")[2]
     return _WORDS.get(name, name.replace("_", " ").capitalize())
 
 
 def empty(kind: str) -> Form:
-    """For a new channel, with what was typed where a form was sent."""
+    """The form for a new channel, with the values that were sent, if any."""
     settings, secrets = catalogue.fields(kind)
     return Form(
         [_input(each, request.form.get(_setting(each), each.default)) for each in settings],
@@ -68,7 +68,7 @@ def empty(kind: str) -> Form:
 
 
 def of(channel: Stored, typed: bool) -> Form:
-    """For one there is; with what was `typed`, if it was this form that was sent."""
+    """The form of a channel; with the values that were sent, if this form was (`typed`)."""
     use = Use(channel.enabled, channel.is_default, catalogue.as_typed(channel.budget))
     use = _use(use) if typed else use
     if channel.kind == BROWSER or channel.kind not in kinds.KINDS:
@@ -88,8 +88,8 @@ def of(channel: Stored, typed: bool) -> Form:
 
 
 def read(kind: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """(settings, secrets) as `catalogue.patched` takes them: None takes one away, a secret that was
-    left empty is not named. Raises Invalid."""
+    """(settings, secrets) as `catalogue.patched` takes them. None removes one; a secret that was
+    left empty is absent. Raises Invalid."""
     if kind not in kinds.KINDS:
         raise Invalid("kind", "must be one of the options")
     settings, secrets = catalogue.fields(kind)
@@ -115,7 +115,7 @@ def read_use() -> dict[str, Any]:
 
 
 def _use(otherwise: Use) -> Use:
-    """As typed, where a form that asks for it was sent."""
+    """The values that were sent, or else `otherwise`."""
     form = request.form
     if "budget" not in form:
         return otherwise

@@ -1,25 +1,22 @@
-"""Administering maintenance windows."""
+"""The administration page of maintenance."""
 
 from collections.abc import Sequence
-from datetime import tzinfo
 from functools import cache
 from typing import NamedTuple, Self
 from zoneinfo import available_timezones
 
 from flask import Blueprint, flash, g, redirect, render_template, request, url_for
-from sqlalchemy import Engine
 from werkzeug.wrappers import Response
 
-from monitor.clock import Clock
 from monitor.errors import Conflict, Invalid
 from monitor.incidents.maintenance import LONGEST_NAME, LONGEST_RECURRENCE
 from monitor.services import maintenance
-from monitor.services.covered import Covered
 from monitor.state.silences import MaintenanceRow
 from monitor.web import forms
 from monitor.web.admin import phases, recurrence_text
 from monitor.web.auth.access import requires
-from monitor.web.auth.login import html
+from monitor.web.context import context
+from monitor.web.responses import html
 
 REPEATS = {
     "once": "once",
@@ -29,7 +26,7 @@ REPEATS = {
     "rule": "by a rule",
 }
 _NEXT = 3
-"""So many of the windows that follow are told."""
+"""The number of current and future windows on the page."""
 
 _TITLES = {
     "name": "Name",
@@ -42,7 +39,7 @@ _TITLES = {
 
 
 class MaintenanceForm(NamedTuple):
-    """What the form holds, as it was typed."""
+    """The form, with its values as they were entered."""
 
     zone: str
     name: str = ""
@@ -52,12 +49,12 @@ class MaintenanceForm(NamedTuple):
     repeats: str = "once"
     """One of REPEATS."""
     days: Sequence[str] = ()
-    """Of the week, as RFC 5545 names them; none: that of the start."""
+    """Days of the week, as in RFC 5545. Empty: the day of the start."""
     rule: str = ""
 
     @classmethod
     def read(cls) -> Self:
-        """As it was sent."""
+        """The form in this request."""
         texts = {name: forms.typed(name) for name in cls._fields if name != "days"}
         return cls(
             **texts,
@@ -65,7 +62,7 @@ class MaintenanceForm(NamedTuple):
         )
 
     def recurrence(self) -> str | None:
-        """By RFC 5545. Raises Invalid."""
+        """The rule in RFC 5545; None for once. Raises Invalid."""
         if self.repeats not in REPEATS:
             raise Invalid("recurrence", "must be one of the options")
         if self.repeats == "once":
@@ -77,78 +74,78 @@ class MaintenanceForm(NamedTuple):
 
 
 class Shown(NamedTuple):
-    """One maintenance as the page lists it."""
+    """Maintenance as the page lists it."""
 
     row: MaintenanceRow
     often: str
     windows: Sequence[tuple[int, int]]
-    """(start, stop) in ms of those that end from now on; of the first if none does."""
+    """(start, stop) in ms of current and future windows; of the first window if there are none."""
 
 
-def blueprint(engine: Engine, clock: Clock, zone: tzinfo, covered: Covered) -> Blueprint:
-    """`/admin/maintenance`; moments by the clocks of `zone`."""
-    administration = Blueprint("admin_maintenance", __name__)
+blueprint = Blueprint("admin_maintenance", __name__)
 
-    def page(status: int = 200, given: MaintenanceForm | None = None, **told: str) -> Response:
-        phase, now = phases.asked(), clock.now()
-        rows = maintenance.listed(engine, phase, now)
-        text = render_template(
-            "admin/maintenance.html",
-            phase=phase,
-            phases=phases.PHASES,
-            plans=[_shown(row, now) for row in rows],
-            covered={} if phase == "past" else covered(rows),
-            repeats=REPEATS,
-            days=recurrence_text.DAYS,
-            zones=_zones(),
-            longest=LONGEST_NAME,
-            longest_rule=LONGEST_RECURRENCE,
-            given=given or MaintenanceForm(phases.clocks(zone)),
-            **told,
+
+def _page(status: int = 200, given: MaintenanceForm | None = None, **shown: str) -> Response:
+    phase, now = phases.asked(), context().clock.now()
+    rows = maintenance.listed(context().engine, phase, now)
+    text = render_template(
+        "admin/maintenance.html",
+        phase=phase,
+        phases=phases.PHASES,
+        plans=[_shown(row, now) for row in rows],
+        covered={} if phase == "past" else context().covered(rows),
+        repeats=REPEATS,
+        days=recurrence_text.DAYS,
+        zones=_zones(),
+        longest=LONGEST_NAME,
+        longest_rule=LONGEST_RECURRENCE,
+        given=given or MaintenanceForm(phases.zone_name(context().zone)),
+        **shown,
+    )
+    return html(text, status)
+
+
+@blueprint.get("/admin/maintenance")
+@requires("operator")
+def listed() -> Response:
+    return _page()
+
+
+@blueprint.post("/admin/maintenance")
+@requires("operator")
+def schedule() -> Response:
+    given, now = MaintenanceForm.read(), context().clock.now()
+    try:
+        row = maintenance.schedule(
+            context().engine,
+            g.principal,
+            given.name,
+            forms.lines(given.matchers),
+            given.zone.strip(),
+            given.start,
+            given.stop,
+            given.recurrence(),
+            now,
         )
-        return html(text, status)
+    except Invalid as error:
+        return _page(400, given, **forms.mistake(error, _TITLES))
+    flash(f"{row.name} scheduled. {phases.coverage(context().covered([row])[row.id])}")
+    phase = maintenance.phase_of(row, now)
+    return redirect(url_for("admin_maintenance.listed", state=phase), 303)
 
-    @administration.get("/admin/maintenance")
-    @requires("operator")
-    def listed() -> Response:
-        return page()
 
-    @administration.post("/admin/maintenance")
-    @requires("operator")
-    def schedule() -> Response:
-        given, now = MaintenanceForm.read(), clock.now()
-        try:
-            row = maintenance.schedule(
-                engine,
-                g.principal,
-                given.name,
-                forms.lines(given.matchers),
-                given.zone.strip(),
-                given.start,
-                given.stop,
-                given.recurrence(),
-                now,
-            )
-        except Invalid as error:
-            return page(400, given, **forms.mistake(error, _TITLES))
-        flash(f"{row.name} scheduled. {phases.coverage(covered([row])[row.id])}")
-        phase = maintenance.phase_of(row, now)
-        return redirect(url_for("admin_maintenance.listed", state=phase), 303)
-
-    @administration.post("/admin/maintenance/<int:number>/end")
-    @requires("operator")
-    def end(number: int) -> Response:
-        now = clock.now()
-        old = maintenance.find(engine, number)
-        try:
-            maintenance.end(engine, g.principal, number, now)
-            flash(f"{old.name} ended. It has no more windows.")
-        except Conflict:
-            flash(f"{old.name} had already ended.")
-        phase = maintenance.phase_of(old, now)
-        return redirect(url_for("admin_maintenance.listed", state=phase), 303)
-
-    return administration
+@blueprint.post("/admin/maintenance/<int:number>/end")
+@requires("operator")
+def end(number: int) -> Response:
+    now = context().clock.now()
+    old = maintenance.find(context().engine, number)
+    try:
+        maintenance.end(context().engine, g.principal, number, now)
+        flash(f"{old.name} ended. It has no more windows.")
+    except Conflict:
+        flash(f"{old.name} had already ended.")
+    phase = maintenance.phase_of(old, now)
+    return redirect(url_for("admin_maintenance.listed", state=phase), 303)
 
 
 def _shown(row: MaintenanceRow, now: int) -> Shown:
@@ -158,5 +155,5 @@ def _shown(row: MaintenanceRow, now: int) -> Shown:
 
 @cache
 def _zones() -> list[str]:
-    """Those that have a place in their name, and UTC."""
+    """Time zones with a place in their name, and UTC."""
     return ["UTC", *sorted(name for name in available_timezones() if "/" in name)]

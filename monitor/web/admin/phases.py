@@ -1,4 +1,4 @@
-"""What the pages of silences and of maintenance have in common."""
+"""What the pages of silences and of maintenance share: the tabs, and some wording."""
 
 from datetime import tzinfo
 from typing import get_args
@@ -12,17 +12,17 @@ PHASES: tuple[Phase, ...] = get_args(Phase)
 
 
 def asked() -> Phase:
-    """The one whose tab is open."""
+    """The phase whose tab is open."""
     return next((phase for phase in PHASES if phase == request.args.get("state")), "current")
 
 
-def clocks(zone: tzinfo) -> str:
-    """The name of a zone, like Europe/Berlin."""
+def zone_name(zone: tzinfo) -> str:
+    """The name of a time zone, like Europe/Berlin."""
     return getattr(zone, "key", None) or str(zone)
 
 
 def coverage(count: int) -> str:
-    """How many sensors a new one covers, in a sentence."""
+    """A sentence with the number of sensors that a new one covers."""
     if count == 0:
         return "It covers no registered sensor yet."
     return f"It matches {number(count)} sensor{'' if count == 1 else 's'} now."

@@ -1,4 +1,4 @@
-"""When maintenance is done, in words."""
+"""The recurrence and the windows of maintenance, in words."""
 
 import re
 from datetime import datetime
@@ -18,9 +18,9 @@ _ON_DAYS = re.compile(r"FREQ=WEEKLY;BYDAY=((?:[A-Z]{2},)*[A-Z]{2})")
 
 
 def often(rule: str | None, start: str) -> str:
-    """How often: `rule` by RFC 5545, None for once, of a window that first begins at `start`.
+    """How often a window that first begins at `start` recurs: `rule` in RFC 5545, None for once.
 
-    Rules that the form's own choices do not make are told as they are.
+    Rules other than those of the form's choices are returned unchanged.
     """
     first = datetime.fromisoformat(start)
     simple = {

@@ -1,10 +1,10 @@
-"""Administering routes."""
+"""The administration page of routes."""
 
 from collections.abc import Collection, Sequence
 from typing import NamedTuple, Self
 
-from flask import Blueprint, flash, g, redirect, render_template, request, url_for
-from sqlalchemy import Connection, Engine
+from flask import Blueprint, g, render_template, request, url_for
+from sqlalchemy import Connection
 from werkzeug.wrappers import Response
 
 from monitor.errors import Conflict, Invalid
@@ -18,7 +18,8 @@ from monitor.state.database import reading
 from monitor.state.routing import RouteRow
 from monitor.web import forms
 from monitor.web.auth.access import requires
-from monitor.web.auth.login import html
+from monitor.web.context import context
+from monitor.web.responses import done, html
 
 _TITLES = {
     "name": "Name",
@@ -30,7 +31,7 @@ _TITLES = {
 
 
 class RouteForm(NamedTuple):
-    """What a form holds, as it was typed."""
+    """A form, with its values as they were entered."""
 
     name: str = ""
     matchers: str = ""
@@ -41,7 +42,7 @@ class RouteForm(NamedTuple):
 
     @classmethod
     def read(cls) -> Self:
-        """As it was sent."""
+        """The form in this request."""
         form = request.form
         return cls(
             forms.typed("name").strip(),
@@ -53,12 +54,12 @@ class RouteForm(NamedTuple):
 
     @classmethod
     def of(cls, row: RouteRow) -> Self:
-        """As the form of this route begins."""
+        """The form with the values of a route."""
         after = "" if row.escalate_after is None else f"{row.escalate_after / MINUTE:.10g}"
         return cls(row.name, "\n".join(row.matchers), row.channels, row.escalate_to, after)
 
     def row(self, name: str) -> RouteRow:
-        """The route of this name. Raises Invalid."""
+        """The route `name` with the form's values. Raises Invalid."""
         after = None
         if self.after:
             try:
@@ -69,100 +70,108 @@ class RouteForm(NamedTuple):
         return RouteRow(name, matchers, list(self.channels), list(self.escalate_to), after)
 
 
-def blueprint(engine: Engine, own: Collection[str]) -> Blueprint:
-    """`/admin/routes`; `own`: names of the channels in the settings."""
-    administration = Blueprint("admin_routes", __name__)
+blueprint = Blueprint("admin_routes", __name__)
 
-    def page(
-        status: int = 200,
-        problem: str = "",
-        wrong: str = "",
-        given: RouteForm | None = None,
-        field: str = "",
-    ) -> Response:
-        """With a problem: what was `given`, for the route `wrong` or for a new one, and the field
-        at fault."""
-        asked = request.args.get("mac", "").strip()
-        with reading(engine) as connection:
-            rows = routing.routes(connection)
-            there = channels.added(connection)
-            default = routing.default_channels(connection, tuple(own))
-            tried = _tried(connection, asked, own) if asked else None
-        forms = {row.name: RouteForm.of(row) for row in rows}
-        if given is not None and wrong:
-            forms[wrong] = given
-        text = render_template(
-            "admin/routes.html",
-            rows=rows,
-            forms=forms,
-            new=given if given is not None and not wrong else RouteForm(),
-            channels=[*own, *there, BROWSERS],
-            disabled={name for name, enabled in there.items() if not enabled},
-            default=default,
-            waits={row.name: duration(row.escalate_after) for row in rows if row.escalate_after},
-            problem=problem,
-            wrong=wrong,
-            field=field,
-            asked=asked,
-            tried=tried,
+
+def _page(
+    status: int = 200,
+    problem: str = "",
+    wrong: str = "",
+    given: RouteForm | None = None,
+    field: str = "",
+) -> Response:
+    """With a problem, the form of the route `wrong` (by default the form for a new route) shows
+    what was `given`; `field` is the field at fault."""
+    asked = request.args.get("mac", "").strip()
+    own = context().channels.of_settings
+    with reading(context().engine) as connection:
+        rows = routing.routes(connection)
+        added = channels.added(connection)
+        default = routing.default_channels(connection, tuple(own))
+        tried = _tried(connection, asked, own) if asked else None
+    forms = {row.name: RouteForm.of(row) for row in rows}
+    if given is not None and wrong:
+        forms[wrong] = given
+    text = render_template(
+        "admin/routes.html",
+        rows=rows,
+        forms=forms,
+        new=given if given is not None and not wrong else RouteForm(),
+        channels=[*own, *added, BROWSERS],
+        disabled={name for name, enabled in added.items() if not enabled},
+        default=default,
+        waits={row.name: duration(row.escalate_after) for row in rows if row.escalate_after},
+        problem=problem,
+        wrong=wrong,
+        field=field,
+        asked=asked,
+        tried=tried,
+    )
+    return html(text, status)
+
+
+def _refused(error: Invalid | Conflict, given: RouteForm, name: str = "") -> Response:
+    mistake = forms.mistake(error, _TITLES)
+    return _page(400, mistake["problem"], name, given, mistake["wrong"])
+
+
+@blueprint.get("/admin/routes")
+@requires("administrator")
+def listed() -> Response:
+    return _page()
+
+
+@blueprint.post("/admin/routes")
+@requires("administrator")
+def add() -> Response:
+    given = RouteForm.read()
+    try:
+        routes.add(
+            context().engine, g.principal, given.row(given.name), context().channels.of_settings
         )
-        return html(text, status)
+    except (Invalid, Conflict) as error:
+        return _refused(error, given)
+    return _done(f"Route {given.name} created, as the last one.")
 
-    def refused(error: Invalid | Conflict, given: RouteForm, name: str = "") -> Response:
-        mistake = forms.mistake(error, _TITLES)
-        return page(400, mistake["problem"], name, given, mistake["wrong"])
 
-    @administration.get("/admin/routes")
-    @requires("administrator")
-    def listed() -> Response:
-        return page()
+@blueprint.post("/admin/routes/<name>")
+@requires("administrator")
+def change(name: str) -> Response:
+    given = RouteForm.read()
+    try:
+        routes.change(
+            context().engine, g.principal, given.row(name), context().channels.of_settings
+        )
+    except Invalid as error:
+        return _refused(error, given, name)
+    return _done(f"Route {name} saved.")
 
-    @administration.post("/admin/routes")
-    @requires("administrator")
-    def add() -> Response:
-        given = RouteForm.read()
-        try:
-            routes.add(engine, g.principal, given.row(given.name), own)
-        except (Invalid, Conflict) as error:
-            return refused(error, given)
-        return _done(f"Route {given.name} created, as the last one.")
 
-    @administration.post("/admin/routes/<name>")
-    @requires("administrator")
-    def change(name: str) -> Response:
-        given = RouteForm.read()
-        try:
-            routes.change(engine, g.principal, given.row(name), own)
-        except Invalid as error:
-            return refused(error, given, name)
-        return _done(f"Route {name} saved.")
+@blueprint.post("/admin/routes/<name>/<any(up, down):where>")
+@requires("administrator")
+def move(name: str, where: str) -> Response:
+    place = routes.move(context().engine, g.principal, name, 1 if where == "down" else -1)
+    return _done(f"Route {name} is number {place} now.")
 
-    @administration.post("/admin/routes/<name>/<any(up, down):where>")
-    @requires("administrator")
-    def move(name: str, where: str) -> Response:
-        place = routes.move(engine, g.principal, name, 1 if where == "down" else -1)
-        return _done(f"Route {name} is number {place} now.")
 
-    @administration.post("/admin/routes/<name>/remove")
-    @requires("administrator")
-    def remove(name: str) -> Response:
-        if request.form.get("sure") != "yes":
-            return page(400, "Select the checkbox to remove it.", name)
-        routes.remove(engine, g.principal, name)
-        return _done(f"Route {name} removed.")
-
-    return administration
+@blueprint.post("/admin/routes/<name>/remove")
+@requires("administrator")
+def remove(name: str) -> Response:
+    if request.form.get("sure") != "yes":
+        return _page(400, "Select the checkbox to remove it.", name)
+    routes.remove(context().engine, g.principal, name)
+    return _done(f"Route {name} removed.")
 
 
 class Tried(NamedTuple):
-    """Where messages about one sensor would go."""
+    """Where messages about a sensor would be sent."""
 
     problem: str = ""
     sensor: str = ""
     route: str = ""
-    """Empty: none matches."""
+    """Empty if no route matches."""
     recipients: Sequence[tuple[str, str]] = ()
-    """Each with how long it is told later, in words; empty: at once."""
+    """(recipient, delay as text; empty without a delay)."""
 
 
 def _tried(connection: Connection, asked: str, own: Collection[str]) -> Tried:
@@ -174,10 +183,9 @@ def _tried(connection: Connection, asked: str, own: Collection[str]) -> Tried:
     name, site, labels = (row.name, row.site, row.labels) if row else (None, None, {})
     found = read(connection, tuple(own), ())
     route = found.route_of(attributes(mac, name, site, labels))
-    told = [(to, duration(wait) if wait else "") for to, wait in found.recipients(route)]
-    return Tried("", name or format_mac(mac), route, told)
+    recipients = [(to, duration(wait) if wait else "") for to, wait in found.recipients(route)]
+    return Tried("", name or format_mac(mac), route, recipients)
 
 
-def _done(said: str) -> Response:
-    flash(said)
-    return redirect(url_for("admin_routes.listed"), 303)
+def _done(message: str) -> Response:
+    return done(message, url_for("admin_routes.listed"))

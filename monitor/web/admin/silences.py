@@ -1,24 +1,22 @@
-"""Administering silences."""
+"""The administration page of silences."""
 
 from datetime import tzinfo
 from typing import NamedTuple, Self
 
 from flask import Blueprint, flash, g, redirect, render_template, url_for
-from sqlalchemy import Engine
 from werkzeug.wrappers import Response
 
-from monitor.clock import Clock
 from monitor.errors import Conflict, Invalid
 from monitor.incidents import maintenance
 from monitor.incidents.silence import LONGEST_COMMENT
 from monitor.model import DAY, HOUR, MINUTE
 from monitor.outbox.wording import duration
 from monitor.services import silences
-from monitor.services.covered import Covered
 from monitor.web import forms
 from monitor.web.admin import phases
 from monitor.web.auth.access import requires
-from monitor.web.auth.login import html
+from monitor.web.context import context
+from monitor.web.responses import html
 
 DURATIONS = (30 * MINUTE, HOUR, 2 * HOUR, 4 * HOUR, 8 * HOUR, DAY, 3 * DAY, 7 * DAY)
 UNTIL = "until"
@@ -26,19 +24,19 @@ _TITLES = {"matchers": "Sensors", "starts_at": "Start", "ends_at": "Duration", "
 
 
 class SilenceForm(NamedTuple):
-    """What the form holds, as it was typed."""
+    """The form, with its values as they were entered."""
 
     matchers: str = ""
     comment: str = ""
     starts: str = ""
-    """By the service's clocks, like 2026-03-29T01:30; empty: now."""
+    """In the time zone of the service, like 2026-03-29T01:30. Empty: now."""
     lasts: str = str(2 * HOUR)
     """ms, one of DURATIONS; or UNTIL."""
     until: str = ""
 
     @classmethod
     def read(cls) -> Self:
-        """As it was sent."""
+        """The form in this request."""
         return cls(**{name: forms.typed(name) for name in cls._fields})
 
     def times(self, now: int, zone: tzinfo) -> tuple[int, int]:
@@ -51,58 +49,64 @@ class SilenceForm(NamedTuple):
         return start, start + int(self.lasts)
 
 
-def blueprint(engine: Engine, clock: Clock, zone: tzinfo, covered: Covered) -> Blueprint:
-    """`/admin/silences`; moments by the clocks of `zone`."""
-    administration = Blueprint("admin_silences", __name__)
+blueprint = Blueprint("admin_silences", __name__)
 
-    def page(status: int = 200, given: SilenceForm | None = None, **told: str) -> Response:
-        phase, now = phases.asked(), clock.now()
-        rows = silences.listed(engine, phase, now)
-        text = render_template(
-            "admin/silences.html",
-            phase=phase,
-            phases=phases.PHASES,
-            rows=rows,
-            covered={} if phase == "past" else covered(rows),
-            durations={str(each): duration(each) for each in DURATIONS},
-            longest=LONGEST_COMMENT,
-            clocks=phases.clocks(zone),
-            given=given or SilenceForm(),
-            **told,
+
+def _page(status: int = 200, given: SilenceForm | None = None, **shown: str) -> Response:
+    phase, now = phases.asked(), context().clock.now()
+    rows = silences.listed(context().engine, phase, now)
+    text = render_template(
+        "admin/silences.html",
+        phase=phase,
+        phases=phases.PHASES,
+        rows=rows,
+        covered={} if phase == "past" else context().covered(rows),
+        durations={str(each): duration(each) for each in DURATIONS},
+        longest=LONGEST_COMMENT,
+        clocks=phases.zone_name(context().zone),
+        given=given or SilenceForm(),
+        **shown,
+    )
+    return html(text, status)
+
+
+@blueprint.get("/admin/silences")
+@requires("operator")
+def listed() -> Response:
+    return _page()
+
+
+@blueprint.post("/admin/silences")
+@requires("operator")
+def start() -> Response:
+    given, now = SilenceForm.read(), context().clock.now()
+    try:
+        starts_at, ends_at = given.times(now, context().zone)
+        row = silences.start(
+            context().engine,
+            g.principal,
+            forms.lines(given.matchers),
+            starts_at,
+            ends_at,
+            given.comment,
+            now,
         )
-        return html(text, status)
+    except Invalid as error:
+        return _page(400, given, **forms.mistake(error, _TITLES))
+    phase = silences.phase_of(row, now)
+    what = "starts later" if phase == "upcoming" else "has started"
+    flash(f"Silence {row.id} {what}. {phases.coverage(context().covered([row])[row.id])}")
+    return redirect(url_for("admin_silences.listed", state=phase), 303)
 
-    @administration.get("/admin/silences")
-    @requires("operator")
-    def listed() -> Response:
-        return page()
 
-    @administration.post("/admin/silences")
-    @requires("operator")
-    def start() -> Response:
-        given, now = SilenceForm.read(), clock.now()
-        try:
-            start, end = given.times(now, zone)
-            row = silences.start(
-                engine, g.principal, forms.lines(given.matchers), start, end, given.comment, now
-            )
-        except Invalid as error:
-            return page(400, given, **forms.mistake(error, _TITLES))
-        phase = silences.phase_of(row, now)
-        what = "starts later" if phase == "upcoming" else "has started"
-        flash(f"Silence {row.id} {what}. {phases.coverage(covered([row])[row.id])}")
-        return redirect(url_for("admin_silences.listed", state=phase), 303)
-
-    @administration.post("/admin/silences/<int:number>/end")
-    @requires("operator")
-    def end(number: int) -> Response:
-        now = clock.now()
-        phase = silences.phase_of(silences.find(engine, number), now)
-        try:
-            silences.end(engine, g.principal, number, now)
-            flash(f"Silence {number} ended.")
-        except Conflict:
-            flash(f"Silence {number} had already ended.")
-        return redirect(url_for("admin_silences.listed", state=phase), 303)
-
-    return administration
+@blueprint.post("/admin/silences/<int:number>/end")
+@requires("operator")
+def end(number: int) -> Response:
+    now = context().clock.now()
+    phase = silences.phase_of(silences.find(context().engine, number), now)
+    try:
+        silences.end(context().engine, g.principal, number, now)
+        flash(f"Silence {number} ended.")
+    except Conflict:
+        flash(f"Silence {number} had already ended.")
+    return redirect(url_for("admin_silences.listed", state=phase), 303)

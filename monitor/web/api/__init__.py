@@ -1,1 +1,1 @@
-"""The JSON API under /api/v1: each module makes a blueprint of its own."""
+"""The JSON API under /api/v1. Each module of views has its own blueprint."""

@@ -1,4 +1,4 @@
-"""What the API reads and answers: JSON by the shapes that msgspec checks."""
+"""Requests and responses of the API: JSON that msgspec checks."""
 
 import re
 from typing import Annotated, Any, TypeVar
@@ -8,14 +8,13 @@ from flask import Response, request
 from msgspec import Meta
 
 from monitor.decoding import from_json
+from monitor.model import GREATEST_ID
 from monitor.web.errors import RequestRefused
 
 Shape = TypeVar("Shape", bound=msgspec.Struct)
 
-GREATEST_ID = 2**63 - 1
-
 Id = Annotated[int, Meta(ge=1, le=GREATEST_ID)]
-"""The number of a row."""
+"""The id of a row."""
 
 _JSON = "application/json"
 _WHERE = re.compile(r"(?P<what>.*?)(?: - at `(?:key in )?\$?(?P<path>.*)`)?", re.DOTALL)
@@ -23,18 +22,18 @@ _NAMED = re.compile(r"Object (?:missing required|contains unknown) field `(?P<na
 
 
 def read(shape: type[Shape]) -> Shape:
-    """The request's JSON body in this shape, a msgspec.Struct (`forbid_unknown_fields=True`
+    """The request's JSON body as a `shape`, a msgspec.Struct (`forbid_unknown_fields=True`
     refuses misspelt names).
 
-    Raises RequestRefused: 415 for another type, 400 for what does not fit, with the field's name.
-    A body too large is a 413 of Flask's own.
+    Raises RequestRefused: 415 for another content type, 400 with the field's name for a body that
+    is not valid. Flask responds 413 to a body that is too large.
     """
     if request.mimetype != _JSON:
         raise RequestRefused(
             415, f"Content-Type must be {_JSON}", "Content-Type", {"Accept-Post": _JSON}
         )
     content = request.get_data()
-    if b"\\u0000" in content:  # PostgreSQL keeps no such text
+    if b"\\u0000" in content:  # PostgreSQL can't store it
         raise RequestRefused(400, "a text must not contain the character U+0000")
     try:
         return from_json(content, shape)
@@ -45,7 +44,7 @@ def read(shape: type[Shape]) -> Shape:
 
 
 def query(shape: type[Shape]) -> Shape:
-    """The query's parameters in this shape, numbers and booleans read from their text.
+    """The query's parameters as a `shape`; numbers and booleans are read from text.
 
     Raises RequestRefused: 400 with the parameter's name.
     """
@@ -61,16 +60,16 @@ def query(shape: type[Shape]) -> Shape:
 
 
 def reply(content: Any, status: int = 200) -> Response:
-    """`content` as JSON: structs, dicts, lists, texts, numbers."""
+    """A JSON response; `content` may hold structs, dicts, lists, texts and numbers."""
     response = Response(msgspec.json.encode(content), status, content_type=_JSON)
     response.cache_control.no_store = True
     return response
 
 
 def _misfit(error: msgspec.ValidationError) -> RequestRefused:
-    """msgspec's words, taken apart: where it was and what was wrong there."""
-    told = _WHERE.fullmatch(str(error))
-    what, path = (told["what"], told["path"] or "") if told else (str(error), "")
+    """The path and the reason in msgspec's message."""
+    parts = _WHERE.fullmatch(str(error))
+    what, path = (parts["what"], parts["path"] or "") if parts else (str(error), "")
     path = path.lstrip(".")
     named = _NAMED.fullmatch(what)
     if named:

@@ -1,4 +1,4 @@
-"""/api/v1/channels: ways to reach recipients. Secrets go in and never come out."""
+"""/api/v1/channels: ways to reach recipients. Secrets can be set, but not read."""
 
 from typing import Annotated, Any, Literal
 
@@ -8,12 +8,13 @@ from msgspec import UNSET, Meta, UnsetType
 
 from monitor.model import format_time
 from monitor.outbox.catalogue import default_budget, shown_secrets
-from monitor.services.channels import ChannelService
 from monitor.state import channels
 from monitor.state.channels import Health, Stored
 from monitor.state.database import reading
 from monitor.web.api import body
-from monitor.web.api.access import requires
+from monitor.web.api.shapes import time
+from monitor.web.auth.access import requires
+from monitor.web.context import context
 
 Budget = Annotated[int, Meta(ge=1, le=1_000_000)]
 
@@ -31,8 +32,8 @@ class NewChannel(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class ChannelChanges(msgspec.Struct, forbid_unknown_fields=True):
-    """What is to change, as a JSON merge patch (RFC 7396): null takes a setting or secret away,
-    what is not named stays."""
+    """Changes as a JSON merge patch (RFC 7396): null removes a setting or secret, and members that
+    are absent stay as they are."""
 
     settings: dict[str, Any] = {}
     secrets: dict[str, Any] = {}
@@ -42,22 +43,22 @@ class ChannelChanges(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class HealthShape(msgspec.Struct):
-    """How sending went lately; moments are RFC 3339 in UTC."""
+    """The results of recent messages. Times are RFC 3339 in UTC."""
 
     sent_at: str | None
     failing_since: str | None
     error: str | None
-    """The last one, also when all went well since."""
+    """The last error, also after later messages were sent."""
     error_at: str | None
 
 
 class ChannelShape(msgspec.Struct):
-    """A channel as it is shown."""
+    """A channel."""
 
     name: str
     kind: str
     from_settings: bool
-    """Switched on by the service's own settings: can be tested here, not changed."""
+    """Enabled by the settings of the service: it can be tested here, but not changed."""
     settings: dict[str, Any]
     secrets: dict[str, Literal["set", "not set"]]
     enabled: bool
@@ -65,76 +66,77 @@ class ChannelShape(msgspec.Struct):
     budget: int | None
     created_at: str | None
     problem: str | None
-    """Why it can't be used."""
+    """Why the channel can't be used."""
     health: HealthShape | None
 
 
-def blueprint(keeping: ChannelService) -> Blueprint:
-    """Lists, adds, changes, tests and removes channels."""
-    api = Blueprint("api_channels", __name__, url_prefix="/api/v1/channels")
-    engine, of_settings = keeping.engine, keeping.of_settings
+blueprint = Blueprint("api_channels", __name__, url_prefix="/api/v1/channels")
 
-    @api.get("")
-    @requires("administrator")
-    def listed() -> Response:
-        with reading(engine) as connection:
-            health = channels.health(connection)
-            shapes = [_of_settings(name, health.get(name)) for name in of_settings]
-            for stored in channels.load(connection, keeping.vault):
-                shapes.append(_shape(stored, health.get(stored.name)))
-        return body.reply({"channels": shapes})
 
-    @api.get("/<name>")
-    @requires("administrator")
-    def one(name: str) -> Response:
-        with reading(engine) as connection:
-            health = channels.health(connection).get(name)
-            if name in of_settings:
-                return body.reply(_of_settings(name, health))
-            return body.reply(_shape(keeping.found(connection, name), health))
+@blueprint.get("")
+@requires("administrator")
+def listed() -> Response:
+    with reading(context().engine) as connection:
+        health = channels.health(connection)
+        shapes = [_of_settings(name, health.get(name)) for name in context().channels.of_settings]
+        for stored in channels.load(connection, context().vault):
+            shapes.append(_shape(stored, health.get(stored.name)))
+    return body.reply({"channels": shapes})
 
-    @api.post("")
-    @requires("administrator")
-    def add() -> Response:
-        wanted = body.read(NewChannel)
-        budget = default_budget(wanted.kind) if wanted.budget is UNSET else wanted.budget
-        new = Stored(
-            name=wanted.name,
-            kind=wanted.kind,
-            settings=wanted.settings,
-            secrets=wanted.secrets,
-            enabled=wanted.enabled,
-            is_default=wanted.is_default,
-            budget=budget,
-            created_at=keeping.clock.now(),
-        )
-        keeping.add(g.principal, new)
-        return body.reply(_shape(new, None), 201)
 
-    @api.patch("/<name>")
-    @requires("administrator")
-    def change(name: str) -> Response:
-        wanted = body.read(ChannelChanges)
-        given = {field: getattr(wanted, field) for field in ("enabled", "is_default", "budget")}
-        values = {field: value for field, value in given.items() if value is not UNSET}
-        new = keeping.change(g.principal, name, wanted.settings, wanted.secrets, **values)
-        with reading(engine) as connection:
-            health = channels.health(connection).get(name)
-        return body.reply(_shape(new, health))
+@blueprint.get("/<name>")
+@requires("administrator")
+def one(name: str) -> Response:
+    with reading(context().engine) as connection:
+        health = channels.health(connection).get(name)
+        if name in context().channels.of_settings:
+            return body.reply(_of_settings(name, health))
+        return body.reply(_shape(context().channels.found(connection, name), health))
 
-    @api.delete("/<name>")
-    @requires("administrator")
-    def remove(name: str) -> Response:
-        keeping.remove(g.principal, name)
-        return Response(status=204)
 
-    @api.post("/<name>/test")
-    @requires("administrator")
-    def test(name: str) -> Response:
-        error = keeping.test(name)
-        return body.reply({"sent": error is None, "error": error})
+@blueprint.post("")
+@requires("administrator")
+def add() -> Response:
+    wanted = body.read(NewChannel)
+    budget = default_budget(wanted.kind) if wanted.budget is UNSET else wanted.budget
+    new = Stored(
+        name=wanted.name,
+        kind=wanted.kind,
+        settings=wanted.settings,
+        secrets=wanted.secrets,
+        enabled=wanted.enabled,
+        is_default=wanted.is_default,
+        budget=budget,
+        created_at=context().clock.now(),
+    )
+    context().channels.add(g.principal, new)
+    return body.reply(_shape(new, None), 201)
 
-    return api
+
+@blueprint.patch("/<name>")
+@requires("administrator")
+def change(name: str) -> Response:
+    wanted = body.read(ChannelChanges)
+    given = {field: getattr(wanted, field) for field in ("enabled", "is_default", "budget")}
+    values = {field: value for field, value in given.items() if value is not UNSET}
+    new = context().channels.change(g.principal, name, wanted.settings, wanted.secrets, **values)
+    with reading(context().engine) as connection:
+        health = channels.health(connection).get(name)
+    return body.reply(_shape(new, health))
+
+
+@blueprint.delete("/<name>")
+@requires("administrator")
+def remove(name: str) -> Response:
+    context().channels.remove(g.principal, name)
+    return Response(status=204)
+
+
+@blueprint.post("/<name>/test")
+@requires("administrator")
+def test(name: str) -> Response:
+    error = context().channels.test(name)
+    return body.reply({"sent": error is None, "error": error})
 
 
 def _shape(stored: Stored, health: Health | None) -> ChannelShape:
@@ -170,16 +172,12 @@ def _of_settings(name: str, health: Health | None) -> ChannelShape:
 
 
 def _health(health: Health | None) -> HealthShape | None:
-    """None: it was never used."""
+    """None if the channel was never used."""
     if health is None:
         return None
     return HealthShape(
-        sent_at=_time(health.sent_at),
-        failing_since=_time(health.failing_since),
+        sent_at=time(health.sent_at),
+        failing_since=time(health.failing_since),
         error=health.error,
-        error_at=_time(health.error_at),
+        error_at=time(health.error_at),
     )
-
-
-def _time(moment: int | None) -> str | None:
-    return None if moment is None else format_time(moment)

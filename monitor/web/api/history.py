@@ -1,6 +1,5 @@
-"""/api/v1/sparklines and what is below /api/v1/sensors/<mac>: history, heartbeats, uptime."""
+"""/api/v1/sparklines, and the history, heartbeats and uptime below /api/v1/sensors/<mac>."""
 
-import math
 from typing import Annotated, Any
 
 import msgspec
@@ -9,16 +8,17 @@ from msgspec import Meta
 
 from monitor.analysis.evidence import UnknownSensor
 from monitor.analysis.gaps import Gap
-from monitor.analysis.history import Chart, History, UptimeSpan
-from monitor.clock import Clock
+from monitor.analysis.history import Chart, UptimeSpan
 from monitor.model import DAY, HOUR, SECOND, Heartbeat, format_mac, format_time, parse_mac
+from monitor.outbox.wording import percent
 from monitor.staleness.blindness import BlindWindow
 from monitor.store.interface import Bucket
 from monitor.web import errors
 from monitor.web.api import body
-from monitor.web.api.access import requires
 from monitor.web.api.shapes import case_shape
 from monitor.web.api.silences import moment
+from monitor.web.auth.access import requires
+from monitor.web.context import context
 from monitor.web.errors import RequestRefused
 
 MOST_SPARKLINES = 200
@@ -27,102 +27,103 @@ _LONGEST = 366 * DAY
 
 
 class SparklineQuery(msgspec.Struct, forbid_unknown_fields=True):
-    """Addresses in any spelling, separated by commas; bare hex keeps the request line short."""
+    """MAC addresses in any notation, separated by commas."""
 
     macs: str
     hours: Annotated[int, Meta(ge=1, le=31 * 24)] = 24
 
 
 class SpanQuery(msgspec.Struct, forbid_unknown_fields=True):
-    """RFC 3339; `to` is now and `from` a day earlier, unless given."""
+    """Times are RFC 3339. `to` is now by default, `from` a day earlier."""
 
     since: str | None = msgspec.field(name="from", default=None)
     until: str | None = msgspec.field(name="to", default=None)
     points: Annotated[int, Meta(ge=1, le=2_000)] = 300
     metrics: str = ""
-    """Names separated by commas."""
+    """Names, separated by commas."""
 
 
 class PageQuery(msgspec.Struct, forbid_unknown_fields=True):
-    """The newest first; `before` is RFC 3339."""
+    """Which heartbeats, the newest first. `before` is RFC 3339."""
 
     before: str | None = None
     limit: Annotated[int, Meta(ge=1, le=1_000)] = 100
 
 
-def blueprint(history: History, clock: Clock) -> Blueprint:
-    """Shows the past."""
-    api = Blueprint("api_history", __name__, url_prefix="/api/v1")
+blueprint = Blueprint("api_history", __name__, url_prefix="/api/v1")
 
-    @api.errorhandler(UnknownSensor)
-    def unknown(_error: UnknownSensor) -> Response:
-        return errors.problem(404, "this sensor has never reported here")
 
-    @api.get("/sparklines")
-    @requires("viewer")
-    def sparklines() -> Response:
-        asked = body.query(SparklineQuery)
-        macs = [_mac(text, 400) for text in asked.macs.split(",") if text]
-        if len(macs) > MOST_SPARKLINES:
-            raise RequestRefused(400, f"at most {MOST_SPARKLINES} sensors per request", "macs")
-        found = history.sparklines(dict.fromkeys(macs), asked.hours * HOUR)
-        return body.reply(
-            {
-                "start": format_time(found.start),
-                "every_seconds": found.every / SECOND,
-                "beats": {format_mac(mac): counts for mac, counts in found.beats.items()},
-            }
-        )
+@blueprint.errorhandler(UnknownSensor)
+def unknown(_error: UnknownSensor) -> Response:
+    return errors.problem(404, "this sensor has never reported here")
 
-    @api.get("/sensors/<mac>/uptime")
-    @requires("viewer")
-    def uptime(mac: str) -> Response:
-        number = _mac(mac, 404)
-        spans = [_span_shape(span) for span in history.uptimes(number)]
-        return body.reply({"mac_address": format_mac(number), "spans": spans})
 
-    @api.get("/sensors/<mac>/history")
-    @requires("viewer")
-    def chart(mac: str) -> Response:
-        number, asked = _mac(mac, 404), body.query(SpanQuery)
-        until = clock.now() if asked.until is None else moment("to", asked.until)
-        since = until - DAY if asked.since is None else moment("from", asked.since)
-        if not 0 < until - since <= _LONGEST:
-            raise RequestRefused(400, "must be earlier than `to`, by at most a year", "from")
-        names = [name for name in asked.metrics.split(",") if name]
-        if len(names) > MOST_METRICS:
-            raise RequestRefused(400, f"at most {MOST_METRICS} metrics per request", "metrics")
-        try:
-            found = history.chart(number, since, until, asked.points, names)
-        except ValueError as error:
-            raise RequestRefused(400, str(error), "metrics") from error
-        return body.reply(
-            {
-                "mac_address": format_mac(number),
-                **_chart_shape(found),
-                "available_metrics": history.metrics(number),
-            }
-        )
+@blueprint.get("/sparklines")
+@requires("viewer")
+def sparklines() -> Response:
+    asked = body.query(SparklineQuery)
+    macs = [_mac(text, 400) for text in asked.macs.split(",") if text]
+    if len(macs) > MOST_SPARKLINES:
+        raise RequestRefused(400, f"at most {MOST_SPARKLINES} sensors per request", "macs")
+    found = context().history.sparklines(dict.fromkeys(macs), asked.hours * HOUR)
+    return body.reply(
+        {
+            "start": format_time(found.start),
+            "every_seconds": found.every / SECOND,
+            "beats": {format_mac(mac): counts for mac, counts in found.beats.items()},
+        }
+    )
 
-    @api.get("/sensors/<mac>/heartbeats")
-    @requires("viewer")
-    def heartbeats(mac: str) -> Response:
-        number, asked = _mac(mac, 404), body.query(PageQuery)
-        before = None if asked.before is None else moment("before", asked.before)
-        found = history.heartbeats(number, before, asked.limit)
-        return body.reply(
-            {
-                "mac_address": format_mac(number),
-                "heartbeats": [beat_shape(beat) for beat in found],
-                "next_before": format_time(found[-1].time) if len(found) == asked.limit else None,
-            }
-        )
 
-    return api
+@blueprint.get("/sensors/<mac>/uptime")
+@requires("viewer")
+def uptime(mac: str) -> Response:
+    number = _mac(mac, 404)
+    spans = [_span_shape(span) for span in context().history.uptimes(number)]
+    return body.reply({"mac_address": format_mac(number), "spans": spans})
+
+
+@blueprint.get("/sensors/<mac>/history")
+@requires("viewer")
+def chart(mac: str) -> Response:
+    number, asked = _mac(mac, 404), body.query(SpanQuery)
+    until = context().clock.now() if asked.until is None else moment("to", asked.until)
+    since = until - DAY if asked.since is None else moment("from", asked.since)
+    if not 0 < until - since <= _LONGEST:
+        raise RequestRefused(400, "must be earlier than `to`, by at most a year", "from")
+    names = [name for name in asked.metrics.split(",") if name]
+    if len(names) > MOST_METRICS:
+        raise RequestRefused(400, f"at most {MOST_METRICS} metrics per request", "metrics")
+    try:
+        found = context().history.chart(number, since, until, asked.points, names)
+    except ValueError as error:
+        raise RequestRefused(400, str(error), "metrics") from error
+    return body.reply(
+        {
+            "mac_address": format_mac(number),
+            **_chart_shape(found),
+            "available_metrics": context().history.metrics(number),
+        }
+    )
+
+
+@blueprint.get("/sensors/<mac>/heartbeats")
+@requires("viewer")
+def heartbeats(mac: str) -> Response:
+    number, asked = _mac(mac, 404), body.query(PageQuery)
+    before = None if asked.before is None else moment("before", asked.before)
+    found = context().history.heartbeats(number, before, asked.limit)
+    return body.reply(
+        {
+            "mac_address": format_mac(number),
+            "heartbeats": [beat_shape(beat) for beat in found],
+            "next_before": format_time(found[-1].time) if len(found) == asked.limit else None,
+        }
+    )
 
 
 def beat_shape(beat: Heartbeat) -> dict[str, Any]:
-    """One heartbeat as the API shows it."""
+    """A heartbeat as JSON."""
     return {
         "time": format_time(beat.time),
         "received": format_time(beat.received),
@@ -140,11 +141,6 @@ def _span_shape(span: UptimeSpan) -> dict[str, Any]:
         "percent": percent(span.uptime.share),
         **{f"{kind}_seconds": length / SECOND for kind, length in kinds.items()},
     }
-
-
-def percent(share: float | None) -> float | None:
-    """To three places, rounded down: 100 is said only where nothing was missed."""
-    return None if share is None else math.floor(share * 100_000) / 1_000
 
 
 def _chart_shape(chart: Chart) -> dict[str, Any]:
@@ -172,7 +168,7 @@ def _figures(buckets: list[Bucket]) -> dict[str, list[float | None]]:
 
 
 def _silence_shape(silence: Gap, chart: Chart) -> dict[str, Any]:
-    """With the incident that opened in it, if one did."""
+    """A silence of the sensor, with the incident that opened during it, if any."""
     opened = (
         case.id
         for case in chart.cases

@@ -1,27 +1,26 @@
-"""/api/v1/ledger: for each incident and recipient what was sent, tried and suppressed, and why."""
+"""/api/v1/ledger: what was sent, attempted and suppressed for each incident, and why."""
 
 from typing import Annotated
 
 import msgspec
 from flask import Blueprint, Response
 from msgspec import Meta
-from sqlalchemy import Engine
 
-from monitor.clock import Clock
 from monitor.model import parse_time
 from monitor.state import ledger
 from monitor.state.database import reading
 from monitor.web.api import body
-from monitor.web.api.access import requires
 from monitor.web.api.incidents import mac_in
 from monitor.web.api.shapes import ledger_shape
+from monitor.web.auth.access import requires
+from monitor.web.context import context
 from monitor.web.errors import RequestRefused
 
 _MOST = 200
 
 
 class LedgerQuery(msgspec.Struct, forbid_unknown_fields=True):
-    """Of which incidents; newest first. `since` is RFC 3339: open at that moment or later."""
+    """Which incidents, the newest first. `since` is RFC 3339: incidents open then or later."""
 
     site: str | None = None
     mac: str | None = None
@@ -30,33 +29,30 @@ class LedgerQuery(msgspec.Struct, forbid_unknown_fields=True):
     limit: Annotated[int, Meta(ge=1, le=_MOST)] = 50
 
 
-def blueprint(engine: Engine, clock: Clock) -> Blueprint:
-    """Shows the ledger."""
-    api = Blueprint("api_ledger", __name__, url_prefix="/api/v1/ledger")
+blueprint = Blueprint("api_ledger", __name__, url_prefix="/api/v1/ledger")
 
-    @api.get("")
-    @requires("viewer")
-    def listed() -> Response:
-        asked = body.query(LedgerQuery)
-        with reading(engine) as connection:
-            found = ledger.cases(
-                connection,
-                asked.limit,
-                mac=mac_in("mac", asked.mac),
-                site=asked.site,
-                since=_moment("since", asked.since),
-                before=asked.before,
-            )
-            facts = ledger.facts(connection, found)
-        now = clock.now()
-        return body.reply(
-            {
-                "incidents": [ledger_shape(fact, now) for fact in facts],
-                "next_before": found[-1].id if len(found) == asked.limit else None,
-            }
+
+@blueprint.get("")
+@requires("viewer")
+def listed() -> Response:
+    asked = body.query(LedgerQuery)
+    with reading(context().engine) as connection:
+        found = ledger.cases(
+            connection,
+            asked.limit,
+            mac=mac_in("mac", asked.mac),
+            site=asked.site,
+            since=_moment("since", asked.since),
+            before=asked.before,
         )
-
-    return api
+        facts = ledger.facts(connection, found)
+    now = context().clock.now()
+    return body.reply(
+        {
+            "incidents": [ledger_shape(fact, now) for fact in facts],
+            "next_before": found[-1].id if len(found) == asked.limit else None,
+        }
+    )
 
 
 def _moment(field: str, text: str | None) -> int | None:

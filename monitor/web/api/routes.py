@@ -1,29 +1,29 @@
-"""/api/v1/routes: which channels receive whose alerts. The first route that matches counts."""
+"""/api/v1/routes: which channels receive which alerts. The first route that matches applies."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated
 
 import msgspec
 from flask import Blueprint, Response, g
 from msgspec import Meta
-from sqlalchemy import Engine
 
 from monitor.errors import Invalid, NotFound
-from monitor.model import SECOND
+from monitor.model import GREATEST_ID, SECOND
 from monitor.services import routes
 from monitor.services.routes import LONGEST_WAIT
 from monitor.state import routing
 from monitor.state.database import reading
 from monitor.state.routing import RouteRow
 from monitor.web.api import body
-from monitor.web.api.access import requires
+from monitor.web.auth.access import requires
+from monitor.web.context import context
 
 Seconds = Annotated[float, Meta(ge=1, le=LONGEST_WAIT / SECOND)]
 
 
 class RouteChanges(msgspec.Struct, forbid_unknown_fields=True):
-    """A route but for its name and place. No matchers: it matches every sensor."""
+    """A route without name and position. Without matchers it matches every sensor."""
 
     channels: list[str]
     matchers: list[str] = []
@@ -32,20 +32,20 @@ class RouteChanges(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class NewRoute(RouteChanges, forbid_unknown_fields=True, kw_only=True):
-    """A new route; `position` 1 is the first, none the last."""
+    """A new route. `position` 1 is the first; without a position it becomes the last."""
 
     name: str
-    position: Annotated[int, Meta(ge=1, le=body.GREATEST_ID)] | None = None
+    position: Annotated[int, Meta(ge=1, le=GREATEST_ID)] | None = None
 
 
 class Order(msgspec.Struct, forbid_unknown_fields=True):
-    """Names of all routes, in the order wanted."""
+    """The names of all routes, in their new order."""
 
     order: list[str]
 
 
 class RouteShape(msgspec.Struct):
-    """One route as it is."""
+    """A route."""
 
     name: str
     position: int
@@ -55,46 +55,52 @@ class RouteShape(msgspec.Struct):
     escalate_after_seconds: float | None
 
 
-def blueprint(engine: Engine, of_settings: Collection[str]) -> Blueprint:
-    """Lists, adds, changes, arranges and removes routes. `of_settings`: names of the channels that
-    the settings switch on."""
-    api = Blueprint("api_routes", __name__, url_prefix="/api/v1/routes")
+blueprint = Blueprint("api_routes", __name__, url_prefix="/api/v1/routes")
 
-    @api.get("")
-    @requires("administrator")
-    def listed() -> Response:
-        return body.reply({"routes": _shapes(engine)})
 
-    @api.post("")
-    @requires("administrator")
-    def add() -> Response:
-        wanted = body.read(NewRoute)
-        with _seconds_named():
-            routes.add(engine, g.principal, _row(wanted.name, wanted), of_settings, wanted.position)
-        return body.reply(_shape(engine, wanted.name), 201)
+@blueprint.get("")
+@requires("administrator")
+def listed() -> Response:
+    return body.reply({"routes": _shapes()})
 
-    @api.put("")
-    @requires("administrator")
-    def arrange() -> Response:
-        wanted = body.read(Order)
-        routes.arrange(engine, g.principal, wanted.order)
-        return body.reply({"routes": _shapes(engine)})
 
-    @api.put("/<name>")
-    @requires("administrator")
-    def change(name: str) -> Response:
-        row = _row(name, body.read(RouteChanges))
-        with _seconds_named():
-            routes.change(engine, g.principal, row, of_settings)
-        return body.reply(_shape(engine, name))
+@blueprint.post("")
+@requires("administrator")
+def add() -> Response:
+    wanted = body.read(NewRoute)
+    with _seconds_named():
+        routes.add(
+            context().engine,
+            g.principal,
+            _row(wanted.name, wanted),
+            context().channels.of_settings,
+            wanted.position,
+        )
+    return body.reply(_shape(wanted.name), 201)
 
-    @api.delete("/<name>")
-    @requires("administrator")
-    def remove(name: str) -> Response:
-        routes.remove(engine, g.principal, name)
-        return Response(status=204)
 
-    return api
+@blueprint.put("")
+@requires("administrator")
+def arrange() -> Response:
+    wanted = body.read(Order)
+    routes.arrange(context().engine, g.principal, wanted.order)
+    return body.reply({"routes": _shapes()})
+
+
+@blueprint.put("/<name>")
+@requires("administrator")
+def change(name: str) -> Response:
+    row = _row(name, body.read(RouteChanges))
+    with _seconds_named():
+        routes.change(context().engine, g.principal, row, context().channels.of_settings)
+    return body.reply(_shape(name))
+
+
+@blueprint.delete("/<name>")
+@requires("administrator")
+def remove(name: str) -> Response:
+    routes.remove(context().engine, g.principal, name)
+    return Response(status=204)
 
 
 def _row(name: str, given: RouteChanges) -> RouteRow:
@@ -108,8 +114,8 @@ def _row(name: str, given: RouteChanges) -> RouteRow:
     )
 
 
-def _shapes(engine: Engine) -> list[RouteShape]:
-    with reading(engine) as connection:
+def _shapes() -> list[RouteShape]:
+    with reading(context().engine) as connection:
         rows = routing.routes(connection)
     return [
         RouteShape(
@@ -126,9 +132,9 @@ def _shapes(engine: Engine) -> list[RouteShape]:
     ]
 
 
-def _shape(engine: Engine, name: str) -> RouteShape:
-    """Raises NotFound when someone has removed the route since."""
-    shape = next((shape for shape in _shapes(engine) if shape.name == name), None)
+def _shape(name: str) -> RouteShape:
+    """Raises NotFound."""
+    shape = next((shape for shape in _shapes() if shape.name == name), None)
     if shape is None:
         raise NotFound(f"there is no route {name!r}")
     return shape
@@ -136,7 +142,7 @@ def _shape(engine: Engine, name: str) -> RouteShape:
 
 @contextmanager
 def _seconds_named() -> Iterator[None]:
-    """The field's name in a request says its unit."""
+    """Name the field in errors as requests do, with its unit."""
     try:
         yield
     except Invalid as error:

@@ -10,7 +10,7 @@ from monitor.model import SECOND, Facts, IncidentView, format_mac, format_time
 
 
 class CaseShape(msgspec.Struct):
-    """One incident; moments are RFC 3339 in UTC."""
+    """An incident. Times are RFC 3339 in UTC."""
 
     id: int
     mac_address: str
@@ -31,7 +31,7 @@ class CaseShape(msgspec.Struct):
 
 
 class EntryShape(msgspec.Struct):
-    """One line of a ledger; see monitor.incidents.account.Entry."""
+    """One entry of a ledger."""
 
     time: str
     channel: str | None
@@ -43,7 +43,7 @@ class EntryShape(msgspec.Struct):
 
 
 def case_shape(case: IncidentView) -> CaseShape:
-    """An incident as the API shows it."""
+    """An incident as JSON."""
     return CaseShape(
         id=case.id,
         mac_address=format_mac(case.mac),
@@ -64,7 +64,7 @@ def case_shape(case: IncidentView) -> CaseShape:
 
 
 def ledger_shape(facts: Facts, now: int) -> dict[str, Any]:
-    """An incident with all that was sent, tried and suppressed, in the order of time."""
+    """An incident with everything that was sent, attempted and suppressed, the oldest first."""
     return {
         "incident": case_shape(facts.case),
         "ledger": [
@@ -83,5 +83,5 @@ def ledger_shape(facts: Facts, now: int) -> dict[str, Any]:
 
 
 def time(moment: int | None) -> str | None:
-    """RFC 3339 in UTC."""
+    """RFC 3339 in UTC; None stays None."""
     return None if moment is None else format_time(moment)

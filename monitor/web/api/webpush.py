@@ -1,25 +1,25 @@
-"""/api/v1/webpush: browsers that receive notifications, as their Push API describes them."""
+"""/api/v1/webpush: subscriptions of browsers that receive messages as notifications."""
 
 import msgspec
 from flask import Blueprint, Response, g
 
 from monitor.channels.webpush import Subscription
-from monitor.clock import Clock
-from monitor.services.browsers import BrowserService, KeyUnreadable
+from monitor.services.browsers import KeyUnreadable
 from monitor.web.api import body
-from monitor.web.api.access import requires
+from monitor.web.auth.access import requires
+from monitor.web.context import context
 from monitor.web.errors import problem
 
 
 class Keys(msgspec.Struct):
-    """In base64url."""
+    """The keys of a subscription, in base64url."""
 
     p256dh: str
     auth: str
 
 
 class NewSubscription(msgspec.Struct):
-    """What `JSON.stringify(subscription)` gives in a browser; other members are ignored."""
+    """A subscription as `JSON.stringify` writes it in a browser; other members are ignored."""
 
     endpoint: str
     keys: Keys
@@ -31,31 +31,33 @@ class EndedSubscription(msgspec.Struct):
     endpoint: str
 
 
-def blueprint(browsers: BrowserService, clock: Clock) -> Blueprint:
-    """Shows the public key; adds and removes subscriptions."""
-    api = Blueprint("api_webpush", __name__, url_prefix="/api/v1/webpush")
+blueprint = Blueprint("api_webpush", __name__, url_prefix="/api/v1/webpush")
 
-    @api.errorhandler(KeyUnreadable)
-    def unreadable(error: KeyUnreadable) -> Response:
-        return problem(503, str(error))
 
-    @api.get("/key")
-    @requires("viewer")
-    def key() -> Response:
-        return body.reply({"public_key": browsers.public_key()})
+@blueprint.errorhandler(KeyUnreadable)
+def unreadable(error: KeyUnreadable) -> Response:
+    return problem(503, str(error))
 
-    @api.post("/subscriptions")
-    @requires("viewer")
-    def subscribe() -> Response:
-        wanted = body.read(NewSubscription)
-        subscription = Subscription(wanted.endpoint, wanted.keys.p256dh, wanted.keys.auth)
-        name, is_new = browsers.subscribe(g.principal, subscription, clock.now())
-        return body.reply({"name": name}, 201 if is_new else 200)
 
-    @api.delete("/subscriptions")
-    @requires("viewer")
-    def unsubscribe() -> Response:
-        browsers.unsubscribe(g.principal, body.read(EndedSubscription).endpoint, clock.now())
-        return Response(status=204)
+@blueprint.get("/key")
+@requires("viewer")
+def key() -> Response:
+    return body.reply({"public_key": context().browsers.public_key()})
 
-    return api
+
+@blueprint.post("/subscriptions")
+@requires("viewer")
+def subscribe() -> Response:
+    wanted = body.read(NewSubscription)
+    subscription = Subscription(wanted.endpoint, wanted.keys.p256dh, wanted.keys.auth)
+    name, is_new = context().browsers.subscribe(g.principal, subscription, context().clock.now())
+    return body.reply({"name": name}, 201 if is_new else 200)
+
+
+@blueprint.delete("/subscriptions")
+@requires("viewer")
+def unsubscribe() -> Response:
+    context().browsers.unsubscribe(
+        g.principal, body.read(EndedSubscription).endpoint, context().clock.now()
+    )
+    return Response(status=204)

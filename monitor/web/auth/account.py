@@ -7,9 +7,11 @@ from monitor.errors import Invalid, NotFound
 from monitor.services import users
 from monitor.state.users import User
 from monitor.web.auth.access import requires
-from monitor.web.auth.login import PASSWORD_FIELDS, confirmed, enter, html, new_password, seconds
-from monitor.web.auth.people import People, current
+from monitor.web.auth.login import PASSWORD_FIELDS, confirmed, enter, new_password, seconds
+from monitor.web.auth.people import People
+from monitor.web.auth.principal import current
 from monitor.web.forms import mistake
+from monitor.web.responses import html
 
 
 def add_to(pages: Blueprint, people: People) -> None:

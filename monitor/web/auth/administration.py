@@ -12,8 +12,9 @@ from monitor.state.database import reading
 from monitor.state.users import ROLES
 from monitor.web import forms
 from monitor.web.auth.access import requires
-from monitor.web.auth.login import html, password_link
+from monitor.web.auth.login import password_link
 from monitor.web.auth.people import People
+from monitor.web.responses import html
 
 PAGE = 100
 """Entries of the trail on one page."""

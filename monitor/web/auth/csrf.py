@@ -1,4 +1,4 @@
-"""Only our own pages may send what changes something with a person's login."""
+"""Changes with a login are accepted from this service's own pages only."""
 
 from urllib.parse import urlsplit
 
@@ -14,7 +14,7 @@ HEADER = "X-CSRF-Token"
 
 
 def check(people: People) -> None:
-    """Raises RequestRefused unless one of our pages sent the request, with its token."""
+    """Raises RequestRefused unless a page of this service sent the request, with its token."""
     check_origin(people)
     try:
         validate_csrf(request.headers.get(HEADER) or request.form.get(FIELD))
@@ -25,7 +25,7 @@ def check(people: People) -> None:
 
 
 def check_origin(people: People) -> None:
-    """Raises RequestRefused for what a browser says was sent by a page from elsewhere."""
+    """Raises RequestRefused if, by the browser's headers, a page of another site sent it."""
     if request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
         raise RequestRefused(
             403, "This request came from a page of another site.", "Sec-Fetch-Site"

@@ -16,9 +16,11 @@ from monitor.state.throttle import Guarded
 from monitor.state.users import User
 from monitor.web.auth import csrf, devices
 from monitor.web.auth.access import public
-from monitor.web.auth.people import LOGIN, People, address, current
+from monitor.web.auth.people import People
+from monitor.web.auth.principal import LOGIN, address, current
 from monitor.web.errors import RequestRefused
 from monitor.web.forms import mistake
+from monitor.web.responses import html
 
 LIFETIME = 2 * DAY
 """How long a link to choose a password works (ms)."""
@@ -204,11 +206,3 @@ def asked(people: People, problem: str = "", status: int = 200) -> Response:
 def seconds(wait: int) -> int:
     """A wait (ms) in whole seconds."""
     return -(-wait // SECOND)
-
-
-def html(page: str, status: int = 200) -> Response:
-    """A page that no cache keeps, since it is about one person."""
-    response = Response(page, status, content_type="text/html; charset=utf-8")
-    response.cache_control.no_store = True
-    response.headers["X-Robots-Tag"] = "noindex, nofollow"
-    return response

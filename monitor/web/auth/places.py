@@ -1,14 +1,14 @@
-"""Where the pages' own links lead: to pages that there are, and that who looks may open."""
+"""The links of the navigation: the pages that the current user may open."""
 
 from typing import NamedTuple
 
 from flask import Flask
 
-from monitor.web.auth.people import Principal
+from monitor.web.auth.principal import Principal
 
 
 class Place(NamedTuple):
-    """One page and the role it needs."""
+    """A page and the role that it requires."""
 
     path: str
     title: str
@@ -32,11 +32,11 @@ ADMINISTRATION = (
 )
 
 
-def open_to(app: Flask, asks: Principal) -> dict[str, list[Place]]:
-    """What a template's navigation lists."""
+def open_to(app: Flask, principal: Principal) -> dict[str, list[Place]]:
+    """The navigation's links, for templates."""
     there = {rule.rule for rule in app.url_map.iter_rules()}
 
     def open_ones(places: tuple[Place, ...]) -> list[Place]:
-        return [place for place in places if place.path in there and asks.may(place.role)]
+        return [place for place in places if place.path in there and principal.may(place.role)]
 
     return {"main_places": open_ones(MAIN), "administration_places": open_ones(ADMINISTRATION)}

@@ -1,1 +1,1 @@
-"""The pages of incidents, and the link to acknowledge one."""
+"""The pages of incidents, and the page of the link in messages."""

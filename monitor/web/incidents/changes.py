@@ -1,76 +1,67 @@
-"""What operators do about incidents, one or many: acknowledge them, silence their sensors."""
+"""What operators do about incidents: acknowledge them, silence their sensors."""
 
-from collections.abc import Callable
-
-from flask import Blueprint, flash, g, redirect, request, url_for
-from sqlalchemy import Engine
+from flask import g, request, url_for
 from werkzeug.wrappers import Response
 
-from monitor.clock import Clock
 from monitor.errors import Invalid
-from monitor.model import DAY, HOUR
 from monitor.outbox.wording import counted, duration, number
 from monitor.services import incidents, silences
 from monitor.services.incidents import Acknowledged
 from monitor.web import forms
 from monitor.web.auth.access import requires
+from monitor.web.context import context
 from monitor.web.incidents.filters import IncidentFilters
-
-DURATIONS = {str(each): duration(each) for each in (HOUR, 4 * HOUR, DAY, 7 * DAY)}
-"""How long a silence may last, by what the form sends (ms)."""
+from monitor.web.incidents.pages import DURATIONS, blueprint, incident_page, list_page
+from monitor.web.responses import done
 
 _WHICH = "id"
-"""The field of the form that names incidents."""
+"""The form's field with the ids of incidents."""
 
 _FIELDS = {"ends_at": "Duration", "comment": "Reason", _WHICH: "Incidents", "incident": "Incidents"}
 _MOST = 1_000
-"""Incidents that one form may name."""
+"""The maximum number of incidents in one form."""
 
 
-def add_to(
-    pages: Blueprint,
-    engine: Engine,
-    clock: Clock,
-    listing: Callable[[int, str, str], Response],
-    one: Callable[[int, int, str, str], Response],
-) -> None:
-    """`/incidents/acknowledge` and `/incidents/silence`; `listing` and `one` show the page that the
-    form was on once more: ([number,] status, problem, field at fault)."""
+@blueprint.post("/incidents/acknowledge")
+@requires("operator")
+def acknowledge_them() -> Response:
+    try:
+        ids = _chosen()
+    except Invalid as error:
+        return _with_problem(error)
+    outcome = incidents.acknowledge(context().engine, g.principal, ids, context().clock.now())
+    return done(_outcome(outcome), _location())
 
-    def again(error: Invalid) -> Response:
-        page, field = _page(), error.field
-        problem = f"{_FIELDS[field]}: {error}."
-        return listing(400, problem, field) if page is None else one(page, 400, problem, field)
 
-    def back() -> Response:
-        page = _page()
-        if page is not None:
-            return redirect(url_for("incidents.page", number=page), 303)
-        return redirect(IncidentFilters.read().address(), 303)
+@blueprint.post("/incidents/silence")
+@requires("operator")
+def silence_them() -> Response:
+    try:
+        ids, length, now = _chosen(), _length(), context().clock.now()
+        comment = forms.typed("comment")
+        count = silences.start_for_incidents(
+            context().engine, g.principal, ids, now + length, comment, now
+        )
+    except Invalid as error:
+        return _with_problem(error)
+    return done(f"{counted(count, 'sensor')} silenced for {duration(length)}.", _location())
 
-    @pages.post("/incidents/acknowledge")
-    @requires("operator")
-    def acknowledge_them() -> Response:
-        try:
-            ids = _chosen()
-        except Invalid as error:
-            return again(error)
-        flash(_outcome(incidents.acknowledge(engine, g.principal, ids, clock.now())))
-        return back()
 
-    @pages.post("/incidents/silence")
-    @requires("operator")
-    def silence_them() -> Response:
-        try:
-            ids, length, now = _chosen(), _length(), clock.now()
-            comment = forms.typed("comment")
-            count = silences.start_for_incidents(
-                engine, g.principal, ids, now + length, comment, now
-            )
-        except Invalid as error:
-            return again(error)
-        flash(f"{counted(count, 'sensor')} silenced for {duration(length)}.")
-        return back()
+def _with_problem(error: Invalid) -> Response:
+    """The page that the form was on, with the problem."""
+    number, field = _page(), error.field
+    problem = f"{_FIELDS[field]}: {error}."
+    if number is None:
+        return list_page(400, problem, field)
+    return incident_page(number, 400, problem, field)
+
+
+def _location() -> str:
+    """The page that the form was on."""
+    number = _page()
+    if number is None:
+        return IncidentFilters.read().address()
+    return url_for("incidents.page", number=number)
 
 
 def _length() -> int:
@@ -82,12 +73,12 @@ def _length() -> int:
 
 
 def _page() -> int | None:
-    """The number of the incident whose page the form was on."""
+    """The incident whose page the form was on; None for the list."""
     return forms.row_number(forms.typed("page"))
 
 
 def _chosen() -> list[int]:
-    """The incidents that the form names. Raises Invalid."""
+    """The ids in the form. Raises Invalid."""
     texts = request.form.getlist(_WHICH)
     if not texts:
         raise Invalid(_WHICH, "must include at least one incident")

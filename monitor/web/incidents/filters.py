@@ -1,4 +1,4 @@
-"""Which incidents are listed: what the address of the page says."""
+"""Which incidents are listed, by the parameters of the page."""
 
 from typing import NamedTuple, Self
 from urllib.parse import urlencode
@@ -11,12 +11,12 @@ from monitor.state import ledger
 
 STATES = {"open": "Open", "past": "Past", "all": "All"}
 SINCE = {"": "Any", "1": "24 hours", "7": "7 days", "30": "30 days", "90": "90 days"}
-"""Days: still open, or over since then."""
+"""Days: incidents that are open, or ended within them."""
 KNOWN = {"": "Any", "no": "Not acknowledged", "yes": "Acknowledged"}
 
 
 class IncidentFilters(NamedTuple):
-    """What the address says is to be listed, as it was typed."""
+    """The parameters of the page, as text."""
 
     state: str = "open"
     q: str = ""
@@ -26,7 +26,7 @@ class IncidentFilters(NamedTuple):
 
     @classmethod
     def read(cls) -> Self:
-        """Of this request's address or form; what makes no sense is as if not given."""
+        """The filters in this request's address or form; invalid ones have their default."""
         given = {
             name: request.values.get(name, "").strip().replace("\0", "") for name in cls._fields
         }
@@ -47,7 +47,7 @@ class IncidentFilters(NamedTuple):
     def cases(
         self, connection: Connection, limit: int, now: int, before: int | None = None
     ) -> list[IncidentView]:
-        """Those listed, the newest first."""
+        """The incidents that match, the newest first."""
         return ledger.cases(
             connection,
             limit,

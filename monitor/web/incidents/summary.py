@@ -1,4 +1,4 @@
-"""One incident in words: what there is to say in a line, and all that happened in order."""
+"""One incident in words: a summary, and its timeline."""
 
 from typing import NamedTuple
 
@@ -8,11 +8,11 @@ from monitor.outbox.wording import duration
 
 
 class Story(NamedTuple):
-    """An incident with its ledger."""
+    """An incident with its timeline."""
 
     case: IncidentView
     summary: str
-    """What follows "silent since" and the moment."""
+    """The text after "silent since" and the moment."""
     entries: list[TimelineEntry]
 
 
@@ -22,7 +22,7 @@ def story(facts: Facts, now: int) -> Story:
 
 
 def summary(case: IncidentView, now: int) -> str:
-    """How long the silence lasted, and who knows of it or what ended it."""
+    """How long the sensor was silent, and who acknowledged the incident or what ended it."""
     if case.closed_at is not None:
         return f"for {lasted(case, now)}; {ending(case)}"
     known = "" if case.acknowledged_at is None else f", acknowledged by {answered_by(case)}"
@@ -30,6 +30,6 @@ def summary(case: IncidentView, now: int) -> str:
 
 
 def lasted(case: IncidentView, now: int) -> str:
-    """How long the silence is, or was."""
+    """How long the sensor is or was silent."""
     until = now if case.closed_at is None else case.recovered_at or case.closed_at
     return duration(max(until - case.last_seen, 0))

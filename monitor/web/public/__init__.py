@@ -1,1 +1,1 @@
-"""What people without a login may see: public status pages and badges."""
+"""Public status pages and badges: for viewers without a login."""

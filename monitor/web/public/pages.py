@@ -1,65 +1,42 @@
-"""Status pages for everybody who has their link: read-only, and nothing in them that is private."""
+"""Public status pages: read-only, for anyone who has the link, without private data."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from heapq import nsmallest
 from typing import Any, NamedTuple
 
 from flask import Blueprint, Response, current_app
-from sqlalchemy import Engine
 
-from monitor.analysis.memory import Memory
-from monitor.clock import Clock
-from monitor.model import SECOND, format_mac
+from monitor.model import format_mac
 from monitor.staleness.rules import SensorStatus
 from monitor.state import public_pages
 from monitor.state.database import reading
 from monitor.state.public_pages import PublicPage
-from monitor.web.anonymous import Answers, Gate
 from monitor.web.auth.access import public
+from monitor.web.context import context
 from monitor.web.errors import RequestRefused
 from monitor.web.grid import cells
-from monitor.web.grid.fleet import Fleet, FleetChanges, SensorEntry
+from monitor.web.grid.fleet import FleetChanges, SensorEntry
 from monitor.web.grid.search import natural
+from monitor.web.public.caches import MAX_AGE
+from monitor.web.responses import HTML
 
 MOST_NAMED = 500
-"""Sensors that a page names; the others are a number."""
-
-_GLANCE_LIFETIME = 2 * SECOND
-_MAX_AGE = 10
-_KEPT = 100
-_LINKS_LIFETIME = SECOND // 10
-_PATIENCE = 2.0  # seconds
+"""The maximum number of sensors that a page names; it counts the others."""
 
 _RANK = {status: rank for rank, status in enumerate(cells.WORST_FIRST)}
 
 
-class Glance:
-    """The whole fleet, at most two seconds old: a crowd that looks costs no more than one."""
-
-    def __init__(self, open_fleet: Callable[[], Fleet], clock: Clock) -> None:
-        self._open_fleet = open_fleet
-        self._kept = Memory[None, FleetChanges](clock, _GLANCE_LIFETIME, 1)
-
-    def __call__(self) -> FleetChanges:
-        """Raises FleetUnavailable, StoreError, TimeoutError."""
-        return self._kept.shared(None, lambda: self._open_fleet().changes(None), _PATIENCE)
-
-    def one(self, mac: int) -> FleetChanges:
-        """This sensor alone, or none if it is not known. Raises the same."""
-        return self._open_fleet().one(mac)
-
-
 class Site(NamedTuple):
-    """How many sensors of a site have each status, in the order of WORST_FIRST."""
+    """The number of sensors of a site with each status, in the order of WORST_FIRST."""
 
     name: str
-    """Empty: of no site."""
+    """Empty for sensors without a site."""
     counts: list[int]
 
 
 class PublicSensor(NamedTuple):
-    """One sensor as everybody may see it."""
+    """A sensor, with what is public of it."""
 
     name: str
     site: str
@@ -68,24 +45,24 @@ class PublicSensor(NamedTuple):
 
 
 class Board(NamedTuple):
-    """What a public page shows."""
+    """The content of a public page."""
 
     title: str
     summary: str
     worst: str
-    """The status that the summary is about; empty if it is unknown."""
+    """The status that the summary reports; empty if the status is not known."""
     problem: str | None
-    """Why this can't be taken for the present."""
+    """Why this is not the current status."""
     as_of: int
     sites: list[Site]
     sensors: list[PublicSensor]
-    """Those that are not up first; none where the page only counts."""
+    """The sensors, the worst status first; empty if the page shows numbers only."""
     more: int
-    """How many are not named for want of room."""
+    """The number of sensors above the limit of MOST_NAMED."""
 
 
 def board(page: PublicPage, changes: FleetChanges) -> Board:
-    """A page's part of the fleet."""
+    """The content of a page, made from the fleet."""
     wanted = None if page.sites is None else frozenset(page.sites)
     entries = [entry for entry in changes.entries if wanted is None or entry.site in wanted]
     problem = cells.problem(changes)
@@ -104,52 +81,52 @@ def board(page: PublicPage, changes: FleetChanges) -> Board:
     )
 
 
-def blueprint(engine: Engine, glance: Glance, gate: Gate, clock: Clock) -> Blueprint:
-    """`GET /public/<key>` and, what keeps it fresh, `/public/<key>/now`."""
-    public_views = Blueprint("public", __name__)
-    links = Answers[None, list[PublicPage]](gate, clock, _LINKS_LIFETIME, 1, SECOND)
-    texts = Answers[tuple[str, str], str](gate, clock, _MAX_AGE * SECOND, _KEPT)
+blueprint = Blueprint("public", __name__, url_prefix="/public")
 
-    def listed() -> list[PublicPage]:
-        with reading(engine) as connection:
-            return public_pages.listed(connection)
 
-    def made(page: PublicPage, template: str) -> str:
-        shown = board(page, glance())
-        return rendered(template, board=shown, statuses=cells.WORST_FIRST, key=page.key)
+@blueprint.get("/<key>")
+@public
+def page(key: str) -> Response:
+    return _response(key, "public/page.html")
 
-    def answer(key: str, template: str) -> Response:
-        # All links at once: one that leads nowhere then costs no question of its own.
-        page = public_pages.find(links.get(None, listed), key)
-        if page is None:
-            raise RequestRefused(404, "This page doesn't exist or its link was replaced.")
-        text = texts.get((template, repr(page)), lambda: made(page, template))
-        response = Response(text, content_type="text/html; charset=utf-8")
-        response.cache_control.max_age = _MAX_AGE
-        response.headers["X-Robots-Tag"] = "noindex, nofollow"
-        response.headers["Referrer-Policy"] = "no-referrer"
-        return response
 
-    @public_views.get("/public/<key>")
-    @public
-    def page(key: str) -> Response:
-        return answer(key, "public/page.html")
+@blueprint.get("/<key>/now")
+@public
+def now(key: str) -> Response:
+    """The part of the page that its script keeps up to date."""
+    return _response(key, "public/board.html")
 
-    @public_views.get("/public/<key>/now")
-    @public
-    def now(key: str) -> Response:
-        return answer(key, "public/board.html")
 
-    return public_views
+def _response(key: str, template: str) -> Response:
+    caches = context().public
+    shown = public_pages.find(caches.pages.get(None, _pages), key)
+    if shown is None:
+        raise RequestRefused(404, "This page doesn't exist or its link was replaced.")
+    text = caches.texts.get((template, repr(shown)), lambda: _text(shown, template))
+    response = Response(text, content_type=HTML)
+    response.cache_control.max_age = MAX_AGE
+    response.headers["X-Robots-Tag"] = "noindex, nofollow"
+    response.headers["Referrer-Policy"] = "no-referrer"
+    return response
+
+
+def _pages() -> list[PublicPage]:
+    with reading(context().engine) as connection:
+        return public_pages.listed(connection)
+
+
+def _text(shown: PublicPage, template: str) -> str:
+    filled = board(shown, context().public.fleet.all())
+    return rendered(template, board=filled, statuses=cells.WORST_FIRST, key=shown.key)
 
 
 def rendered(template: str, **values: Any) -> str:
-    """Without a look at who asks, as flask's own has it: everybody gets the same."""
+    """A template's text without Flask's context processors: it is the same for all viewers."""
     return current_app.jinja_env.get_template(template).render(**values)
 
 
 def public_name(mac: int, name: str | None) -> str:
-    """The sensor's name; without one the end of its address, which does not tell the maker."""
+    """The sensor's name, or else the end of its address, which does not reveal the manufacturer."""
     return name or f"…{format_mac(mac)[9:]}"
 
 

@@ -1,1 +1,1 @@
-"""The pages of one sensor, and of all of them as a table."""
+"""The page of a sensor, and the table of all sensors."""

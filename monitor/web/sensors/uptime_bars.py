@@ -1,19 +1,18 @@
-"""Uptime as lines of words and figures, each with the parts of a bar."""
+"""Uptime as lines of text, each with the parts of a bar."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from monitor.analysis.history import UptimeSpan
 from monitor.model import DAY
-from monitor.outbox.wording import duration
-from monitor.web.api.history import percent
+from monitor.outbox.wording import duration, percent
 
 _LEAST = 0.6
-"""Percent of the bar: what is short must be seen too."""
+"""The minimum width of a part in percent of the bar, so that short times are visible."""
 
 
 class Part(NamedTuple):
-    """One kind of time within a span, and its place in the bar in percent."""
+    """One kind of time within a span, and its position in the bar in percent."""
 
     kind: str
     left: float
@@ -29,7 +28,7 @@ class UptimeLine(NamedTuple):
     """None when no time was either up or down."""
     parts: list[Part]
     known: str
-    """How much of the span is known, where it is not all of it."""
+    """How much of the span is known, as text; empty if all of it is."""
 
 
 def lines(spans: Sequence[UptimeSpan]) -> list[UptimeLine]:
