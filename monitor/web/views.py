@@ -11,7 +11,7 @@ from monitor.web.api import maintenance as api_maintenance
 from monitor.web.api import routes as api_routes
 from monitor.web.api import silences as api_silences
 from monitor.web.api import webpush as api_webpush
-from monitor.web.auth import pages as auth
+from monitor.web.auth import account, administration, login, password_links
 from monitor.web.context import of
 from monitor.web.grid import views as grid
 from monitor.web.incidents import acknowledge
@@ -25,6 +25,10 @@ from monitor.web.sensors import page as sensor
 from monitor.web.sensors import table as sensor_table
 
 _MODULES = (
+    account,
+    administration,
+    login,
+    password_links,
     grid,
     badges,
     public,
@@ -56,5 +60,8 @@ def register(app: Flask) -> None:
     """Add all views to the application."""
     for blueprint in dict.fromkeys(module.blueprint for module in _MODULES):
         app.register_blueprint(blueprint)
-    people = of(app).people
-    auth.add_to(app, people)
+    provider = of(app).people.provider
+    if provider is not None:
+        from monitor.web.auth import oidc  # Authlib takes 10 MB of memory
+
+        oidc.add_to(app, provider)

@@ -29,7 +29,7 @@ from monitor.state.tables import (
     silence,
 )
 from monitor.web import context
-from monitor.web.auth.login import password_link
+from monitor.web.auth.password_links import password_link
 from tests.cases import Cases
 from tests.push import Browser
 from tests.receiver import Receiver

@@ -9,7 +9,7 @@ from monitor.state import throttle, users
 from monitor.state.database import reading, writing
 from monitor.vault import Vault
 from monitor.web import context
-from monitor.web.auth.login import password_link
+from monitor.web.auth.password_links import password_link
 from tests.states import state, state_url
 from tests.web.visitors import PASSWORD, Visitor, add_user, build_app, logged_in
 

@@ -11,7 +11,8 @@ from monitor.model import SECOND
 from monitor.state import logins, throttle, tokens, users
 from monitor.state.access_tables import user
 from monitor.state.database import open_state, reading, writing
-from monitor.web.auth.login import LIFETIME, same_site
+from monitor.web.auth.login import same_site
+from monitor.web.auth.password_links import LIFETIME
 from tests.states import state, state_url
 from tests.web.contexts import BASE
 from tests.web.visitors import BROWSER, PASSWORD, Visitor, add_user, build_app, logged_in

@@ -1,8 +1,8 @@
-"""Administering people, and the trail of who changed what."""
+"""The administration pages of users and of the audit trail."""
 
 from typing import Any
 
-from flask import Blueprint, flash, g, redirect, render_template, request, url_for
+from flask import g, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from monitor.errors import Conflict, Invalid
@@ -12,78 +12,82 @@ from monitor.state.database import reading
 from monitor.state.users import ROLES
 from monitor.web import forms
 from monitor.web.auth.access import requires
-from monitor.web.auth.login import password_link
-from monitor.web.auth.people import People
-from monitor.web.responses import html
+from monitor.web.auth.login import blueprint
+from monitor.web.auth.password_links import password_link
+from monitor.web.context import context
+from monitor.web.responses import done, html
 
 PAGE = 100
-"""Entries of the trail on one page."""
+"""The number of audit entries on one page."""
 
 
-def add_to(pages: Blueprint, people: People) -> None:
-    """`/admin/users` and `/admin/audit`."""
+def _page(status: int = 200, **shown: Any) -> AnyResponse:
+    listed = users.listed(context().engine)
+    return html(render_template("auth/users.html", people=listed, roles=ROLES, **shown), status)
 
-    def page(status: int = 200, **told: Any) -> AnyResponse:
-        listed = users.listed(people.engine)
-        return html(render_template("auth/users.html", people=listed, roles=ROLES, **told), status)
 
-    @pages.get("/admin/users")
-    @requires("administrator")
-    def users_page() -> AnyResponse:
-        return page()
+@blueprint.get("/admin/users")
+@requires("administrator")
+def users_page() -> AnyResponse:
+    return _page()
 
-    @pages.post("/admin/users")
-    @requires("administrator")
-    def add() -> AnyResponse:
-        name, email = (request.form.get(field, "").strip() for field in ("name", "email"))
-        role = request.form.get("role", "")
-        try:
-            now = people.clock.now()
-            person = users.add(people.engine, g.principal, name, role, email, now)
-        except Invalid as error:
-            return page(400, **forms.mistake(error))
-        return page(link=password_link(people, person), person=person)
 
-    @pages.post("/admin/users/<int:number>")
-    @requires("administrator")
-    def change(number: int) -> AnyResponse:
-        given = {"role": request.form.get("role", ""), "email": request.form.get("email", "")}
-        return changed(number, {**given, "email": given["email"].strip()})
+@blueprint.post("/admin/users")
+@requires("administrator")
+def add() -> AnyResponse:
+    name, email = (request.form.get(field, "").strip() for field in ("name", "email"))
+    role = request.form.get("role", "")
+    try:
+        now = context().clock.now()
+        user = users.add(context().engine, g.principal, name, role, email, now)
+    except Invalid as error:
+        return _page(400, **forms.mistake(error))
+    return _page(link=password_link(context().people, user), person=user)
 
-    @pages.post("/admin/users/<int:number>/<any(deactivate, activate):what>")
-    @requires("administrator")
-    def switch(number: int, what: str) -> AnyResponse:
-        return changed(number, {"active": what == "activate"})
 
-    @pages.post("/admin/users/<int:number>/link")
-    @requires("administrator")
-    def link(number: int) -> AnyResponse:
-        person = users.record_password_link(people.engine, g.principal, number)
-        return page(link=password_link(people, person), person=person)
+@blueprint.post("/admin/users/<int:number>")
+@requires("administrator")
+def change(number: int) -> AnyResponse:
+    given = {"role": request.form.get("role", ""), "email": request.form.get("email", "")}
+    return _save(number, {**given, "email": given["email"].strip()})
 
-    @pages.get("/admin/audit")
-    @requires("administrator")
-    def trail() -> AnyResponse:
-        before = forms.row_number(request.args.get("before", ""))
-        with reading(people.engine) as connection:
-            entries = audit.listed(connection, PAGE + 1, before)
-        rows = [(entry, words(entry.detail)) for entry in entries[:PAGE]]
-        more = entries[PAGE - 1].id if len(entries) > PAGE else None
-        return html(render_template("auth/audit.html", rows=rows, before=before, more=more))
 
-    def changed(number: int, values: dict[str, Any]) -> AnyResponse:
-        try:
-            person = users.change(people.engine, g.principal, number, **values)
-        except Invalid as error:
-            return page(400, **forms.mistake(error))
-        except Conflict as error:
-            return page(409, **forms.mistake(error))
-        flash(f"{person.name} saved.")
-        return redirect(url_for("people.users_page"), 303)
+@blueprint.post("/admin/users/<int:number>/<any(deactivate, activate):what>")
+@requires("administrator")
+def switch(number: int, what: str) -> AnyResponse:
+    return _save(number, {"active": what == "activate"})
+
+
+@blueprint.post("/admin/users/<int:number>/link")
+@requires("administrator")
+def link(number: int) -> AnyResponse:
+    user = users.record_password_link(context().engine, g.principal, number)
+    return _page(link=password_link(context().people, user), person=user)
+
+
+@blueprint.get("/admin/audit")
+@requires("administrator")
+def trail() -> AnyResponse:
+    before = forms.row_number(request.args.get("before", ""))
+    with reading(context().engine) as connection:
+        entries = audit.listed(connection, PAGE + 1, before)
+    rows = [(entry, words(entry.detail)) for entry in entries[:PAGE]]
+    more = entries[PAGE - 1].id if len(entries) > PAGE else None
+    return html(render_template("auth/audit.html", rows=rows, before=before, more=more))
+
+
+def _save(number: int, values: dict[str, Any]) -> AnyResponse:
+    try:
+        user = users.change(context().engine, g.principal, number, **values)
+    except Invalid as error:
+        return _page(400, **forms.mistake(error))
+    except Conflict as error:
+        return _page(409, **forms.mistake(error))
+    return done(f"{user.name} saved.", url_for("people.users_page"))
 
 
 def words(detail: dict[str, Any]) -> list[tuple[str, str]]:
-    """(name, value) as text: "from → to" of what changed."""
+    """(name, value) of a detail as text; `old → new` for a change."""
     return [
         (
             name,

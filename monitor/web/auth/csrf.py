@@ -6,16 +6,16 @@ from flask import request
 from flask_wtf.csrf import validate_csrf
 from wtforms import ValidationError
 
-from monitor.web.auth.people import People
+from monitor.web.context import context
 from monitor.web.errors import RequestRefused
 
 FIELD = "csrf_token"
 HEADER = "X-CSRF-Token"
 
 
-def check(people: People) -> None:
+def check() -> None:
     """Raises RequestRefused unless a page of this service sent the request, with its token."""
-    check_origin(people)
+    check_origin()
     try:
         validate_csrf(request.headers.get(HEADER) or request.form.get(FIELD))
     except ValidationError as error:
@@ -24,19 +24,19 @@ def check(people: People) -> None:
         ) from error
 
 
-def check_origin(people: People) -> None:
+def check_origin() -> None:
     """Raises RequestRefused if, by the browser's headers, a page of another site sent it."""
     if request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
         raise RequestRefused(
             403, "This request came from a page of another site.", "Sec-Fetch-Site"
         )
     origin = request.headers.get("Origin")
-    ours = (_origin(people.base_url), f"{request.scheme}://{request.host}")
+    ours = (_origin(context().base_url), f"{request.scheme}://{request.host}")
     if origin is not None and origin not in ours:
         raise RequestRefused(
             403,
             f"This request came from a page of {origin}. If that is this service, set "
-            f"server.base_url to it; it is {people.base_url}.",
+            f"server.base_url to it; it is {context().base_url}.",
             "Origin",
         )
 

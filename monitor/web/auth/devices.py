@@ -1,8 +1,8 @@
-"""Browsers in which a person has logged in before: no one else's guesses keep them out.
+"""Browsers in which a user has logged in before: wrong passwords elsewhere don't lock them out.
 
-OWASP's device cookies: such a browser has failures of its own, so that guesses made elsewhere do
-not delay its owner, and a stolen cookie allows no more guesses than any other place does. It proves
-nothing by itself: the password is asked for all the same.
+These are the device cookies of OWASP. Failed attempts in such a browser are counted separately, so
+that attempts made elsewhere do not delay its user, and a stolen cookie allows no more attempts than
+another browser has. The cookie does not replace the password.
 """
 
 import secrets
@@ -10,38 +10,38 @@ import secrets
 from flask import Response, after_this_request, request
 
 from monitor.state.users import User
-from monitor.web.auth.people import People
+from monitor.web.context import context
 
 _PURPOSE = "device"
 _YEAR = 365 * 24 * 3600
 
 
-def remember(people: People, person: User) -> None:
-    """Have the answer to this request mark the browser as one of this person's."""
-    mark = mark_of(people, person) or secrets.token_urlsafe(16)
-    signed = people.vault.sign(_PURPOSE, {"u": person.id, "m": mark})
+def remember(user: User) -> None:
+    """Set the cookie that marks the browser as this user's, in the response to this request."""
+    mark = mark_of(user) or secrets.token_urlsafe(16)
+    signed = context().vault.sign(_PURPOSE, {"u": user.id, "m": mark})
 
     @after_this_request
-    def marked(response: Response) -> Response:
+    def set_cookie(response: Response) -> Response:
         response.set_cookie(
-            _name(people),
+            _name(),
             signed,
             max_age=_YEAR,
-            secure=people.https,
+            secure=context().people.https,
             httponly=True,
             samesite="Lax",
         )
         return response
 
 
-def mark_of(people: People, person: User) -> str | None:
-    """What tells this browser from the person's others; None: they never logged in with it."""
-    payload = people.vault.verify(_PURPOSE, request.cookies.get(_name(people), ""))
-    if payload is None or payload["u"] != person.id:
+def mark_of(user: User) -> str | None:
+    """The mark of this browser; None if the user has not logged in with it."""
+    payload = context().vault.verify(_PURPOSE, request.cookies.get(_name(), ""))
+    if payload is None or payload["u"] != user.id:
         return None
     mark: str = payload["m"]
     return mark
 
 
-def _name(people: People) -> str:
-    return "__Host-monitor-device" if people.https else "monitor-device"
+def _name() -> str:
+    return "__Host-monitor-device" if context().people.https else "monitor-device"

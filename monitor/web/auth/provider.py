@@ -1,4 +1,4 @@
-"""An OpenID Connect provider: whom it vouches for, and what they may do here."""
+"""An OpenID Connect provider: which of its users may log in, and with which role."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -14,36 +14,36 @@ class NotWelcome(Exception):
 
 @dataclass(frozen=True)
 class Provider:
-    """Who vouches for people, and for whom it counts."""
+    """The provider, and the rules for its users."""
 
     issuer: str
     client_id: str
     client_secret: str = field(repr=False)
     claim: str
-    """Which claim of the identity token names a person's groups."""
+    """The claim of the identity token that holds a user's groups."""
     groups: Mapping[str, Iterable[str]]
-    """Role -> the groups that have it; "*": everybody."""
+    """Role -> the groups that have it; `*` stands for all users."""
     domain: str = ""
-    """Only people with a verified email address of this domain; empty: any."""
+    """Only users with a verified email address of this domain may log in; empty for all."""
 
     @property
     def name(self) -> str:
-        """What people know it by."""
+        """Its name on the login page."""
         return urlsplit(self.issuer).hostname or self.issuer
 
     def role(self, claims: Mapping[str, Any]) -> str:
-        """The highest of their roles. Raises NotWelcome."""
+        """The highest role of the user's groups. Raises NotWelcome."""
         _, _, domain = email_of(claims).rpartition("@")
         if self.domain and domain != self.domain.lower():
             raise NotWelcome(f"Only users of {self.domain} can log in here.")
         held = claims.get(self.claim)
-        mine = {"*", *(held if isinstance(held, list) else [held])}
+        groups = {"*", *(held if isinstance(held, list) else [held])}
         for role in reversed(ROLES):
-            if mine.intersection(self.groups.get(role, ())):
+            if groups.intersection(self.groups.get(role, ())):
                 return role
         raise NotWelcome("None of your groups has access here. Ask an administrator.")
 
 
 def email_of(claims: Mapping[str, Any]) -> str:
-    """Where the provider has verified it; else empty."""
+    """The email address, if the provider has verified it; else empty."""
     return str(claims.get("email", "")).lower() if claims.get("email_verified") is True else ""
