@@ -80,7 +80,7 @@ def test_what_is_wrong_is_told_to_everybody(served: Server, browser: Browser, wi
     log_in(page, served.url, "olga", "/admin/sensors/import")
     page.get_by_label("Or paste its text").fill(f"mac_address,name,labels\n02,{LONG},\n")
     page.get_by_role("button", name="Preview changes").click()
-    expect(page.get_by_role("alert")).to_have_text("1 thing is wrong, and nothing was changed.")
+    expect(page.get_by_role("alert")).to_have_text("1 problem. Nothing was changed.")
     looks_right(page, "bad")
     page.goto(f"{served.url}/admin/silences")
     page.get_by_label("Sensors", exact=True).fill(LONG)
