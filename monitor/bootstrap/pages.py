@@ -74,12 +74,9 @@ def build_pages(
             settings.alerts.allow_internal,
         ),
         readiness=Readiness(shipper_status, engine, clock, judging),
+        metrics=metrics.registry(engine, clock, shipper_status, judging, ignored_fields),
     )
-    return create_app(
-        context,
-        trusted_hosts=trusted_hosts(settings),
-        blueprints=[metrics.blueprint(engine, clock, shipper_status, judging, ignored_fields)],
-    )
+    return create_app(context, trusted_hosts=trusted_hosts(settings))
 
 
 def trusted_hosts(settings: Settings) -> Sequence[str]:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from flask import Blueprint, Flask, Response, request
+from flask import Flask, Response, request
 from flask_compress import Compress
 from werkzeug.exceptions import NotFound
 from werkzeug.routing import IntegerConverter, Map
@@ -42,9 +42,7 @@ _HEADERS = {
 }
 
 
-def create_app(
-    context: Context, *, trusted_hosts: Sequence[str] = (), blueprints: Sequence[Blueprint] = ()
-) -> Flask:
+def create_app(context: Context, *, trusted_hosts: Sequence[str] = ()) -> Flask:
     """The application with all pages and the API.
 
     `trusted_hosts` are the accepted Host headers; empty accepts any.
@@ -71,8 +69,6 @@ def create_app(
         app.add_url_rule(f"/{view.__name__}", view_func=view)
     _serve_static(app)
     views.register(app)
-    for blueprint in blueprints:
-        app.register_blueprint(blueprint)
     return app
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import tzinfo
 
 from flask import Flask, current_app
+from prometheus_client import CollectorRegistry
 from sqlalchemy import Engine
 
 from monitor.analysis.history import History
@@ -56,6 +57,7 @@ class Context:
     public: PublicCaches
     readiness: Callable[[], Sequence[str]]
     """Returns the reasons why this host is not ready; none if it is."""
+    metrics: CollectorRegistry
 
 
 def install(app: Flask, context: Context) -> None:

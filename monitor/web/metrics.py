@@ -1,5 +1,5 @@
-"""`/metrics` for Prometheus: the service's figures, which every worker of every host tells alike,
-and those of this host's shipper."""
+"""`/metrics` for Prometheus: figures of the whole service, the same from each worker of each host,
+and figures of this host's shipper."""
 
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -30,11 +30,12 @@ from monitor.model import SECOND
 from monitor.state.database import reading
 from monitor.state.tally import BOUNDS
 from monitor.web.auth.access import public_on_loopback
+from monitor.web.context import context
 from monitor.web.judging import Judging
 
 _PREFIX = "heartbeat_monitor_"
 _FRESH = 10 * SECOND
-"""How long figures are used again: counting the sensors takes a while."""
+"""How long figures are reused (ms), because counting the sensors takes a while."""
 
 Values = Mapping[tuple[str, ...], float]
 
@@ -44,8 +45,8 @@ class _Read(NamedTuple):
     figures: Figures | None
 
 
-class _Service(Collector):
-    """The figures in the state database, the shipper's file, and what the door counts."""
+class _ServiceCollector(Collector):
+    """Figures from the state, the shipper's status file and the counts of the ingest app."""
 
     def __init__(
         self,
@@ -61,11 +62,11 @@ class _Service(Collector):
         self._last = _Read(0, None)
 
     def describe(self) -> Iterator[Metric]:
-        """Nothing: registering must not read the state."""
+        """Yields nothing, because registration must not read the state."""
         yield from ()
 
     def collect(self) -> Iterator[Metric]:
-        """The state's figures only while it can be read: old ones would look like news."""
+        """Figures of the state are left out while it can't be read: old ones would look current."""
         found, now = self._figures(), self._clock.now()
         yield InfoMetricFamily(
             _PREFIX + "build", "The running version.", {"version": version("heartbeat-monitor")}
@@ -102,27 +103,30 @@ class _Service(Collector):
             return None
 
 
-def blueprint(
+blueprint = Blueprint("metrics", __name__)
+
+
+@blueprint.get("/metrics")
+@public_on_loopback
+def metrics() -> Response:
+    """The metrics, in the format that the scraper prefers."""
+    encode, content_type = choose_encoder(request.headers.get("Accept", ""))
+    response = Response(encode(context().metrics), content_type=content_type)
+    response.cache_control.no_store = True
+    return response
+
+
+def registry(
     engine: Engine,
     clock: Clock,
     shipper_status: Path,
     judging: Judging,
     ignored_fields: SharedCounts,
-) -> Blueprint:
-    """`GET /metrics`, in the format that the scraper prefers."""
-    pages = Blueprint("metrics", __name__)
-    registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Service(engine, clock, shipper_status, judging, ignored_fields))
-
-    @pages.get("/metrics")
-    @public_on_loopback
-    def metrics() -> Response:
-        encode, content_type = choose_encoder(request.headers.get("Accept", ""))
-        response = Response(encode(registry), content_type=content_type)
-        response.cache_control.no_store = True
-        return response
-
-    return pages
+) -> CollectorRegistry:
+    """The registry of a worker process, for `Context.metrics`."""
+    made = CollectorRegistry(auto_describe=False)
+    made.register(_ServiceCollector(engine, clock, shipper_status, judging, ignored_fields))
+    return made
 
 
 def _judging(found: Figures, now: int) -> Iterator[Metric]:

@@ -2,6 +2,7 @@
 
 from flask import Flask
 
+from monitor.web import metrics
 from monitor.web.admin import channels, maintenance, public_pages, routes, silences, tokens
 from monitor.web.api import channels as api_channels
 from monitor.web.api import history as api_history
@@ -25,20 +26,20 @@ from monitor.web.sensors import page as sensor
 from monitor.web.sensors import table as sensor_table
 
 _MODULES = (
-    account,
-    administration,
-    login,
-    password_links,
     grid,
-    badges,
-    public,
-    acknowledge,
-    incident_changes,
-    incidents,
     sensor,
     sensor_changes,
     sensor_table,
     csv_import,
+    incidents,
+    incident_changes,
+    acknowledge,
+    public,
+    badges,
+    login,
+    password_links,
+    account,
+    administration,
     channels,
     maintenance,
     public_pages,
@@ -53,6 +54,7 @@ _MODULES = (
     api_routes,
     api_silences,
     api_webpush,
+    metrics,
 )
 
 

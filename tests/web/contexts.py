@@ -6,6 +6,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from prometheus_client import CollectorRegistry
 from sqlalchemy import Engine
 
 from monitor.analysis.history import History
@@ -57,6 +58,7 @@ def build_context(
         "channels": ChannelService(engine, vault, clock, own_channels, FRAME, allow_internal),
         "browsers": BrowserService(engine, vault, contact, allow_internal),
         "readiness": list,
+        "metrics": CollectorRegistry(),
         **others,
     }
     opened = LazyFleet(fleet or (lambda: Fleet(_NO_STORE, engine, clock, THRESHOLD, RETENTION)))

@@ -55,7 +55,9 @@ def some_api() -> Blueprint:
 
 
 def app_over(engine: Engine) -> Flask:
-    return create_app(build_context(engine), blueprints=[some_api()])
+    app = create_app(build_context(engine))
+    app.register_blueprint(some_api())
+    return app
 
 
 @pytest.fixture

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from flask import Flask
 from flask.testing import FlaskClient
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import Engine, update
 
+from monitor.clock import Clock
 from monitor.ingest import status
 from monitor.ingest.counts import SharedCounts
 from monitor.ingest.fields import DETAILS, NOT_A_NUMBER
@@ -22,10 +22,12 @@ from monitor.state import health, horizon
 from monitor.state.database import open_state, writing
 from monitor.state.tables import incident, notification, service, source
 from monitor.web import metrics
+from monitor.web.app import create_app
 from monitor.web.judging import Judging
 from tests.cases import NOW, Cases
 from tests.counting import recount
 from tests.states import state, state_url
+from tests.web.contexts import build_context
 
 __all__ = ["state", "state_url"]
 
@@ -50,10 +52,11 @@ class Counted(Cases):
         recount(self.state)
 
 
-class Still:
+class Still(Clock):
     """A clock that a test sets."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.time = NOW + MINUTE
 
     def now(self) -> int:
@@ -73,14 +76,12 @@ def cases(state: Engine) -> Cases:
 def client_of(
     engine: Engine, clock: Still, directory: Path, ignored: SharedCounts | None = None
 ) -> FlaskClient:
-    app = Flask(__name__)
-    judging = Judging(clock, MINUTE)  # type: ignore[arg-type]
+    judging = Judging(clock, MINUTE)
     ignored = ignored or SharedCounts(list(DETAILS))
     shipper = directory / status.FILE
-    app.register_blueprint(
-        metrics.blueprint(engine, clock, shipper, judging, ignored)  # type: ignore[arg-type]
-    )
-    return app.test_client()
+    registry = metrics.registry(engine, clock, shipper, judging, ignored)
+    context = build_context(engine, clock, metrics=registry, local=True)
+    return create_app(context).test_client()
 
 
 @pytest.fixture
