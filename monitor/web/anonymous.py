@@ -1,7 +1,7 @@
-"""Work for people without a login: worked out once for all of them, and little of it at a time.
+"""Responses for viewers without a login: computed once for all viewers, and few at a time.
 
-They may be a crowd, or a single person who asks for a thousand badges at once. Neither may take the
-threads that people with a login need, nor ask more than a few questions of the store at a time.
+There may be many such viewers, and one of them may request a thousand badges at once. Some threads
+have to remain for users with a login, and the store must not receive many queries at a time.
 """
 
 from collections.abc import Callable, Hashable
@@ -14,14 +14,14 @@ from monitor.model import SECOND
 from monitor.web.errors import RETRY_AFTER, RequestRefused
 
 AT_ONCE = 2
-"""Answers that one worker works out at a time."""
+"""The maximum number of answers that a worker computes at a time."""
 
 PLACES = 4
-"""Requests that work one out or wait for one: fewer than the threads that pages have by default, so
-that people with a login find one."""
+"""The maximum number of requests that compute an answer or wait for one. It is lower than the
+default number of threads for pages, so that some remain for users with a login."""
 
 USABLE = 30 * SECOND
-"""So long (ms) an answer will do while its successor is worked out."""
+"""How long (ms) an old answer may be used while a new one is computed."""
 
 _PATIENCE = 1.0  # seconds
 
@@ -30,7 +30,7 @@ Value = TypeVar("Value")
 
 
 class Busy(RequestRefused):
-    """No room for this request at the moment."""
+    """The limits are reached: the client should retry."""
 
     def __init__(self) -> None:
         wait = str(RETRY_AFTER)
@@ -39,13 +39,13 @@ class Busy(RequestRefused):
 
 
 class Gate:
-    """Limits what is worked out at a time; one for all that is public in a worker."""
+    """Limits concurrent computations. A worker has one gate for all its public views."""
 
     def __init__(self) -> None:
         self._places, self._turns = BoundedSemaphore(PLACES), BoundedSemaphore(AT_ONCE)
 
     def enter(self) -> bool:
-        """Take one of the places; False when there is none."""
+        """Take one of the places; False if none is free."""
         return self._places.acquire(blocking=False)
 
     def leave(self) -> None:
@@ -53,7 +53,7 @@ class Gate:
         self._places.release()
 
     def take_turn(self, make: Callable[[], Value]) -> Value:
-        """What `make` returns, when it is its turn. Raises Busy when that takes too long."""
+        """Call `make` when a turn is free. Raises Busy after a timeout, and what `make` raises."""
         if not self._turns.acquire(timeout=_PATIENCE):
             raise Busy
         try:
@@ -63,7 +63,7 @@ class Gate:
 
 
 class Answers(Generic[Key, Value]):
-    """Kept for `lifetime` ms, at most `most` of them; threads may share it."""
+    """A cache of at most `most` answers, for `lifetime` ms each. Threads may share it."""
 
     def __init__(
         self, gate: Gate, clock: Clock, lifetime: int, most: int, usable: int = USABLE
@@ -72,19 +72,19 @@ class Answers(Generic[Key, Value]):
         self._kept = Memory[Key, Value](clock, lifetime, most, usable)
 
     def get(self, key: Key, make: Callable[[], Value]) -> Value:
-        """The answer, worked out by `make` if need be. Raises Busy, and what `make` raises."""
+        """The answer, computed by `make` if necessary. Raises Busy, and what `make` raises."""
         kept = self._kept.get(key)
         if kept is not None:
             return kept
         try:
-            return self._worked_out(key, make)
+            return self._computed(key, make)
         except Busy:
             old = self._kept.old(key)
             if old is None:
                 raise
             return old
 
-    def _worked_out(self, key: Key, make: Callable[[], Value]) -> Value:
+    def _computed(self, key: Key, make: Callable[[], Value]) -> Value:
         if not self._gate.enter():
             raise Busy
         try:

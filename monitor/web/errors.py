@@ -1,4 +1,4 @@
-"""Errors as people and programs want them: a calm page, or problem+json. Never a traceback."""
+"""Error responses: a page for browsers, problem+json for programs, without tracebacks."""
 
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -11,11 +11,11 @@ from werkzeug.exceptions import HTTPException
 from monitor.errors import Conflict, Invalid, NotFound, StateUnavailable
 
 RETRY_AFTER = 2
-"""Seconds after which it is worth trying again."""
+"""When clients should retry (s)."""
 
 _FOR_PROGRAMS = ("/sensors", "/healthz", "/readyz", "/metrics")
 _FOR_PROGRAMS_BELOW = ("/heartbeat", "/api/", "/static/")
-"""An error page asks the state who looks at it."""
+"""Paths whose errors are never pages: a page reads the current user from the state."""
 
 
 class ProblemDetails(msgspec.Struct):
@@ -30,7 +30,7 @@ class ProblemDetails(msgspec.Struct):
 
 
 class RequestRefused(HTTPException):
-    """A request that can't be granted: raised by whoever finds out, told by `handle_errors`."""
+    """A request that is refused; `handle_errors` makes the response."""
 
     def __init__(
         self,
@@ -39,14 +39,14 @@ class RequestRefused(HTTPException):
         field: str | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> None:
-        """`field` names the part of the request at fault."""
+        """`field` is the name of the part of the request at fault."""
         super().__init__(detail)
         self.code = status
         self.field = field
         self._headers = dict(headers or {})
 
     def get_headers(self, *arguments: Any, **named: Any) -> list[tuple[str, str]]:
-        """What werkzeug sends by itself, and those given."""
+        """The headers of Werkzeug, and those given."""
         return [*super().get_headers(*arguments, **named), *self._headers.items()]
 
 
@@ -69,8 +69,8 @@ def problem(
 
 
 def handle_errors(app: Flask) -> None:
-    """Let every error of this app be told in that way."""
-    app.register_error_handler(HTTPException, _told)
+    """Handle all errors of the application in this way."""
+    app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(StateUnavailable, _state_away)
     app.register_error_handler(Invalid, lambda error: explained(400, str(error), error.field))
     app.register_error_handler(NotFound, lambda error: explained(404, str(error), error.field))
@@ -78,7 +78,7 @@ def handle_errors(app: Flask) -> None:
 
 
 def explained(status: int, detail: str, field: str | None = None) -> Response:
-    """The error as whoever asks understands it."""
+    """The error as problem+json or as a page, as the request prefers."""
     if for_program():
         return problem(status, detail, field=field)
     page = render_template("error.html", title=HTTPStatus(status).phrase, detail=detail)
@@ -88,15 +88,15 @@ def explained(status: int, detail: str, field: str | None = None) -> Response:
 
 
 def unavailable(detail: str) -> Response:
-    """503, with when to try again; a browser does so by itself."""
+    """A 503 response; browsers retry by themselves."""
     response = explained(503, detail)
     response.retry_after = RETRY_AFTER
-    response.headers["Refresh"] = str(RETRY_AFTER)  # a browser heeds only this one
+    response.headers["Refresh"] = str(RETRY_AFTER)  # browsers ignore Retry-After
     return response
 
 
 def for_program() -> bool:
-    """Whether this request wants JSON rather than a page."""
+    """Whether the response should be JSON instead of a page."""
     path = request.path
     return (
         path in _FOR_PROGRAMS
@@ -109,7 +109,7 @@ def _state_away(_error: StateUnavailable) -> Response:
     return unavailable("The state database can't be used at the moment.")
 
 
-def _told(error: HTTPException) -> Response:
+def _http_error(error: HTTPException) -> Response:
     status = error.code or 500
     detail = error.description or HTTPStatus(status).description
     response = explained(status, detail, getattr(error, "field", None))

@@ -1,4 +1,4 @@
-"""What people send by forms and addresses."""
+"""Values that users send in forms and addresses."""
 
 from collections.abc import Mapping
 
@@ -11,13 +11,13 @@ _MOST_DIGITS = len(str(GREATEST_ID))
 
 
 def typed(field: str) -> str:
-    """What a field of the form holds, without what PostgreSQL keeps in no text."""
+    """The text in a field of the form, without U+0000, which PostgreSQL can't store."""
     return request.form.get(field, "").replace("\0", "")
 
 
 def mistake(error: Invalid | Conflict, titles: Mapping[str, str] | None = None) -> dict[str, str]:
-    """For the template: the `problem` as a sentence after the field's title, and the field that is
-    `wrong`. `titles`: field -> title, where the title is not the field's own name."""
+    """For templates: the `problem` as a sentence that begins with the field's title, and the name
+    of the field that is `wrong`. `titles` has the titles that differ from the field's name."""
     if error.field is None:
         text = str(error)
         return {"problem": f"{text[0].upper()}{text[1:]}.", "wrong": ""}
@@ -26,13 +26,13 @@ def mistake(error: Invalid | Conflict, titles: Mapping[str, str] | None = None) 
 
 
 def lines(text: str) -> list[str]:
-    """Matchers, one a line."""
+    """The lines of a text, without empty ones."""
     return [line.strip() for line in text.splitlines() if line.strip()]
 
 
 def row_number(text: str) -> int | None:
-    """The number of a row, if it is one."""
-    # Only so many digits: Python itself refuses to read some thousands.
+    """The id of a row; None if the text is not an id."""
+    # Check the length first: int() raises for texts with thousands of digits.
     if not (text.isdecimal() and len(text) <= _MOST_DIGITS and int(text) <= GREATEST_ID):
         return None
     return int(text)

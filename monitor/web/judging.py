@@ -1,4 +1,4 @@
-"""Whether sensors are judged, as a web process can tell: for `/readyz` and `/metrics`."""
+"""Whether judging is behind, as a web process can see: for `/readyz` and `/metrics`."""
 
 from monitor.clock import Clock
 from monitor.staleness.notices import Behind, behind
@@ -6,16 +6,16 @@ from monitor.state.horizon import Progress
 
 
 class Judging:
-    """Made when the process starts: a standstill before that is not held against schedulers that
-    start with it."""
+    """Create it when the process starts: earlier time without judging does not count, because
+    schedulers may have started only now."""
 
     def __init__(self, clock: Clock, behind_after: int) -> None:
-        """`behind_after`: ms without a judgement after which people are notified."""
+        """`behind_after`: ms without judging after which a notice is sent."""
         self._clock, self._behind_after = clock, behind_after
         self._started_at = clock.now()
 
     def __call__(self, progress: Progress) -> Behind | None:
-        """Since when judging is behind and why; what people were notified of counts at once."""
+        """Since when judging is behind, and why. After a notice was sent it is behind at once."""
         reached = progress.behind_since or progress.horizon or progress.swept_at
         unmoved_since = progress.behind_since or max(reached, self._started_at)
         now = self._clock.now()

@@ -1,4 +1,4 @@
-"""Whether heartbeats reach the store from this host, and are judged: what `/readyz` answers."""
+"""Whether heartbeats of this host reach the store, and sensors are judged: for `/readyz`."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ _FRESH = 15 * SECOND
 
 
 class Readiness:
-    """Callable: the reasons why not, none when ready."""
+    """A callable that returns the reasons why this host is not ready; none if it is."""
 
     def __init__(
         self, shipper_status: Path, engine: Engine, clock: Clock, judging: Judging
