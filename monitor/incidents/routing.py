@@ -73,7 +73,7 @@ class Routing:
         """Who is told; of a route that is gone meanwhile, those of the default one."""
         return self._by_name.get(route, self._default)
 
-    def switched_off(self, route: str) -> Sequence[str]:
+    def disabled(self, route: str) -> Sequence[str]:
         """Those who would be notified if they were not switched off."""
         return self._off.get(route, self._default_off)
 

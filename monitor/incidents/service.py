@@ -1,9 +1,9 @@
-"""Incidents and the messages they cause, written in the caller's transaction."""
+"""Opens and closes incidents, and enqueues their messages, in the caller's transaction."""
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
@@ -20,10 +20,10 @@ from monitor.state.sensors import Sensor
 
 @dataclass(frozen=True, slots=True)
 class Alerting:
-    """How messages are caused; durations in ms."""
+    """How incidents are grouped, and who is notified; durations in ms."""
 
     channels: tuple[str, ...]
-    """Those that the settings switch on."""
+    """The channels that the settings switch on."""
     group_wait: int
     group_interval: int
     flapping: FlappingRule = USUAL
@@ -32,24 +32,34 @@ class Alerting:
 
 
 class Opening(NamedTuple):
-    """A silence that became an outage."""
+    """A sensor that is down and has no open incident."""
 
     sensor: Sensor
     last_seen: int
     threshold: int
     proven: bool
     usual_interval: int | None = None
-    """How far apart its heartbeats were (ms), where that could be told."""
+    """The usual interval (ms) between its heartbeats before the silence, if known."""
     interruptions: int = 0
-    """How often monitoring was interrupted meanwhile, for a presumption."""
+    """The number of blind windows during the silence, if it is presumed down."""
 
 
 class Closing(NamedTuple):
-    """The end of an incident; `recovered_at` is the first proof of life, for Event.RECOVER."""
+    """An incident to close."""
 
     incident: Incident
     event: Event
     recovered_at: int | None = None
+    """The first heartbeat after the silence (ms), for Event.RECOVER."""
+
+
+class _Reported(NamedTuple):
+    """An incident that the next message about its group reports."""
+
+    group_id: int
+    route: str
+    opened_at: int
+    starts_flapping: bool
 
 
 def open_all(
@@ -60,69 +70,112 @@ def open_all(
     version: int,
     fleet_wide: bool = False,
 ) -> None:
-    """Open one incident for each silence and owe its group a message.
+    """Opens one incident for each sensor that has none, and enqueues the messages.
 
-    `fleet_wide`: almost all sensors are silent, so sites do not matter.
+    Earlier incidents that no message has reported move into the same group if they have the same
+    cause. `fleet_wide`: whether almost all sensors are silent; then sites do not matter.
     """
-    # Groups before anything that is decided about them: a notifier may be closing one just now.
-    held = incidents.lock_open_groups(connection)
-    groups = {(group.cohort, group.route): group.id for group in held.values()}
+    # Lock the groups before deciding anything about them: a notifier may be closing one just now.
+    groups = incidents.lock_open_groups(connection)
     earlier = incidents.open_incidents(connection)
     new = {opening.sensor.mac: opening for opening in openings if opening.sensor.mac not in earlier}
     if not new:
         return
-    route_to = routing.read(connection, alerting.channels, alerting.tracking_kinds)
-    untold, together = _untold(connection, earlier, held)
+    routes_in_force = routing.read(connection, alerting.channels, alerting.tracking_kinds)
+    unreported, without_site = _unreported(connection, earlier, groups)
+    group_of_earlier = {mac: groups[earlier[mac].group_id] for mac in unreported}
     cohorts = grouping.assign(
         {mac: opening.sensor.site for mac, opening in new.items()},
-        {mac: held[earlier[mac].group_id].cohort for mac in untold},
-        together,
+        {mac: group.cohort for mac, group in group_of_earlier.items()},
+        without_site,
         fleet_wide,
     )
-    routes = {mac: route_to.route_of(_attributes(opening.sensor)) for mac, opening in new.items()}
-    routes |= {mac: held[earlier[mac].group_id].route for mac in untold}
-    group_of = {}
-    for mac, cohort in cohorts.items():
-        key = cohort, routes[mac]
-        if key not in groups:
-            groups[key] = incidents.open_group(connection, *key, now)
-        group_of[mac] = groups[key]
-    flaps = _flapping(connection, new, alerting.flapping, now)
+    routes = {
+        **{mac: routes_in_force.route_of(_attributes(new[mac].sensor)) for mac in new},
+        **{mac: group.route for mac, group in group_of_earlier.items()},
+    }
+    group_ids = _find_groups(connection, groups.values(), cohorts, routes, now)
+    flapping_since = _flapping_since(connection, new, alerting.flapping, now)
     incidents.add(
         connection,
         [
-            {
-                "mac": mac,
-                "last_seen": opening.last_seen,
-                "threshold": opening.threshold,
-                "proven": opening.proven,
-                "opened_at": now,
-                "usual_interval": opening.usual_interval,
-                "interruptions": opening.interruptions,
-                "flapping_since": flaps.get(mac),
-                "group_id": group_of[mac],
-                "version": version,
-            }
+            _columns(opening, now, flapping_since.get(mac), group_ids[mac], version)
             for mac, opening in new.items()
         ],
     )
-    moving = {earlier[mac]: group_of[mac] for mac in untold & group_of.keys()}
-    _join(connection, moving, now, version)
-    begun = {group_of[mac]: now for mac in new}
-    owed = {(group_of[mac], routes[mac], "down") for mac in new}
-    owed |= {(group_of[mac], routes[mac], "flapping") for mac in new if flaps.get(mac) == now}
-    for row, group_id in moving.items():
-        begun[group_id] = min(begun.get(group_id, now), row.opened_at)
-        owed.add((group_id, routes[row.mac], "down"))
-        if row.flapping_since == row.opened_at:
-            owed.add((group_id, routes[row.mac], "flapping"))
-    for group_id, route, kind in sorted(owed):
-        recipients = route_to.recipients(route)
+    moving = {earlier[mac]: group_ids[mac] for mac in unreported & group_ids.keys()}
+    _move(connection, moving, now, version)
+    reported = [
+        *(
+            _Reported(group_ids[mac], routes[mac], now, flapping_since.get(mac) == now)
+            for mac in new
+        ),
+        *(
+            _Reported(group_id, routes[row.mac], row.opened_at, row.flapping_since == row.opened_at)
+            for row, group_id in moving.items()
+        ),
+    ]
+    _enqueue_alerts(connection, reported, routes_in_force, alerting, now)
+    _record_disabled(connection, {mac: routes[mac] for mac in new}, routes_in_force, now)
+
+
+def _columns(
+    opening: Opening, now: int, flapping_since: int | None, group_id: int, version: int
+) -> dict[str, Any]:
+    return {
+        "mac": opening.sensor.mac,
+        "last_seen": opening.last_seen,
+        "threshold": opening.threshold,
+        "proven": opening.proven,
+        "opened_at": now,
+        "usual_interval": opening.usual_interval,
+        "interruptions": opening.interruptions,
+        "flapping_since": flapping_since,
+        "group_id": group_id,
+        "version": version,
+    }
+
+
+def _find_groups(
+    connection: Connection,
+    open_groups: Iterable[AlertGroup],
+    cohorts: Mapping[int, str],
+    routes: Mapping[int, str],
+    now: int,
+) -> dict[int, int]:
+    """mac -> id of the open group with its cohort and route, which is created if there is none."""
+    ids = {(group.cohort, group.route): group.id for group in open_groups}
+    found = {}
+    for mac, cohort in cohorts.items():
+        key = cohort, routes[mac]
+        if key not in ids:
+            ids[key] = incidents.open_group(connection, *key, now)
+        found[mac] = ids[key]
+    return found
+
+
+def _enqueue_alerts(
+    connection: Connection,
+    reported: Sequence[_Reported],
+    routes: routing.Routing,
+    alerting: Alerting,
+    now: int,
+) -> None:
+    """Enqueues the down and flapping messages about these incidents."""
+    first_opened: dict[int, int] = {}
+    messages = set()
+    for each in reported:
+        first_opened[each.group_id] = min(first_opened.get(each.group_id, now), each.opened_at)
+        messages.add((each.group_id, each.route, "down"))
+        if each.starts_flapping:
+            messages.add((each.group_id, each.route, "flapping"))
+    for group_id, route, kind in sorted(messages):
+        recipients = routes.recipients(route)
         if kind == "flapping":
             # Only an outage that lasts, and is not acknowledged, escalates.
-            recipients = [who for who in recipients if not who.delay]
-        _owe(connection, group_id, kind, recipients, alerting, now, now - begun[group_id])
-    _note_switched_off(connection, {mac: routes[mac] for mac in new}, route_to, now)
+            recipients = [recipient for recipient in recipients if not recipient.delay]
+        waited = now - first_opened[group_id]
+        _enqueue(connection, group_id, kind, recipients, alerting, now, waited)
 
 
 def close_all(
@@ -132,11 +185,11 @@ def close_all(
     now: int,
     version: int,
 ) -> None:
-    """Close incidents; for those that recovered, owe their groups a message.
+    """Closes incidents, and enqueues messages about those that recovered.
 
-    The caller holds the version. Incidents that were closed meanwhile stay as they are.
+    Incidents that have been closed meanwhile do not change.
     """
-    # As they are now: the caller read them in an earlier transaction.
+    # Read them again: the caller read them in an earlier transaction.
     current = incidents.still_open(connection, [closing.incident.id for closing in closings])
     closings = [closing for closing in closings if closing.incident.id in current]
     if not closings:
@@ -160,10 +213,10 @@ def close_all(
         },
     )
     tally.add(connection, "closed", Counter((closing.event.value,) for closing in closings))
-    route_to = routing.read(connection, alerting.channels, alerting.tracking_kinds)
+    routes = routing.read(connection, alerting.channels, alerting.tracking_kinds)
     for group_id, group in groups.items():
-        told = route_to.recipients if recovered[group_id] else route_to.tracking
-        _owe(connection, group_id, "recovered", told(group.route), alerting, now)
+        find = routes.recipients if recovered[group_id] else routes.tracking
+        _enqueue(connection, group_id, "recovered", find(group.route), alerting, now)
         notifications.close_group_if_done(connection, group_id, now)
 
 
@@ -171,41 +224,45 @@ def _attributes(sensor: Sensor) -> Mapping[str, str]:
     return attributes(sensor.mac, sensor.name, sensor.site, sensor.labels)
 
 
-def _note_switched_off(
-    connection: Connection, routes: Mapping[int, str], route_to: routing.Routing, now: int
+def _record_disabled(
+    connection: Connection, route_of: Mapping[int, str], routes: routing.Routing, now: int
 ) -> None:
-    """Write into the ledger which channels are not notified since they are switched off."""
-    spared: dict[str, list[int]] = defaultdict(list)
-    for mac, route in routes.items():
-        for name in route_to.switched_off(route):
-            spared[name].append(mac)
-    numbers = incidents.open_numbers(connection, routes) if spared else {}
-    for name, macs in spared.items():
-        reasons = {numbers[mac]: (DISABLED, None) for mac in macs}
-        suppressions.record(connection, name, "down", reasons, now)
+    """Records in the ledger which channels are not notified because they are disabled.
+
+    `route_of`: mac -> route of the new incidents.
+    """
+    disabled: dict[str, list[int]] = defaultdict(list)
+    for mac, route in route_of.items():
+        for channel in routes.disabled(route):
+            disabled[channel].append(mac)
+    ids = incidents.open_numbers(connection, route_of) if disabled else {}
+    for channel, macs in disabled.items():
+        reasons = {ids[mac]: (DISABLED, None) for mac in macs}
+        suppressions.record(connection, channel, "down", reasons, now)
 
 
-def _untold(
+def _unreported(
     connection: Connection, earlier: Mapping[int, Incident], groups: Mapping[int, AlertGroup]
 ) -> tuple[set[int], int]:
-    """Earlier incidents that may still join others, since no message has reported them; and how
-    many without a site can't, or have joined others already."""
+    """(macs of the open incidents that no message has reported, which may still move; number of
+    the other open incidents without a site, and of those that share a group already)."""
     # A scheduler of an older version may have left an open incident in a closed group.
     earlier = {mac: row for mac, row in earlier.items() if row.group_id in groups}
-    silent = incidents.untold(connection, {row.group_id for row in earlier.values()})
-    untold = {mac for mac, row in earlier.items() if row.group_id in silent}
+    group_ids = incidents.untold(connection, {row.group_id for row in earlier.values()})
+    unreported = {mac for mac, row in earlier.items() if row.group_id in group_ids}
     cohorts = {mac: groups[row.group_id].cohort for mac, row in earlier.items()}
-    together = sum(
+    without_site = sum(
         1
-        for mac, key in cohorts.items()
-        if grouping.is_stray(key) and not (mac in untold and grouping.is_alone(key))
+        for mac, cohort in cohorts.items()
+        if grouping.is_stray(cohort) and not (mac in unreported and grouping.is_alone(cohort))
     )
-    return untold, together
+    return unreported, without_site
 
 
-def _flapping(
+def _flapping_since(
     connection: Connection, new: Mapping[int, Opening], rule: FlappingRule, now: int
 ) -> dict[int, int | None]:
+    """mac -> when its flapping episode started; None if it is not flapping."""
     longest = max(rule.window_of(opening.threshold) for opening in new.values())
     earlier = incidents.history(connection, new, now - longest)
     return {
@@ -213,8 +270,8 @@ def _flapping(
     }
 
 
-def _join(connection: Connection, moving: Mapping[Incident, int], now: int, version: int) -> None:
-    """Move incidents that no message has reported into the group that reports all."""
+def _move(connection: Connection, moving: Mapping[Incident, int], now: int, version: int) -> None:
+    """Moves incidents that no message has reported to other groups: incident -> group id."""
     incidents.change(
         connection,
         {row.id: {"group_id": group_id, "version": version} for row, group_id in moving.items()},
@@ -224,7 +281,7 @@ def _join(connection: Connection, moving: Mapping[Incident, int], now: int, vers
         notifications.close_group_if_done(connection, group_id, now)
 
 
-def _owe(
+def _enqueue(
     connection: Connection,
     group_id: int,
     kind: str,
@@ -233,15 +290,16 @@ def _owe(
     now: int,
     waited: int = 0,
 ) -> None:
-    """`waited`: how long the first of those it tells of has waited for others already."""
-    for who in recipients:
+    """`waited`: ms for which the first of the incidents to report has waited already."""
+    for recipient in recipients:
+        delay = recipient.delay if kind == "down" else 0
         notifications.enqueue(
             connection,
             group_id,
             kind,
-            who.channel,
+            recipient.channel,
             now,
-            wait=max(alerting.group_wait, who.delay if kind == "down" else 0) - waited,
+            wait=max(alerting.group_wait, delay) - waited,
             interval=alerting.group_interval,
-            delay=who.delay if kind == "down" else 0,
+            delay=delay,
         )
