@@ -1,1 +1,1 @@
-"""From a silence to the rows that record it and cause messages."""
+"""Incidents: how they open, close and share messages, and what holds messages back."""

@@ -1,24 +1,25 @@
-"""Which incidents share a message: those of one site, or of many sites that fail at once; sensors
-without a site if there are many; all incidents if the whole fleet is silent."""
+"""Which incidents share messages: those of one site, of many sites that fail together, of many
+sensors without a site, or of the whole fleet."""
 
 from collections.abc import Mapping
 
 from monitor.model import FLEET, format_mac
 
 TOGETHER_FROM = 5
-"""So many open incidents without a site are one matter, not that many."""
+"""From this many open incidents on, sensors without a site share messages."""
 
 NO_SITE = "no site"
-"""The cohort of sensors without a site that share messages."""
+"""The cohort of those sensors."""
 
 MANY_SITES_FROM = 10
-"""Outages that begin at so many sites within the same wait have one cause, not that many."""
+"""Outages at this many sites within the same wait likely have one cause, and share messages."""
 
 MANY_SITES = "many sites"
-"""The cohort of those."""
+"""The cohort of those outages."""
 
 _SITE, _SENSOR = "site:", "sensor:"
 _NEARLY_ALL = 0.95
+"""The share of sensors that must be overdue in a fleet-wide outage."""
 
 
 def cohort(mac: int, site: str | None, together: bool) -> str:
@@ -33,42 +34,46 @@ def is_alone(cohort_key: str) -> bool:
     return cohort_key.startswith(_SENSOR)
 
 
-def is_stray(cohort_key: str) -> bool:
-    """Whether it is a cohort of sensors without a site."""
+def has_no_site(cohort_key: str) -> bool:
+    """Whether it is a cohort of one or more sensors without a site."""
     return cohort_key == NO_SITE or is_alone(cohort_key)
 
 
 def is_fleet_wide(overdue: int, watched: int, sites: int) -> bool:
     """Whether almost all sensors are silent, at more than one site.
 
-    `overdue`: how many of the `watched` sensors have not been heard for half their threshold.
+    `overdue`: how many of the `watched` sensors have been silent for half their threshold.
     """
     return sites > 1 and watched >= TOGETHER_FROM and overdue >= _NEARLY_ALL * watched
 
 
 def assign(
-    opening: Mapping[int, str | None], untold: Mapping[int, str], together: int, fleet_wide: bool
+    opening: Mapping[int, str | None],
+    unreported: Mapping[int, str],
+    without_site: int,
+    fleet_wide: bool,
 ) -> dict[int, str]:
-    """mac -> cohort for the incidents that open, and for earlier ones that now join others.
+    """mac -> cohort, for new incidents and for earlier ones that move to another cohort.
 
-    `opening`: mac -> site of each new incident. `untold`: mac -> cohort of earlier ones that
-    no message has reported. `together`: how many incidents without a site are open besides these.
+    `opening`: mac -> site of each new incident. `unreported`: mac -> cohort of earlier ones that
+    no message has reported. `without_site`: number of other open incidents without a site.
     """
     if fleet_wide:
-        joining = (mac for mac, key in untold.items() if key != FLEET)
-        return dict.fromkeys([*opening, *joining], FLEET)
-    alone = [mac for mac, key in untold.items() if is_alone(key)]
-    strays = sum(1 for site in opening.values() if not site)
-    many = strays > 0 and strays + len(alone) + together >= TOGETHER_FROM
-    cohorts = {mac: cohort(mac, site, many) for mac, site in opening.items()}
-    if many:
+        moving = (mac for mac, key in unreported.items() if key != FLEET)
+        return dict.fromkeys([*opening, *moving], FLEET)
+    alone = [mac for mac, key in unreported.items() if is_alone(key)]
+    new = sum(1 for site in opening.values() if not site)
+    together = new > 0 and new + len(alone) + without_site >= TOGETHER_FROM
+    cohorts = {mac: cohort(mac, site, together) for mac, site in opening.items()}
+    if together:
         cohorts.update(dict.fromkeys(alone, NO_SITE))
-    return _many_sites_as_one(cohorts, untold)
+    return _merge_many_sites(cohorts, unreported)
 
 
-def _many_sites_as_one(cohorts: dict[int, str], untold: Mapping[int, str]) -> dict[int, str]:
-    at_sites = {mac: key for mac, key in {**untold, **cohorts}.items() if key.startswith(_SITE)}
-    gathering = MANY_SITES in untold.values()
-    if not gathering and len(set(at_sites.values())) < MANY_SITES_FROM:
+def _merge_many_sites(cohorts: dict[int, str], unreported: Mapping[int, str]) -> dict[int, str]:
+    every = {**unreported, **cohorts}
+    at_sites = {mac: key for mac, key in every.items() if key.startswith(_SITE)}
+    merged_before = MANY_SITES in unreported.values()
+    if not merged_before and len(set(at_sites.values())) < MANY_SITES_FROM:
         return cohorts
     return cohorts | dict.fromkeys(at_sites, MANY_SITES)

@@ -1,4 +1,4 @@
-"""All that holds a message back: silences, maintenance, and a sensor that is flapping."""
+"""What holds messages: silences, maintenance and flapping."""
 
 from collections.abc import Mapping
 
@@ -10,15 +10,15 @@ from monitor.outbox.candidates import Hold
 
 
 def holding(rule: flapping.FlappingRule) -> Hold:
-    """What is asked of each incident when a message is frozen; the latest end counts."""
+    """The check of incidents when a message is frozen. If several hold one, the latest counts."""
 
     def held(
         connection: Connection, members: Mapping[int, Member], kind: str, now: int
     ) -> Mapping[int, Held]:
         found = muting.held(connection, members, kind, now)
         if kind == "down":
-            for number, each in flapping.held(members, rule, now).items():
-                found[number] = max(each, found.get(number, each))
+            for incident, hold in flapping.held(members, rule, now).items():
+                found[incident] = max(hold, found.get(incident, hold))
         return found
 
     return held

@@ -1,10 +1,10 @@
-"""The life of an incident as a transition table; an illegal move raises and changes nothing."""
+"""The states of an incident, as a transition table."""
 
 from enum import StrEnum
 
 
 class IncidentState(StrEnum):
-    """Where an incident stands."""
+    """The state of an incident."""
 
     OPEN = "open"
     ACKNOWLEDGED = "acknowledged"
@@ -12,7 +12,7 @@ class IncidentState(StrEnum):
 
 
 class Event(StrEnum):
-    """What can happen to it; the value of a closing event is the recorded reason."""
+    """What changes the state; the value of a closing event is the recorded reason."""
 
     ACKNOWLEDGE = "acknowledge"
     RECOVER = "recovered"
@@ -22,7 +22,7 @@ class Event(StrEnum):
 
 
 class IllegalMove(Exception):
-    """The event can't happen in this state."""
+    """The event is not possible in this state."""
 
 
 CLOSING = frozenset({Event.RECOVER, Event.CHANGE_THRESHOLD, Event.PAUSE, Event.FORGET})
@@ -38,7 +38,7 @@ TRANSITIONS: dict[tuple[IncidentState, Event], IncidentState] = {
 
 
 def state_of(acknowledged_at: int | None, closed_at: int | None) -> IncidentState:
-    """The state that a stored incident's moments stand for."""
+    """The state of a stored incident, by its times (ms)."""
     if closed_at is not None:
         return IncidentState.CLOSED
     return IncidentState.OPEN if acknowledged_at is None else IncidentState.ACKNOWLEDGED

@@ -1,8 +1,8 @@
-"""Maintenance: windows by the clocks of a named zone, once or recurring.
+"""Maintenance: windows in the local time of a time zone, once or recurring.
 
-A window begins and ends when the zone's clocks say so, however long that takes: 22:00 to 06:00
-lasts seven or nine hours over a change. A start or stop that the clocks skip is moved on by what
-they skip (as PEP 495 does); one that they show twice is the first if a start, the second if a stop.
+A window starts and stops in local time, so 22:00 to 06:00 lasts seven or nine hours when the clocks
+change. A start or stop that the clocks skip moves by the skipped time (PEP 495). Of a time that
+occurs twice, a start is the first, a stop the second.
 """
 
 from collections.abc import Iterable
@@ -29,19 +29,19 @@ _AHEAD = (35 * DAY, 400 * DAY, 8 * 366 * DAY)
 
 @dataclass(frozen=True)
 class MaintenanceWindow:
-    """When maintenance is done: start and stop of the first time, by the zone's clocks."""
+    """When maintenance is done: start and stop of the first occurrence, in local time."""
 
     zone: ZoneInfo
     start: datetime
     stop: datetime
     recurrence: Recurrence | None = None
     ended_at: int | None = None
-    """It was ended for good at this moment (ms)."""
+    """If it was ended early: when (ms). It does not recur after that."""
 
 
 @dataclass(frozen=True)
 class Maintenance:
-    """Messages about the sensors that match are held inside the window."""
+    """Holds messages about matching sensors during the window."""
 
     id: int
     name: str
@@ -49,25 +49,25 @@ class Maintenance:
     window: MaintenanceWindow
 
     def spans(self, since: int, until: int) -> list[MuteSpan]:
-        """Its windows that lie in, or overlap, the time from `since` to `until` (ms)."""
+        """Its occurrences that overlap the time from `since` to `until` (ms)."""
         why = reason("maintenance", self.id, self.name)
         return [MuteSpan(*times, why) for times in occurrences(self.window, since, until)]
 
 
 def extended(windows: Iterable[MuteSpan], opened_at: int, threshold: int) -> list[MuteSpan]:
-    """What windows hold of the messages about an incident, other than that of its end.
+    """The windows, as they hold the messages about one incident (except its recovery).
 
-    One that was open before is held until the stop. The silence of any other may be the
-    maintenance's own doing, so its sensor has the whole threshold from the stop to be heard, and
-    has it anew when the next window begins within.
+    An incident that was open before a window is held until the window stops. Otherwise maintenance
+    may have caused the silence, so the incident is held for one threshold longer: the sensor has
+    that time to report. If the next window starts within it, it is extended likewise.
     """
     spans: list[MuteSpan] = []
-    excused_until: int | None = None
+    extended_until: int | None = None
     for span in sorted(windows):
-        first = span.start <= opened_at < span.stop + threshold
-        if first or (excused_until is not None and span.start <= excused_until):
+        opened_within = span.start <= opened_at < span.stop + threshold
+        if opened_within or (extended_until is not None and span.start <= extended_until):
             longer = span._replace(stop=span.stop + threshold)
-            excused_until = max(longer.stop, excused_until or 0)
+            extended_until = max(longer.stop, extended_until or 0)
             spans.append(longer)
         else:
             spans.append(span)
@@ -75,8 +75,8 @@ def extended(windows: Iterable[MuteSpan], opened_at: int, threshold: int) -> lis
 
 
 def occurrences(window: MaintenanceWindow, since: int, until: int) -> list[tuple[int, int]]:
-    """(start, stop) of each time the window overlaps the time from `since` up to `until`, in ms
-    and in order; the end of the window for good cuts it short."""
+    """(start, stop) in ms of the occurrences that overlap the time from `since` up to `until`, in
+    order. One that was ended early stops then."""
     if window.ended_at is not None:
         until = min(until, window.ended_at)
     length = window.stop.date() - window.start.date()
@@ -93,7 +93,7 @@ def occurrences(window: MaintenanceWindow, since: int, until: int) -> list[tuple
 
 
 def upcoming(window: MaintenanceWindow, now: int, most: int) -> list[tuple[int, int]]:
-    """The first occurrences that end after `now`; looks ahead for eight years at the most."""
+    """The first occurrences that stop after `now`, within eight years."""
     found: list[tuple[int, int]] = []
     for ahead in _AHEAD:
         found = occurrences(window, now, now + ahead)
@@ -105,9 +105,9 @@ def upcoming(window: MaintenanceWindow, now: int, most: int) -> list[tuple[int, 
 def parse(
     zone: str, start: str, stop: str, rule: str | None, ended_at: int | None = None
 ) -> MaintenanceWindow:
-    """A window from its texts: start and stop like 2026-03-29T01:30, the rule as RFC 5545 has it.
+    """Parses a window: start and stop like 2026-03-29T01:30, the rule as in RFC 5545.
 
-    Raises Invalid with the field at fault: zone, start, stop or recurrence.
+    Raises Invalid with the field: zone, start, stop or recurrence.
     """
     clocks = _zone(zone)
     first, last = _moment("start", start), _moment("stop", stop)
@@ -127,7 +127,7 @@ def parse(
 
 
 def moment(field: str, written: str, zone: tzinfo) -> int:
-    """When the zone's clocks show a text like 2026-03-29T01:30 (ms); the later time if twice.
+    """The time (ms) of a local time like 2026-03-29T01:30; the later one if it occurs twice.
 
     Raises Invalid with this field.
     """
@@ -143,7 +143,7 @@ def check_name(name: str) -> None:
 
 
 def text(moment: datetime) -> str:
-    """A moment by a zone's clocks as it is written: 2026-03-29T01:30."""
+    """A local time as text: 2026-03-29T01:30."""
     return moment.isoformat(timespec="minutes")
 
 
@@ -154,7 +154,7 @@ def _starts(window: MaintenanceWindow, first: datetime, last: datetime) -> Itera
 
 
 def _day(moment: int) -> datetime:
-    """The day of UTC, so that the same question is asked all day long."""
+    """The day in UTC: the arguments of a cached function then stay the same all day."""
     return (_EPOCH + timedelta(days=moment // DAY)).replace(tzinfo=None)
 
 
@@ -163,7 +163,7 @@ def _begin(moment: datetime, zone: ZoneInfo) -> int:
 
 
 def _end(moment: datetime, zone: tzinfo) -> int:
-    # Shown twice: the second is later. Skipped: fold=0 is later, and moves it on.
+    # If it occurs twice, the second is later. If it is skipped, fold=0 is later.
     return max(_at(moment.replace(tzinfo=zone, fold=fold)) for fold in (0, 1))
 
 

@@ -1,4 +1,4 @@
-"""Which sensors are meant: matchers such as `site=Hall A|Hall B` or `mac!=02:00:*`."""
+"""Matchers select sensors: `site=Hall A|Hall B` or `mac!=02:00:*`."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -9,7 +9,7 @@ from monitor.model import format_mac, parse_mac
 
 MOST_MATCHERS = 20
 MOST_WILDCARDS = 100
-"""Alternatives with `*` in one matcher; those without are looked up, and may be many."""
+"""Alternatives with `*` in one matcher. Those without are looked up, so their number is free."""
 
 DEFAULT_SEVERITY = "critical"
 
@@ -20,7 +20,7 @@ _PART_OF_MAC = re.compile(r"(?![0-9a-f:*]*[0-9a-f]{3})[0-9a-f:*]+", re.ASCII)
 def attributes(
     mac: int, name: str | None, site: str | None, labels: Mapping[str, str]
 ) -> dict[str, str]:
-    """What matchers look at: the labels, `severity` among them, then mac, name and site."""
+    """What matchers compare: the labels, with `severity`, and mac, name and site."""
     return {
         "severity": DEFAULT_SEVERITY,
         **labels,
@@ -42,7 +42,7 @@ class Matcher:
         return f"{self.name}{'!=' if self.negated else '='}{'|'.join(self.patterns)}"
 
     def match(self, attributes: Mapping[str, str]) -> bool:
-        """An attribute that is missing counts as empty."""
+        """Whether the condition holds; a missing attribute counts as empty."""
         return self.fits(attributes.get(self.name, ""))
 
     def fits(self, value: str) -> bool:
@@ -51,11 +51,11 @@ class Matcher:
         return fits is not self.negated
 
     def values(self) -> frozenset[str] | None:
-        """All values that fit, when they can be listed; None: they can't."""
+        """All values that fit; None if they can't be listed."""
         return None if self.negated or self._wild else self._exact
 
     def prefixes(self) -> tuple[str, ...] | None:
-        """What the values that fit begin with, when that is all there is to it; None: it is not."""
+        """The prefixes of the values that fit; None if more than a prefix decides."""
         if self.negated or any(pattern.find("*") != len(pattern) - 1 for pattern in self.patterns):
             return None
         return tuple(pattern[:-1] for pattern in self.patterns)
@@ -71,7 +71,7 @@ class Matcher:
 
 @dataclass(frozen=True)
 class Matchers:
-    """All of them must hold; none at all match everything."""
+    """Conditions that must all hold; an empty list matches everything."""
 
     matchers: tuple[Matcher, ...]
 
@@ -79,18 +79,18 @@ class Matchers:
         return ", ".join(self.texts()) or "everything"
 
     def texts(self) -> list[str]:
-        """The canonical texts: `parse` makes the same matchers of them."""
+        """The canonical texts; `parse` returns the same matchers for them."""
         return [str(matcher) for matcher in self.matchers]
 
     def match(self, attributes: Mapping[str, str]) -> bool:
-        """Whether a sensor is meant, by its attributes as `attributes` gives them."""
+        """Whether a sensor matches, by its attributes as `attributes` returns them."""
         return all(matcher.match(attributes) for matcher in self.matchers)
 
 
 def parse(texts: Iterable[str]) -> Matchers:
-    """`name=pattern` or `name!=pattern`; alternatives are separated by `|`, `*` is any text.
+    """Parses `name=pattern` or `name!=pattern`; `|` separates alternatives, `*` is any text.
 
-    Space around names and alternatives does not count. Raises ValueError, which names the matcher.
+    White space around names and alternatives is ignored. Raises ValueError, which has the matcher.
     """
     matchers = tuple(_parse(text) for text in texts)
     if len(matchers) > MOST_MATCHERS:
@@ -134,7 +134,7 @@ def _mac_pattern(pattern: str) -> str:
 
 
 def _fits(value: str, parts: list[str]) -> bool:
-    """Whether the parts of a pattern between its `*` lie in the value, in order and apart."""
+    """Whether the value has the parts of a pattern between its `*`, in order, without overlap."""
     first, *middle, last = parts
     end = len(value) - len(last)
     place = len(first)

@@ -1,4 +1,4 @@
-"""Who is quiet now: asked when a message is frozen, and by pages that show it."""
+"""Which sensors are muted by a silence or maintenance, for messages and for pages."""
 
 import logging
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -16,10 +16,10 @@ from monitor.state import silences
 from monitor.state.silences import MaintenanceRow, SilenceRow
 
 _LOOK_BACK = 7 * DAY
-"""Windows that followed on each other are known for as long."""
+"""How far back windows are read: one that adjoins an earlier one may extend it."""
 
 _LOOK_AHEAD = 2 * DAY
-"""A message held for longer is looked at again then."""
+"""How far ahead windows are read. A message that is held for longer is checked again then."""
 
 Rules = tuple[Sequence[SilenceRow], Sequence[MaintenanceRow]]
 
@@ -27,7 +27,7 @@ _log = logging.getLogger(__name__)
 
 
 class MuteSubject(Protocol):
-    """What can be quiet: a sensor, or a member of a message."""
+    """What can be muted: a sensor, or a member of a message."""
 
     @property
     def mac(self) -> int: ...
@@ -42,86 +42,91 @@ class MuteSubject(Protocol):
 def held(
     connection: Connection, members: Mapping[int, Member], kind: str, now: int
 ) -> dict[int, Held]:
-    """Of the incidents given, those that a message of this kind must not tell of at `now`.
+    """Incident id -> until when messages of this kind must not include it, and why; incidents that
+    are not muted are left out.
 
-    incident id -> until when, which may be told early: it is to be asked again then. Silences and
-    maintenance stay as they are until the caller's transaction ends. Raises StateUnavailable.
+    It may be a time before the end of the last window; check again then. Silences and maintenance
+    do not change until the caller's transaction ends. Raises StateUnavailable.
     """
     if not members:
         return {}
     longest = max(member.threshold for member in members.values())
     since = now - _LOOK_BACK - longest
-    quiet = _Quiet(silences.deciding(connection, since, now), since, now)
-    found = {
-        number: quiet.ended(meant)
-        if kind == "recovered"
-        else quiet.lasting(meant, member.opened_at, member.threshold)
-        for (number, member), meant in zip(
-            members.items(), quiet.meant(members.values()), strict=True
-        )
-    }
-    return {number: hold for number, hold in found.items() if hold is not None}
+    mutings = _Mutings(silences.deciding(connection, since, now), since, now)
+    matching_rules = mutings.matching(members.values())
+    found = {}
+    for (incident, member), rules in zip(members.items(), matching_rules, strict=True):
+        if kind == "recovered":
+            hold = mutings.hold(rules)
+        else:
+            hold = mutings.hold_alert(rules, member.opened_at, member.threshold)
+        if hold is not None:
+            found[incident] = hold
+    return found
 
 
 def covering(rules: Rules, subjects: Iterable[MuteSubject], now: int) -> dict[int, Held]:
-    """mac -> the silence or maintenance that covers the sensor at `now`; others are left out.
+    """mac -> the silence or maintenance that covers the sensor at `now`; sensors that are not
+    covered are left out.
 
-    `rules`: as `silences.in_force` reads them. A large fleet takes seconds: call it outside of any
+    `rules`: from `silences.in_force`. A large fleet takes seconds, so don't call it in a
     transaction.
     """
     if not any(rules):
         return {}
-    quiet, asked = _Quiet(rules, now, now), list(subjects)
-    found = {
-        subject.mac: quiet.ended(meant)
-        for subject, meant in zip(asked, quiet.meant(asked), strict=True)
-    }
-    return {mac: hold for mac, hold in found.items() if hold is not None}
+    mutings, subjects = _Mutings(rules, now, now), list(subjects)
+    holds = map(mutings.hold, mutings.matching(subjects))
+    found = zip(subjects, holds, strict=True)
+    return {subject.mac: hold for subject, hold in found if hold is not None}
 
 
-class _Quiet:
-    """Silences and windows from `since` on, as they stand at `now`."""
+class _Mutings:
+    """The silences and maintenance windows since `since`, and what they hold at `now`.
 
-    def __init__(self, rules: Rules, since: int, now: int) -> None:
+    A subject's matching rules are a tuple of indexes: many subjects have the same ones, so holds
+    are cached by it.
+    """
+
+    def __init__(self, rows: Rules, since: int, now: int) -> None:
         self._now = now
-        read = [*map(read_silence, rules[0]), *map(read_maintenance, rules[1])]
-        self._all = [each for each in read if each is not None]
-        self._spans = [each.spans(since, now + _LOOK_AHEAD) for each in self._all]
-        # Many incidents have all that decides in common.
-        self._decided: dict[tuple[tuple[int, ...], int | None, int], Held | None] = {}
+        read = [*map(read_silence, rows[0]), *map(read_maintenance, rows[1])]
+        self._rules = [rule for rule in read if rule is not None]
+        self._spans = [rule.spans(since, now + _LOOK_AHEAD) for rule in self._rules]
+        self._holds: dict[tuple[tuple[int, ...], int | None, int], Held | None] = {}
 
-    def meant(self, subjects: Collection[MuteSubject]) -> list[tuple[int, ...]]:
-        """For each subject the places of the silences and windows that mean it."""
+    def matching(self, subjects: Collection[MuteSubject]) -> list[tuple[int, ...]]:
+        """For each subject, the indexes of the rules that match it."""
         found: list[list[int]] = [[] for _ in subjects]
         fleet = Coverage(
-            matching.attributes(one.mac, one.name, one.site, one.labels)
-            for one in (subjects if self._all else ())
+            matching.attributes(subject.mac, subject.name, subject.site, subject.labels)
+            for subject in (subjects if self._rules else ())
         )
-        for n, each in enumerate(self._all):
-            for place in fleet.meant(each.matchers):
-                found[place].append(n)
+        for index, rule in enumerate(self._rules):
+            for position in fleet.matching(rule.matchers):
+                found[position].append(index)
         return list(map(tuple, found))
 
-    def ended(self, meant: tuple[int, ...]) -> Held | None:
-        """Until the silence or window ends."""
-        return self._held(meant, None, 0)
+    def hold(self, rules: tuple[int, ...]) -> Held | None:
+        """Until when these rules mute now; None if they don't."""
+        return self._cached(rules, None, 0)
 
-    def lasting(self, meant: tuple[int, ...], opened_at: int, threshold: int) -> Held | None:
-        """The same for an incident, which a window may excuse for a threshold longer."""
-        return self._held(meant, opened_at, threshold)
+    def hold_alert(self, rules: tuple[int, ...], opened_at: int, threshold: int) -> Held | None:
+        """The same for an alert about an incident, which maintenance may hold for one threshold
+        longer; see `maintenance.extended`."""
+        return self._cached(rules, opened_at, threshold)
 
-    def _held(self, meant: tuple[int, ...], opened_at: int | None, threshold: int) -> Held | None:
-        question = (meant, opened_at, threshold)
-        if question not in self._decided:
-            self._decided[question] = self._decide(*question)
-        return self._decided[question]
+    def _cached(self, rules: tuple[int, ...], opened_at: int | None, threshold: int) -> Held | None:
+        key = rules, opened_at, threshold
+        if key not in self._holds:
+            self._holds[key] = self._hold(rules, opened_at, threshold)
+        return self._holds[key]
 
-    def _decide(self, meant: tuple[int, ...], opened_at: int | None, threshold: int) -> Held | None:
+    def _hold(self, rules: tuple[int, ...], opened_at: int | None, threshold: int) -> Held | None:
         silenced: list[MuteSpan] = []
         windows: list[MuteSpan] = []
-        for n in meant:
-            kept = silenced if isinstance(self._all[n], Silence) else windows
-            kept.extend(self._spans[n])
+        for index in rules:
+            spans = silenced if isinstance(self._rules[index], Silence) else windows
+            spans.extend(self._spans[index])
         if opened_at is not None:
             windows = maintenance.extended(windows, opened_at, threshold)
         return silence.held([*silenced, *windows], self._now)
@@ -129,7 +134,7 @@ class _Quiet:
 
 @lru_cache(maxsize=4096)
 def read_silence(row: SilenceRow) -> Silence | None:
-    """What the row means; None when it means nothing, which leaves its sensors alerting."""
+    """Parses a row; None if it is invalid. Then its sensors are not muted."""
     try:
         return Silence(row.id, matching.parse(row.matchers), *row[2:])
     except ValueError as error:
@@ -139,7 +144,7 @@ def read_silence(row: SilenceRow) -> Silence | None:
 
 @lru_cache(maxsize=4096)
 def read_maintenance(row: MaintenanceRow) -> Maintenance | None:
-    """As `read_silence`."""
+    """Parses a row; None if it is invalid. Then its sensors are not muted."""
     try:
         window = maintenance.parse(row.zone, row.start, row.stop, row.recurrence, row.ended_at)
         return Maintenance(row.id, row.name, matching.parse(row.matchers), window)

@@ -1,6 +1,6 @@
 """On which days a window recurs: the part of RFC 5545's RRULE that is cheap to expand.
 
-Times of day are not its matter: each occurrence has the first one's, by the clocks of its zone.
+Each occurrence has the local time of day of the first one.
 """
 
 import re
@@ -17,7 +17,7 @@ MOST_OCCURRENCES = 1_000
 LONGEST_INTERVAL = 366
 
 Frequency = Literal[0, 1, 2, 3]
-"""YEARLY to DAILY, as dateutil numbers them."""
+"""YEARLY to DAILY, with the numbers of dateutil."""
 
 _FREQUENCIES: dict[str, Frequency] = {
     "DAILY": rrule.DAILY,
@@ -35,11 +35,11 @@ _PARTS = frozenset(
 
 @dataclass(frozen=True)
 class Recurrence:
-    """A rule that fits its first occurrence; `text` is its canonical form."""
+    """A rule; `text` is its canonical form."""
 
     text: str
     start: datetime
-    """The first occurrence, without a zone like all that follow."""
+    """The first occurrence, in local time, like all others."""
     frequency: Frequency
     interval: int
     count: int | None
@@ -51,11 +51,11 @@ class Recurrence:
     week_start: rrule.weekday
 
     def between(self, first: datetime, last: datetime) -> tuple[datetime, ...]:
-        """The occurrences from `first` to `last`, both included."""
+        """The occurrences from `first` to `last`, inclusive."""
         return _between(self, first, last)
 
     def _from(self, first: datetime) -> Iterator[datetime]:
-        """The occurrences, and perhaps not those well before `first`."""
+        """The occurrences in order; may omit those before `first`, to save time."""
         start = self.start
         if self.frequency in _STEPS and self.count is None and first > start:
             stride = self.interval * _STEPS[self.frequency]
@@ -88,11 +88,11 @@ def _between(recurrence: Recurrence, first: datetime, last: datetime) -> tuple[d
 
 
 def parse(text: str, start: datetime, zone: ZoneInfo) -> Recurrence:
-    """The rule behind a text such as FREQ=WEEKLY;BYDAY=SU, for a window that first begins at
-    `start` by the zone's clocks.
+    """Parses a rule such as FREQ=WEEKLY;BYDAY=SU, for a window that first starts at `start` in
+    local time.
 
-    Raises ValueError for what is no rule, for rules that recur within a day or are dear to expand,
-    and for those that do not fall on `start`.
+    Raises ValueError for an invalid rule, one that recurs within a day or is expensive to expand,
+    and one that does not occur at `start`.
     """
     parts = _split(text)
     frequency = _FREQUENCIES.get(parts["FREQ"])
@@ -171,7 +171,7 @@ def _week_start(text: str) -> rrule.weekday:
 
 
 def _until(text: str, zone: ZoneInfo) -> datetime:
-    """The last moment, by the zone's clocks; a date alone includes that day."""
+    """The end in local time; a date without a time includes that day."""
     for form in ("%Y%m%d", "%Y%m%dT%H%M%S", "%Y%m%dT%H%M%SZ"):
         try:
             moment = datetime.strptime(text, form)  # noqa: DTZ007 (given a zone below)
@@ -186,7 +186,7 @@ def _until(text: str, zone: ZoneInfo) -> datetime:
 
 
 def _require_cheap(rule: Recurrence) -> None:
-    """Refuse the rules that may find nothing for centuries, and those RFC 5545 rules out."""
+    """Raises ValueError for rules that may find nothing for centuries, or that RFC 5545 forbids."""
     monthly = rule.frequency in (rrule.MONTHLY, rrule.YEARLY)
     if rule.month_days and not monthly:
         raise ValueError("BYMONTHDAY needs FREQ=MONTHLY or YEARLY")
@@ -204,7 +204,7 @@ def _require_cheap(rule: Recurrence) -> None:
 
 
 def _may_fall_on_start(rule: Recurrence) -> bool:
-    """Whether the start fits each part by itself; then the search for the first one is short."""
+    """Whether the start fits each part by itself; then searching the first occurrence is fast."""
     start = rule.start
     following = (start.replace(day=1) + timedelta(days=32)).replace(day=1)
     from_end = (start.date() - following.date()).days

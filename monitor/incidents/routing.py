@@ -1,4 +1,4 @@
-"""Which channels receive an incident: those of the first route that matches its sensor, or all."""
+"""Which channels receive an alert: those of the first route that matches, or the default ones."""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
@@ -9,13 +9,13 @@ from monitor.incidents.matching import Matchers, parse
 from monitor.state import routing as rows
 
 BROWSERS = "browsers"
-"""In a route: all browsers that subscribed."""
+"""In a route: all subscribed browsers."""
 
 _BROWSER_KIND = "webpush"
 
 
 class Recipient(NamedTuple):
-    """A channel, and how long (ms) an incident must be open before it is told."""
+    """A channel, and for how long (ms) an incident must be open before it is notified."""
 
     channel: str
     delay: int
@@ -28,7 +28,7 @@ class _Route(NamedTuple):
 
 
 class Routing:
-    """The routes and channels as they were when read."""
+    """The routes and channels at the time they were read."""
 
     def __init__(
         self,
@@ -36,11 +36,10 @@ class Routing:
         channels: Sequence[rows.ChannelRow],
         of_settings: Sequence[str],
         tracking_kinds: Collection[str],
-        off: Sequence[rows.ChannelRow] = (),
+        disabled: Sequence[rows.ChannelRow] = (),
     ) -> None:
-        """`of_settings`: channels that the settings switch on. `tracking_kinds`: kinds of channels
-        that keep a state of their own and receive every closing. `off`: channels that are
-        switched off."""
+        """`of_settings`: channels that the settings enable. `tracking_kinds`: kinds of channels
+        that track open alerts, and so receive every closing."""
         known = {*of_settings, *(row.name for row in channels)}
         browsers = [row.name for row in channels if row.kind == _BROWSER_KIND]
         default = [*of_settings, *(row.name for row in channels if row.is_default)]
@@ -53,45 +52,45 @@ class Routing:
                 for name in _expanded(row.escalate_to, known, browsers):
                     delays.setdefault(name, row.escalate_after)
             # If all channels of a route are gone, the default channels get its alerts.
-            told_at_once = 0 in delays.values()
-            return [Recipient(*item) for item in delays.items()] if told_at_once else self._default
+            has_immediate = 0 in delays.values()
+            return [Recipient(*item) for item in delays.items()] if has_immediate else self._default
 
         self._routes = [_Route(row.name, parse(row.matchers), recipients(row)) for row in routes]
         self._by_name = {route.name: route.recipients for route in self._routes}
-        self._default_off = [row.name for row in off if row.is_default]
-        names = {row.name for row in off}
-        self._off = {
+        self._default_disabled = [row.name for row in disabled if row.is_default]
+        names = {row.name for row in disabled}
+        self._disabled = {
             row.name: [name for name in (*row.channels, *row.escalate_to) if name in names]
             for row in routes
         }
 
     def route_of(self, attributes: Mapping[str, str]) -> str:
-        """The name of the first route that matches; empty for the default one."""
+        """The name of the first route that matches; "" for the default route."""
         return next((r.name for r in self._routes if r.matchers.match(attributes)), "")
 
     def recipients(self, route: str) -> Sequence[Recipient]:
-        """Who is told; of a route that is gone meanwhile, those of the default one."""
+        """The recipients of a route; those of the default route if it has been deleted."""
         return self._by_name.get(route, self._default)
 
     def disabled(self, route: str) -> Sequence[str]:
-        """Those who would be notified if they were not switched off."""
-        return self._off.get(route, self._default_off)
+        """The channels of a route that are not notified because they are disabled."""
+        return self._disabled.get(route, self._default_disabled)
 
     def tracking(self, route: str) -> list[Recipient]:
         """The recipients that receive every closing."""
-        return [who for who in self.recipients(route) if who.channel in self._tracking]
+        return [each for each in self.recipients(route) if each.channel in self._tracking]
 
 
 def read(
     connection: Connection, of_settings: Sequence[str], tracking_kinds: Collection[str]
 ) -> Routing:
-    """The routing in force."""
+    """Reads the current routes and channels. Raises StateUnavailable."""
     return Routing(
         rows.routes(connection),
         rows.channels(connection),
         of_settings,
         tracking_kinds,
-        rows.switched_off(connection),
+        rows.disabled_channels(connection),
     )
 
 

@@ -12,7 +12,7 @@ from monitor.state import routing
 
 @dataclass(frozen=True, slots=True)
 class SelfNotices:
-    """`channels`: those that the settings switch on."""
+    """`channels`: those that the settings enable."""
 
     channels: tuple[str, ...]
     frame: Frame

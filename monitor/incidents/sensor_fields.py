@@ -1,4 +1,4 @@
-"""What people set of a sensor: its name, site, labels and threshold, from text and back."""
+"""The fields of a sensor that users edit: name, site, labels and threshold, as text."""
 
 import re
 import unicodedata
@@ -15,25 +15,25 @@ RESERVED = ("mac", "name", "site")
 """What matchers compare besides labels."""
 
 _LABEL = re.compile(r"([A-Za-z_][A-Za-z0-9_]{0,39})\s*=\s*(.{0,200})")
-_UNSEEN = ("Cc", "Cs", "Zl", "Zp")
-"""Control characters, halves of characters, ends of lines and paragraphs."""
+_INVISIBLE = ("Cc", "Cs", "Zl", "Zp")
+"""Unicode categories: control characters, surrogates, line and paragraph separators."""
 
 
 def words(field: str, text: str) -> str | None:
-    """A name or a site (`field` says which); None when empty.
+    """Checks a name or a site; `field` is its name in errors. None if it is empty.
 
-    Raises Invalid, as all here do.
+    Raises Invalid.
     """
     text = text.strip()
     if len(text) > LONGEST_WORDS:
         raise Invalid(field, f"must have at most {LONGEST_WORDS} characters")
-    if _unseen(text):
+    if _has_invisible(text):
         raise Invalid(field, "must be one line, without control characters")
     return text or None
 
 
 def threshold(text: str) -> int | None:
-    """Seconds as people write them, in ms; None when empty: the service's default."""
+    """Parses seconds, and returns ms; None if empty: then the default applies. Raises Invalid."""
     if not text.strip():
         return None
     try:
@@ -46,14 +46,14 @@ def threshold(text: str) -> int | None:
 
 
 def written(threshold: int | None) -> str:
-    """A threshold in seconds, as `threshold` reads it."""
+    """A threshold (ms) in seconds, as `threshold` parses it."""
     return "" if threshold is None else f"{threshold / SECOND:.3f}".rstrip("0").rstrip(".")
 
 
 def label(text: str) -> tuple[str, str]:
-    """Name and value of `floor=3`; an empty value means that there is no such label."""
+    """Parses `floor=3`; an empty value removes the label. Raises Invalid."""
     found = _LABEL.fullmatch(text.strip())
-    if found is None or _unseen(found[2]):
+    if found is None or _has_invisible(found[2]):
         raise Invalid("labels", f"must look like floor=3, not {text.strip()[:60]!r}")
     if found[1] in RESERVED:
         raise Invalid("labels", f"must not include {found[1]}, which has its own field")
@@ -61,14 +61,14 @@ def label(text: str) -> tuple[str, str]:
 
 
 def labels(texts: Iterable[str]) -> dict[str, str]:
-    """Those of all texts that are not blank."""
+    """Parses the texts that are not blank. Raises Invalid."""
     return merged({}, dict(label(text) for text in texts if text.strip()))
 
 
 def merged(labels: Mapping[str, str], changed: Mapping[str, str]) -> dict[str, str]:
-    """The labels with these set, and those that are empty left out."""
+    """The labels with these changes, without empty ones."""
     return {name: value for name, value in {**labels, **changed}.items() if value}
 
 
-def _unseen(text: str) -> bool:
-    return any(unicodedata.category(letter) in _UNSEEN for letter in text)
+def _has_invisible(text: str) -> bool:
+    return any(unicodedata.category(letter) in _INVISIBLE for letter in text)

@@ -235,7 +235,7 @@ def _record_disabled(
     for mac, route in route_of.items():
         for channel in routes.disabled(route):
             disabled[channel].append(mac)
-    ids = incidents.open_numbers(connection, route_of) if disabled else {}
+    ids = incidents.open_ids(connection, route_of) if disabled else {}
     for channel, macs in disabled.items():
         reasons = {ids[mac]: (DISABLED, None) for mac in macs}
         suppressions.record(connection, channel, "down", reasons, now)
@@ -248,13 +248,13 @@ def _unreported(
     the other open incidents without a site, and of those that share a group already)."""
     # A scheduler of an older version may have left an open incident in a closed group.
     earlier = {mac: row for mac, row in earlier.items() if row.group_id in groups}
-    group_ids = incidents.untold(connection, {row.group_id for row in earlier.values()})
+    group_ids = incidents.unreported(connection, {row.group_id for row in earlier.values()})
     unreported = {mac for mac, row in earlier.items() if row.group_id in group_ids}
     cohorts = {mac: groups[row.group_id].cohort for mac, row in earlier.items()}
     without_site = sum(
         1
         for mac, cohort in cohorts.items()
-        if grouping.is_stray(cohort) and not (mac in unreported and grouping.is_alone(cohort))
+        if grouping.has_no_site(cohort) and not (mac in unreported and grouping.is_alone(cohort))
     )
     return unreported, without_site
 

@@ -1,4 +1,4 @@
-"""Silences, and how long what is quiet stays quiet. Moments are ms."""
+"""Silences, and until when they hold messages. Times are in ms."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ class MuteSpan(NamedTuple):
 
 @dataclass(frozen=True)
 class Silence:
-    """Messages about the sensors that match are held while it lasts."""
+    """Holds messages about matching sensors from `starts_at` to `ends_at`."""
 
     id: int
     matchers: Matchers
@@ -35,22 +35,23 @@ class Silence:
     created_at: int
 
     def spans(self, since: int, until: int) -> list[MuteSpan]:
-        """The time it lasts, where that overlaps the time from `since` to `until`."""
+        """The silence as a span, if it overlaps the time from `since` to `until`."""
         if self.starts_at >= until or self.ends_at <= since:
             return []
         return [MuteSpan(self.starts_at, self.ends_at, reason("silence", self.id, self.comment))]
 
 
 def reason(what: str, number: int, words: str) -> str:
-    """Why someone was not notified, short enough for the ledger."""
-    told = f"{what} {number} ({' '.join(words.split())})"
-    return told if len(told) <= _LONGEST_REASON else told[: _LONGEST_REASON - 1] + "…"
+    """Why a message is held, short enough for the ledger."""
+    text = f"{what} {number} ({' '.join(words.split())})"
+    return text if len(text) <= _LONGEST_REASON else text[: _LONGEST_REASON - 1] + "…"
 
 
 def held(spans: Iterable[MuteSpan], now: int) -> Held | None:
-    """Until when an incident is held at `now`, by the latest end of what overlaps or follows on.
+    """Until when an incident is held: the end of the last of the spans that cover `now`, overlap
+    or adjoin. None if no span covers `now`.
 
-    None: it is not. The reason is that of the span which covers `now` the longest.
+    The reason is that of the span that covers `now` and ends last.
     """
     covering: MuteSpan | None = None
     until = now
@@ -63,8 +64,8 @@ def held(spans: Iterable[MuteSpan], now: int) -> Held | None:
     return None if covering is None else Held(until, covering.reason)
 
 
-def meant(texts: Iterable[str]) -> Matchers:
-    """The matchers of a silence or a maintenance. Raises Invalid, also for none at all."""
+def parse_matchers(texts: Iterable[str]) -> Matchers:
+    """Parses the matchers of a silence or a maintenance. Raises Invalid, also without any."""
     try:
         matchers = matching.parse(texts)
     except ValueError as error:
@@ -78,7 +79,7 @@ def meant(texts: Iterable[str]) -> Matchers:
 
 
 def check(starts_at: int, ends_at: int, comment: str, now: int) -> None:
-    """Raises Invalid unless a silence may have these times and this comment."""
+    """Raises Invalid if a silence can't have these times and this comment."""
     if starts_at - now > LONGEST:
         raise Invalid("starts_at", "must be within a year from now")
     if ends_at <= max(starts_at, now):

@@ -1,4 +1,4 @@
-"""The site of a sensor that was given none: by the beginning of its MAC address."""
+"""Rules that give sensors without a site one, by the prefix of their MAC address."""
 
 from collections.abc import Iterable
 
@@ -6,7 +6,7 @@ from monitor.model import format_mac
 
 
 class Sites:
-    """Rules such as `02:00:01=Site A`; the longest prefix that fits counts."""
+    """Rules such as `02:00:01=Site A`; the longest matching prefix counts."""
 
     def __init__(self, rules: Iterable[str] = ()) -> None:
         pairs = (rule.partition("=") for rule in rules)
@@ -16,7 +16,7 @@ class Sites:
         )
 
     def of(self, mac: int) -> str | None:
-        """None when no rule fits."""
+        """The site by these rules; None if no rule matches."""
         if not self._rules:
             return None
         text = format_mac(mac)

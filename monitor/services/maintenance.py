@@ -31,7 +31,7 @@ def schedule(
     """
     name = name.strip()
     maintenance.check_name(name)
-    checked = silence.meant(matchers)
+    checked = silence.parse_matchers(matchers)
     window = maintenance.parse(zone, start, stop, recurrence)
     if not maintenance.upcoming(window, now, 1):
         raise Invalid("stop", "must be in the future, unless a later window follows")

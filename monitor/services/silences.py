@@ -48,7 +48,7 @@ def start_within(
 ) -> SilenceRow:
     """As `start`, in a transaction of the caller's."""
     comment = comment.strip()
-    checked = silence.meant(matchers)
+    checked = silence.parse_matchers(matchers)
     silence.check(starts_at, ends_at, comment, now)
     number = silences.add_silence(
         connection,

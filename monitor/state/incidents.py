@@ -94,8 +94,8 @@ def lock_open_groups(connection: Connection) -> dict[int, AlertGroup]:
     return {row.id: AlertGroup(*row) for row in connection.execute(query.with_for_update())}
 
 
-def untold(connection: Connection, ids: Iterable[int]) -> set[int]:
-    """Those of these groups of which no message has its final text."""
+def unreported(connection: Connection, ids: Iterable[int]) -> set[int]:
+    """The groups among these of which no message is frozen."""
     groups = set(ids)
     for chunk in in_chunks(sorted(groups)):
         query = select(notification.c.group_id).where(
@@ -147,7 +147,7 @@ def still_open(connection: Connection, ids: Iterable[int]) -> dict[int, Incident
     }
 
 
-def open_numbers(connection: Connection, macs: Iterable[int]) -> dict[int, int]:
+def open_ids(connection: Connection, macs: Iterable[int]) -> dict[int, int]:
     """mac -> id of its open incident."""
     columns = incident.c.mac, incident.c.id
     return {

@@ -1,4 +1,4 @@
-"""Who may be told: the routes and the channels that are switched on, as routing needs them."""
+"""Routes and channels, as routing needs them: rows of `route` and `channel`."""
 
 from typing import NamedTuple
 
@@ -19,7 +19,7 @@ class RouteRow(NamedTuple):
 
 
 class ChannelRow(NamedTuple):
-    """One channel, as far as routing is concerned."""
+    """The parts of a channel that routing needs."""
 
     name: str
     kind: str
@@ -34,14 +34,14 @@ def routes(connection: Connection) -> list[RouteRow]:
 
 
 def channels(connection: Connection) -> list[ChannelRow]:
-    """The channels that are switched on, besides those of the settings."""
+    """The enabled channels, without those of the settings."""
     columns = (getattr(channel.c, name) for name in ChannelRow._fields)
     rows = connection.execute(select(*columns).where(channel.c.enabled).order_by(channel.c.id))
     return [ChannelRow(*row) for row in rows]
 
 
-def switched_off(connection: Connection) -> list[ChannelRow]:
-    """The channels that are switched off, but for browsers."""
+def disabled_channels(connection: Connection) -> list[ChannelRow]:
+    """The disabled channels, without browsers."""
     columns = (getattr(channel.c, name) for name in ChannelRow._fields)
     query = select(*columns).where(~channel.c.enabled, channel.c.kind != BROWSER)
     return [ChannelRow(*row) for row in connection.execute(query.order_by(channel.c.id))]

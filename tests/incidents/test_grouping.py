@@ -8,9 +8,9 @@ from monitor.incidents.grouping import (
     TOGETHER_FROM,
     assign,
     cohort,
+    has_no_site,
     is_alone,
     is_fleet_wide,
-    is_stray,
 )
 from monitor.model import FLEET
 
@@ -23,7 +23,7 @@ def alone(*macs: int) -> dict[int, str]:
 def test_sensors_of_one_site_are_told_of_together() -> None:
     cohorts = assign({1: "North", 2: "North", 3: "South"}, {}, 0, False)
     assert cohorts[1] == cohorts[2] != cohorts[3]
-    assert not is_stray(cohorts[3])
+    assert not has_no_site(cohorts[3])
 
 
 def test_strays_are_told_of_alone_until_there_are_many() -> None:

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.errors import Invalid
-from monitor.incidents.silence import LONGEST, MuteSpan, Silence, check, held, meant
+from monitor.incidents.silence import LONGEST, MuteSpan, Silence, check, held, parse_matchers
 from monitor.model import HOUR, Held
 
 NOW = 1_795_395_720_000
@@ -34,7 +34,9 @@ def test_an_incident_is_held_for_as_long_as_spans_cover_each_moment(
 
 
 def test_a_silence_says_who_wanted_it_quiet_and_why() -> None:
-    silence = Silence(7, meant(["site=Hall"]), NOW, NOW + HOUR, "new\n switch", "anna", NOW)
+    silence = Silence(
+        7, parse_matchers(["site=Hall"]), NOW, NOW + HOUR, "new\n switch", "anna", NOW
+    )
     assert held(silence.spans(NOW, NOW + 1), NOW) == Held(NOW + HOUR, "silence 7 (new switch)")
     assert silence.spans(NOW - HOUR, NOW) == silence.spans(NOW + HOUR, NOW + 2 * HOUR) == []
     long = Silence(7, silence.matchers, NOW, NOW + HOUR, "x" * 900, "anna", NOW)
@@ -64,5 +66,5 @@ def test_a_silence_that_cannot_be_is_refused_with_the_field_at_fault(
 @pytest.mark.parametrize("texts", [[], ["site"]])
 def test_whom_a_silence_means_must_be_said(texts: list[str]) -> None:
     with pytest.raises(Invalid) as refused:
-        meant(texts)
+        parse_matchers(texts)
     assert refused.value.field == "matchers"

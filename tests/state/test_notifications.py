@@ -163,14 +163,14 @@ def test_message_lists_only_sensors_that_are_still_down(state: Engine, outages: 
 def test_joined_group_cancels_messages_that_are_not_frozen(state: Engine, outages: Outages) -> None:
     outages.down(1)
     with writing(state) as connection:
-        assert incidents.untold(connection, [outages.group]) == {outages.group}
+        assert incidents.unreported(connection, [outages.group]) == {outages.group}
         assert notifications.cancel_unfrozen(connection, outages.group, "joined", NOW) == 1
         assert notifications.cancel_unfrozen(connection, outages.group, "joined", NOW) == 0
     assert outages.ledger() == [("down", "cancelled", "joined")]
     outages.down(2)
     sent(state)
     with writing(state) as connection:
-        assert incidents.untold(connection, [outages.group]) == set()
+        assert incidents.unreported(connection, [outages.group]) == set()
         assert notifications.cancel_unfrozen(connection, outages.group, "joined", NOW) == 0
 
 
@@ -363,4 +363,4 @@ def test_unreachable_outbox_raises_state_unavailable(tmp_path: Path) -> None:
     with pytest.raises(StateUnavailable):
         claims.claim(engine, "email", "a", NOW, CLAIM, compose, CONFIG)
     with pytest.raises(StateUnavailable), reading(engine) as connection:
-        incidents.untold(connection, [1])
+        incidents.unreported(connection, [1])
