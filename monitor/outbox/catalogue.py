@@ -114,7 +114,7 @@ def save(connection: Connection, vault: Vault, old: Stored, new: Stored, now: in
     """Saves a changed channel. If this disables it, cancels its messages."""
     channels.save(connection, vault, new)
     if old.enabled and not new.enabled:
-        health.switched_off(connection, new.name)
+        health.clear_failure(connection, new.name)
         notifications.cancel_for_channel(connection, new.name, DISABLED, now)
 
 

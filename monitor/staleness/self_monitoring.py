@@ -55,7 +55,7 @@ class SelfMonitoring:
             if found is not None and due and progress.swept_at == self._swept_at:
                 # By the earlier clock: notifiers wait until a message is due by their clock.
                 self._enqueue_behind(connection, found, min(clocks))
-                horizon.record_told(connection, *sent._replace(behind_since=found.since))
+                horizon.record_notices(connection, *sent._replace(behind_since=found.since))
 
     def _behind(self, progress: Progress, now: int) -> Behind | None:
         reached, after = progress.horizon or progress.swept_at, self._config.behind_after
@@ -93,7 +93,7 @@ class SelfMonitoring:
             key = f"blind:{found.blind[0].start}:{found.blind[-1].stop}"
             self._notices.enqueue(connection, key, subject, sentences, now)
         if found.sent != sent:
-            horizon.record_told(connection, *found.sent)
+            horizon.record_notices(connection, *found.sent)
 
     def _enqueue_behind(self, connection: Connection, found: Behind, now: int) -> None:
         subject, sentences = notices.behind_text(found, self._notices.frame.zone)

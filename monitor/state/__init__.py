@@ -1,1 +1,1 @@
-"""What the service decides and remembers, as opposed to what it measures: SQLAlchemy tables."""
+"""The SQL database of everything but heartbeats: sensors, incidents, messages, users."""

@@ -1,4 +1,4 @@
-"""Tables of who may come in, and of who did what: in the same database as those of `tables`."""
+"""Tables of users, tokens, logins and the audit trail, in the same database as `tables`."""
 
 from sqlalchemy import (
     JSON,
@@ -14,7 +14,7 @@ from sqlalchemy import (
 
 from monitor.state.tables import RowId, metadata
 
-# Keys of the installation itself, encrypted with the secret key.
+# Generated keys of this installation, encrypted with the secret key.
 secret = Table(
     "secret",
     metadata,
@@ -35,13 +35,13 @@ token = Table(
     Column("revoked_at", BigInteger),
 )
 
-# Users. No password: it was not chosen yet, or the user logs in with OpenID Connect.
+# Users. The password is NULL until it is set, and for users of OpenID Connect.
 user = Table(
     "user",
     metadata,
     Column("id", RowId, primary_key=True),
     Column("name", String(80), nullable=False),
-    # The name as it is compared, whatever its letters' case.
+    # The case-folded name, for comparison.
     Column("key", String(240), nullable=False, unique=True),
     # In lower case.
     Column("email", String(254), unique=True),
@@ -49,13 +49,13 @@ user = Table(
     # viewer | operator | administrator
     Column("role", String(20), nullable=False),
     Column("active", Boolean, nullable=False),
-    # "issuer subject" where an OpenID Connect provider vouches for the person.
+    # "issuer subject", if the user logs in with OpenID Connect.
     Column("subject", String(600), unique=True),
     Column("created_at", BigInteger, nullable=False),
     Column("last_login_at", BigInteger),
 )
 
-# One browser in which a user is logged in.
+# One row for each browser in which a user is logged in.
 login = Table(
     "login",
     metadata,
@@ -63,28 +63,28 @@ login = Table(
     Column("digest", LargeBinary(32), primary_key=True),
     Column("user_id", ForeignKey(user.c.id), nullable=False, index=True),
     Column("created_at", BigInteger, nullable=False),
-    # Within some minutes.
+    # Accurate to some minutes.
     Column("seen_at", BigInteger, nullable=False),
 )
 
-# Failed logins, by account and by address: the next try must wait.
+# Failed logins, by account and by address: the next attempt must wait.
 login_failure = Table(
     "login_failure",
     metadata,
-    # SHA-256, since people type passwords where names belong.
+    # SHA-256, because users sometimes type their password in the name field.
     Column("digest", LargeBinary(32), primary_key=True),
     Column("failures", Integer, nullable=False),
     Column("failed_at", BigInteger, nullable=False, index=True),
     Column("blocked_until", BigInteger, nullable=False),
 )
 
-# Who changed what.
+# The audit trail.
 audit = Table(
     "audit",
     metadata,
     Column("id", RowId, primary_key=True),
     Column("at", BigInteger, nullable=False, index=True),
-    # A person's or a token's name, or "command line".
+    # The name of a user or token, or "command line".
     Column("who", String(200), nullable=False),
     Column("what", String(80), nullable=False),
     Column("subject", String(300), nullable=False),
@@ -92,17 +92,17 @@ audit = Table(
     Column("detail", JSON, nullable=False),
 )
 
-# What everybody may see who has the link.
+# Status pages, visible to all who have the link.
 public_page = Table(
     "public_page",
     metadata,
     Column("id", RowId, primary_key=True),
     Column("title", String(100), nullable=False),
-    # A list of names; NULL: the whole fleet.
+    # A list of names; NULL for the whole fleet.
     Column("sites", JSON(none_as_null=True)),
-    # Whether sensors are named, or only counted.
+    # Whether the page shows names of sensors, or only counts.
     Column("names", Boolean, nullable=False),
-    # 128 random bits, as the link has them.
+    # 128 random bits, as written in the link.
     Column("key", String(22), nullable=False, unique=True),
     Column("created_at", BigInteger, nullable=False),
 )

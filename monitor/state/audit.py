@@ -1,4 +1,4 @@
-"""Who changed what, for good: rows of `audit`. One line each where something is written."""
+"""The audit trail: rows of `audit`."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -14,7 +14,7 @@ class AuditEntry(NamedTuple):
 
     id: int
     at: int
-    """By the database's clock, in ms."""
+    """In ms, from the database's clock."""
     who: str
     what: str
     subject: str
@@ -28,10 +28,10 @@ def record(
     subject: str,
     detail: Mapping[str, Any] | None = None,
 ) -> None:
-    """To be kept with the change itself, in its transaction.
+    """Records a change, in the transaction of the change itself.
 
     `who`: a person's or token's name, or "command line"; `what`: as in "channel changed";
-    `subject`: the name of what was changed; `detail`: what can be JSON, and never a secret.
+    `subject`: the name of what was changed; `detail`: JSON, without secrets.
     """
     connection.execute(
         insert(audit).values(
@@ -45,13 +45,13 @@ def record(
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
-    """For `detail`: what of these values changed, by name, from what to what."""
+    """For `detail`: the changed values, by name, old and new."""
     names = [name for name in {**old, **new} if old.get(name) != new.get(name)]
     return {name: {"from": old.get(name), "to": new.get(name)} for name in names}
 
 
 def listed(connection: Connection, limit: int, before: int | None = None) -> list[AuditEntry]:
-    """The newest first; `before`: only entries with a lower number."""
+    """The newest entries first; `before`: only entries with a lower id."""
     query = select(*(audit.c[name] for name in AuditEntry._fields)).order_by(audit.c.id.desc())
     if before is not None:
         query = query.where(audit.c.id < before)

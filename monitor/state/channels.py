@@ -1,4 +1,4 @@
-"""Channels that were added by command or API: rows of `channel`, their secrets encrypted."""
+"""Channels that were added by command or API: rows of `channel`, with encrypted secrets."""
 
 import json
 import re
@@ -16,17 +16,17 @@ from monitor.state.tables import channel, channel_health
 from monitor.vault import Unreadable, Vault
 
 BROWSER = "webpush"
-"""The kind of a channel that is one browser's subscription."""
+"""The kind of a channel for one subscribed browser."""
 
 BROWSER_PREFIX = "browser-"
-"""Names of such channels begin with it, and no others."""
+"""The prefix of the names of these channels, and of no others."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}", re.ASCII)
 
 
 @dataclass(frozen=True)
 class Stored:
-    """One channel with its secrets in clear: to be used, not to be shown."""
+    """One channel, with its secrets decrypted: don't show them."""
 
     name: str
     kind: str
@@ -36,14 +36,14 @@ class Stored:
     is_default: bool = False
     """Receives the alerts that no route matches."""
     budget: int | None = None
-    """The most messages in 24 hours; None: any number."""
+    """The maximum number of messages in 24 hours; None for no limit."""
     created_at: int = 0
     broken: str | None = None
-    """Why its secrets can't be read; then `secrets` is empty, and it can't be used."""
+    """Why its secrets can't be read: `secrets` is empty, and the channel can't be used."""
 
 
 class Health(NamedTuple):
-    """How sending went lately; moments in ms."""
+    """The results of recent messages; times in ms."""
 
     sent_at: int | None
     failing_since: int | None
@@ -52,36 +52,36 @@ class Health(NamedTuple):
 
 
 def is_browser(name: str) -> bool:
-    """Whether a channel of this name is one browser's subscription."""
+    """Whether a channel with this name is a subscribed browser."""
     return name.startswith(BROWSER_PREFIX)
 
 
 def check_name(name: str) -> None:
-    """Raises ValueError unless it can name a channel or route."""
+    """Raises ValueError if a channel or route can't have this name."""
     if not _NAME.fullmatch(name):
         raise ValueError("must be at most 80 letters, digits, dots, hyphens and underscores")
 
 
 def load(connection: Connection, vault: Vault) -> list[Stored]:
-    """All channels, in the order they were added; one that is broken does not hide the others."""
+    """All channels, also broken ones, in the order they were added."""
     rows = connection.execute(select(channel).order_by(channel.c.id))
     return [_stored(row, vault) for row in rows]
 
 
 def find(connection: Connection, vault: Vault, name: str, to_change: bool = False) -> Stored | None:
-    """The channel of this name; `to_change`: locked until the transaction ends."""
+    """The channel with this name. `to_change`: locks it until the transaction ends."""
     query = select(channel).where(channel.c.name == name)
     row = connection.execute(query.with_for_update() if to_change else query).first()
     return None if row is None else _stored(row, vault)
 
 
 def lock(connection: Connection, name: str) -> None:
-    """Lock this channel and its budget until the transaction ends."""
+    """Locks this channel and its budget until the transaction ends."""
     connection.execute(select(channel.c.id).where(channel.c.name == name).with_for_update())
 
 
 def add(connection: Connection, vault: Vault, new: Stored) -> None:
-    """Raises Conflict, after which the transaction can only be rolled back."""
+    """Raises Conflict for an existing name; then the transaction must be rolled back."""
     values = _values(new) | {"secrets": _encrypted(new, vault), "created_at": new.created_at}
     try:
         connection.execute(insert(channel).values(name=new.name, **values))
@@ -90,7 +90,7 @@ def add(connection: Connection, vault: Vault, new: Stored) -> None:
 
 
 def save(connection: Connection, vault: Vault, changed: Stored) -> None:
-    """Replace the row of that name; what can't be read stays as it is."""
+    """Replaces the channel with that name. Secrets that can't be read do not change."""
     values = _values(changed)
     if changed.broken is None:
         values["secrets"] = _encrypted(changed, vault)
@@ -98,7 +98,7 @@ def save(connection: Connection, vault: Vault, changed: Stored) -> None:
 
 
 def remove(connection: Connection, name: str) -> bool:
-    """False when there is none of this name."""
+    """Deletes a channel; False if there is none with this name."""
     removed = connection.execute(delete(channel).where(channel.c.name == name)).rowcount == 1
     if removed:
         connection.execute(delete(channel_health).where(channel_health.c.name == name))
@@ -106,38 +106,39 @@ def remove(connection: Connection, name: str) -> bool:
 
 
 def remove_gone(connection: Connection, name: str) -> bool:
-    """Remove a browser whose subscription has ended; other kinds of channels stay."""
+    """Deletes a browser whose subscription has ended. Keeps channels of other kinds."""
     kind = connection.execute(select(channel.c.kind).where(channel.c.name == name)).scalar()
     return kind == BROWSER and remove(connection, name)
 
 
 def subscribers(connection: Connection) -> Counter[str]:
-    """How many browsers each has subscribed; no other subscribes before the transaction ends."""
+    """User -> number of their subscribed browsers. No other browser can be subscribed until the
+    transaction ends."""
     horizon.lock(connection)
     found = connection.execute(select(channel.c.settings).where(channel.c.kind == BROWSER))
     return Counter(settings.get("subscribed_by", "") for settings in found.scalars())
 
 
 def names(connection: Connection) -> set[str]:
-    """Names of all channels, switched on or off."""
+    """The names of all channels, also disabled ones."""
     return set(connection.execute(select(channel.c.name)).scalars())
 
 
 def added(connection: Connection) -> dict[str, bool]:
-    """Whether each is switched on, by name, in the order they were added; browsers left out."""
+    """Name -> whether it is enabled, without browsers, in the order they were added."""
     query = select(channel.c.name, channel.c.enabled).where(channel.c.kind != BROWSER)
     return {row.name: row.enabled for row in connection.execute(query.order_by(channel.c.id))}
 
 
 def health(connection: Connection) -> dict[str, Health]:
-    """By channel's name, also for the settings' own; one never used has none."""
+    """Channel -> health, with those of the settings, without those never used."""
     columns = (getattr(channel_health.c, name) for name in Health._fields)
     used = or_(channel_health.c.sent_at.is_not(None), channel_health.c.error_at.is_not(None))
     rows = connection.execute(
         select(channel_health.c.name, channel_health.c.recipient, *columns).where(used)
     )
     found = {}
-    # Of several recipients the one that fails, or the one that was reached last.
+    # Of several recipients: the one that fails, or else the one that last received a message.
     for name, recipient, *values in sorted(rows, key=lambda row: (row[3] is not None, row[2] or 0)):
         each = Health(*values)
         if recipient and each.failing_since is not None:

@@ -34,10 +34,10 @@ from monitor.errors import StateUnavailable
 Value = TypeVar("Value")
 
 BUSY = 10
-"""How many seconds a transaction waits for another one's lock."""
+"""Seconds that a transaction waits for a lock."""
 
 GREATEST = 2**63 - 1
-"""No number in the state is greater."""
+"""The greatest integer that the state can hold."""
 
 _PAGE = 2_000
 
@@ -45,7 +45,7 @@ _UNDEFINED_TABLE = "42P01"  # PostgreSQL's code
 
 
 def open_state(url: str) -> Engine:
-    """The engine behind a URL such as sqlite:////var/lib/monitor/state.db or postgresql://…/name.
+    """Opens the engine of a URL such as sqlite:////var/lib/monitor/state.db or postgresql://…/name.
 
     Connects to nothing yet, survives a fork. Errors show statements without their values, which may
     be private. Raises sqlalchemy.exc.ArgumentError for a bad URL.
@@ -70,7 +70,7 @@ def _open_sqlite(url: URL) -> Engine:
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
-        # A reader that turned writer half-way would deadlock with another; a writer says so first.
+        # Two readers that become writers would deadlock, so a writer locks at its start.
         immediate = connection.get_execution_options().get("writing", False)
         connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
 
@@ -141,9 +141,9 @@ def _translated(engine: Engine) -> Iterator[None]:
 
 
 def _hindrance(error: DBAPIError | PoolExhausted, database: str | None) -> str | None:
-    """What keeps the state from being used; None for a mistake of ours.
+    """Why the state is unavailable; None for an error of this program.
 
-    In the driver's own words: without the statement and its values, which may be private.
+    It is the driver's text, without the statement and its values, which may be private.
     """
     cause = getattr(error, "orig", None) or error
     words = str(cause).strip()
@@ -155,7 +155,7 @@ def _hindrance(error: DBAPIError | PoolExhausted, database: str | None) -> str |
 
 
 def database_now(connection: Connection) -> ColumnElement[int]:
-    """The database's own clock as an SQL expression (milliseconds): the same for all processes."""
+    """The time of the database's clock as an SQL expression (ms): the same for all processes."""
     if connection.dialect.name == "sqlite":
         expression = "CAST(ROUND((julianday('now') - 2440587.5) * 86400000) AS INTEGER)"
     else:
@@ -182,15 +182,15 @@ def in_pages(
 
 
 def insert_unless_there(connection: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:
-    """An INSERT for a row that another transaction may insert at the same moment: it has
-    `on_conflict_do_nothing` and `on_conflict_do_update`, which SQLAlchemy's own lacks."""
+    """An INSERT for a row that another transaction may insert at the same time. It has
+    `on_conflict_do_nothing` and `on_conflict_do_update`, unlike SQLAlchemy's generic INSERT."""
     if connection.dialect.name == "sqlite":
         return sqlite.insert(table)
     return postgresql.insert(table)
 
 
 def in_chunks(values: Iterable[Value]) -> Iterator[list[Value]]:
-    """The values in lists short enough for one statement's IN."""
+    """Splits the values into lists that are short enough for IN in one statement."""
     remaining = list(values)
     for start in range(0, len(remaining), 500):
         yield remaining[start : start + 500]

@@ -1,7 +1,7 @@
-"""How sending goes on each channel: rows of `channel_health`, written by `outbox.served_channels`.
+"""The health of channels: rows of `channel_health`, created by `outbox.served_channels`.
 
-A result is kept only while there is such a row and the channel is not switched off: it may have
-been removed or switched off during the send.
+A result is recorded only if the row exists and the channel is enabled: the channel may have been
+deleted or disabled during the send.
 """
 
 from typing import NamedTuple
@@ -12,11 +12,11 @@ from monitor.state.tables import channel, channel_health, notification
 
 
 class RecipientHealth(NamedTuple):
-    """What is known of one channel's recipient; moments in ms."""
+    """The health of one recipient of a channel; times in ms."""
 
     name: str
     recipient: str
-    """Empty for a channel that has but one."""
+    """Empty for a channel with only one."""
     failing_since: int | None
     reported_at: int | None
     sent_at: int | None
@@ -28,7 +28,7 @@ _COLUMNS = tuple(channel_health.c[name] for name in RecipientHealth._fields)
 
 
 def of_all(connection: Connection) -> dict[str, RecipientHealth]:
-    """name -> health, of all channels that are or were served: of the recipient longest failing."""
+    """Channel -> health of the recipient that has been failing for longest."""
     found = [RecipientHealth(*row) for row in connection.execute(select(*_COLUMNS))]
     found.sort(key=lambda row: (row.failing_since is not None, -(row.failing_since or 0)))
     return {row.name: row for row in found}
@@ -37,20 +37,20 @@ def of_all(connection: Connection) -> dict[str, RecipientHealth]:
 def record_success(
     connection: Connection, name: str, now: int, recipient: str | None = None
 ) -> None:
-    """A message was accepted."""
+    """Records that a message was accepted."""
     _update(connection, name, recipient, sent_at=now, failing_since=None, reported_at=None)
 
 
 def record_failure(
     connection: Connection, name: str, error: str, now: int, recipient: str | None = None
 ) -> None:
-    """A message was not accepted."""
+    """Records that a message was not accepted."""
     since = func.coalesce(channel_health.c.failing_since, now)
     _update(connection, name, recipient, error=error, error_at=now, failing_since=since)
 
 
-def switched_off(connection: Connection, name: str) -> None:
-    """It is not failing any more."""
+def clear_failure(connection: Connection, name: str) -> None:
+    """Records that the channel is not failing, because it is disabled."""
     connection.execute(
         update(channel_health)
         .where(channel_health.c.name == name)
@@ -61,9 +61,8 @@ def switched_off(connection: Connection, name: str) -> None:
 def unreported(
     connection: Connection, before: int, to_change: bool = False
 ) -> list[RecipientHealth]:
-    """Channels not yet reported that failed a message for good, or have been failing since
-    `before`; in order of their name. `to_change`: no other transaction changes them before this
-    one ends."""
+    """Unreported channels for which a message has failed finally, or that have been failing since
+    `before`; by name. `to_change`: locks them until the transaction ends."""
     lost = exists().where(
         notification.c.channel == channel_health.c.name,
         func.coalesce(notification.c.recipient, "") == channel_health.c.recipient,
@@ -80,7 +79,7 @@ def unreported(
 
 
 def mark_reported(connection: Connection, name: str, recipient: str, now: int) -> None:
-    """The others know."""
+    """Records that a notice about the failure was enqueued."""
     of_it = (channel_health.c.name == name, channel_health.c.recipient == recipient)
     connection.execute(update(channel_health).where(*of_it).values(reported_at=now))
 

@@ -1,4 +1,4 @@
-"""How far was judged, by whose word, and what was blind: service, source, blind_window rows."""
+"""The horizon, sources and blind windows: rows of `service`, `source` and `blind_window`."""
 
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
@@ -11,42 +11,42 @@ from monitor.state.tables import blind_window, incident, notification, service, 
 
 
 class Progress(NamedTuple):
-    """The service's row: moments in ms, `arrival_position` as the store counts."""
+    """The progress of sweeps; times in ms. `arrival_position` is a position in the arrival log."""
 
     version: int
     horizon: int
     swept_at: int
     arrival_position: int | None
     reset_at: int = 0
-    """When the clock was last found to have been ahead, and set back; 0: never."""
+    """When the clock was last set back, because it was ahead; 0 for never."""
     reset_from: int = 0
-    """Up to when it had gone by then: what the store holds from there back to `reset_at` was
-    received before `reset_at`."""
+    """The time of that clock when it was set back: heartbeats in the store with times from
+    `reset_at` up to this were received before `reset_at`."""
     behind_since: int = 0
-    """While judging is behind: since when; 0: it is not."""
+    """Since when monitoring is behind, if a notice has reported it; else 0."""
     blind_told_until: int = 0
-    """Blindness up to here was told."""
+    """Up to when blind windows have been reported."""
     blind_told_at: int = 0
     hindrance: str = ""
-    """Why a scheduler could not judge lately, as a sentence; "": none is known."""
+    """Why schedulers could not sweep recently, as a sentence; "" if no cause is known."""
 
 
 def progress(connection: Connection, *, lock: bool = False) -> Progress:
-    """How far the sweeps have come; with `lock` no one else may write it until the end."""
+    """Reads the progress. `lock`: no other transaction can write it until this one ends."""
     query = select(*(service.c[name] for name in Progress._fields))
     return Progress(*connection.execute(query.with_for_update() if lock else query).one())
 
 
 def lock(connection: Connection) -> None:
-    """Wait for every other transaction that took this lock or a version, and keep others from
-    both until this one ends. It comes before the locks of channels, groups and messages."""
+    """Waits for all transactions that have this lock or a new version, and blocks others until this
+    one ends. Take it before the locks of channels, groups and messages."""
     connection.execute(select(service.c.id).with_for_update())
 
 
 def record_progress(
     connection: Connection, horizon: int, swept_at: int, arrival_position: int, hindrance: str
 ) -> None:
-    """Write where a sweep ended, and what kept it from judging up to now ("": nothing)."""
+    """Records the progress of a sweep, and why it could not judge up to now ("" if it could)."""
     connection.execute(
         update(service).values(
             horizon=horizon,
@@ -58,15 +58,15 @@ def record_progress(
 
 
 def record_hindrance(connection: Connection, hindrance: str) -> None:
-    """Write why a scheduler can't sweep; the next sweep that succeeds replaces it."""
+    """Records why a scheduler can't sweep. The next successful sweep replaces it."""
     changed = service.c.hindrance != hindrance
     connection.execute(update(service).where(changed).values(hindrance=hindrance))
 
 
-def record_told(
+def record_notices(
     connection: Connection, behind_since: int, blind_told_until: int, blind_told_at: int
 ) -> None:
-    """Write which blind windows were reported."""
+    """Records what notices have reported."""
     connection.execute(
         update(service).values(
             behind_since=behind_since,
@@ -77,9 +77,9 @@ def record_told(
 
 
 def set_back(connection: Connection, now: int, version: int) -> None:
-    """The clock was ahead: let nothing that was recorded by it lie after `now`.
+    """Limits all recorded times to `now`, because the clock was ahead.
 
-    Whoever was last seen, judged, told or to be told after `now` was so at `now`.
+    This concerns the progress, open incidents, and messages.
     """
     was = progress(connection)
     connection.execute(
@@ -87,7 +87,7 @@ def set_back(connection: Connection, now: int, version: int) -> None:
             horizon=min(was.horizon, now),
             swept_at=now,
             reset_at=now,
-            # Heartbeats may have come in after the last sweep.
+            # Heartbeats may have been received after the last sweep.
             reset_from=max(was.horizon, was.swept_at, was.reset_from) + SENSOR_TOLERANCE,
         )
     )
@@ -114,7 +114,7 @@ def set_back(connection: Connection, now: int, version: int) -> None:
 
 
 def forget_blind_windows(connection: Connection, before: int) -> None:
-    """Drop what lies wholly before a moment."""
+    """Deletes blind windows that stopped before a time."""
     connection.execute(delete(blind_window).where(blind_window.c.stop < before))
 
 
@@ -129,7 +129,7 @@ def sources(connection: Connection) -> dict[str, tuple[bool, int, int, bool]]:
 def record_sources(
     connection: Connection, changed: Mapping[str, tuple[bool, int, int, bool]]
 ) -> None:
-    """Replace the rows of the sources named."""
+    """Replaces these sources."""
     if not changed:
         return
     connection.execute(delete(source).where(source.c.id.in_(list(changed))))
@@ -149,7 +149,7 @@ def blind_windows(connection: Connection, since: int) -> list[tuple[int, int]]:
 
 
 def record_blind_windows(connection: Connection, windows: Iterable[tuple[int, int]]) -> None:
-    """Add windows, joining each with those it touches (a long one grows sweep by sweep)."""
+    """Adds windows, and merges each with those it touches: a long one grows with each sweep."""
     for start, stop in windows:
         touching = (blind_window.c.start <= stop) & (blind_window.c.stop >= start)
         found = connection.execute(
@@ -158,7 +158,7 @@ def record_blind_windows(connection: Connection, windows: Iterable[tuple[int, in
         connection.execute(delete(blind_window).where(touching))
         joined_start = min([start, *(row.start for row in found)])
         joined_stop = max([stop, *(row.stop for row in found)])
-        if joined_start > 0:  # what was before the first pulse was no interruption
+        if joined_start > 0:  # time before the first coverage span does not count
             longer = joined_stop - joined_start - sum(row.stop - row.start for row in found)
             tally.add(connection, "blind", {(): longer})
         connection.execute(insert(blind_window).values(start=joined_start, stop=joined_stop))

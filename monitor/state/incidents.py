@@ -12,7 +12,7 @@ from monitor.state.tables import alert_group, incident, notification
 
 
 class Incident(NamedTuple):
-    """One outage of one sensor; moments and durations in ms."""
+    """One outage of one sensor; times and durations in ms."""
 
     id: int
     mac: int
@@ -30,7 +30,7 @@ class Incident(NamedTuple):
 
 
 class AlertGroup(NamedTuple):
-    """One matter that messages are about."""
+    """Incidents of one cohort and one route, which share messages."""
 
     id: int
     cohort: str
@@ -43,8 +43,9 @@ _GROUP = (alert_group.c.id, alert_group.c.cohort, alert_group.c.route)
 
 
 def newer(engine: Engine, version: int) -> Iterator[Incident]:
-    """Incidents changed after `version`, in the order of their changes; after 0 only the open ones.
-    Some of them may be newer than others: read the current version first.
+    """Incidents changed after `version`, in the order of their changes; for 0, only open ones.
+
+    Read the current version first: changes may be committed while the rows are read.
 
     Raises StateUnavailable.
     """
@@ -76,7 +77,8 @@ def history(
 
 
 def lock_groups(connection: Connection, ids: Iterable[int]) -> dict[int, AlertGroup]:
-    """id -> group; no other transaction freezes their messages until this one ends."""
+    """Locks groups: id -> group. No other transaction can freeze their messages until this one
+    ends."""
     locked = {}
     for chunk in in_chunks(sorted(ids)):
         query = select(*_GROUP).where(alert_group.c.id.in_(chunk))
@@ -86,9 +88,9 @@ def lock_groups(connection: Connection, ids: Iterable[int]) -> dict[int, AlertGr
 
 
 def lock_open_groups(connection: Connection) -> dict[int, AlertGroup]:
-    """id -> group, of all that are open; they stay so until this transaction ends.
+    """Locks all open groups: id -> group. They stay open until this transaction ends.
 
-    One that another transaction is closing is waited for and left out.
+    Waits for transactions that are closing groups, and leaves out those groups.
     """
     query = select(*_GROUP).where(alert_group.c.closed_at.is_(None)).order_by(alert_group.c.id)
     return {row.id: AlertGroup(*row) for row in connection.execute(query.with_for_update())}
@@ -106,13 +108,13 @@ def unreported(connection: Connection, ids: Iterable[int]) -> set[int]:
 
 
 def open_group(connection: Connection, cohort: str, route: str, now: int) -> int:
-    """A new group's id."""
+    """Creates a group. Returns its id."""
     added = insert(alert_group).values(cohort=cohort, route=route, opened_at=now)
     return int(connection.execute(added.returning(alert_group.c.id)).scalar_one())
 
 
 def thread(group: int, opened_at: int) -> str:
-    """What all messages about one group have in common."""
+    """The thread of all messages about one group."""
     return f"heartbeat-monitor-{group}-{opened_at}"
 
 
@@ -127,7 +129,7 @@ def threads(connection: Connection, groups: Iterable[int]) -> dict[int, str]:
 
 
 def add(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Insert incidents and count them; each row names every column that has no default."""
+    """Inserts incidents, and counts them. Each row has all columns without a default."""
     if not rows:
         return
     connection.execute(insert(incident), list(rows))
@@ -137,7 +139,7 @@ def add(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def still_open(connection: Connection, ids: Iterable[int]) -> dict[int, Incident]:
-    """Those of these incidents that are open, by id."""
+    """id -> incident, for the open ones among these."""
     return {
         row.id: Incident(*row)
         for chunk in in_chunks(ids)
@@ -160,7 +162,7 @@ def open_ids(connection: Connection, macs: Iterable[int]) -> dict[int, int]:
 
 
 def change(connection: Connection, changes: Mapping[int, Mapping[str, object]]) -> None:
-    """Incident id -> the columns to set; the same columns for all of them."""
+    """Changes incidents: id -> the columns to set, the same ones for all."""
     if not changes:
         return
     columns = next(iter(changes.values()))

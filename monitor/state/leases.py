@@ -1,4 +1,4 @@
-"""Who leads: a named lease that runs out by the database's clock, with a generation as fence."""
+"""Leases: each makes one process the leader, until it expires by the database's clock."""
 
 from typing import NamedTuple
 
@@ -9,11 +9,11 @@ from monitor.state.tables import lease as leases
 
 
 class LeaseLost(Exception):
-    """Another process leads, or may lead by now: nothing of this transaction may be kept."""
+    """Another process is or may be the leader: this transaction must be rolled back."""
 
 
 class Lease(NamedTuple):
-    """Leadership under `name`; each new leader has a higher generation."""
+    """A held lease. The generation, which is higher for each new leader, is the fence."""
 
     name: str
     holder: str
@@ -21,7 +21,7 @@ class Lease(NamedTuple):
 
 
 def acquire(engine: Engine, name: str, holder: str, duration: int) -> Lease | None:
-    """Take the lease for `duration` ms if it is free or has run out; else None.
+    """Takes the lease for `duration` ms if it is free or expired; else None.
 
     Raises StateUnavailable.
     """
@@ -31,7 +31,7 @@ def acquire(engine: Engine, name: str, holder: str, duration: int) -> Lease | No
             update(leases)
             .where(
                 leases.c.name == name,
-                # One that lasts longer than any was written before the clock was set back.
+                # A lease that lasts longer than possible is from before a clock was set back.
                 or_(leases.c.expires_at <= now, leases.c.expires_at > now + 10 * duration),
             )
             .values(holder=holder, generation=leases.c.generation + 1, expires_at=now + duration)
@@ -55,23 +55,23 @@ def _first(connection: Connection, name: str, holder: str, duration: int) -> int
 
 
 def renew(engine: Engine, lease: Lease, duration: int) -> bool:
-    """Hold it for `duration` ms from now; False when it ran out before. Raises StateUnavailable."""
+    """Extends the lease to `duration` ms from now; False if it expired. Raises StateUnavailable."""
     with writing(engine) as connection:
         return _set_expiry(connection, lease, database_now(connection) + duration)
 
 
 def fence(connection: Connection, lease: Lease) -> None:
-    """First statement of each transaction of a leader; no other can take over until it ends.
+    """The first statement of a leader's transaction: no other process can lead until it ends.
 
-    Raises LeaseLost, which the caller lets pass so that the transaction rolls back.
+    Raises LeaseLost. Do not catch it inside the transaction, which must roll back.
     """
-    # Writing the row as it is locks it: a take-over waits for the end of this transaction.
+    # Writing the row without a change locks it.
     if not _set_expiry(connection, lease, leases.c.expires_at):
         raise LeaseLost(f"{lease.holder} no longer holds the lease {lease.name!r}")
 
 
 def release(engine: Engine, lease: Lease) -> None:
-    """Let the next one lead at once; nothing happens if it was lost. Raises StateUnavailable."""
+    """Gives the lease up, if it is still held. Raises StateUnavailable."""
     with writing(engine) as connection:
         _set_expiry(connection, lease, literal(0))
 

@@ -1,4 +1,4 @@
-"""Who was notified of which incident, and who was not: the rows behind the ledger."""
+"""The ledger: which messages about an incident were sent, tried or not sent."""
 
 from collections import defaultdict
 from collections.abc import Collection, Sequence
@@ -20,7 +20,7 @@ from monitor.state.tables import (
 
 
 class SentMessage(NamedTuple):
-    """A frozen message and the members that it reported, the longest silent first."""
+    """A frozen message and its incidents, the longest silent first."""
 
     id: int
     group_id: int
@@ -31,8 +31,8 @@ class SentMessage(NamedTuple):
     cases: list[IncidentView]
 
 
-_FEW = 500
-"""Sensors whose incidents are looked up by address."""
+_MOST_BY_ADDRESS = 500
+"""Up to this many sensors, incidents are looked up by MAC address."""
 
 _CASE = (
     incident.c.id,
@@ -44,13 +44,13 @@ _CASE = (
 
 
 def find(connection: Connection, number: int) -> IncidentView | None:
-    """One incident."""
+    """One incident; None if there is none with this id."""
     row = connection.execute(_cases().where(incident.c.id == number)).one_or_none()
     return IncidentView(*row) if row else None
 
 
 def named(connection: Connection, numbers: Collection[int]) -> list[IncidentView]:
-    """Those of these incidents that there are."""
+    """The incidents with these ids, without those that do not exist."""
     return [
         IncidentView(*row)
         for some in in_chunks(numbers)
@@ -70,13 +70,13 @@ def cases(
     acknowledged: bool | None = None,
     text: str = "",
 ) -> list[IncidentView]:
-    """The newest incidents first, at most `limit`, with numbers below `before`.
+    """The newest incidents first, at most `limit`, with ids below `before`.
 
     `since`: open at that moment (ms) or later; `text`: each of its words is in the sensor's name,
-    site or MAC. Conditions left None don't count.
+    site or MAC. Conditions that are None are ignored.
     """
     query = _cases().order_by(incident.c.id.desc()).limit(limit)
-    of_sensor = sensor_list.holding(connection, text)
+    of_sensor = sensor_list.conditions(connection, text)
     if site is not None:
         of_sensor.append(sensor.c.site == site)
     if of_sensor:
@@ -99,21 +99,23 @@ def cases(
 def _of_sensors(
     connection: Connection, conditions: Sequence[ColumnElement[bool]]
 ) -> Sequence[ColumnElement[bool]]:
-    """Conditions on incidents, of sensors that fulfil these: of a few by their addresses, which are
-    indexed; of more, the newest incidents hold some soon."""
-    macs = list(connection.scalars(select(sensor.c.mac).where(*conditions).limit(_FEW + 1)))
-    return conditions if len(macs) > _FEW else [incident.c.mac.in_(macs)]
+    """Conditions on incidents for these conditions on sensors. For few sensors they use the index
+    of MAC addresses; for many, reading the newest incidents soon finds some."""
+    macs = list(
+        connection.scalars(select(sensor.c.mac).where(*conditions).limit(_MOST_BY_ADDRESS + 1))
+    )
+    return conditions if len(macs) > _MOST_BY_ADDRESS else [incident.c.mac.in_(macs)]
 
 
 def open_ones(connection: Connection) -> tuple[int, int]:
-    """How many incidents are open, and how many of these are acknowledged."""
+    """(open incidents, acknowledged ones among them)."""
     counts = select(func.count(), func.count(incident.c.acknowledged_at))
     row = connection.execute(counts.where(incident.c.closed_at.is_(None))).one()
     return int(row[0]), int(row[1])
 
 
 def neighbours(connection: Connection, number: int, most: int) -> tuple[int, list[IncidentView]]:
-    """How many other incidents belong to the same outage, and the longest silent of them."""
+    """(number of other incidents in the same group, the longest silent of them)."""
     group = select(incident.c.group_id).where(incident.c.id == number).scalar_subquery()
     others = (incident.c.group_id == group, incident.c.id != number)
     count = select(func.count()).select_from(incident).where(*others)
@@ -123,7 +125,7 @@ def neighbours(connection: Connection, number: int, most: int) -> tuple[int, lis
 
 
 def message(connection: Connection, number: int) -> SentMessage | None:
-    """What was sent, or is being sent, under this number."""
+    """The frozen message with this id; None if there is none."""
     columns = (
         notification.c.id,
         notification.c.group_id,
@@ -141,12 +143,12 @@ def message(connection: Connection, number: int) -> SentMessage | None:
         notification_incident.c.notification_id == number
     )
     query = _cases().where(incident.c.id.in_(members))
-    told = connection.execute(query.order_by(incident.c.last_seen, incident.c.id))
-    return SentMessage(*row, [IncidentView(*one) for one in told])
+    included = connection.execute(query.order_by(incident.c.last_seen, incident.c.id))
+    return SentMessage(*row, [IncidentView(*one) for one in included])
 
 
 def facts(connection: Connection, found: Collection[IncidentView]) -> list[Facts]:
-    """What is known of these incidents, in the order given."""
+    """The facts about these incidents, in the same order."""
     sendings: dict[int, list[Sending]] = defaultdict(list)
     suppressions: dict[int, list[Suppression]] = defaultdict(list)
     for ids in in_chunks([case.id for case in found]):
@@ -165,14 +167,14 @@ def _cases() -> Select[Any]:
 
 
 def _sendings(ids: Collection[int]) -> Select[Any]:
-    """(incident id, a Sending's columns): messages that name an incident, and those of its group
-    that were still to be written while it was open."""
-    named = exists().where(
+    """(incident id, columns of Sending) of messages that include an incident, and of those of its
+    group that were not frozen yet while it was open."""
+    includes_incident = exists().where(
         notification_incident.c.notification_id == notification.c.id,
         notification_incident.c.incident_id == incident.c.id,
     )
     written_at = func.coalesce(notification.c.frozen_at, notification.c.finished_at)
-    meant = and_(
+    could_include = and_(
         or_(written_at.is_(None), written_at >= incident.c.opened_at),
         or_(incident.c.closed_at.is_(None), notification.c.created_at <= incident.c.closed_at),
     )
@@ -191,11 +193,11 @@ def _sendings(ids: Collection[int]) -> Select[Any]:
             notification.c.finished_at,
             notification.c.outcome,
             notification.c.body["subject"].as_string(),
-            named,
+            includes_incident,
             notification.c.recipient,
         )
         .join_from(incident, notification, of_its_group)
-        .where(incident.c.id.in_(ids), or_(named, meant))
+        .where(incident.c.id.in_(ids), or_(includes_incident, could_include))
         .order_by(notification.c.id)
     )
 

@@ -1,4 +1,4 @@
-"""In which browsers people are logged in: rows of `login`, known by the digest of a secret."""
+"""Logins of users in browsers: rows of `login`, found by the digest of a secret."""
 
 import hashlib
 import secrets
@@ -10,17 +10,17 @@ from monitor.model import DAY, MINUTE
 from monitor.state.access_tables import login, user
 
 IDLE = DAY
-"""A login not used for so long has ended (ms); an open page uses it."""
+"""A login ends after this long (ms) without use. An open page counts as use."""
 
 LONGEST = 14 * DAY
-"""After so long everybody logs in anew (ms)."""
+"""A login ends after this long (ms), even if it is used."""
 
 NOTED_EVERY = 5 * MINUTE
-"""How exactly it is noted when a login was used (ms)."""
+"""How often the use of a login is recorded (ms)."""
 
 
 class Login(NamedTuple):
-    """Who is logged in, and whether it is time to note that they still are."""
+    """A valid login, and whether its use must be recorded."""
 
     user_id: int
     name: str
@@ -29,7 +29,7 @@ class Login(NamedTuple):
 
 
 def start(connection: Connection, user_id: int, now: int) -> str:
-    """The secret for the browser's cookie."""
+    """Logs a user in. Returns the secret for the browser's cookie."""
     connection.execute(delete(login).where(ended(now)))
     secret = secrets.token_urlsafe(32)
     row = {"digest": _digest(secret), "user_id": user_id, "created_at": now, "seen_at": now}
@@ -38,12 +38,12 @@ def start(connection: Connection, user_id: int, now: int) -> str:
 
 
 def ended(now: int) -> ColumnElement[bool]:
-    """Which logins no longer count at `now`."""
+    """The condition on `login` that it has ended at `now`."""
     return (login.c.created_at <= now - LONGEST) | (login.c.seen_at <= now - IDLE)
 
 
 def find(connection: Connection, secret: str, now: int) -> Login | None:
-    """None once it has ended, or while the person may not log in."""
+    """The login with this secret; None if it has ended, or if the user is not active."""
     row = connection.execute(
         select(user.c.id, user.c.name, user.c.role, login.c.seen_at)
         .join_from(login, user)
@@ -60,18 +60,18 @@ def find(connection: Connection, secret: str, now: int) -> Login | None:
 
 
 def note(connection: Connection, secret: str, now: int) -> None:
-    """It was used."""
+    """Records that a login was used."""
     mine = login.c.digest == _digest(secret)
     connection.execute(update(login).where(mine).values(seen_at=now))
 
 
 def end(connection: Connection, secret: str) -> None:
-    """Harmless to repeat."""
+    """Ends a login, if it exists."""
     connection.execute(delete(login).where(login.c.digest == _digest(secret)))
 
 
 def end_all(connection: Connection, user_id: int) -> int:
-    """In how many browsers the person was logged in, and is no more."""
+    """Ends all logins of a user. Returns how many."""
     return connection.execute(delete(login).where(login.c.user_id == user_id)).rowcount
 
 

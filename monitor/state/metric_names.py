@@ -1,6 +1,7 @@
-"""Names of metrics in use: each with the sensor that brought it in, and when it was last sent.
+"""Names of metrics in use: rows of `metric`, with the sensor that first sent each, and when it was
+last sent.
 
-That is known to the day, so a day is added to the time after which a name is free.
+That time is accurate to a day, so a name is free only a day after the retention.
 """
 
 from collections.abc import Mapping
@@ -13,16 +14,15 @@ from monitor.state.tables import metric
 
 
 def in_use(connection: Connection, retention: int) -> dict[str, int | None]:
-    """Names sent within the last `retention` ms -> the sensor that sent each first, where that is
-    known."""
+    """Names sent within the last `retention` ms -> the sensor that first sent each, if known."""
     oldest = database_now(connection) - retention - DAY
     query = select(metric.c.name, metric.c.brought_by).where(metric.c.last_sent_at >= oldest)
     return {row.name: row.brought_by for row in connection.execute(query)}
 
 
 def note(connection: Connection, senders: Mapping[str, int], retention: int) -> None:
-    """These names were sent just now, each by this sensor among others; those not sent for
-    `retention` ms are free again."""
+    """Records that these names were sent now: name -> a sensor that sent it. Deletes names that
+    were not sent for `retention` ms."""
     now = database_now(connection)
     connection.execute(delete(metric).where(metric.c.last_sent_at < now - retention - DAY))
     for name, mac in sorted(senders.items()):

@@ -1,4 +1,4 @@
-"""Brings the state's tables up to date, with Alembic."""
+"""Migrates the state's tables, with Alembic."""
 
 from pathlib import Path
 
@@ -11,14 +11,15 @@ _LOCK = 0x68626D  # an arbitrary number that names the lock in PostgreSQL
 
 
 def migrate(engine: Engine) -> None:
-    """Bring the tables up to date, all or nothing; harmless to repeat and to run twice at once.
+    """Migrates the tables to the newest revision, in one transaction. Can be repeated, and run by
+    several processes at once.
 
     Raises StateUnavailable.
     """
     with reading(engine) as connection:
         if _is_current(connection):
             return
-    # Only now: importing Alembic takes longer than all else at most starts.
+    # Imported only if needed: it takes longer than everything else at startup.
     from alembic import command
     from alembic.config import Config
 
@@ -33,7 +34,7 @@ def migrate(engine: Engine) -> None:
 
 
 def _is_current(connection: Connection) -> bool:
-    """The newest migration was applied: their file names begin with their revisions."""
+    """Whether the newest migration was applied. Their file names begin with the revisions."""
     if not inspect(connection).has_table("alembic_version"):
         return False
     applied = connection.execute(text("SELECT version_num FROM alembic_version")).scalars().all()

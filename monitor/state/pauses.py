@@ -1,4 +1,4 @@
-"""When sensors were paused: rows of `pause`, started and ended together with the sensor's flag."""
+"""When sensors were paused: rows of `pause`, which follow the sensor's flag."""
 
 from collections.abc import Iterable
 
@@ -9,7 +9,7 @@ from monitor.state.tables import pause, sensor
 
 
 def begin(connection: Connection, macs: Iterable[int]) -> None:
-    """A pause of each of these registered sensors begins now, unless one lasts."""
+    """Starts a pause now for each of these registered sensors that is not paused."""
     lasting = select(pause.c.id).where(pause.c.mac == sensor.c.mac, pause.c.stop.is_(None))
     for some in in_chunks(macs):
         new = select(sensor.c.mac, database_now(connection)).where(
@@ -19,14 +19,15 @@ def begin(connection: Connection, macs: Iterable[int]) -> None:
 
 
 def end(connection: Connection, macs: Iterable[int]) -> None:
-    """The pauses of these that last, if any, end now."""
+    """Ends the current pauses of these sensors, if any."""
     for some in in_chunks(macs):
         lasting = update(pause).where(pause.c.mac.in_(some), pause.c.stop.is_(None))
         connection.execute(lasting.values(stop=database_now(connection)))
 
 
 def spans(connection: Connection, mac: int, since: int) -> list[tuple[int, int | None]]:
-    """(start, stop) of pauses that end after `since`, in order; None: it lasts."""
+    """(start, stop) of pauses that end after `since`, in order. The stop of a current one is
+    None."""
     query = select(pause.c.start, pause.c.stop).where(
         pause.c.mac == mac, or_(pause.c.stop.is_(None), pause.c.stop > since)
     )

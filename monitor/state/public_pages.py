@@ -1,4 +1,4 @@
-"""Status pages for anyone who has their link: rows of `public_page`."""
+"""Status pages, visible to all who have the link: rows of `public_page`."""
 
 import hmac
 import secrets
@@ -15,16 +15,16 @@ LONGEST_TITLE = 100
 
 
 class PublicPage(NamedTuple):
-    """One page; the moment in ms."""
+    """One page; the time in ms."""
 
     id: int
     title: str
     sites: list[str] | None
-    """None: the whole fleet."""
+    """None for the whole fleet."""
     names: bool
-    """Sensors are named, not only counted."""
+    """Whether the page shows names of sensors, or only counts."""
     key: str
-    """Everyone who knows it can see the page; only administrators can see the key."""
+    """All who have it can see the page; only administrators can see the key."""
     created_at: int
 
 
@@ -32,19 +32,19 @@ _ALL = select(*(public_page.c[name] for name in PublicPage._fields)).order_by(pu
 
 
 def listed(connection: Connection) -> list[PublicPage]:
-    """All, in the order they were made."""
+    """All pages, in the order they were created."""
     return [PublicPage(*row) for row in connection.execute(_ALL)]
 
 
 def get(connection: Connection, number: int, to_change: bool = False) -> PublicPage | None:
-    """By number; `to_change`: locked until the transaction ends."""
+    """The page with this id. `to_change`: locks it until the transaction ends."""
     query = _ALL.where(public_page.c.id == number)
     row = connection.execute(query.with_for_update() if to_change else query).first()
     return None if row is None else PublicPage(*row)
 
 
 def find(pages: Iterable[PublicPage], key: str) -> PublicPage | None:
-    """By the key in its link. Takes equally long for every key of the same length."""
+    """The page with the key of a link. Takes equally long for all keys of one length."""
     given, found = key.encode("utf-8", "replace"), None
     for page in pages:
         if hmac.compare_digest(page.key.encode(), given):
@@ -55,7 +55,7 @@ def find(pages: Iterable[PublicPage], key: str) -> PublicPage | None:
 def add(
     connection: Connection, title: str, sites: Collection[str] | None, names: bool, now: int
 ) -> int:
-    """The new page's number. Raises Invalid."""
+    """Adds a page. Returns its id. Raises Invalid."""
     added = insert(public_page).values(
         **_checked(title, sites), names=names, key=_new_key(), created_at=now
     )
@@ -65,23 +65,23 @@ def add(
 def change(
     connection: Connection, number: int, title: str, sites: Collection[str] | None, names: bool
 ) -> None:
-    """The link stays. Raises Invalid."""
+    """Changes a page, but not its link. Raises Invalid."""
     changed = update(public_page).where(public_page.c.id == number)
     connection.execute(changed.values(**_checked(title, sites), names=names))
 
 
 def renew_key(connection: Connection, number: int) -> None:
-    """A new link; the old one leads nowhere from now on."""
+    """Replaces the link. The old one no longer works."""
     connection.execute(update(public_page).where(public_page.c.id == number).values(key=_new_key()))
 
 
 def remove(connection: Connection, number: int) -> None:
-    """Its link leads nowhere from now on."""
+    """Deletes a page. Its link no longer works."""
     connection.execute(delete(public_page).where(public_page.c.id == number))
 
 
 def sites_to_choose(connection: Connection) -> list[str]:
-    """Names of the sites that sensors are at."""
+    """The names of all sites of sensors."""
     there = select(sensor.c.site).where(sensor.c.site.is_not(None), sensor.c.forgotten_at.is_(None))
     return sorted(connection.scalars(there.distinct()))
 

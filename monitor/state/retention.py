@@ -1,4 +1,4 @@
-"""What is kept for how long: older rows are deleted, some at a time.
+"""Retention: deletes old rows, some at a time.
 
 Each step finds a few rows in one short transaction and deletes them in another, so that it holds up
 no one: neither a sweep on SQLite nor a notifier on PostgreSQL.
@@ -39,22 +39,22 @@ from monitor.state.tables import (
 )
 
 _ROWS = 200
-"""Found and deleted at a time, with what belongs to them."""
+"""Rows that one transaction deletes, besides the rows that depend on them."""
 
 _MERGED = 5_000
-"""Rows of counts merged at a time."""
+"""Rows of counts that one transaction merges."""
 
 
 class RetentionConfig(NamedTuple):
-    """For how long (ms) something is kept after its end."""
+    """For how long (ms) rows are kept after their end."""
 
     incidents: int
-    """With their messages, the pauses of sensors, silences and maintenance."""
+    """Incidents with their messages, pauses of sensors, silences and maintenance."""
     audit: int
 
 
 class Step(NamedTuple):
-    """Keys of rows to delete, the oldest first, and how they are deleted."""
+    """A query for the keys of rows to delete, the oldest first, and how to delete them."""
 
     find: Select[Any]
     remove: Callable[[Connection, Collection[Any]], None]
@@ -63,10 +63,10 @@ class Step(NamedTuple):
 def prune(
     engine: Engine, lease: Lease, kept: RetentionConfig, now: int, go_on: Callable[[], bool]
 ) -> int:
-    """Delete what is older than `kept` and merge the counts, while the lease is held and `go_on`
-    says so; how many rows were found.
+    """Deletes rows that are older than `kept`, and merges counts. Returns the number of rows found.
 
-    `go_on` is asked after each transaction and may pause. Raises StateUnavailable, LeaseLost.
+    Calls `go_on`, which may sleep, after each transaction, and stops if it is false. Raises
+    StateUnavailable, LeaseLost.
     """
     found = 0
     for step in _steps(kept, now):
@@ -92,13 +92,13 @@ def _keys(engine: Engine, step: Step) -> list[Any]:
 
 
 def _steps(kept: RetentionConfig, now: int) -> Iterator[Step]:
-    """In the order that foreign keys ask for."""
+    """In the order that the foreign keys require."""
     before = now - kept.incidents
     yield Step(
         _older(incident.c.id, incident.c.closed_at, before),
         _removing(suppression.c.incident_id, notification_incident.c.incident_id, incident.c.id),
     )
-    # A message is kept as long as an incident that it names.
+    # A message is kept for as long as an incident that it includes.
     names_one = exists().where(notification_incident.c.notification_id == notification.c.id)
     yield Step(
         _older(notification.c.id, notification.c.finished_at, before).where(~names_one),
@@ -113,7 +113,7 @@ def _steps(kept: RetentionConfig, now: int) -> Iterator[Step]:
     )
     yield Step(_older(pause.c.id, pause.c.stop, before), _removing(pause.c.id))
     yield Step(_older(silence.c.id, silence.c.ends_at, before), _removing(silence.c.id))
-    yield Step(select(maintenance.c.id).where(_over(before)), _removing(maintenance.c.id))
+    yield Step(select(maintenance.c.id).where(_ended(before)), _removing(maintenance.c.id))
     yield Step(_older(audit.c.id, audit.c.at, now - kept.audit), _removing(audit.c.id))
     yield Step(select(login.c.digest).where(logins.ended(now)), _removing(login.c.digest))
     failed = login_failure.c
@@ -127,7 +127,7 @@ def _older(key: Column[Any], ended_at: Column[Any], before: int) -> Select[Any]:
 
 
 def _removing(*columns: Column[Any]) -> Callable[[Connection, Collection[Any]], None]:
-    """Delete the rows of each column's table that hold one of the keys there."""
+    """Deletes the rows of each column's table that have one of the keys in it."""
 
     def remove(connection: Connection, keys: Collection[Any]) -> None:
         for column in columns:
@@ -136,8 +136,9 @@ def _removing(*columns: Column[Any]) -> Callable[[Connection, Collection[Any]], 
     return remove
 
 
-def _over(before: int) -> ColumnElement[bool]:
-    """Ended for good, or done once; by the clocks of any zone. What recurs is kept until ended."""
+def _ended(before: int) -> ColumnElement[bool]:
+    """Whether maintenance ended before `before`, in any time zone. Recurring maintenance does not
+    end by itself."""
     latest = datetime.fromtimestamp((before - ZONE_OFFSET) / SECOND, UTC).strftime("%Y-%m-%dT%H:%M")
     once = and_(maintenance.c.recurrence.is_(None), maintenance.c.stop < latest)
     return or_(maintenance.c.ended_at < before, once)

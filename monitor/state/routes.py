@@ -1,4 +1,4 @@
-"""Changing the routes: rows of `route`. `state.routing` reads them."""
+"""Changes of routes: rows of `route`. `state.routing` reads them for alerts."""
 
 from collections.abc import Sequence
 
@@ -12,9 +12,9 @@ from monitor.state.tables import route
 
 
 def add(connection: Connection, new: RouteRow, position: int | None = None) -> None:
-    """Put a route at this place (1: the first), or at the end. The caller has checked it.
+    """Inserts a checked route at this position (1 for the first), or at the end.
 
-    Raises Conflict, after which the transaction can only be rolled back.
+    Raises Conflict for an existing name; then the transaction must be rolled back.
     """
     order = names(connection)
     try:
@@ -27,19 +27,19 @@ def add(connection: Connection, new: RouteRow, position: int | None = None) -> N
 
 
 def replace(connection: Connection, changed: RouteRow) -> bool:
-    """Everything but name and place; False when there is no route of this name."""
+    """Changes all but name and position; False if there is no route with this name."""
     values = changed._asdict()
     written = update(route).where(route.c.name == values.pop("name")).values(**values)
     return connection.execute(written).rowcount == 1
 
 
 def remove(connection: Connection, name: str) -> bool:
-    """False when there is no route of this name."""
+    """Deletes a route; False if there is none with this name."""
     return connection.execute(delete(route).where(route.c.name == name)).rowcount == 1
 
 
 def names(connection: Connection, to_change: bool = False) -> list[str]:
-    """In order; `to_change`: locked until the transaction ends."""
+    """The names in order. `to_change`: locks the routes until the transaction ends."""
     if to_change:
         horizon.lock(connection)
     query = select(route.c.name).order_by(route.c.position, route.c.id)
@@ -47,7 +47,7 @@ def names(connection: Connection, to_change: bool = False) -> list[str]:
 
 
 def arrange(connection: Connection, order: Sequence[str]) -> None:
-    """Put the routes in this order. Raises ValueError unless it names each of them once."""
+    """Reorders the routes. Raises ValueError if `order` does not have each name once."""
     if sorted(order) != sorted(names(connection, to_change=True)):
         raise ValueError("the order must list each route exactly once")
     for position, name in enumerate(order, 1):
@@ -55,12 +55,12 @@ def arrange(connection: Connection, order: Sequence[str]) -> None:
 
 
 def leading_to(connection: Connection, channel: str) -> list[str]:
-    """Names of the routes that tell this channel, at once or later."""
+    """The names of the routes that notify this channel, at once or by escalation."""
     return leading(connection).get(channel, [])
 
 
 def leading(connection: Connection) -> dict[str, list[str]]:
-    """`leading_to` by channel, of those that some route tells."""
+    """Channel -> names of the routes that notify it, without channels that have none."""
     found: dict[str, list[str]] = {}
     for row in connection.execute(select(route.c.name, route.c.channels, route.c.escalate_to)):
         for channel in {*row.channels, *row.escalate_to}:

@@ -1,4 +1,4 @@
-"""Keys that the installation makes for itself, once: rows of `secret`, encrypted."""
+"""Generated keys of this installation: rows of `secret`, encrypted."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""The registry of sensors: rows of `sensor`, read by version so that copies stay cheap."""
+"""Registered sensors: rows of `sensor`. Copies are updated by version, so that this is cheap."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -12,9 +12,9 @@ from monitor.state.tables import sensor, service
 
 
 class Sensor(NamedTuple):
-    """One registered sensor; `threshold` in ms, None for the service's default.
+    """One registered sensor; `threshold` in ms, None for the default.
 
-    `forgotten_at` makes it a tombstone: only a later heartbeat brings the sensor back.
+    If `forgotten_at` is set, it is a tombstone: only a later heartbeat registers it again.
     """
 
     mac: int
@@ -47,20 +47,21 @@ def current_version(connection: Connection) -> int:
 
 
 def newest_change(connection: Connection) -> int:
-    """The version of the newest change to a sensor; 0: there are none."""
+    """The version of the newest change to a sensor; 0 if there are no sensors."""
     return int(connection.execute(select(func.max(sensor.c.version))).scalar_one() or 0)
 
 
 def next_version(connection: Connection) -> int:
-    """A version for the changes of this transaction; concurrent transactions wait here, so
-    versions become visible in order."""
+    """A new version for the changes of this transaction. Other transactions wait here until it
+    ends, so versions become visible in order."""
     connection.execute(update(service).values(version=service.c.version + 1))
     return current_version(connection)
 
 
 def newer(engine: Engine, version: int) -> Iterator[Sensor]:
-    """Sensors changed after `version`, forgotten ones included (as tombstones); after 0 all that
-    are there. Some of them may be newer than others: read the current version first.
+    """Sensors changed after `version`, with tombstones; for 0, all sensors without tombstones.
+
+    Read the current version first: changes may be committed while the rows are read.
 
     Raises StateUnavailable.
     """
@@ -72,35 +73,34 @@ def newer(engine: Engine, version: int) -> Iterator[Sensor]:
 
 
 def find(connection: Connection, mac: int) -> Sensor | None:
-    """One sensor, forgotten ones included."""
+    """One sensor, which may be forgotten; None if it was never registered."""
     row = connection.execute(select(*_COLUMNS).where(sensor.c.mac == mac)).one_or_none()
     return Sensor(*row) if row else None
 
 
 def first_seen(connection: Connection, mac: int) -> int | None:
-    """When a sensor was heard first, as far as the registry knows (ms)."""
+    """The time of a sensor's first heartbeat (ms), if known."""
     return connection.scalar(select(sensor.c.first_seen).where(sensor.c.mac == mac))
 
 
 def register(
     connection: Connection,
-    heard: Iterable[tuple[int, int | None, bool]],
+    seen: Iterable[tuple[int, int | None, bool]],
     version: int,
     site_of: Callable[[int], str | None] = lambda _mac: None,
 ) -> None:
-    """Write (mac, first seen, live) for macs that are new, forgotten, or live for the first time.
+    """Registers sensors that are new, forgotten, or live for the first time.
 
-    The caller holds a copy of the registry and names no others. `site_of` gives the site of new
-    ones.
+    `seen`: (mac, first seen, live). `site_of` returns the site of a new sensor.
     """
-    heard = list(heard)
+    seen = list(seen)
     rows = [
         {"key": mac, "first_seen": first_seen, "live": live, "version": version}
-        for mac, first_seen, live in heard
+        for mac, first_seen, live in seen
     ]
     if not rows:
         return
-    refreshed = (
+    renewal = (
         update(sensor)
         .where(sensor.c.mac == bindparam("key"))
         .values(
@@ -115,10 +115,10 @@ def register(
         macs = [row["key"] for row in rows[start : start + 500]]
         known.update(connection.scalars(select(sensor.c.mac).where(sensor.c.mac.in_(macs))))
     if known:
-        connection.execute(refreshed, [row for row in rows if row["key"] in known])
+        connection.execute(renewal, [row for row in rows if row["key"] in known])
     new = [
         _row(row) | {"site": site_of(mac)}
-        for row, (mac, _, _) in zip(rows, heard, strict=True)
+        for row, (mac, _, _) in zip(rows, seen, strict=True)
         if mac not in known
     ]
     if new:
@@ -131,7 +131,7 @@ def _row(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def place(connection: Connection, sites: Mapping[int, str], version: int) -> None:
-    """Give sensors without a site the one named: mac -> site."""
+    """Sets the site of sensors without one: mac -> site."""
     if sites:
         connection.execute(
             update(sensor)
@@ -142,25 +142,25 @@ def place(connection: Connection, sites: Mapping[int, str], version: int) -> Non
 
 
 def configure(connection: Connection, mac: int, version: int, **values: Any) -> None:
-    """Set name, site, labels, threshold (ms) or paused of one sensor, registering it if new."""
+    """Sets name, site, labels, threshold (ms) or paused of a sensor. Registers it if it is new."""
     configure_all(connection, {mac: values}, version)
 
 
 def configure_all(
     connection: Connection, changes: Mapping[int, Mapping[str, Any]], version: int
 ) -> None:
-    """`configure` of many: mac -> what to set, in few statements."""
+    """`configure` for many sensors, in few statements: mac -> the values to set."""
     known: set[int] = set()
     for macs in in_chunks(changes):
         known.update(connection.scalars(select(sensor.c.mac).where(sensor.c.mac.in_(macs))))
     new = [_row({"key": mac, "live": False, "version": version}) for mac in changes.keys() - known]
     if new:
         connection.execute(insert(sensor), new)
-    alike: dict[tuple[str, ...], list[dict[str, Any]]] = defaultdict(list)
+    by_columns: dict[tuple[str, ...], list[dict[str, Any]]] = defaultdict(list)
     for mac, values in changes.items():
         given = {f"new_{name}": value for name, value in values.items()}
-        alike[tuple(values)].append({"key": mac, **given})
-    for names, rows in alike.items():
+        by_columns[tuple(values)].append({"key": mac, **given})
+    for names, rows in by_columns.items():
         values = {name: bindparam(f"new_{name}") for name in names}
         changed = update(sensor).where(sensor.c.mac == bindparam("key"))
         connection.execute(changed.values(version=version, forgotten_at=None, **values), rows)
@@ -169,7 +169,7 @@ def configure_all(
 
 
 def forget(connection: Connection, mac: int, version: int) -> None:
-    """Make a sensor a tombstone: only a heartbeat that is received later brings it back."""
+    """Makes a sensor a tombstone: only a heartbeat received later registers it again."""
     configure(connection, mac, version, paused=False)
     gone = update(sensor).where(sensor.c.mac == mac)
     connection.execute(gone.values(forgotten_at=database_now(connection)))

@@ -14,13 +14,13 @@ from monitor.model import ZONE_OFFSET
 from monitor.state.tables import maintenance, notification, silence
 
 MOST_PAST = 200
-"""The maximum number of ended ones in a list, the newest first."""
+"""The maximum number of ended silences in a list, the newest first."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class SilenceRow(NamedTuple):
-    """Moments in ms; never acts when it ends before it begins."""
+    """One silence; times in ms. It has no effect if it ends before it starts."""
 
     id: int
     matchers: tuple[str, ...]
@@ -32,7 +32,7 @@ class SilenceRow(NamedTuple):
 
 
 class MaintenanceRow(NamedTuple):
-    """`start` and `stop` are those of the first window, by the clocks of the zone."""
+    """One maintenance. `start` and `stop` are those of the first window, in local time."""
 
     id: int
     name: str
@@ -61,7 +61,7 @@ def add_silence(
     created_by: str,
     now: int,
 ) -> int:
-    """Its id."""
+    """Adds a silence. Returns its id."""
     added = insert(silence).values(
         matchers=matchers,
         starts_at=starts_at,
@@ -84,7 +84,7 @@ def add_maintenance(
     created_by: str,
     now: int,
 ) -> int:
-    """Its id."""
+    """Adds a maintenance. Returns its id."""
     added = insert(maintenance).values(
         name=name,
         matchers=matchers,
@@ -99,7 +99,7 @@ def add_maintenance(
 
 
 def end_silence(connection: Connection, number: int, now: int) -> bool:
-    """End it now, even before its start; False if no silence of this number still lasts."""
+    """Ends a silence now, even before its start; False if it has ended or does not exist."""
     ended = connection.execute(
         update(silence)
         .where(silence.c.id == number, silence.c.ends_at > now)
@@ -113,7 +113,7 @@ def end_silence(connection: Connection, number: int, now: int) -> bool:
 
 
 def end_maintenance(connection: Connection, number: int, now: int) -> bool:
-    """End it for good; False when there is none of this number, or it had already ended."""
+    """Ends a maintenance and its recurrence; False if it has ended or does not exist."""
     ended = connection.execute(
         update(maintenance)
         .where(maintenance.c.id == number, maintenance.c.ended_at.is_(None))
@@ -124,11 +124,11 @@ def end_maintenance(connection: Connection, number: int, now: int) -> bool:
 
 
 def release_held(connection: Connection, now: int) -> None:
-    """Let all that waits look again whether it still has to.
+    """Makes all held messages due, so that notifiers check again whether they are muted.
 
-    Called in the transaction that ended a silence or a maintenance, after that change.
+    Call it after the change of a silence or maintenance, in the same transaction.
     """
-    # What another transaction has locked is being decided there, and sees the change.
+    # A message that another transaction has locked is being checked there, and sees the change.
     waiting = (
         select(notification.c.id)
         .where(notification.c.state == "pending", notification.c.held_until.is_not(None))
@@ -142,21 +142,22 @@ def release_held(connection: Connection, now: int) -> None:
 def deciding(
     connection: Connection, since: int, now: int
 ) -> tuple[list[SilenceRow], list[MaintenanceRow]]:
-    """As `in_force`, and unchanged by others until this transaction ends."""
+    """As `in_force`; no other transaction can change them until this one ends."""
     return _in_force(connection, since, now, True)
 
 
 def in_force(
     connection: Connection, since: int, now: int
 ) -> tuple[list[SilenceRow], list[MaintenanceRow]]:
-    """Silences not over at `now`, and maintenance that may have a window after `since`."""
+    """Silences that have not ended at `now`, and maintenance that may have a window after
+    `since`."""
     return _in_force(connection, since, now, False)
 
 
 def _in_force(
     connection: Connection, since: int, now: int, locked: bool
 ) -> tuple[list[SilenceRow], list[MaintenanceRow]]:
-    # By any zone's clocks; texts of this form sort as the moments do.
+    # In any time zone. Texts in this format sort like times.
     earliest = (_EPOCH + timedelta(milliseconds=since - ZONE_OFFSET)).strftime("%Y-%m-%dT%H:%M")
     lasting = _SILENCE.where(silence.c.ends_at > now)
     planned = _MAINTENANCE.where(
@@ -169,24 +170,24 @@ def _in_force(
 
 
 def past_silences(connection: Connection, now: int) -> list[SilenceRow]:
-    """The newest of those that are over at `now`."""
+    """The silences that have ended at `now`, at most MOST_PAST, the last ended first."""
     query = _SILENCE.where(silence.c.ends_at <= now).order_by(None)
     return _silences(connection, query.order_by(silence.c.ends_at.desc()).limit(MOST_PAST))
 
 
 def find_silence(connection: Connection, number: int) -> SilenceRow | None:
-    """Over or not."""
+    """One silence, which may have ended; None if it does not exist."""
     return next(iter(_silences(connection, _SILENCE.where(silence.c.id == number))), None)
 
 
 def find_maintenance(connection: Connection, number: int) -> MaintenanceRow | None:
-    """Ended or not."""
+    """One maintenance, which may have ended; None if it does not exist."""
     query = _MAINTENANCE.where(maintenance.c.id == number)
     return next(iter(_maintenances(connection, query)), None)
 
 
 def newest_maintenance(connection: Connection) -> list[MaintenanceRow]:
-    """Ended ones included, the newest first."""
+    """The newest maintenance first, with ended ones."""
     query = _MAINTENANCE.order_by(None).order_by(maintenance.c.id.desc()).limit(MOST_PAST)
     return _maintenances(connection, query)
 

@@ -1,4 +1,5 @@
-"""Why someone was not notified of an incident, or not yet: rows of `suppression`."""
+"""Why no message about an incident was sent to a channel, or why it is held: rows of
+`suppression`."""
 
 from collections.abc import Mapping
 
@@ -16,7 +17,7 @@ def record(
     reasons: Mapping[int, tuple[str, int | None]],
     now: int,
 ) -> None:
-    """Write incident id -> (reason, until when in ms), each reason once."""
+    """Records incident id -> (reason, until when in ms; None if it is never sent), each once."""
     if not reasons:
         return
     written = connection.execute(

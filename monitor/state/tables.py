@@ -1,4 +1,4 @@
-"""The tables of the state database. Moments and durations: milliseconds; a MAC: its integer."""
+"""The tables of the state database. Times and durations are in ms, MAC addresses integers."""
 
 from sqlalchemy import (
     JSON,
@@ -25,31 +25,31 @@ metadata = MetaData(
     }
 )
 
-# SQLite numbers rows by itself only in a column of type INTEGER.
+# SQLite generates ids only in a column of type INTEGER.
 RowId = BigInteger().with_variant(Integer(), "sqlite")
 
-# One row. `version` grows with each transaction that changes a sensor or an incident; those rows
-# carry the version that changed them, so a reader asks only for what is newer than its copy.
+# One row. Each transaction that changes sensors or incidents increments `version`, and sets it in
+# the changed rows, so that a reader can query only what is newer than its copy.
 service = Table(
     "service",
     metadata,
     Column("id", Integer, primary_key=True),
     Column("version", BigInteger, nullable=False),
-    # Judged up to here; never goes back. 0 before the first pulse was seen.
+    # The horizon. 0 before the first coverage span.
     Column("horizon", BigInteger, nullable=False),
-    # When the leader last swept with the store in reach.
+    # When the last sweep succeeded.
     Column("swept_at", BigInteger, nullable=False),
-    # How far the sweep has read the store's arrival log; NULL before the first sweep.
+    # The position in the arrival log that sweeps have reached; NULL before the first sweep.
     Column("arrival_position", BigInteger),
-    # The last time that the clock was found to have been ahead: when, and by it, up to when. What
-    # the store holds between the two was received before. 0: never.
+    # When the clock was last set back because it was ahead (0 for never), and its time before that.
+    # Heartbeats with times between the two were received before `reset_at`.
     Column("reset_at", BigInteger, nullable=False, server_default="0"),
     Column("reset_from", BigInteger, nullable=False, server_default="0"),
-    # While judging is behind: since when. 0: it is not.
+    # Since when monitoring is behind, if a notice has reported it; else 0.
     Column("behind_since", BigInteger, nullable=False, server_default="0"),
-    # Why a scheduler could not judge lately; empty: none is known.
+    # Why schedulers could not sweep recently; empty if no cause is known.
     Column("hindrance", Text, nullable=False, server_default=""),
-    # Blindness up to here was told, and when that was.
+    # Up to when notices have reported blind windows, and when the last one was enqueued.
     Column("blind_told_until", BigInteger, nullable=False, server_default="0"),
     Column("blind_told_at", BigInteger, nullable=False, server_default="0"),
 )
@@ -61,20 +61,20 @@ sensor = Table(
     Column("name", String(200)),
     Column("site", String(200)),
     Column("labels", JSON, nullable=False, default=dict),
-    # NULL: the service's default.
+    # NULL for the default.
     Column("threshold", BigInteger),
     Column("first_seen", BigInteger),
-    # Heard live at least once: only then may silence open an incident.
+    # Whether it has sent a live heartbeat: only then may its silence open an incident.
     Column("live", Boolean, nullable=False),
     Column("paused", Boolean, nullable=False, default=False),
-    # A tombstone: readers with a copy learn of the removal by its version.
+    # Set for a tombstone. Readers find removals by its version.
     Column("forgotten_at", BigInteger),
     Column("version", BigInteger, nullable=False),
-    # Readers with a copy ask for what is newer, some rows at a time.
+    # Readers query what is newer than their copy, in pages.
     Index("ix_sensor_version_mac", "version", "mac"),
 )
 
-# When a sensor was paused; stop NULL: it is.
+# When sensors were paused; `stop` is NULL while one is paused.
 pause = Table(
     "pause",
     metadata,
@@ -84,20 +84,20 @@ pause = Table(
     Column("stop", BigInteger, index=True),
 )
 
-# Who listens: one data directory with its shipper.
+# Sources: data directories with their shippers.
 source = Table(
     "source",
     metadata,
     Column("id", String(64), primary_key=True),
     Column("open", Boolean, nullable=False),
-    # Up to here all it received is stored.
+    # Up to when it has stored all that it received.
     Column("until", BigInteger, nullable=False),
-    # For how long it has stood still, counted only while the store could be read.
+    # For how long `until` has not advanced, counted only while the store is readable.
     Column("stalled_for", BigInteger, nullable=False),
     Column("farewell", Boolean, nullable=False),
 )
 
-# Time in which not every open source listened; silence during it proves nothing.
+# Time that some open source did not cover; silence in it proves nothing.
 blind_window = Table(
     "blind_window",
     metadata,
@@ -111,7 +111,7 @@ alert_group = Table(
     metadata,
     Column("id", RowId, primary_key=True),
     Column("cohort", String(220), nullable=False),
-    # The route its messages take; empty: the default one.
+    # The name of the route of its messages; empty for the default route.
     Column("route", String(80), nullable=False, server_default=""),
     Column("opened_at", BigInteger, nullable=False),
     Column("closed_at", BigInteger, index=True),
@@ -132,25 +132,25 @@ incident = Table(
     Column("mac", BigInteger, nullable=False, index=True),
     Column("last_seen", BigInteger, nullable=False),
     Column("threshold", BigInteger, nullable=False),
-    # False: presumed by the second clause, since monitoring was interrupted again and again.
+    # False if it is presumed down.
     Column("proven", Boolean, nullable=False),
     Column("opened_at", BigInteger, nullable=False),
-    # How often monitoring itself was interrupted during the silence.
+    # The number of blind windows during the silence.
     Column("interruptions", BigInteger, nullable=False, server_default="0"),
-    # How far apart its heartbeats were before the silence, where that could be told.
+    # The usual interval between its heartbeats before the silence, if known.
     Column("usual_interval", BigInteger),
-    # While a sensor falls silent again and again: when the first incident of those opened.
+    # While the sensor is flapping: when the first incident of the episode opened.
     Column("flapping_since", BigInteger),
     Column("acknowledged_at", BigInteger),
     Column("acknowledged_by", String(200)),
     Column("closed_at", BigInteger),
     # recovered | threshold changed | paused | forgotten
     Column("closed_reason", String(40)),
-    # The first heartbeat after the silence, for a recovered one.
+    # The first heartbeat after the silence, if it recovered.
     Column("recovered_at", BigInteger),
     Column("group_id", ForeignKey(alert_group.c.id), nullable=False, index=True),
     Column("version", BigInteger, nullable=False, index=True),
-    # Open ones in order, and those that retention deletes.
+    # For lists of open incidents, and for retention.
     Index("ix_incident_closed_at_id", "closed_at", "id"),
 )
 Index(
@@ -166,36 +166,37 @@ notification = Table(
     "notification",
     metadata,
     Column("id", RowId, primary_key=True),
-    # Stable over retries; the receiver can tell a repetition by it.
+    # The same for all attempts, so that the receiver can detect duplicates.
     Column("key", String(80), nullable=False, unique=True),
     Column("group_id", ForeignKey(alert_group.c.id), nullable=False, index=True),
     Column("channel", String(80), nullable=False),
-    # Of a channel with several; NULL: its only one, or the row is not yet one for each of them.
+    # One recipient of a channel with several. NULL for a channel with one, and before the message
+    # is split.
     Column("recipient", String(320)),
     # down | recovered | reminder | flapping | notice
     Column("kind", String(20), nullable=False),
-    # Includes only incidents open for this long: an escalation waits for an acknowledgement.
+    # For escalations: only incidents that have been open for this long are included.
     Column("delay", BigInteger, nullable=False, server_default="0"),
     # pending | claimed | sent | failed | cancelled
     Column("state", String(20), nullable=False),
     Column("created_at", BigInteger, nullable=False),
     Column("attempts", Integer, nullable=False, default=0),
     Column("next_attempt_at", BigInteger, nullable=False),
-    # Set while all it could tell of is silenced, or under maintenance.
+    # Set while all its incidents are held.
     Column("held_until", BigInteger),
     # While claimed: when another notifier may take over, by the database's clock.
     Column("claimed_until", BigInteger),
     Column("claimed_by", String(80)),
-    # Written once, at the first claim, so that every retry is identical. NULL: not frozen yet.
+    # Written at the first claim, so that all attempts are identical. NULL before that.
     Column("body", JSON(none_as_null=True)),
     Column("frozen_at", BigInteger),
     Column("finished_at", BigInteger, index=True),
-    # Why it was cancelled or failed, or the last error while it is tried again.
+    # Why it was cancelled, failed or held, or the error of the last attempt.
     Column("outcome", Text),
 )
 Index("ix_notification_due", notification.c.state, notification.c.next_attempt_at)
 
-# The members of a frozen message.
+# The incidents that a frozen message includes.
 notification_incident = Table(
     "notification_incident",
     metadata,
@@ -203,7 +204,7 @@ notification_incident = Table(
     Column("incident_id", ForeignKey(incident.c.id), primary_key=True, index=True),
 )
 
-# Each try to send a message.
+# Attempts to send messages.
 attempt = Table(
     "attempt",
     metadata,
@@ -215,7 +216,7 @@ attempt = Table(
     Column("detail", Text),
 )
 
-# What was counted, for metrics: outlives the rows that it counts.
+# Counts for /metrics, which are kept longer than what they count.
 tally = Table(
     "tally",
     metadata,
@@ -226,7 +227,7 @@ tally = Table(
     Column("amount", BigInteger, nullable=False),
 )
 
-# Why someone was not notified of an incident, or not yet.
+# Why no message about an incident was sent to a channel, or why it is held.
 suppression = Table(
     "suppression",
     metadata,
@@ -240,7 +241,7 @@ suppression = Table(
     UniqueConstraint("incident_id", "channel", "kind", "reason"),
 )
 
-# A way to reach one recipient, besides those of the settings.
+# Channels, besides those of the settings.
 channel = Table(
     "channel",
     metadata,
@@ -253,31 +254,31 @@ channel = Table(
     Column("enabled", Boolean, nullable=False),
     # Receives the alerts that no route matches.
     Column("is_default", Boolean, nullable=False),
-    # The most messages in 24 hours; NULL: any number.
+    # The maximum number of messages in 24 hours; NULL for no limit.
     Column("budget", Integer),
     Column("created_at", BigInteger, nullable=False),
 )
 
-# How sending goes on a channel, by name: the settings' own channels have no row above.
+# The health of channels, by name, because channels of the settings have no row in `channel`.
 channel_health = Table(
     "channel_health",
     metadata,
     Column("name", String(80), primary_key=True),
-    # Of a channel with several.
+    # The recipient, if the channel has several.
     Column("recipient", String(320), primary_key=True, server_default=""),
-    # When a notifier last had it among its channels.
+    # When a notifier last served it.
     Column("served_at", BigInteger, nullable=False, server_default="0"),
-    # When what stands was last sent again, to a receiver that would forget it.
+    # When open alerts were last sent again, for a receiver that would otherwise forget them.
     Column("renewed_at", BigInteger, nullable=False, server_default="0"),
     Column("failing_since", BigInteger),
-    # When the others were told that it keeps failing.
+    # When a notice that it is failing was enqueued.
     Column("reported_at", BigInteger),
     Column("sent_at", BigInteger),
     Column("error", Text),
     Column("error_at", BigInteger),
 )
 
-# Which channels receive an alert: the first route, by position, whose matchers all hold.
+# Routes. The first one, by position, whose matchers all hold decides which channels are notified.
 route = Table(
     "route",
     metadata,
@@ -309,10 +310,10 @@ maintenance = Table(
     Column("name", String(200), nullable=False),
     Column("matchers", JSON, nullable=False),
     Column("zone", String(64), nullable=False),
-    # The first window by the zone's clocks: 2026-03-29T01:30.
+    # The first window in local time: 2026-03-29T01:30.
     Column("start", String(16), nullable=False),
     Column("stop", String(16), nullable=False),
-    # RFC 5545; NULL: once.
+    # An RRULE of RFC 5545; NULL if it does not recur.
     Column("recurrence", String(500)),
     Column("created_by", String(200), nullable=False),
     Column("created_at", BigInteger, nullable=False),
@@ -324,13 +325,13 @@ metric = Table(
     "metric",
     metadata,
     Column("name", String(64), primary_key=True),
-    # The MAC address that sent it first, where that is known.
+    # The MAC address that sent it first, if known.
     Column("brought_by", BigInteger),
-    # To the day.
+    # Accurate to a day.
     Column("last_sent_at", BigInteger, nullable=False, server_default="0"),
 )
 
-# Who leads. `generation` grows at each change of leader; expiry is by the database's clock.
+# Leases. Each new leader increments `generation`. Times are of the database's clock.
 lease = Table(
     "lease",
     metadata,

@@ -1,4 +1,4 @@
-"""What was counted so far, for `/metrics`: rows of `tally`, which outlive what they count.
+"""Counts for `/metrics`: rows of `tally`, which are kept longer than what they count.
 
 A transaction adds rows for what it did and changes none, so no two wait for each other. The
 scheduler merges them now and then, which keeps them few.
@@ -19,16 +19,16 @@ BOUNDS = (
     *(seconds * SECOND for seconds in (1, 2, 5, 10, 15, 30, 45)),
     *(minutes * MINUTE for minutes in (1, 1.5, 2, 5, 10, 30, 60)),
 )
-"""Upper ends of the buckets of every latency (ms)."""
+"""The upper bounds of the buckets of latencies (ms)."""
 
 TOTAL = "total"
-"""The last label of the row that holds the total of some latencies; the others are of a bucket."""
+"""The last label of a row with the total of latencies; other rows are of a bucket."""
 
 Labels = tuple[str, ...]
 
 
 def add(connection: Connection, name: str, amounts: Mapping[Labels, int]) -> None:
-    """Count `amounts` more, by label, in the transaction that does what is counted."""
+    """Adds `amounts`, by labels. Call it in the transaction whose changes it counts."""
     rows = [
         {"name": name, "labels": json.dumps(labels, ensure_ascii=False), "amount": amount}
         for labels, amount in amounts.items()
@@ -41,7 +41,7 @@ def add(connection: Connection, name: str, amounts: Mapping[Labels, int]) -> Non
 def add_latencies(
     connection: Connection, name: str, labels: Labels, latencies: Iterable[int]
 ) -> None:
-    """Count some latencies (ms) more: each in the bucket it falls into, and their total."""
+    """Adds latencies (ms): each to its bucket, and all to the total."""
     amounts: Counter[Labels] = Counter()
     for latency in latencies:
         amounts[*labels, bucket(latency)] += 1
@@ -50,12 +50,12 @@ def add_latencies(
 
 
 def bucket(latency: int) -> str:
-    """The label of the bucket of a latency: the place of its bound; that of none is the last."""
+    """The label of a latency's bucket: the index of its bound; the last one has no bound."""
     return str(next((n for n, bound in enumerate(BOUNDS) if latency <= bound), len(BOUNDS)))
 
 
 def totals(connection: Connection) -> dict[str, dict[Labels, int]]:
-    """name -> labels -> how much there was in all."""
+    """name -> labels -> total."""
     found: dict[str, dict[Labels, int]] = defaultdict(dict)
     amount = func.sum(tally.c.amount)
     query = select(tally.c.name, tally.c.labels, amount).group_by(tally.c.name, tally.c.labels)
@@ -65,19 +65,19 @@ def totals(connection: Connection) -> dict[str, dict[Labels, int]]:
 
 
 def can_be_merged(engine: Engine) -> bool:
-    """Whether something was counted since the last time. Raises StateUnavailable."""
+    """Whether there are rows to merge. Raises StateUnavailable."""
     with reading(engine) as connection:
         return connection.execute(_counted_twice().limit(1)).first() is not None
 
 
 def merge(connection: Connection, most: int) -> None:
-    """Make one row of those with the same name and labels; `most` of them at a time, at least two.
+    """Merges rows with the same name and labels, at most `most` (at least 2).
 
-    One process at a time does so.
+    Only one process may call it at a time.
     """
     twice = _counted_twice().order_by(tally.c.name, tally.c.labels).limit(most).subquery()
     same = (tally.c.name == twice.c.name) & (tally.c.labels == twice.c.labels)
-    # In this order, so that those of the first name and labels are together.
+    # In this order, so that rows with the same name and labels are adjacent.
     ordered = select(tally).join(twice, same).order_by(tally.c.name, tally.c.labels).limit(most)
     rows = connection.execute(ordered).all()
     amounts: Counter[tuple[str, str]] = Counter()

@@ -1,4 +1,4 @@
-"""Guessing passwords is slow: after some failures each next try waits longer, on all hosts."""
+"""Slows down guessing of passwords: after some failures, each attempt must wait longer."""
 
 import hashlib
 from collections.abc import Collection
@@ -11,29 +11,29 @@ from monitor.state.access_tables import login_failure as failure
 from monitor.state.database import insert_unless_there
 
 FORGOTTEN = HOUR
-"""So long after the last failure (ms) they are forgotten."""
+"""Failures are forgotten this long (ms) after the last one."""
 
 MOST = 50_000
-"""Rows that are kept; beyond them the oldest failures are forgotten."""
+"""The maximum number of rows; beyond it, the oldest failures are forgotten."""
 
 
 class Guarded(NamedTuple):
-    """What may be tried only so often. Each kind has names of its own: a user's id is no name."""
+    """What is protected by a limit on failed attempts, such as an account."""
 
     kind: str
     name: str
     free: int
     """Failures without a wait."""
     longest: int
-    """The wait doubles with each failure up to this (ms)."""
+    """The wait doubles with each failure, up to this (ms)."""
 
     @property
     def digest(self) -> bytes:
-        """How it is stored."""
+        """The stored key (32 bytes)."""
         return hashlib.sha256(f"{self.kind}\0{self.name}".encode("utf-8", "replace")).digest()
 
     def wait(self, failures: int) -> int:
-        """After so many failures (ms)."""
+        """The wait (ms) after this many failures."""
         return (
             min(SECOND << min(failures - self.free, 30), self.longest)
             if (failures >= self.free)
@@ -42,32 +42,32 @@ class Guarded(NamedTuple):
 
 
 def user(number: int) -> Guarded:
-    """One user's account from anywhere: many places together may delay its owner, no more."""
+    """A user's account, from all addresses. Short waits: others must not lock the user out."""
     return Guarded("user", str(number), 30, MINUTE)
 
 
 def name(text: str) -> Guarded:
-    """As `user`, of a name that no user has: a wait does not show whether there is such a user."""
+    """A name that no user has. As `user`: a wait does not show whether the user exists."""
     return Guarded("name", text, 30, MINUTE)
 
 
 def address(text: str) -> Guarded:
-    """Many people may share one."""
+    """An IP address, which many users may share."""
     return Guarded("address", text, 10, MINUTE)
 
 
 def at(account: Guarded, address: Guarded) -> Guarded:
-    """One account from one address: some mistakes are free, then at most 12 tries an hour."""
+    """One account from one address: after some free failures, at most 12 attempts an hour."""
     return _strict(f"{account.kind} at address", f"{account.name}\0{address.name}")
 
 
 def device(mark: str) -> Guarded:
-    """A browser in which its person has logged in before: `web.auth.devices`."""
+    """A browser in which this user has logged in before: `web.auth.devices`."""
     return _strict("device", mark)
 
 
 def login(secret: str) -> Guarded:
-    """A login that gives its password again."""
+    """A login whose user enters the password again."""
     return _strict("login", secret)
 
 
@@ -76,9 +76,9 @@ def _strict(kind: str, name: str) -> Guarded:
 
 
 def begin(connection: Connection, guarded: Collection[Guarded], now: int) -> int:
-    """0: try, and tell `succeeded` if it was right; else how long to wait (ms).
+    """Starts an attempt. Returns 0, or how long (ms) to wait before trying again.
 
-    The try counts as failed until then, so that many at the same moment are not one.
+    The attempt counts as failed until `succeeded` is called, so that simultaneous attempts count.
     """
     found = _locked(connection, guarded)
     failures = {
@@ -97,7 +97,7 @@ def begin(connection: Connection, guarded: Collection[Guarded], now: int) -> int
 
 
 def succeeded(connection: Connection, own: Guarded, others: Collection[Guarded] = ()) -> None:
-    """It was right: forget the failures of `own`, and count the last try of the others less."""
+    """Records a success: forgets the failures of `own`, and uncounts the attempt for `others`."""
     connection.execute(delete(failure).where(failure.c.digest == own.digest))
     for one in sorted(others, key=lambda one: one.digest):
         connection.execute(
@@ -108,8 +108,8 @@ def succeeded(connection: Connection, own: Guarded, others: Collection[Guarded] 
 
 
 def _locked(connection: Connection, guarded: Collection[Guarded]) -> dict[bytes, "_Row"]:
-    """Their rows, locked until the transaction ends."""
-    digests = sorted(one.digest for one in guarded)  # all in one order: no two wait for each other
+    """digest -> row. Locks the rows until the transaction ends."""
+    digests = sorted(one.digest for one in guarded)  # in one order, to avoid deadlocks
     for digest in digests:
         fresh = {"digest": digest, "failures": 0, "failed_at": 0, "blocked_until": 0}
         connection.execute(

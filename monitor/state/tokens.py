@@ -1,4 +1,4 @@
-"""Tokens: shown once when made, kept only as SHA-256 of their 256 random bits."""
+"""API tokens: rows of `token`. Only the SHA-256 of the 256 random bits is stored."""
 
 import hashlib
 import hmac
@@ -12,14 +12,14 @@ from monitor.state.access_tables import token
 from monitor.state.database import insert_unless_there
 
 INGEST = "ingest"
-"""The role that may send heartbeats, and nothing else."""
+"""The role that may only send heartbeats."""
 
 ROLES = (INGEST, "viewer", "operator", "administrator")
-"""From `viewer` on, each may do what the one before it may."""
+"""From `viewer` on, each role has the permissions of the one before it."""
 
 
 class Token(NamedTuple):
-    """What may be shown of a token; moments in ms."""
+    """A token without its secret; times in ms."""
 
     name: str
     role: str
@@ -28,19 +28,19 @@ class Token(NamedTuple):
 
 
 def check_name(name: str) -> None:
-    """Raises Invalid unless it can name a token."""
+    """Raises Invalid if a token can't have this name."""
     if not (0 < len(name) <= 80 and name.isprintable()):
         raise Invalid("name", "must be 1 to 80 printable characters")
 
 
 def digest(secret: str) -> bytes:
-    """What is stored and compared instead of the secret (32 bytes)."""
+    """The digest of a secret (32 bytes), which is stored and compared."""
     return hashlib.sha256(secret.encode("utf-8", "replace")).digest()
 
 
 def create(connection: Connection, name: str, now: int, role: str = INGEST) -> str:
-    """The new secret, which can't be read again later. Raises Conflict: names stay unique,
-    so that the audit trail stays clear."""
+    """Creates a token. Returns its secret, which can't be read later. Raises Conflict for a name
+    that was ever used, because the audit trail has it."""
     secret = "hbm_" + secrets.token_urlsafe(32)
     made = connection.execute(
         insert_unless_there(connection, token)
@@ -54,7 +54,7 @@ def create(connection: Connection, name: str, now: int, role: str = INGEST) -> s
 
 
 def revoke(connection: Connection, name: str, now: int) -> bool:
-    """End a token; False when there is no such token in force."""
+    """Revokes a token; False if there is no valid token with this name."""
     ended = connection.execute(
         update(token)
         .where(token.c.name == name, token.c.revoked_at.is_(None))
@@ -64,28 +64,28 @@ def revoke(connection: Connection, name: str, now: int) -> bool:
 
 
 def listed(connection: Connection) -> list[Token]:
-    """All tokens ever made, in the order they were made."""
+    """All tokens, with revoked ones, in the order they were created."""
     columns = (token.c.name, token.c.role, token.c.created_at, token.c.revoked_at)
     rows = connection.execute(select(*columns).order_by(token.c.id))
     return [Token(*row) for row in rows]
 
 
 def find(connection: Connection, secret: str) -> Token | None:
-    """The token in force with this secret, of whatever role."""
+    """The valid token with this secret; None if there is none."""
     given = digest(secret)
     row = connection.execute(
         select(
             token.c.name, token.c.role, token.c.created_at, token.c.revoked_at, token.c.digest
         ).where(token.c.digest == given, token.c.revoked_at.is_(None))
     ).first()
-    # How long the index takes tells of digests at most, and this line of nothing.
+    # The time of the index lookup depends only on digests, and that of this line on nothing.
     if row is None or not hmac.compare_digest(bytes(row.digest), given):
         return None
     return Token(row.name, row.role, row.created_at, row.revoked_at)
 
 
 def active(connection: Connection) -> tuple[bool, frozenset[bytes]]:
-    """Whether any ingest token was ever made (then sensors need one), and the digests in force."""
+    """(whether any ingest token was ever created: then sensors need one, digests of valid ones)."""
     rows = connection.execute(
         select(token.c.digest, token.c.revoked_at).where(token.c.role == INGEST)
     ).all()

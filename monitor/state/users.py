@@ -1,4 +1,4 @@
-"""People who may log in: rows of `user`."""
+"""Users: rows of `user`."""
 
 import re
 import unicodedata
@@ -13,7 +13,7 @@ from monitor.state import logins, throttle
 from monitor.state.access_tables import user
 
 ROLES = ("viewer", "operator", "administrator")
-"""Each may do what the one before it may."""
+"""Each role has the permissions of the one before it."""
 
 COMMAND_LINE = "command line"
 """The actor if no user is logged in."""
@@ -33,7 +33,7 @@ class LastAdministrator(Conflict):
 
 @dataclass(frozen=True)
 class User:
-    """One person; moments in ms."""
+    """One user; times in ms."""
 
     id: int
     name: str
@@ -43,24 +43,24 @@ class User:
     created_at: int
     last_login_at: int | None
     subject: str | None
-    """How the OpenID Connect provider that vouches for them knows them: "issuer subject"."""
+    """"issuer subject" of OpenID Connect, if the user logs in with it."""
     password: str | None = field(repr=False)
-    """Its hash; None: not chosen yet, or never needed."""
+    """The hash; None if it is not set yet, or not needed."""
 
 
 _COLUMNS = tuple(user.c[name] for name in User.__dataclass_fields__)
 
 
 def exist(connection: Connection) -> bool:
-    """Whether there is any person at all."""
+    """Whether there are any users."""
     return bool(connection.execute(select(exists().select_from(user))).scalar())
 
 
 def add(connection: Connection, name: str, role: str, now: int, **values: Any) -> int:
-    """The new person's number; `values`: email, password (its hash), subject.
+    """Adds a user. Returns the id. `values`: email, password (its hash), subject.
 
-    Raises Invalid, also for a name or email that is taken; then the transaction can only be
-    rolled back.
+    Raises Invalid, also for a name or email that is taken; then the transaction must be rolled
+    back.
     """
     given = {"name": name, "role": role, **values}
     return _written(
@@ -70,7 +70,7 @@ def add(connection: Connection, name: str, role: str, now: int, **values: Any) -
 
 
 def find(connection: Connection, login: str) -> User | None:
-    """The person of this name or email, in any case of letters."""
+    """The user with this name or email, in upper or lower case."""
     if not login.isprintable():
         return None
     column = user.c.email if "@" in login else user.c.key
@@ -78,31 +78,31 @@ def find(connection: Connection, login: str) -> User | None:
 
 
 def get(connection: Connection, number: int, to_change: bool = False) -> User | None:
-    """By number; `to_change`: locked until the transaction ends."""
+    """The user with this id. `to_change`: locks it until the transaction ends."""
     return _one(connection, user.c.id == number, to_change)
 
 
 def vouched_for(connection: Connection, subject: str) -> User | None:
-    """The person whom an OpenID Connect provider knows so."""
+    """The user with this "issuer subject" of OpenID Connect."""
     return _one(connection, user.c.subject == subject)
 
 
 def listed(connection: Connection) -> list[User]:
-    """All, by name; those who can no longer log in last."""
+    """All users, by name; inactive ones are last."""
     rows = connection.execute(select(*_COLUMNS).order_by(user.c.active.desc(), user.c.key))
     return [User(*row) for row in rows]
 
 
 def change(connection: Connection, number: int, **values: Any) -> None:
-    """`values`: name, email, role, active, password (its hash), subject.
+    """Changes a user. `values`: name, email, role, active, password (its hash), subject.
 
-    Who can no longer log in is logged out everywhere. Raises LastAdministrator, and
-    Invalid as `add` does.
+    Ends all logins of a user who becomes inactive. Raises LastAdministrator, and Invalid as `add`
+    does.
     """
     checked = _checked(values)
     if values.get("role", ROLES[-1]) != ROLES[-1] or not values.get("active", True):
         administrators = select(user.c.id).where(user.c.role == ROLES[-1], user.c.active)
-        # Two who take the role from each other at the same moment wait for one another here.
+        # Two administrators who remove each other at the same time wait for one another here.
         if list(connection.scalars(administrators.order_by(user.c.id).with_for_update())) == [
             number
         ]:
@@ -114,14 +114,14 @@ def change(connection: Connection, number: int, **values: Any) -> None:
 
 
 def set_password(connection: Connection, number: int, hashed: str) -> None:
-    """Log the person out everywhere; failures of others to guess the old one are forgotten."""
+    """Sets the password (its hash), ends all logins, and forgets failures with the old one."""
     change(connection, number, password=hashed)
     logins.end_all(connection, number)
     throttle.succeeded(connection, throttle.user(number))
 
 
 def logged_in(connection: Connection, number: int, now: int) -> None:
-    """Note when."""
+    """Records the time of a login."""
     connection.execute(update(user).where(user.c.id == number).values(last_login_at=now))
 
 
@@ -132,7 +132,7 @@ def _one(connection: Connection, condition: Any, to_change: bool = False) -> Use
 
 
 def key_of(text: str) -> str:
-    """A name or email as it is compared."""
+    """The normalized form of a name or email, for comparison."""
     return unicodedata.normalize("NFKC", text).casefold()
 
 
@@ -163,7 +163,8 @@ def _checked_name(name: str) -> str:
 
 
 def _written(connection: Connection, statement: Any) -> int:
-    """The row's number. Raises Invalid if another user has the name or address."""
+    """Executes the statement. Returns the user's id. Raises Invalid if another user has the name or
+    email."""
     try:
         return int(connection.execute(statement).scalar_one())
     except IntegrityError as error:

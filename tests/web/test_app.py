@@ -308,7 +308,7 @@ class TestReadiness:
         assert reasons(SECOND) == []
         # What people were notified of counts, whatever this process has seen.
         with writing(rig.engine) as connection:
-            horizon.record_told(connection, rig.clock.now() - 2 * MINUTE, 0, 0)
+            horizon.record_notices(connection, rig.clock.now() - 2 * MINUTE, 0, 0)
         (reason,) = self.shipper_says(rig, ready=True, at=rig.clock.now())
         assert reason.endswith(" The clock is wrong.")
 
