@@ -26,7 +26,7 @@ def add_action(actions: Actions, name: str, summary: str) -> argparse.ArgumentPa
 
 
 def option(read: Callable[[str], Value]) -> Callable[[str], Value]:
-    """For argparse: `read`, with the text of its ValueError as the error message."""
+    """A `type` for argparse that calls `read` and shows the text of its ValueError."""
 
     def value(text: str) -> Value:
         try:

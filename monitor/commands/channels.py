@@ -1,4 +1,4 @@
-"""`monitor channel`: ways to reach recipients, besides those of the settings; `monitor send`."""
+"""`monitor channel`: channels in the state; `monitor send`: a test message."""
 
 import argparse
 import getpass
@@ -199,7 +199,8 @@ def _service(given: Settings) -> ChannelService:
 
 
 def _secrets(options: argparse.Namespace) -> dict[str, str | None]:
-    """Those asked for, None for one left empty. Never an argument: others can read those."""
+    """The secrets that the user enters; None: left empty. Other users can read arguments, so secrets
+    are not arguments."""
     return {key: _secret(key) or None for key in options.secret}
 
 

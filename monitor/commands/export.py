@@ -66,7 +66,7 @@ def _export(given: Settings, options: argparse.Namespace) -> None:
 
 
 def _chosen(given: Settings, options: argparse.Namespace) -> set[int]:
-    """Those named, or everybody."""
+    """The sensors that the options name, or all sensors."""
     engine = open_state(given.state_url)
     known = {sensor.mac: sensor.site for sensor in sensor_list.every(engine)}
     named = set(options.sensor or ())
@@ -84,5 +84,5 @@ def _print(lines: Iterable[str]) -> None:
             print(line)
         sys.stdout.flush()
     except BrokenPipeError:
-        # Whoever reads has read enough; the interpreter would complain once more at its end.
+        # The reader has closed the pipe. Otherwise the interpreter would report it again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

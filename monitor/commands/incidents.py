@@ -43,14 +43,14 @@ def number(text: str) -> int:
 
 
 def describe(case: IncidentView) -> str:
-    """Boiler (02:00:00:00:00:0a) at Harbour."""
+    """`Boiler (02:00:00:00:00:0a) at Harbour`."""
     mac = format_mac(case.mac)
     called = f"{case.name} ({mac})" if case.name else mac
     return plain(called + (f" at {case.site}" if case.site else ""))
 
 
-def stand(case: IncidentView, zone: tzinfo) -> str:
-    """Where it stands, with its moments by the clocks of `zone`."""
+def incident_state(case: IncidentView, zone: tzinfo) -> str:
+    """The state of an incident, with times in `zone`."""
     state = machine.state_of(case.acknowledged_at, case.closed_at)
     if case.closed_at is not None:
         return f"{case.closed_reason} {long(case.closed_at, zone)}"
@@ -61,7 +61,7 @@ def stand(case: IncidentView, zone: tzinfo) -> str:
 
 
 def plain(text: str) -> str:
-    """Without what would move the cursor, change colours or break the line of a terminal."""
+    """The text without control characters, which could move the cursor or change colours."""
     return "".join(letter if letter.isprintable() else " " for letter in text)
 
 
@@ -71,7 +71,7 @@ def _incidents(given: Settings, options: argparse.Namespace) -> None:
         found = ledger.cases(connection, _MOST, still_open=True if options.open else None)
     for case in found:
         since = f"silent since {long(case.last_seen, zone)}"
-        print(f"{case.id}\t{describe(case)}\t{since}\t{stand(case, zone)}")
+        print(f"{case.id}\t{describe(case)}\t{since}\t{incident_state(case, zone)}")
 
 
 def _acknowledge(given: Settings, options: argparse.Namespace) -> None:
@@ -89,7 +89,7 @@ def _acknowledge(given: Settings, options: argparse.Namespace) -> None:
 
 
 def user() -> str:
-    """Who gives this command."""
+    """The name of the user who runs this command."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):  # a container's user may have no name

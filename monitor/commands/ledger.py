@@ -1,4 +1,4 @@
-"""`monitor ledger`: for each incident and recipient what was sent, tried and left unsaid."""
+"""`monitor ledger`: what was sent about each incident, attempts, and why messages were not sent."""
 
 import argparse
 from collections.abc import Callable
@@ -9,7 +9,7 @@ import msgspec
 
 from monitor.clock import Clock
 from monitor.commands import CommandFailed, option
-from monitor.commands.incidents import describe, number, plain, stand
+from monitor.commands.incidents import describe, incident_state, number, plain
 from monitor.incidents.timeline import build_timeline
 from monitor.model import Facts, parse_mac, parse_time
 from monitor.outbox.wording import long
@@ -49,7 +49,7 @@ def _ledger(given: Settings, options: argparse.Namespace) -> None:
             found = [case]
         facts = ledger.facts(connection, found)
     now, zone = Clock().now(), ZoneInfo(given.alerts.time_zone)
-    for fact in reversed(facts):  # the newest at the end, where the eye is
+    for fact in reversed(facts):  # the newest at the end, next to the prompt
         if options.json:
             print(msgspec.json.encode(ledger_shape(fact, now)).decode())
         else:
@@ -57,7 +57,7 @@ def _ledger(given: Settings, options: argparse.Namespace) -> None:
 
 
 def _show(facts: Facts, now: int, zone: tzinfo) -> None:
-    print(f"{facts.case.id}  {describe(facts.case)}: {stand(facts.case, zone)}")
+    print(f"{facts.case.id}  {describe(facts.case)}: {incident_state(facts.case, zone)}")
     entries = build_timeline(facts, now, lambda moment: long(moment, zone))
     names = [" ".join(filter(None, (entry.channel, entry.recipient))) for entry in entries]
     width = max(map(len, names))

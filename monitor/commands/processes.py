@@ -31,7 +31,7 @@ def _serve(given: Settings, options: argparse.Namespace) -> None:
     _require_token(given)
     print(f"heartbeat-monitor: {given.server.base_url}  data: {given.data_directory}", flush=True)
     common = ["--config", str(options.config)] if options.config else []
-    # A new process image: the supervisor needs none of what was imported so far.
+    # A new process image, because the supervisor needs none of the modules imported so far.
     os.execv(  # noqa: S606 our own command line
         sys.executable, [sys.executable, "-m", "monitor.supervisor", *common]
     )

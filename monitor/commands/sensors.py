@@ -1,4 +1,4 @@
-"""`monitor sensor`: name, site, labels and threshold of a sensor; pausing it."""
+"""`monitor sensor`: sets name, site, labels and threshold of a sensor, and pauses it."""
 
 import argparse
 from collections.abc import Callable
@@ -40,7 +40,7 @@ def _words(field: str, text: str) -> str:
 
 
 def _threshold(text: str) -> int:
-    """In ms; 0: the default."""
+    """The threshold in ms. 0: the default."""
     return 0 if text.strip() == "0" else sensor_fields.threshold(text) or 0
 
 

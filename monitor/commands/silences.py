@@ -141,7 +141,7 @@ def _maintenance(given: Settings, options: argparse.Namespace) -> None:
 
 
 def _show_windows(row: MaintenanceRow, now: int) -> None:
-    """The next ones by the clocks of the zone and by UTC."""
+    """Prints the next windows in local time and in UTC."""
     for start, stop in maintenance.next_windows(row, now, _NEXT):
         zone = ZoneInfo(row.zone)
         there = f"{local(start, zone):{_MINUTE}} to {local(stop, zone):{_MINUTE}}"
@@ -154,7 +154,7 @@ def _by(row: SilenceRow | MaintenanceRow) -> str:
 
 @contextmanager
 def _option_named() -> Iterator[None]:
-    """Name the option at fault."""
+    """Adds the name of the option to the text of Invalid."""
     try:
         yield
     except Invalid as error:

@@ -1,4 +1,4 @@
-"""`monitor token`: who may send heartbeats, look, act and configure."""
+"""`monitor token`: tokens for sensors and programs."""
 
 import argparse
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""`monitor createsuperuser` and `monitor user`: people who may log in."""
+"""`monitor createsuperuser` and `monitor user`: users and their passwords."""
 
 import argparse
 import getpass
@@ -101,7 +101,7 @@ def _asked(given: str | None, prompt: str) -> str:
 
 
 def _password() -> str:
-    """Typed twice on a terminal, else one line of standard input."""
+    """The password: entered twice on a terminal, else one line of standard input."""
     if _on_terminal():
         password = getpass.getpass("Password: ")
         if getpass.getpass("Repeat the password: ") != password:

@@ -1,4 +1,4 @@
-"""Browsers that receive alerts as notifications (Web Push). Each is a channel of its own."""
+"""Browsers that receive alerts as notifications (Web Push). Each browser is a channel."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -18,35 +18,35 @@ from monitor.state.database import writing
 from monitor.vault import Unreadable, Vault
 
 MOST = 500
-"""Browsers that may be subscribed at a time."""
+"""The most browsers that can be subscribed."""
 
 MOST_OF_ONE = 10
-"""Browsers that one person, or one token, may have subscribed."""
+"""The most browsers that one user or token can have subscribed."""
 
 
 class KeyUnreadable(MonitorError):
-    """Our own key of Web Push can't be decrypted."""
+    """The service's own Web Push key can't be decrypted."""
 
 
 @dataclass(frozen=True)
 class BrowserService:
-    """What browsers ask for."""
+    """Subscribes and unsubscribes browsers."""
 
     engine: Engine
     vault: Vault
     contact: str
-    """Where push services can reach us, as `channels.webpush.contact` makes it."""
+    """The contact for push services: see `channels.webpush.contact`."""
     allow_internal: bool
-    """Whether push services may be in our own network."""
+    """Whether push services can have internal addresses."""
 
     def public_key(self) -> str:
-        """For the browser's Push API. Raises KeyUnreadable."""
+        """The public key for the browser's Push API. Raises KeyUnreadable."""
         return Identity(self._own_key(), self.contact).public_key
 
     def subscribe(self, actor: str, subscription: Subscription, now: int) -> tuple[str, bool]:
-        """(the channel's name, whether it is new); a browser may subscribe again.
+        """Subscribes a browser, or updates its subscription.
 
-        Raises Invalid, Conflict, KeyUnreadable.
+        Returns the channel's name, and whether it is new. Raises Invalid, Conflict, KeyUnreadable.
         """
         self._check(subscription)
         settings = {
@@ -76,7 +76,7 @@ class BrowserService:
         return new.name, False
 
     def unsubscribe(self, actor: str, endpoint: str, now: int) -> None:
-        """Only the browser itself knows its endpoint. Raises NotFound."""
+        """Removes a browser. Only the browser itself knows its endpoint. Raises NotFound."""
         name = Subscription(endpoint, "", "").channel
         with writing(self.engine) as connection:
             if not channels.remove_gone(connection, name):
@@ -102,7 +102,7 @@ class BrowserService:
         except addresses.Internal as error:
             raise Invalid("endpoint", "must not lead to an internal address") from error
         except OSError:
-            return  # the name may resolve later: the address is checked again at each sending
+            return  # the name may resolve later; each send checks the address again
 
 
 def _renewed(old: Stored, settings: Mapping[str, Any], secrets: Mapping[str, Any]) -> Stored:

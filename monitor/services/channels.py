@@ -1,4 +1,4 @@
-"""Channels: ways to reach recipients, with their secrets."""
+"""Channels: adds, changes, removes and tests them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,20 +21,20 @@ from monitor.vault import Vault
 
 @dataclass(frozen=True)
 class ChannelService:
-    """What people do to channels, by page, API or command."""
+    """The changes that users make to channels."""
 
     engine: Engine
     vault: Vault
     clock: Clock
     of_settings: Mapping[str, Channel]
-    """By name, those that the settings switch on."""
+    """Channels in the settings, by name."""
     frame: Frame
-    """For the test message."""
+    """The frame of test messages."""
     allow_internal: bool
-    """Whether a test may go to addresses that are not public."""
+    """Whether test messages can go to addresses that are not public."""
 
     def found(self, connection: Connection, name: str, to_change: bool = False) -> Stored:
-        """One that is kept in the state. Raises NotFound, Conflict."""
+        """Returns a channel in the state. Raises NotFound; Conflict if it is in the settings."""
         stored = channels.find(connection, self.vault, name, to_change)
         if stored is None:
             if name in self.of_settings:
@@ -43,7 +43,7 @@ class ChannelService:
         return stored
 
     def add(self, actor: str, new: Stored) -> None:
-        """Raises Invalid, Conflict."""
+        """Adds a channel. Raises Invalid, Conflict."""
         with writing(self.engine) as connection:
             check_new(new)
             channels.add(connection, self.vault, new)
@@ -57,7 +57,10 @@ class ChannelService:
         secrets: Mapping[str, Any],
         **values: Any,
     ) -> Stored:
-        """As `catalogue.patched`; the channel then. Raises Invalid, NotFound, Conflict."""
+        """Changes a channel as `catalogue.patched` does, and returns it.
+
+        Raises Invalid, NotFound, Conflict.
+        """
         with writing(self.engine) as connection:
             old = self.found(connection, name, to_change=True)
             new = patched(old, settings, secrets, **values)
@@ -69,14 +72,14 @@ class ChannelService:
         return new
 
     def remove(self, actor: str, name: str) -> None:
-        """Raises NotFound; Conflict while routes lead to it."""
+        """Removes a channel. Raises NotFound; Conflict if routes use it."""
         with writing(self.engine) as connection:
             self.found(connection, name, to_change=True)
             remove_channel(connection, name, self.clock.now())
             audit.record(connection, actor, "channel removed", name)
 
     def test(self, name: str) -> str | None:
-        """Send a test message; why it did not arrive, or None. Raises NotFound."""
+        """Sends a test message. Returns why it failed, or None. Raises NotFound."""
         try:
             delivery.send_test(self._opened(name), self.clock.now(), self.frame)
         except Invalid as error:

@@ -1,4 +1,4 @@
-"""How many sensors silences and maintenance cover."""
+"""Counts the sensors that silences and maintenance cover."""
 
 import threading
 from collections.abc import Iterable, Sequence
@@ -17,10 +17,10 @@ _COUNTS_KEPT = 2_000
 
 
 class Covered:
-    """How many registered sensors silences and maintenance cover.
+    """Counts the registered sensors that silences and maintenance cover. Thread-safe.
 
-    Counts are kept until a sensor changes. Threads may share it: one of them counts, the others
-    wait for it, and no transaction is held meanwhile.
+    It keeps the counts until a sensor changes. While one thread counts, the others wait for the
+    result; no transaction is open during that time.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -30,7 +30,7 @@ class Covered:
         self._counts: dict[tuple[str, ...], int] = {}
 
     def __call__(self, rows: Sequence[SilenceRow | MaintenanceRow]) -> dict[int, int]:
-        """By id; what can't be read is left out. Raises StateUnavailable."""
+        """id -> count. Leaves out rows that can't be read. Raises StateUnavailable."""
         read = [read_silence(r) if isinstance(r, SilenceRow) else read_maintenance(r) for r in rows]
         wanted = {one.id: one.matchers for one in read if one is not None}
         with self._lock:

@@ -1,4 +1,4 @@
-"""Acknowledging incidents: reminders and escalation stop, the recovery is still sent."""
+"""Acknowledges incidents: this stops reminders and escalation. Recoveries are still sent."""
 
 from collections.abc import Collection
 from typing import NamedTuple
@@ -13,22 +13,22 @@ from monitor.state.tables import incident
 
 
 class Acknowledged(NamedTuple):
-    """What happened to the incidents; each number is in one of these."""
+    """The outcome for each incident; each number is in one of these lists."""
 
     done: list[int]
     earlier: list[int]
-    """Had been acknowledged: nothing changed."""
+    """Already acknowledged: not changed."""
     closed: list[int]
-    """Had been closed: nothing changed."""
+    """Already closed: not changed."""
     unknown: list[int]
 
 
 def acknowledge(
     engine: Engine, actor: str, ids: Collection[int], now: int, by: str | None = None
 ) -> Acknowledged:
-    """Acknowledge those of these incidents that are open. You can repeat it.
+    """Acknowledges the open incidents among these. Calling it again changes nothing.
 
-    `by`: who acknowledges, if that is not the `actor`.
+    `by`: who acknowledges, if not the `actor`.
     """
     with writing(engine) as connection:
         outcome = _acknowledge(connection, ids, (by or actor)[:200], now)
@@ -39,8 +39,8 @@ def acknowledge(
 
 
 def _acknowledge(connection: Connection, ids: Collection[int], by: str, now: int) -> Acknowledged:
-    # The version before the groups, as the sweep does: in another order the two could wait for
-    # each other. While it is held, no one else changes an incident.
+    # Locks the version before the groups, in the order of the sweep: in another order, the two
+    # could deadlock. With this lock, no other transaction changes an incident.
     version = sensors.next_version(connection)
     found = _found(connection, sorted(set(ids)))
     incidents.lock_groups(connection, {group_id for group_id, _ in found.values()})
@@ -59,7 +59,7 @@ def _acknowledge(connection: Connection, ids: Collection[int], by: str, now: int
 
 
 def _found(connection: Connection, ids: list[int]) -> dict[int, tuple[int, IncidentState]]:
-    """id -> (group, state)."""
+    """incident id -> (group id, state)."""
     columns = (
         incident.c.id,
         incident.c.group_id,

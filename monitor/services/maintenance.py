@@ -1,4 +1,4 @@
-"""Maintenance: messages about matching sensors are held in planned windows."""
+"""Maintenance: holds messages about matching sensors in planned windows."""
 
 from collections.abc import Iterable
 
@@ -25,9 +25,10 @@ def schedule(
     now: int,
     created_by: str | None = None,
 ) -> MaintenanceRow:
-    """Hold messages of all sensors that match inside a window, once or recurring.
+    """Schedules maintenance for all sensors that match, once or recurring.
 
-    The texts are those of `maintenance.parse`. `created_by`: who wants it, if not the `actor`.
+    For the format of the texts, see `incidents.maintenance.parse`. `created_by`: who schedules it,
+    if not the `actor`.
     """
     name = name.strip()
     maintenance.check_name(name)
@@ -60,7 +61,7 @@ def schedule(
 
 
 def end(engine: Engine, actor: str, number: int, now: int) -> MaintenanceRow:
-    """End maintenance now, with all later windows."""
+    """Ends maintenance now, with all later windows."""
     with writing(engine) as connection:
         row = _found(connection, number)
         if not silences.end_maintenance(connection, number, now):
@@ -70,25 +71,25 @@ def end(engine: Engine, actor: str, number: int, now: int) -> MaintenanceRow:
 
 
 def find(engine: Engine, number: int) -> MaintenanceRow:
-    """The maintenance of this number."""
+    """Returns the maintenance with this number."""
     with reading(engine) as connection:
         return _found(connection, number)
 
 
 def listed(engine: Engine, phase: Phase | None, now: int) -> list[MaintenanceRow]:
-    """Those in a phase; None: current and upcoming ones."""
+    """Returns the maintenance in a phase. None: current and upcoming."""
     with reading(engine) as connection:
         if phase == "past":
             rows = silences.newest_maintenance(connection)
         else:
             _, rows = silences.in_force(connection, now, now)
-    # Outside of the transaction: windows that recur take long to work out.
+    # Outside the transaction: recurring windows take long to compute.
     wanted = ("current", "upcoming") if phase is None else (phase,)
     return [row for row in rows if phase_of(row, now) in wanted]
 
 
 def phase_of(row: MaintenanceRow, now: int) -> Phase:
-    """`current` inside a window, `upcoming` while another one follows."""
+    """`current` in a window, `upcoming` before one, `past` after the last one."""
     windows = next_windows(row, now, 1)
     if not windows:
         return "past"
@@ -96,7 +97,7 @@ def phase_of(row: MaintenanceRow, now: int) -> Phase:
 
 
 def next_windows(row: MaintenanceRow, now: int, most: int) -> list[tuple[int, int]]:
-    """(start, stop) in ms of those that end after `now`."""
+    """(start, stop) in ms of the next windows, at most `most`. A current window is the first."""
     planned = read_maintenance(row)
     return [] if planned is None else maintenance.upcoming(planned.window, now, most)
 

@@ -1,4 +1,4 @@
-"""Passwords: kept as argon2id (RFC 9106) with the parameters that OWASP's cheat sheet gives."""
+"""Passwords: hashed with argon2id (RFC 9106) and the parameters of OWASP's cheat sheet."""
 
 import functools
 import secrets
@@ -29,9 +29,9 @@ _USUAL = (
 
 
 def weakness(password: str, *about: str | None) -> str | None:
-    """Why it is too easy to guess: continues "the password"; None: it is strong enough.
+    """Why the password is too easy to guess, to follow "the password"; None: it is strong enough.
 
-    `about`: what others know about the user.
+    `about`: what other people know about the user.
     """
     plain = _plain(password).casefold()
     if len(plain) < SHORTEST:
@@ -41,19 +41,19 @@ def weakness(password: str, *about: str | None) -> str | None:
     if len(set(plain)) < _DIFFERENT:
         return f"must have at least {_DIFFERENT} different characters."
     for known in (*_USUAL, *(_plain(text).casefold() for text in about if text)):
-        # What is left of it without the word that everyone tries first.
+        # The rest is too short: attackers try such words first.
         if known in plain and len(plain.replace(known, "")) < SHORTEST // 2:
             return "is too easy to guess: it is close to a name or a common word"
     return None
 
 
 def hashed(password: str) -> str:
-    """What is stored."""
+    """Returns the hash to store."""
     return _HASHER.hash(_encoded(password))
 
 
 def matches(stored: str | None, password: str) -> bool:
-    """Takes as long when there is nothing stored."""
+    """Whether the password has this hash. Takes the same time if there is no hash (None)."""
     try:
         return _HASHER.verify(stored or _of_no_user(), _encoded(password)) and stored is not None
     except (VerificationError, InvalidHashError):
@@ -61,7 +61,7 @@ def matches(stored: str | None, password: str) -> bool:
 
 
 def outdated(stored: str) -> bool:
-    """Whether it was hashed with other parameters than these."""
+    """Whether the hash has other parameters than new hashes."""
     return _HASHER.check_needs_rehash(stored)
 
 

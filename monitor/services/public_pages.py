@@ -14,7 +14,7 @@ from monitor.state.public_pages import PublicPage
 def add(
     engine: Engine, actor: str, title: str, sites: Collection[str] | None, names: bool, now: int
 ) -> PublicPage:
-    """A new page; `sites` None: the whole fleet. Raises Invalid."""
+    """Adds a page. `sites` None: the whole fleet. Raises Invalid."""
     with writing(engine) as connection:
         page = _found(connection, public_pages.add(connection, title, sites, names, now))
         audit.record(connection, actor, "public page created", page.title, _shown(page))
@@ -29,7 +29,7 @@ def change(
     sites: Collection[str] | None,
     names: bool,
 ) -> PublicPage:
-    """The link stays. Raises Invalid, NotFound."""
+    """Changes a page; its link stays the same. Raises Invalid, NotFound."""
     with writing(engine) as connection:
         old = _found(connection, number)
         public_pages.change(connection, number, title, sites, names)
@@ -40,7 +40,7 @@ def change(
 
 
 def renew_link(engine: Engine, actor: str, number: int) -> PublicPage:
-    """The old link stops working. Raises NotFound."""
+    """Gives a page a new link; the old one stops working. Raises NotFound."""
     with writing(engine) as connection:
         page = _found(connection, number)
         public_pages.renew_key(connection, number)
@@ -49,7 +49,7 @@ def renew_link(engine: Engine, actor: str, number: int) -> PublicPage:
 
 
 def remove(engine: Engine, actor: str, number: int) -> PublicPage:
-    """Its link stops working. Raises NotFound."""
+    """Removes a page; its link stops working. Raises NotFound."""
     with writing(engine) as connection:
         page = _found(connection, number)
         public_pages.remove(connection, number)
@@ -65,5 +65,5 @@ def _found(connection: Connection, number: int) -> PublicPage:
 
 
 def _shown(page: PublicPage) -> dict[str, Any]:
-    """For the audit trail: all but the key, which is a secret."""
+    """The page for the audit trail, without its key, which is a secret."""
     return {"title": page.title, "sites": page.sites, "names": page.names}

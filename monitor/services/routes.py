@@ -13,7 +13,7 @@ from monitor.state.database import writing
 from monitor.state.routing import RouteRow
 
 LONGEST_WAIT = 30 * DAY
-"""An escalation can't be later (ms)."""
+"""The longest time until an escalation (ms)."""
 
 
 def add(
@@ -23,9 +23,9 @@ def add(
     of_settings: Collection[str],
     position: int | None = None,
 ) -> None:
-    """At this place (1: the first), or at the end.
+    """Adds a route at this position (1 is the first), or at the end.
 
-    `of_settings`: names of the channels that the settings switch on.
+    `of_settings`: names of the channels in the settings.
     """
     with writing(engine) as connection:
         check(connection, row, of_settings)
@@ -34,7 +34,7 @@ def add(
 
 
 def change(engine: Engine, actor: str, row: RouteRow, of_settings: Collection[str]) -> None:
-    """Everything but the name and the place."""
+    """Changes a route, except its name and position."""
     with writing(engine) as connection:
         check(connection, row, of_settings)
         if not routes.replace(connection, row):
@@ -43,13 +43,13 @@ def change(engine: Engine, actor: str, row: RouteRow, of_settings: Collection[st
 
 
 def arrange(engine: Engine, actor: str, order: Sequence[str]) -> None:
-    """Put all routes in this order."""
+    """Puts all routes in this order."""
     with writing(engine) as connection:
         _arrange(connection, actor, order)
 
 
 def move(engine: Engine, actor: str, name: str, by: int) -> int:
-    """One place up (-1) or down (1), if there is one; the route's place then."""
+    """Moves a route one position up (-1) or down (1), if possible. Returns its position."""
     with writing(engine) as connection:
         order = routes.names(connection, to_change=True)
         if name not in order:
@@ -64,7 +64,7 @@ def move(engine: Engine, actor: str, name: str, by: int) -> int:
 
 
 def remove(engine: Engine, actor: str, name: str) -> None:
-    """Its alerts follow the next route that matches."""
+    """Removes a route; its sensors use the next route that matches."""
     with writing(engine) as connection:
         if not routes.remove(connection, name):
             raise _unknown(name)
@@ -84,10 +84,10 @@ def _unknown(name: str) -> NotFound:
 
 
 def check(connection: Connection, route: RouteRow, of_settings: Collection[str]) -> None:
-    """Whether it leads somewhere; channels and routes stay as they are until the transaction
-    ends. Raises Invalid.
+    """Raises Invalid unless the route is valid and its channels exist.
 
-    `of_settings`: names of the channels that the settings switch on.
+    Channels and routes can't change until the transaction ends. `of_settings`: names of the
+    channels in the settings.
     """
     horizon.lock(connection)
     try:

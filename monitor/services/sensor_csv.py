@@ -1,4 +1,4 @@
-"""Sensors as CSV: written for spreadsheets, and read back into what would change."""
+"""Sensors as CSV: writes them for spreadsheets, and reads what a file would change."""
 
 import csv
 import io
@@ -14,15 +14,15 @@ from monitor.state.sensors import Sensor
 MAC = "mac_address"
 
 _FORMULA = re.compile(r"'*[=+\-@\t\r\n＝＋－＠]")
-"""What a spreadsheet would run. An apostrophe before it makes it text, and is removed again when
-the file is read; so cells that begin with one get another."""
+"""What a spreadsheet would execute. An apostrophe before it makes it text; reading the file removes
+the apostrophe. Cells that already have such an apostrophe get another one."""
 
 _LABELS = re.compile(r"(?:[^;\\]|\\.|\\$)+", re.DOTALL)
 _YES, _NO = ("yes", "true", "1"), ("", "no", "false", "0")
 
 
 class LineProblem(NamedTuple):
-    """What is wrong, and in which line and column; the column is empty: in the whole line."""
+    """A problem in a line and column. An empty column: in the whole line."""
 
     line: int
     field: str
@@ -30,7 +30,7 @@ class LineProblem(NamedTuple):
 
 
 class CsvLine(NamedTuple):
-    """One sensor of a file: its cells by column, without the address."""
+    """One sensor in a file: its cells by column, without the address."""
 
     number: int
     mac: int
@@ -38,12 +38,12 @@ class CsvLine(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """mac -> what to set, and the problems that prevent it."""
+    """MAC address -> what to set, and the problems that prevent the import."""
 
     changes: dict[int, dict[str, Any]]
     problems: list[LineProblem]
     lines: int
-    """How many sensors the file has."""
+    """The number of sensors in the file."""
 
 
 def _paused(text: str) -> bool:
@@ -85,7 +85,7 @@ COLUMNS = (MAC, *_COLUMNS)
 
 
 def write(rows: Iterable[Sensor]) -> Iterator[str]:
-    """The lines of a file; the first names the columns."""
+    """Yields the lines of a file. The first one has the names of the columns."""
     yield _line(COLUMNS)
     for row in rows:
         cells = (each.write(getattr(row, each.attribute)) for each in _COLUMNS.values())
@@ -93,7 +93,7 @@ def write(rows: Iterable[Sensor]) -> Iterator[str]:
 
 
 def read(text: str) -> tuple[list[CsvLine], list[LineProblem]]:
-    """The sensors of a file with commas or semicolons, its columns in any order."""
+    """Reads a file that is separated by commas or semicolons, with columns in any order."""
     text = text.removeprefix("\ufeff")
     head = text.partition("\n")[0]
     delimiter = ";" if ";" in head and "," not in head else ","
@@ -131,9 +131,9 @@ def read(text: str) -> tuple[list[CsvLine], list[LineProblem]]:
 def plan(
     lines: Iterable[CsvLine], problems: Iterable[LineProblem], known: Mapping[int, Sensor]
 ) -> Plan:
-    """What the lines of a file would change of the sensors that are `known`, by mac.
+    """What the lines of a file would change. `known`: MAC address -> sensor in the state.
 
-    A cell with the value that its sensor already has is valid, whatever the value is.
+    A cell with the current value of its sensor is always valid.
     """
     changes: dict[int, dict[str, Any]] = {}
     found = list(problems)
@@ -160,7 +160,7 @@ def plan(
 
 
 class _Numbered(Iterator[tuple[int, list[str]]]):
-    """Rows that are not blank, with the number of the line in which each begins."""
+    """Rows that are not blank, each with the number of its first line."""
 
     def __init__(self, rows: Any) -> None:
         self._rows, self.number = rows, 1

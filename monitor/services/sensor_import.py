@@ -1,4 +1,4 @@
-"""Importing sensors: read a file, show what it would change, then change it."""
+"""Imports sensors: reads a file, previews the changes, then makes them."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -15,20 +15,20 @@ from monitor.state.sensors import Sensor
 
 
 class Preview(NamedTuple):
-    """What a file would change, and the sensors as they are now."""
+    """What a file would change, and the current sensors."""
 
     plan: Plan
     known: Mapping[int, Sensor]
 
     @property
     def new(self) -> int:
-        """How many sensors the import registers or restores."""
+        """The number of sensors that the import registers or restores."""
         rows = map(self.known.get, self.plan.changes)
         return sum(row is None or row.forgotten_at is not None for row in rows)
 
     @property
     def counts(self) -> dict[str, int]:
-        """For the page and the audit trail."""
+        """Numbers of sensors for the page and the audit trail."""
         changed = len(self.plan.changes)
         return {
             "lines": self.plan.lines,
@@ -39,25 +39,25 @@ class Preview(NamedTuple):
 
     @property
     def mark(self) -> str:
-        """Differs when the import would change anything else."""
+        """A hash of the changes: it differs if the import would make other changes."""
         changes = [(mac, self.differences(mac)) for mac in sorted(self.plan.changes)]
         return hashlib.sha256(repr(changes).encode()).hexdigest()
 
     def differences(self, mac: int) -> dict[str, Any]:
-        """What changes of a sensor: name -> {"from", "to"}."""
+        """The changes of one sensor: field -> {"from", "to"}."""
         return differences(self.known.get(mac), self.plan.changes[mac])
 
 
 def preview(engine: Engine, text: str) -> Preview:
-    """What the CSV text would change; its plan has the problems that prevent the import."""
+    """What a CSV text would change. Its plan has the problems that prevent the import."""
     return _preview(engine, *sensor_csv.read(text))[0]
 
 
 def apply_as_shown(engine: Engine, actor: str, text: str, mark: str) -> Preview | None:
-    """Import all of the text or nothing: only while it changes exactly what the preview with this
-    mark showed. None: it would change something else now.
+    """Imports a CSV text if it still makes the changes that the preview with this `mark` showed.
 
-    The preview that comes back has problems, or is what was imported.
+    Imports everything or nothing. Returns what was imported; if the preview has problems, nothing
+    was. None: the text would make other changes now.
     """
     lines, problems = sensor_csv.read(text)
     found, newest = _preview(engine, lines, problems)
@@ -80,7 +80,7 @@ def apply_as_shown(engine: Engine, actor: str, text: str, mark: str) -> Preview 
 def _preview(
     engine: Engine, lines: Sequence[CsvLine], problems: Sequence[LineProblem]
 ) -> tuple[Preview, int]:
-    """Also the version of the sensors that the file was compared with."""
+    """Also returns the version of the sensors that it read."""
     with reading(engine) as connection:
         newest, known = sensors.newest_change(connection), _known(connection, lines)
     return _compared(lines, problems, known), newest

@@ -1,4 +1,4 @@
-"""Sensors: what people set of them, one or many at a time."""
+"""Sensors: changes one or many at a time."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, NamedTuple
@@ -13,7 +13,7 @@ from monitor.state.database import reading, writing
 from monitor.state.sensors import Sensor
 
 MOST_LISTED = 1_000
-"""Of more changes than this, the audit trail has only the number."""
+"""The most sensors of one change that the audit trail lists."""
 
 ACTIONS = {
     "site": "Set the site",
@@ -23,24 +23,24 @@ ACTIONS = {
     "pause": "Pause",
     "resume": "Resume",
 }
-"""What can be done to many sensors at a time."""
+"""Changes of many sensors at a time, as forms show them."""
 
 _DEFAULTS = {"labels": {}, "paused": False}
-"""What a new sensor has, where that is not None."""
+"""Values of a new sensor that are not None."""
 
 Edit = Callable[[Sensor], dict[str, Any]]
-"""What to set of a sensor."""
+"""sensor -> what to set."""
 
 
 class Changed(NamedTuple):
-    """How many sensors a change concerned."""
+    """Numbers of sensors that a change applied to."""
 
     changed: int
     unchanged: int
 
 
 def find(engine: Engine, mac: int) -> Sensor | None:
-    """One sensor, forgotten ones included."""
+    """Returns a sensor, even a forgotten one. None: it is not registered."""
     with reading(engine) as connection:
         return sensors.find(connection, mac)
 
@@ -52,10 +52,10 @@ def change(
     values: Mapping[str, Any],
     labels: Mapping[str, str] | None = None,
 ) -> None:
-    """Set name, site, threshold (ms), labels (all of them) or paused of a sensor; a sensor that
-    is not registered is registered by it.
+    """Sets name, site, threshold (ms), labels or paused of a sensor; registers a new sensor.
 
-    `labels` sets single ones and leaves the others; an empty value removes the label.
+    "labels" in `values` replaces all labels. `labels` sets some and keeps the others; an empty
+    value removes a label.
     """
     with writing(engine) as connection:
         version = sensors.next_version(connection)
@@ -70,7 +70,7 @@ def change(
 
 
 def forget(engine: Engine, actor: str, mac: int) -> None:
-    """Remove a sensor from the fleet; a later heartbeat brings it back."""
+    """Removes a sensor from the fleet. A later heartbeat registers it again."""
     with writing(engine) as connection:
         version = sensors.next_version(connection)
         old = sensors.find(connection, mac)
@@ -87,9 +87,9 @@ def change_many(
     macs: Collection[int] | None,
     query: str = "",
 ) -> Changed:
-    """Do one of ACTIONS to these registered sensors; `macs` None: to all that `query` finds.
+    """Applies one of ACTIONS to these registered sensors. `macs` None: to all that `query` finds.
 
-    `text`: what to set. Raises Invalid.
+    `text`: the new value. Raises Invalid.
     """
     edit = _edit(action, text)
     if macs is not None and not macs:
@@ -118,10 +118,10 @@ def apply(
     version: int,
     detail: Mapping[str, Any],
 ) -> None:
-    """Write `changes` (by mac) of sensors that are `known` as they are; others are new.
+    """Writes `changes` (by MAC address). `known`: the current sensors; others are new.
 
-    The caller took `version` before it read them. The audit trail gets one row for all, called
-    `what` and with this detail, and one for each sensor unless there are too many.
+    The caller took `version` before it read them. Writes one audit row `what` with this detail, and
+    one for each sensor unless there are too many.
     """
     sensors.configure_all(connection, changes, version)
     if len(changes) <= MOST_LISTED:
@@ -133,7 +133,7 @@ def apply(
 
 
 def differences(old: Sensor | None, values: Mapping[str, Any]) -> dict[str, Any]:
-    """What `values` change of a sensor, for the audit trail; None: the sensor is new."""
+    """What `values` change of a sensor, for the audit trail. `old` None: a new sensor."""
     before = {name: getattr(old, name) if old else _DEFAULTS.get(name) for name in values}
     return audit.differences(before, values)
 
@@ -160,7 +160,7 @@ def _edit(action: str, text: str) -> Edit:
 
 
 def _differing(rows: Iterable[Sensor], edit: Edit) -> dict[int, dict[str, Any]]:
-    """mac -> what to set of it, where it is not so already."""
+    """MAC address -> what to set, of the sensors that `edit` changes."""
     changes = {row.mac: (row, edit(row)) for row in rows}
     return {
         mac: values

@@ -1,4 +1,4 @@
-"""Silences: messages about matching sensors are held for a while."""
+"""Silences: holds messages about matching sensors for a while."""
 
 from collections.abc import Collection, Iterable
 from typing import Literal
@@ -27,9 +27,9 @@ def start(
     now: int,
     created_by: str | None = None,
 ) -> SilenceRow:
-    """Silence all sensors that match, from `starts_at` (now at the earliest) to `ends_at`, in ms.
+    """Silences all sensors that match, from `starts_at` (not before now) to `ends_at`, in ms.
 
-    `created_by`: who wants it, if that is not the `actor`.
+    `created_by`: who starts it, if not the `actor`.
     """
     with writing(engine) as connection:
         by = created_by or actor
@@ -46,7 +46,7 @@ def start_within(
     created_by: str,
     now: int,
 ) -> SilenceRow:
-    """As `start`, in a transaction of the caller's."""
+    """Does the same as `start`, in the caller's transaction."""
     comment = comment.strip()
     checked = silence.parse_matchers(matchers)
     silence.check(starts_at, ends_at, comment, now)
@@ -72,7 +72,7 @@ def start_within(
 def start_for_incidents(
     engine: Engine, actor: str, ids: Collection[int], ends_at: int, comment: str, now: int
 ) -> int:
-    """Silence the sensors of these incidents; how many they are."""
+    """Silences the sensors of these incidents. Returns the number of sensors."""
     with writing(engine) as connection:
         macs = {case.mac for case in ledger.named(connection, ids)}
         if not macs:
@@ -90,8 +90,10 @@ def start_once(
     comment: str,
     now: int,
 ) -> None:
-    """Silence these sensors of a group, unless the actor's silence with this comment still lasts:
-    pressing a button twice is pressing it once."""
+    """Silences these sensors of a group, unless the actor has a current silence with this comment.
+
+    So two clicks on the same button start one silence.
+    """
     with writing(engine) as connection:
         incidents.lock_groups(connection, [group_id])
         if lasting_until(connection, actor, comment, now) is None:
@@ -100,19 +102,19 @@ def start_once(
 
 
 def lasting_until(connection: Connection, actor: str, comment: str, now: int) -> int | None:
-    """When the actor's silence with this comment ends; None: none lasts."""
+    """When the actor's current silence with this comment ends (ms). None: there is none."""
     lasting, _ = silences.in_force(connection, now, now)
     ends = [row.ends_at for row in lasting if (row.created_by, row.comment) == (actor, comment)]
     return max(ends, default=None)
 
 
 def of_macs(macs: Iterable[int]) -> str:
-    """The matcher of just these sensors."""
+    """A matcher for exactly these sensors."""
     return "mac=" + "|".join(format_mac(mac) for mac in sorted(macs))
 
 
 def end(engine: Engine, actor: str, number: int, now: int) -> SilenceRow:
-    """End a silence now."""
+    """Ends a silence now."""
     with writing(engine) as connection:
         _found(connection, number)
         if not silences.end_silence(connection, number, now):
@@ -122,13 +124,13 @@ def end(engine: Engine, actor: str, number: int, now: int) -> SilenceRow:
 
 
 def find(engine: Engine, number: int) -> SilenceRow:
-    """The silence of this number."""
+    """Returns the silence with this number."""
     with reading(engine) as connection:
         return _found(connection, number)
 
 
 def listed(engine: Engine, phase: Phase | None, now: int) -> list[SilenceRow]:
-    """Those in a phase, of the past the newest; None: current and upcoming ones."""
+    """Returns the silences in a phase; only the newest past ones. None: current and upcoming."""
     with reading(engine) as connection:
         if phase == "past":
             return silences.past_silences(connection, now)
@@ -137,7 +139,7 @@ def listed(engine: Engine, phase: Phase | None, now: int) -> list[SilenceRow]:
 
 
 def phase_of(row: SilenceRow, now: int) -> Phase:
-    """Whether it lasts now, starts later or has ended."""
+    """Whether the silence is current, upcoming or past."""
     if row.ends_at <= now:
         return "past"
     return "current" if row.starts_at <= now else "upcoming"

@@ -1,4 +1,4 @@
-"""Tokens for sensors and programs."""
+"""Tokens: creates and revokes them, for sensors and programs."""
 
 from sqlalchemy import Engine
 
@@ -9,7 +9,7 @@ from monitor.state.tokens import Token
 
 
 def create(engine: Engine, actor: str, name: str, role: str, now: int) -> str:
-    """The new secret, which can't be read again later."""
+    """Creates a token and returns its secret, which can't be read again later."""
     tokens.check_name(name)
     if role not in tokens.ROLES:
         raise Invalid("role", f"must be one of {', '.join(tokens.ROLES)}")
@@ -20,7 +20,7 @@ def create(engine: Engine, actor: str, name: str, role: str, now: int) -> str:
 
 
 def revoke(engine: Engine, actor: str, name: str, now: int) -> None:
-    """Refuse the token from now on."""
+    """Revokes a token: it is no longer accepted."""
     with writing(engine) as connection:
         if not tokens.revoke(connection, name, now):
             raise NotFound(f"there is no active token {name!r}")
@@ -28,6 +28,6 @@ def revoke(engine: Engine, actor: str, name: str, now: int) -> None:
 
 
 def listed(engine: Engine) -> list[Token]:
-    """All tokens ever created, in that order."""
+    """Returns all tokens in the order of creation, revoked ones too."""
     with reading(engine) as connection:
         return tokens.listed(connection)

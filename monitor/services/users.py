@@ -1,4 +1,4 @@
-"""Users: people who may log in, with their roles and passwords."""
+"""Users: people who can log in, with their roles and passwords."""
 
 from typing import Any
 
@@ -24,7 +24,7 @@ def add(
     now: int,
     password: str | None = None,
 ) -> User:
-    """A new user. Without a password, only a password link lets them in. Raises Invalid."""
+    """Adds a user. Without a password, the user needs a password link. Raises Invalid."""
     hashed = None if password is None else _hashed(password, name, email)
     with writing(engine) as connection:
         number = users.add(connection, name, role, now, email=email, password=hashed)
@@ -35,7 +35,7 @@ def add(
 
 
 def change(engine: Engine, actor: str, number: int, **values: Any) -> User:
-    """Set role, email or active; a user who is deactivated is logged out everywhere.
+    """Sets role, email or active. Deactivating a user also ends all their logins.
 
     Raises Invalid, NotFound, and LastAdministrator (a Conflict).
     """
@@ -50,7 +50,7 @@ def change(engine: Engine, actor: str, number: int, **values: Any) -> User:
 
 
 def reset(engine: Engine, actor: str, person: User, password: str) -> None:
-    """Make someone an active administrator with a new password. Raises Invalid."""
+    """Makes a user an active administrator with a new password. Raises Invalid."""
     hashed = _hashed(password, person.name, person.email)
     with writing(engine) as connection:
         users.change(connection, person.id, role=ADMINISTRATOR, active=True)
@@ -59,7 +59,7 @@ def reset(engine: Engine, actor: str, person: User, password: str) -> None:
 
 
 def set_password(engine: Engine, actor: str, person: User, password: str) -> None:
-    """A new password; the user is logged out everywhere. Raises Invalid."""
+    """Sets a new password, and ends all logins of the user. Raises Invalid."""
     hashed = _hashed(password, person.name, person.email)
     with writing(engine) as connection:
         users.set_password(connection, person.id, hashed)
@@ -67,8 +67,10 @@ def set_password(engine: Engine, actor: str, person: User, password: str) -> Non
 
 
 def choose_password(engine: Engine, person: User, password: str) -> bool:
-    """As the user does with a password link. False: the password is no longer that of `person`,
-    so the link was used. Raises Invalid."""
+    """Sets the password that a user chose with a password link. Raises Invalid.
+
+    False: the password is no longer that of `person`, because the link was used before.
+    """
     hashed = _hashed(password, person.name, person.email)
     with writing(engine) as connection:
         found = users.get(connection, person.id, to_change=True)
@@ -80,7 +82,7 @@ def choose_password(engine: Engine, person: User, password: str) -> bool:
 
 
 def record_password_link(engine: Engine, actor: str, number: int) -> User:
-    """The user for whom a password link is created. Raises NotFound."""
+    """Records that a password link was created; returns the user. Raises NotFound."""
     with writing(engine) as connection:
         person = _found(connection, number)
         audit.record(connection, actor, "password link created", person.name)
@@ -88,20 +90,20 @@ def record_password_link(engine: Engine, actor: str, number: int) -> User:
 
 
 def log_out_everywhere(engine: Engine, actor: str, person: User) -> None:
-    """End all logins of a user."""
+    """Ends all logins of a user."""
     with writing(engine) as connection:
         logins.end_all(connection, person.id)
         audit.record(connection, actor, "logged out everywhere", person.name)
 
 
 def get(engine: Engine, number: int) -> User:
-    """By number. Raises NotFound."""
+    """Returns the user with this number. Raises NotFound."""
     with reading(engine) as connection:
         return _found(connection, number)
 
 
 def find(engine: Engine, name: str) -> User:
-    """By name or email, in any case of letters. Raises NotFound."""
+    """Returns the user with this name or email; case does not matter. Raises NotFound."""
     with reading(engine) as connection:
         person = users.find(connection, name)
     if person is None:
@@ -110,7 +112,7 @@ def find(engine: Engine, name: str) -> User:
 
 
 def listed(engine: Engine) -> list[User]:
-    """All, by name; deactivated users last."""
+    """Returns all users by name; deactivated users last."""
     with reading(engine) as connection:
         return users.listed(connection)
 
@@ -118,15 +120,16 @@ def listed(engine: Engine) -> list[User]:
 def of_provider(
     engine: Engine, subject: str, role: str, name: str, email: str | None, now: int
 ) -> User:
-    """The user whom an OpenID Connect provider knows by this subject, now with this role.
+    """Returns the user with this OpenID Connect subject, and sets the role.
 
-    Added at the first login, with a name that is free. An existing user is never taken for them:
-    names and email addresses prove nothing. Raises Invalid, and Conflict for a deactivated user.
+    At the first login, it adds a user, with a name that is free. It never uses an existing user
+    with the same name or email address: these don't prove identity. Raises Invalid; Conflict for a
+    deactivated user.
     """
     with writing(engine) as connection:
         known = users.vouched_for(connection, subject)
         if known is None:
-            horizon.lock(connection)  # the same person may log in twice at the same moment
+            horizon.lock(connection)  # the same user may log in twice at the same moment
             known = users.vouched_for(connection, subject)
         if known is None:
             return _add_of_provider(connection, subject, role, name, email, now)
@@ -162,7 +165,7 @@ def _follow_role(connection: Connection, known: User, role: str) -> None:
     try:
         users.change(connection, known.id, role=role)
     except LastAdministrator:
-        return  # someone must remain who can put it right
+        return  # at least one administrator must remain
     detail = {"role": {"from": known.role, "to": role}}
     audit.record(connection, known.subject or known.name, "user changed", known.name, detail)
 
@@ -175,7 +178,7 @@ def _found(connection: Connection, number: int, to_change: bool = False) -> User
 
 
 def _hashed(password: str, *about: str | None) -> str:
-    """Takes a tenth of a second, so before the transaction. Raises Invalid."""
+    """Takes about 0.1 s, so it is called before the transaction. Raises Invalid."""
     if weak := passwords.weakness(password, *about):
         raise Invalid("password", weak)
     return passwords.hashed(password)
