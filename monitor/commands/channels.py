@@ -199,8 +199,10 @@ def _service(given: Settings) -> ChannelService:
 
 
 def _secrets(options: argparse.Namespace) -> dict[str, str | None]:
-    """The secrets that the user enters; None: left empty. Other users can read arguments, so secrets
-    are not arguments."""
+    """The secrets that the user enters; None: left empty.
+
+    They are not arguments, because other users can read the arguments of a process.
+    """
     return {key: _secret(key) or None for key in options.secret}
 
 

@@ -88,8 +88,8 @@ def _list(engine: Engine) -> None:
     for one in users.listed(engine):
         last = one.last_login_at
         seen = "never logged in" if last is None else f"last logged in {format_time(last)}"
-        stand = one.role if one.active else f"{one.role}, deactivated"
-        print(f"{one.name}\t{one.email or '-'}\t{stand}\t{seen}")
+        role = one.role if one.active else f"{one.role}, deactivated"
+        print(f"{one.name}\t{one.email or '-'}\t{role}\t{seen}")
 
 
 def _asked(given: str | None, prompt: str) -> str:
