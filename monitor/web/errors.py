@@ -106,7 +106,7 @@ def for_program() -> bool:
 
 
 def _state_away(_error: StateUnavailable) -> Response:
-    return unavailable("The state database can't be used at the moment.")
+    return unavailable("The state database is not available right now. Try again soon.")
 
 
 def _http_error(error: HTTPException) -> Response:

@@ -112,7 +112,7 @@ def test_the_page_shows_what_is_about_to_be_acknowledged(client: FlaskClient, to
     assert "recovered, 2026-11-23 01:02:00 UTC" in words(page)
     assert "<script>" not in page.text
     assert "<b>night" not in page.text
-    for title in ("Silent now (1)", "Acknowledged (1)", "Over (1)"):
+    for title in ("Silent now (1)", "Acknowledged (1)", "Closed (1)"):
         assert title in page.text
     assert 'value="acknowledge"' in page.text
     assert 'value="silence"' in page.text
@@ -136,7 +136,7 @@ def test_pressing_acknowledge_does_it_for_those_silent(
 ) -> None:
     page = client.post(told.path, data={"answer": "acknowledge"}, follow_redirects=True)
     assert page.status_code == 200
-    assert "All of these incidents are acknowledged or have ended." in page.text
+    assert "All of these incidents are acknowledged or closed." in page.text
     assert 'value="acknowledge"' not in page.text
     assert acknowledged(state) == {
         told.silent: "email by link",

@@ -111,7 +111,7 @@ def test_browsers_and_kinds_that_are_not_there_have_none(visitor: Visitor) -> No
 
 def test_why_a_test_message_did_not_arrive_is_told_as_text(visitor: Visitor) -> None:
     answer = visitor.post(f"{PATH}/email/test", {}, PATH)
-    told = html.escape(f"The test message to email did not arrive: the server says {NASTY}")
+    told = html.escape(f"The test message to email was not sent: the server says {NASTY}")
     assert told in answer.text
     assert visitor.post(f"{PATH}/nothing/test", {}, PATH).status_code == 404
 
@@ -164,7 +164,7 @@ def test_what_was_ticked_stays_ticked_when_something_else_is_wrong(visitor: Visi
         assert page.count('name="is_default" value="yes" checked') == 1
         assert page.count('name="budget" value="40"') == 1
     assert 'name="enabled" value="yes" checked' not in page
-    assert "at most 30 messages in 24 hours" in page
+    assert "daily message limit 30" in page
 
 
 def test_routes_keep_it_from_being_removed(rig: Rig, visitor: Visitor) -> None:

@@ -89,7 +89,7 @@ def test_it_says_where_messages_about_a_sensor_would_go(visitor: Visitor) -> Non
     def tried(mac: str) -> str:
         return visitor.get(PATH, query_string={"mac": mac}).text
 
-    assert "Alerts of Boiler match the route <b>night</b> and go to <b>pager</b>." in tried(
+    assert "Alerts about Boiler match the route <b>night</b> and go to <b>pager</b>." in tried(
         "02:00:00:00:00:0a"
     )
     visitor.post(f"{PATH}/night", {**CELLAR, "escalate": "email", "after": "30"}, PATH)

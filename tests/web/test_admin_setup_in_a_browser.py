@@ -95,7 +95,7 @@ def test_a_channel_is_added_tried_and_led_to_without_a_script(
     assert len(hook.requests) == 1
     hook.status = 410
     page.get_by_role("button", name="Send a test message to hook").click()
-    expect(page.get_by_role("alert")).to_contain_text("The test message to hook did not arrive:")
+    expect(page.get_by_role("alert")).to_contain_text("The test message to hook was not sent:")
     page.goto(f"{served.url}/admin/routes")
     adding = page.locator('form[action="/admin/routes"][method="post"]')
     adding.get_by_label("Name").fill("cellar")

@@ -79,7 +79,7 @@ def test_a_person_just_woken_acknowledges_with_a_thumb(rig: Rig, url: str, phone
         assert box["y"] + box["height"] <= 740
     phone.get_by_role("button", name="Acknowledge").click()
     expect(phone.get_by_role("status")).to_have_text(
-        "All of these incidents are acknowledged or have ended."
+        "All of these incidents are acknowledged or closed."
     )
     expect(phone.get_by_text("Acknowledged (2)")).to_be_visible()
     with reading(rig.engine) as connection:

@@ -85,7 +85,7 @@ def test_each_role_may_do_what_the_one_below_it_may(state: Engine, client: Flask
     wish = {"name": "quiet"}
     assert client.get("/api/v1/some", headers=viewer).status_code == 200
     told = refused(client.post("/api/v1/some", json=wish, headers=viewer), 403)
-    assert "'a viewer' has the role viewer; this needs operator" in told["detail"]
+    assert "'a viewer' has the role viewer, but this requires the role operator" in told["detail"]
     assert client.get("/api/v1/some", headers=operator).status_code == 200
     done = client.post("/api/v1/some", json=wish, headers=operator)
     assert done.status_code == 201

@@ -139,7 +139,7 @@ def test_a_silence_is_shown_with_its_reason_and_goes_with_it(
     number = silence(rig, "site=Harbour")
     ask_again(rig, page)
     hush = page.locator("#grid .hush")
-    expect(hush).to_contain_text("silenced")
+    expect(hush).to_contain_text("muted")
     expect(hush).to_have_attribute("title", re.compile("silence"))
     with writing(rig.engine) as connection:
         silences.end_silence(connection, number, rig.clock.now())

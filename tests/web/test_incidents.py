@@ -77,7 +77,7 @@ def test_what_is_open_comes_first_and_the_past_is_a_click_away(
     assert listed(operator, "?state=past") == [old]
     assert listed(operator, "?state=all") == [strange, boiler, old]
     page = operator.get(PATH).text
-    assert "2 open, 2 of them not acknowledged." in page
+    assert "2 open incidents, 2 not acknowledged." in page
     assert html.escape(NASTY) in page
     assert "42 min" in page
 
@@ -126,7 +126,7 @@ def test_several_are_acknowledged_at_once_and_it_is_said_exactly_what_was_done(
     assert "2 incidents acknowledged, 1 already closed, 1 not found." in operator.get(PATH).text
     assert case(rig, boiler).acknowledged_by == case(rig, strange).acknowledged_by == "operator"
     assert trail(rig)[0][:2] == ("operator", "acknowledged")
-    assert "2 open, none of them not" in operator.get(PATH).text
+    assert "2 open incidents, all acknowledged." in operator.get(PATH).text
     operator.post(f"{PATH}/acknowledge", {"id": str(boiler), "page": str(boiler)}, PATH)
     assert "0 incidents acknowledged, 1 already acknowledged." in operator.get(PATH).text
     assert len(trail(rig)) == 1
@@ -140,7 +140,7 @@ def test_several_are_silenced_by_one_silence(
     assert operator.post(f"{PATH}/silence", chosen, PATH).location == PATH
     page = operator.get(PATH).text
     assert "2 sensors silenced for 4 h." in page
-    assert page.count(">silenced</span>") == 2
+    assert page.count(">muted</span>") == 2
     (row,) = silence_service.listed(rig.engine, "current", rig.clock.now())
     assert row.matchers == ("mac=02:00:00:00:00:0a|02:00:00:00:00:0c",)
     assert (row.comment, row.created_by) == ("on the way", "operator")
@@ -181,7 +181,7 @@ def test_the_page_of_one_tells_all_that_happened_and_who_else_fell_silent(
     page = operator.get(f"{PATH}/{boiler}").text
     assert "Boiler is down" in page
     assert "<b>email</b>: the alert was sent" in page
-    assert "1 more incident in the same outage" in page
+    assert "1 more incident shares its messages with this one" in page
     assert f'href="/incidents/{strange}"' in page
     assert html.escape(NASTY) in page
     assert ">Acknowledge</button>" in page

@@ -306,7 +306,10 @@ def test_a_viewer_changes_nothing_and_sees_why(app: Flask, state: Engine) -> Non
     assert visitor.get("/api/v1/thing").text == "Bert"
     refused = visitor.post("/api/v1/thing/change")
     assert refused.status_code == 403
-    assert "has the role viewer; this needs operator" in refused.get_json(force=True)["detail"]
+    assert (
+        "has the role viewer, but this requires the role operator"
+        in refused.get_json(force=True)["detail"]
+    )
     page = visitor.get("/admin/users")
     assert page.status_code == 403
     assert page.content_type.startswith("text/html")

@@ -40,7 +40,7 @@ def test_it_shows_what_is_known(rig: Rig, client: FlaskClient) -> None:
     assert "Boiler Status up , reported within the threshold Last seen 20" in told
     assert " UTC , 0 s ago" in told
     assert "Threshold 1 min 30 s Site Harbour Address 02:00:00:00:00:0a crew B floor 3" in told
-    assert "Outages and notifications None so far." in told
+    assert "Incidents and messages No incidents yet." in told
     assert "<title>Boiler up · heartbeat-monitor</title>" in page.text
     assert 'role="alert" hidden' in page.text
 

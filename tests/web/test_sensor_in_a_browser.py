@@ -140,7 +140,7 @@ def test_the_same_is_told_as_a_table_and_each_heartbeat_by_pages(
 ) -> None:
     opened(page, sensor)
     page.get_by_text("Show as a table").click()
-    spans = page.get_by_role("table", name="Time not up").get_by_role("row")
+    spans = page.get_by_role("table", name="Time that was not up").get_by_role("row")
     expect(spans).to_have_count(4)
     expect(spans.nth(1)).to_contain_text(re.compile(r"^Down.*3 h$"))
     expect(page.get_by_role("table", name="Heartbeats")).to_be_visible()

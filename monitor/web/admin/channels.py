@@ -98,7 +98,7 @@ def change(name: str) -> Response:
 def test(name: str) -> Response:
     error = context().channels.test(name)
     if error is not None:
-        return _page(200, f"The test message to {name} did not arrive: {error}", name)
+        return _page(200, f"The test message to {name} was not sent: {error}", name)
     return _done(name, f"{name} accepted the test message.")
 
 

@@ -24,5 +24,5 @@ def zone_name(zone: tzinfo) -> str:
 def coverage(count: int) -> str:
     """A sentence with the number of sensors that a new one covers."""
     if count == 0:
-        return "It covers no registered sensor yet."
+        return "It matches no registered sensor yet."
     return f"It matches {number(count)} sensor{'' if count == 1 else 's'} now."

@@ -107,7 +107,8 @@ def _refuse(sender: Principal, role: str) -> None:
         what = "user" if sender.user_id is not None else "token"
         raise RequestRefused(
             403,
-            f"the {what} {sender.name!r} has the role {sender.role}; this needs {role}",
+            f"the {what} {sender.name!r} has the role {sender.role}, "
+            f"but this requires the role {role}",
             headers={"WWW-Authenticate": f'{_REALM}, error="insufficient_scope", scope="{role}"'},
         )
     if not for_program():

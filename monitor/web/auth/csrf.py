@@ -35,8 +35,8 @@ def check_origin() -> None:
     if origin is not None and origin not in ours:
         raise RequestRefused(
             403,
-            f"This request came from a page of {origin}. If that is this service, set "
-            f"server.base_url to it; it is {context().base_url}.",
+            f"This request came from a page of {origin}. If that is the address of "
+            f"heartbeat-monitor, set server.base_url to it. It is {context().base_url} now.",
             "Origin",
         )
 

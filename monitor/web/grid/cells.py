@@ -10,8 +10,8 @@ from monitor.web.grid.fleet import FleetChanges, SensorEntry
 from monitor.web.grid.search import GridFilters, natural, order
 
 WORST_FIRST = {
-    SensorStatus.DOWN: "silent for longer than the threshold while monitoring was working",
-    SensorStatus.UNKNOWN: "silent, but monitoring was blind (not receiving), so it may be up",
+    SensorStatus.DOWN: "no heartbeat for longer than the sensor's threshold",
+    SensorStatus.UNKNOWN: "no heartbeat, but monitoring was blind (could not receive any), so it may be up",
     SensorStatus.WAITING: "registered, but has never reported",
     SensorStatus.UP: "reported within the threshold",
     SensorStatus.PAUSED: "paused: not monitored",
@@ -27,7 +27,7 @@ MOST_VALUES = 100
 BLIND_AFTER = 15 * SECOND
 """If the horizon is older than this, the status of sensors is unknown."""
 
-_NOT_STARTED = "Monitoring has not started. No sensor has been judged yet."
+_NOT_STARTED = "Monitoring has not started, so it is not known which sensors are down."
 
 _RANK = {status: rank for rank, status in enumerate(WORST_FIRST)}
 

@@ -146,7 +146,7 @@ def _groups(cases: list[IncidentView]) -> list[_Group]:
     titles = {
         IncidentState.OPEN: "Silent now",
         IncidentState.ACKNOWLEDGED: "Acknowledged",
-        IncidentState.CLOSED: "Over",
+        IncidentState.CLOSED: "Closed",
     }
     groups = []
     for state, title in titles.items():

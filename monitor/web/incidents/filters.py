@@ -9,8 +9,14 @@ from sqlalchemy import Connection
 from monitor.model import DAY, IncidentView
 from monitor.state import ledger
 
-STATES = {"open": "Open", "past": "Past", "all": "All"}
-SINCE = {"": "Any", "1": "24 hours", "7": "7 days", "30": "30 days", "90": "90 days"}
+STATES = {"open": "Open", "past": "Closed", "all": "All"}
+SINCE = {
+    "": "Any",
+    "1": "Last 24 hours",
+    "7": "Last 7 days",
+    "30": "Last 30 days",
+    "90": "Last 90 days",
+}
 """Days: incidents that are open, or ended within them."""
 KNOWN = {"": "Any", "no": "Not acknowledged", "yes": "Acknowledged"}
 

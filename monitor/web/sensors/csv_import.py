@@ -134,7 +134,7 @@ def _unpacked(packed: str) -> str:
         content = unpacking.decompress(base64.b64decode(packed), LARGEST)
         text = content.decode()
     except (zlib.error, binascii.Error, ValueError):
-        raise RequestRefused(400, "The preview has changed. Import the file again.") from None
+        raise RequestRefused(400, "The preview is damaged. Import the file again.") from None
     if not unpacking.eof:
-        raise RequestRefused(413, "The file is too large to import at once.")
+        raise RequestRefused(413, "The file is too large to import at once. Split it.")
     return text

@@ -65,7 +65,7 @@ function troubleIn({ time, horizon, hindrance, problem, stale_since: staleSince 
     return `${problem} This page shows data from ${written(Date.parse(staleSince))}.`;
   }
   if (horizon === null) {
-    return fleet.sensors.length > 0 ? `Monitoring has not started. No sensor has been judged yet. ${hindrance}` : "";
+    return fleet.sensors.length > 0 ? `Monitoring has not started, so it is not known which sensors are down. ${hindrance}` : "";
   }
   const judged = Date.parse(horizon);
   if (now - judged <= BLIND_AFTER) return "";

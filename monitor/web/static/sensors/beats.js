@@ -39,7 +39,7 @@ function row({ time, received, live, metrics }) {
   shown.title = bothTimes(at);
   shown.textContent = written(at);
   line.insertCell().append(shown);
-  line.insertCell().textContent = live ? duration(Math.max(Date.parse(received) - at, 0)) : "sent later";
+  line.insertCell().textContent = live ? duration(Math.max(Date.parse(received) - at, 0)) : "sent as history";
   line.insertCell().textContent = Object.entries(metrics).map(([name, value]) => `${name} ${figure(value)}`).join(", ") || "–";
   return line;
 }

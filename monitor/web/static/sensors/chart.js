@@ -3,7 +3,7 @@
 import { figure, figureMarks, fromTo, timeMarks } from "./scale.js";
 
 const LEFT = 44, RIGHT = 8, TOP = 14, AXIS = 22, BEATS = 120, METRIC = 110, BETWEEN = 26;
-const KINDS = { down: "down", unknown: "unknown", blind: "not monitored", maintenance: "maintenance", paused: "paused" };
+const KINDS = { down: "down", unknown: "unknown", blind: "blind", maintenance: "maintenance", paused: "paused" };
 
 export class Chart {
   #told = null;

@@ -64,7 +64,7 @@ export function keepLive(mac) {
 
 function troubleIn({ horizon, hindrance, problem, stale_since: staleSince }, now) {
   if (problem) return `${problem} This page shows data from ${written(Date.parse(staleSince))}.`;
-  if (horizon === null) return `Monitoring has not started. No sensor has been judged yet. ${hindrance}`;
+  if (horizon === null) return `Monitoring has not started, so it is not known which sensors are down. ${hindrance}`;
   const judged = Date.parse(horizon);
   if (now - judged <= BLIND_AFTER) return "";
   return `Monitoring has been behind since ${written(judged)}. Silent sensors can't be detected. ${hindrance}`;

@@ -3,13 +3,13 @@
 import { duration, figure } from "./scale.js";
 import { written } from "../words.js";
 
-const KINDS = { down: "Down", unknown: "Unknown", blind: "Not monitored", maintenance: "Maintenance", paused: "Paused" };
+const KINDS = { down: "Down", unknown: "Unknown", blind: "Blind", maintenance: "Maintenance", paused: "Paused" };
 const MOST = 60;
 
 export function fill(details, told) {
   const spans = [...told.spans].sort((a, b) => a.from - b.from).map(({ kind, from, to }) => [KINDS[kind], written(from), written(to), duration(to - from)]);
   const tables = [];
-  if (spans.length > 0) tables.push(table("Time not up", ["State", "From", "To", "Duration"], spans));
+  if (spans.length > 0) tables.push(table("Time that was not up", ["Status", "From", "To", "Duration"], spans));
   tables.push(table("Heartbeats by time", told.metric ? ["From", "Heartbeats", `${told.metric}: minimum`, "mean", "maximum"] : ["From", "Heartbeats"], rows(told)));
   details.replaceChildren(details.firstElementChild, ...tables);
 }
