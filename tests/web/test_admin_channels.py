@@ -173,7 +173,7 @@ def test_routes_keep_it_from_being_removed(rig: Rig, visitor: Visitor) -> None:
         add_route(connection, RouteRow("night", [], ["hook"], [], None))
     assert "Used by routes: night" in visitor.get(PATH).text
     answer = visitor.post(f"{PATH}/hook/remove", {"sure": "yes"}, PATH)
-    assert "These routes use hook: night." in answer.text
+    assert "Routes still use hook: night." in answer.text
     assert stored(rig) is not None
 
 

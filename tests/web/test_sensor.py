@@ -39,7 +39,7 @@ def test_it_shows_what_is_known(rig: Rig, client: FlaskClient) -> None:
     told = words(page.text)
     assert "Boiler Status up , reported within the threshold Last seen 20" in told
     assert " UTC , 0 s ago" in told
-    assert "Threshold 1 min 30 s Site Harbour Address 02:00:00:00:00:0a crew B floor 3" in told
+    assert "Threshold 1 min 30 s Site Harbour MAC address 02:00:00:00:00:0a crew B floor 3" in told
     assert "Incidents and messages No incidents yet." in told
     assert "<title>Boiler up · heartbeat-monitor</title>" in page.text
     assert 'role="alert" hidden' in page.text
@@ -157,7 +157,7 @@ def test_uptime_is_told_in_figures_words_and_a_bar(rig: Rig, client: FlaskClient
     page = client.get("/sensors/02:00:00:00:00:0a", headers=BROWSER).text
     told = words(page)
     for title in ("24 hours", "7 days", "30 days", "90 days"):
-        assert re.search(rf"{title} 100 % up 1 h( \d s)? \(of 1 h( \d s)? known\)", told)
+        assert re.search(rf"{title} 100 % up 1 h( \d s)? \(status known for 1 h( \d s)?\)", told)
     assert page.count('class="up" x="0.0%" width="100.0%"') == 4
 
 

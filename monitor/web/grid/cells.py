@@ -11,7 +11,7 @@ from monitor.web.grid.search import GridFilters, natural, order
 
 WORST_FIRST = {
     SensorStatus.DOWN: "no heartbeat for longer than the sensor's threshold",
-    SensorStatus.UNKNOWN: "no heartbeat, but monitoring was blind (could not receive any), so it may be up",
+    SensorStatus.UNKNOWN: "silent, but monitoring was blind (received nothing), so it may be up",
     SensorStatus.WAITING: "registered, but has never reported",
     SensorStatus.UP: "reported within the threshold",
     SensorStatus.PAUSED: "paused: not monitored",
