@@ -130,7 +130,7 @@ def test_while_the_state_is_away_it_says_so_and_never_that_the_link_is_wrong(
     monkeypatch.setattr("monitor.web.public.pages.reading", away)
     answer = Visitor(app).get(f"/public/{page.key}")
     assert answer.status_code == 503
-    assert "state database can&#39;t be used" in answer.text
+    assert "state database is not available" in answer.text
     assert answer.headers["Cache-Control"] == "no-store"
 
 
