@@ -1,4 +1,4 @@
-"""`monitor channel` and `monitor route` on a state of their own."""
+"""`monitor channel` and `monitor route`."""
 
 import io
 from collections.abc import Callable, Iterator
@@ -46,7 +46,7 @@ def run(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> Run:
-    """Runs a command line and gives what it prints; `typed` comes by standard input."""
+    """Runs a command and returns what it prints; `typed` is its standard input."""
 
     def ran(*arguments: str, typed: str = "") -> str:
         monkeypatch.setattr("sys.stdin", io.StringIO(typed))
@@ -69,7 +69,7 @@ def hook() -> Iterator[Receiver]:
         yield hook
 
 
-def test_a_channel_is_added_shown_changed_tested_and_removed(run: Run, hook: Receiver) -> None:
+def test_channel_is_added_shown_changed_tested_and_removed(run: Run, hook: Receiver) -> None:
     added = run(
         "channel", "add", "ops", "webhook", f"url={hook.url}", "--default", "yes", "--budget", "9"
     )
@@ -90,7 +90,7 @@ def test_a_channel_is_added_shown_changed_tested_and_removed(run: Run, hook: Rec
         run("channel", "show", "ops")
 
 
-def test_secrets_are_read_from_standard_input_kept_and_never_shown(
+def test_secrets_are_read_from_standard_input_and_never_shown(
     run: Run, given: settings.Settings, state: Engine
 ) -> None:
     run(
@@ -133,26 +133,26 @@ ALERTMANAGER = ("alertmanager", "urls=https://a.example.org, https://b.example.o
         (("a", "webhook", "url=https://x.example.org", "colour=red"), "settings.colour"),
     ],
 )
-def test_what_is_no_channel_is_refused(run: Run, arguments: tuple[str, ...], problem: str) -> None:
+def test_invalid_channel_is_refused(run: Run, arguments: tuple[str, ...], problem: str) -> None:
     with pytest.raises(CommandFailed, match=problem):
         run("channel", "add", *arguments)
 
 
-def test_how_sending_went_is_listed(run: Run, state: Engine) -> None:
+def test_list_shows_failing_channels(run: Run, state: Engine) -> None:
     with writing(state) as connection:
         failing = {"name": "webhook", "failing_since": 0, "error": "answer 500", "error_at": 5}
         connection.execute(insert(channel_health).values(**failing))
     assert run("channel", "list").endswith("failing since 1970-01-01 00:00:00 UTC: answer 500\n")
 
 
-def test_a_failed_test_says_why(run: Run, hook: Receiver) -> None:
+def test_failed_test_message_prints_the_reason(run: Run, hook: Receiver) -> None:
     hook.status = 500
     run("channel", "add", "ops", "webhook", f"url={hook.url}")
     with pytest.raises(CommandFailed, match="answer 500"):
         run("channel", "test", "ops")
 
 
-def test_a_channel_is_not_removed_while_a_route_leads_to_it(run: Run) -> None:
+def test_channel_used_by_a_route_cannot_be_removed(run: Run) -> None:
     run("channel", "add", "ops", "webhook", "url=https://x.example.org")
     run("route", "add", "night", "--channel", "ops")
     with pytest.raises(CommandFailed, match="night"):
@@ -189,9 +189,7 @@ def test_routes_are_added_listed_and_removed(run: Run) -> None:
         (("other", "--channel", "webhook", "--escalate-to", "browsers"), "--escalate-after"),
     ],
 )
-def test_a_route_that_leads_nowhere_is_refused(
-    run: Run, arguments: tuple[str, ...], problem: str
-) -> None:
+def test_invalid_route_is_refused(run: Run, arguments: tuple[str, ...], problem: str) -> None:
     run("route", "add", "rest", "--channel", "webhook")
     with pytest.raises(CommandFailed, match=problem):
         run("route", "add", *arguments)

@@ -19,7 +19,7 @@ from tests.store.beats import NOW
 
 @pytest.fixture(autouse=True)
 def _beats(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Three sensors, two of them at the harbour."""
+    """Three sensors, two of them at site Harbour, each with one heartbeat."""
     monkeypatch.setenv("MONITOR_DATA_DIRECTORY", str(tmp_path))
     for name in ("URL", "ORG", "TOKEN"):
         monkeypatch.delenv(f"INFLUXDB_V2_{name}", raising=False)
@@ -46,7 +46,7 @@ def exported(capsys: pytest.CaptureFixture[str], *arguments: str) -> list[str]:
     return capsys.readouterr().out.splitlines()
 
 
-def test_all_heartbeats_come_as_a_table(capsys: pytest.CaptureFixture[str]) -> None:
+def test_csv_has_all_heartbeats(capsys: pytest.CaptureFixture[str]) -> None:
     at = [format_time(NOW + n * MINUTE) for n in range(3)]
     assert exported(capsys) == [
         "time,mac_address,received,live,battery,load",
@@ -56,7 +56,7 @@ def test_all_heartbeats_come_as_a_table(capsys: pytest.CaptureFixture[str]) -> N
     ]
 
 
-def test_sensors_sites_and_times_are_chosen(capsys: pytest.CaptureFixture[str]) -> None:
+def test_options_select_sensors_sites_and_times(capsys: pytest.CaptureFixture[str]) -> None:
     def macs(*arguments: str) -> list[str]:
         return [line.split(",")[1][-2:] for line in exported(capsys, *arguments)[1:]]
 
@@ -68,7 +68,7 @@ def test_sensors_sites_and_times_are_chosen(capsys: pytest.CaptureFixture[str]) 
     assert macs("--to", second) == ["01"]
 
 
-def test_ndjson_can_be_reported_again(capsys: pytest.CaptureFixture[str]) -> None:
+def test_ndjson_is_accepted_as_heartbeats(capsys: pytest.CaptureFixture[str]) -> None:
     lines = exported(capsys, "--format", "ndjson")
     assert json.loads(lines[0]) == {
         "mac_address": "00:00:00:00:00:01",
@@ -86,20 +86,20 @@ def test_ndjson_can_be_reported_again(capsys: pytest.CaptureFixture[str]) -> Non
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "error"),
     [
         (["--site", "Hrabour"], "no sensor is at Hrabour"),
         (["--from", "2026-11-23T03:42:00Z", "--to", "2026-11-23T03:42:00Z"], "must be earlier"),
     ],
 )
-def test_a_choice_of_nothing_is_refused(
-    capsys: pytest.CaptureFixture[str], arguments: list[str], told: str
+def test_selection_without_sensors_or_time_is_refused(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], error: str
 ) -> None:
     assert cli.main(["export", *arguments]) == 1
-    assert told in capsys.readouterr().err
+    assert error in capsys.readouterr().err
 
 
-def test_whoever_reads_may_stop_early(tmp_path: Path) -> None:
+def test_reader_can_close_the_pipe_early(tmp_path: Path) -> None:
     store = SqliteStore(tmp_path / "heartbeats.sqlite", 90 * DAY, writable=True)
     store.append([Heartbeat(1, NOW + n, NOW + n) for n in range(20_000)])
     store.close()

@@ -1,4 +1,4 @@
-"""`monitor incidents`, `acknowledge`, `ledger` and `token` on a state of their own."""
+"""`monitor incidents`, `acknowledge`, `ledger` and `token`."""
 
 import json
 from pathlib import Path
@@ -29,8 +29,8 @@ def cases(state: Engine) -> Cases:
     return Cases(state)
 
 
-def said(capsys: pytest.CaptureFixture[str], *arguments: str, status: int = 0) -> str:
-    """What a command prints, on standard error if it fails."""
+def run(capsys: pytest.CaptureFixture[str], *arguments: str, status: int = 0) -> str:
+    """Run a command; return its standard output, or its standard error if `status` is not 0."""
     capsys.readouterr()
     assert cli.main(list(arguments)) == status
     printed = capsys.readouterr()
@@ -42,31 +42,33 @@ def test_incidents_are_listed_and_acknowledged(
 ) -> None:
     cases.sensor(1, name="Boiler\x1b[2J", site="Harbour")
     group = cases.group()
-    over = cases.incident(1, group, closed_at=NOW + MINUTE, closed_reason="recovered")
-    fresh = cases.incident(1, group)
-    listed = said(capsys, "incidents")
+    closed = cases.incident(1, group, closed_at=NOW + MINUTE, closed_reason="recovered")
+    still_open = cases.incident(1, group)
+    listed = run(capsys, "incidents")
     assert listed.splitlines() == [
-        f"{fresh}\tBoiler [2J (00:00:00:00:00:01) at Harbour\t"
+        f"{still_open}\tBoiler [2J (00:00:00:00:00:01) at Harbour\t"
         "silent since 2026-11-23 00:51:00 UTC\topen",
-        f"{over}\tBoiler [2J (00:00:00:00:00:01) at Harbour\t"
+        f"{closed}\tBoiler [2J (00:00:00:00:00:01) at Harbour\t"
         "silent since 2026-11-23 00:51:00 UTC\trecovered 2026-11-23 01:03:00 UTC",
     ]
-    assert said(capsys, "acknowledge", str(fresh), "--by", "the night shift") == (
-        f"{fresh} is acknowledged\n"
+    assert run(capsys, "acknowledge", str(still_open), "--by", "the night shift") == (
+        f"{still_open} is acknowledged\n"
     )
-    assert said(capsys, "acknowledge", str(fresh)) == f"{fresh} was already acknowledged\n"
+    assert run(capsys, "acknowledge", str(still_open)) == f"{still_open} was already acknowledged\n"
     with reading(state) as connection:
-        (by,) = connection.scalars(select(incident.c.acknowledged_by).where(incident.c.id == fresh))
+        (by,) = connection.scalars(
+            select(incident.c.acknowledged_by).where(incident.c.id == still_open)
+        )
     assert by == "the night shift"
-    only = said(capsys, "incidents", "--open").splitlines()
+    only = run(capsys, "incidents", "--open").splitlines()
     assert len(only) == 1
     assert only[0].endswith("by the night shift")
-    told = said(capsys, "acknowledge", str(over), "999", status=1)
-    assert f"incident {over} is closed" in told
-    assert "no incident 999" in told
+    error = run(capsys, "acknowledge", str(closed), "999", status=1)
+    assert f"incident {closed} is closed" in error
+    assert "no incident 999" in error
 
 
-def test_the_ledger_shows_who_was_told_and_who_not(
+def test_ledger_shows_sent_and_suppressed_messages(
     cases: Cases, capsys: pytest.CaptureFixture[str]
 ) -> None:
     group = cases.group()
@@ -75,7 +77,7 @@ def test_the_ledger_shows_who_was_told_and_who_not(
     tries = [(NOW + 31_000, "retry", "451\nlater"), (NOW + 61_000, "sent", None)]
     cases.message(group, [number], tries, state="sent", finished_at=NOW + 61_000)
     cases.suppress(number, "daily message limit reached (5)", channel="sms")
-    assert said(capsys, "ledger", "--incident", str(number)).splitlines() == [
+    assert run(capsys, "ledger", "--incident", str(number)).splitlines() == [
         f"{number}  00:00:00:00:00:0a: open",
         "    2026-11-23 01:02:00 UTC         silent since 2026-11-23 00:51:00 UTC, "
         "longer than its threshold of 10 min",
@@ -87,12 +89,12 @@ def test_the_ledger_shows_who_was_told_and_who_not(
         "    2026-11-23 01:03:01 UTC  email  the alert was sent (attempt 2)",
         "",
     ]
-    documents = said(capsys, "ledger", "--sensor", "0000.0000.000b", "--json").splitlines()
+    documents = run(capsys, "ledger", "--sensor", "0000.0000.000b", "--json").splitlines()
     (document,) = (json.loads(line) for line in documents)
     assert document["incident"]["id"] == other
-    everything = said(capsys, "ledger", "--since", "2026-11-23T01:03:01Z", "--json")
+    everything = run(capsys, "ledger", "--since", "2026-11-23T01:03:01Z", "--json")
     assert [json.loads(line)["incident"]["id"] for line in everything.splitlines()] == [number]
-    assert "no incident 999" in said(capsys, "ledger", "--incident", "999", status=1)
+    assert "no incident 999" in run(capsys, "ledger", "--incident", "999", status=1)
 
 
 @pytest.mark.parametrize(
@@ -108,7 +110,7 @@ def test_the_ledger_shows_who_was_told_and_who_not(
         ["token", "create", "a\nb"],
     ],
 )
-def test_what_means_nothing_is_bad_usage(
+def test_invalid_arguments_are_usage_errors(
     arguments: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as ended:
@@ -119,9 +121,9 @@ def test_what_means_nothing_is_bad_usage(
 def test_tokens_are_listed_with_their_role(
     state: Engine, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    said(capsys, "token", "create", "roof")
-    secret = said(capsys, "token", "create", "night", "--role", "operator").strip()
-    listed = said(capsys, "token", "list")
+    run(capsys, "token", "create", "roof")
+    secret = run(capsys, "token", "create", "night", "--role", "operator").strip()
+    listed = run(capsys, "token", "list")
     assert secret not in listed
     assert [line.split("\t")[:2] for line in listed.splitlines()] == [
         ["roof", "ingest"],

@@ -1,4 +1,4 @@
-"""`monitor silence` and `monitor maintenance` on a state of their own."""
+"""`monitor silence` and `monitor maintenance`."""
 
 import re
 from pathlib import Path
@@ -26,8 +26,8 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     migrate(open_state(f"sqlite:///{tmp_path / 'state.sqlite'}"))
 
 
-def said(capsys: pytest.CaptureFixture[str], *arguments: str, status: int = 0) -> str:
-    """What a command prints, on standard error if it fails."""
+def run(capsys: pytest.CaptureFixture[str], *arguments: str, status: int = 0) -> str:
+    """Run a command; return its standard output, or its standard error if `status` is not 0."""
     capsys.readouterr()
     with freeze_time(MARCH):
         assert cli.main(list(arguments)) == status
@@ -35,23 +35,23 @@ def said(capsys: pytest.CaptureFixture[str], *arguments: str, status: int = 0) -
     return printed.err if status else printed.out
 
 
-def test_a_silence_begins_is_listed_and_ends(capsys: pytest.CaptureFixture[str]) -> None:
-    begin = ("silence", "add", "--match", "site=Hall", "--match", "mac!=02:*", "--comment")
-    assert said(capsys, *begin, "new\tswitch", "--for", "1d12h") == (
+def test_silence_is_added_listed_and_ended(capsys: pytest.CaptureFixture[str]) -> None:
+    add = ("silence", "add", "--match", "site=Hall", "--match", "mac!=02:*", "--comment")
+    assert run(capsys, *add, "new\tswitch", "--for", "1d12h") == (
         "silence 1 lasts until 2026-03-22 00:00:00 UTC\n"
     )
     times = ("--from", "2026-03-21T00:00:00+01:00", "--until", "2026-03-21T01:00:00+01:00")
-    said(capsys, *begin, "later", *times)
-    assert said(capsys, "silence", "list").splitlines() == [
+    run(capsys, *add, "later", *times)
+    assert run(capsys, "silence", "list").splitlines() == [
         "1\tcurrent\tsite=Hall, mac!=02:*\t2026-03-20 12:00:00 UTC to 2026-03-22 00:00:00 UTC\t"
         "by anna: new switch",
         "2\tupcoming\tsite=Hall, mac!=02:*\t2026-03-20 23:00:00 UTC to 2026-03-21 00:00:00 UTC\t"
         "by anna: later",
     ]
-    assert said(capsys, "silence", "end", "1") == "silence 1 has ended\n"
-    assert "has already ended" in said(capsys, "silence", "end", "1", status=1)
-    assert said(capsys, "silence", "list").startswith("2\t")
-    assert said(capsys, "silence", "list", "--past").startswith("1\tpast\t")
+    assert run(capsys, "silence", "end", "1") == "silence 1 has ended\n"
+    assert "has already ended" in run(capsys, "silence", "end", "1", status=1)
+    assert run(capsys, "silence", "list").startswith("2\t")
+    assert run(capsys, "silence", "list", "--past").startswith("1\tpast\t")
 
 
 def test_maintenance_is_planned_and_shown_in_its_zone_and_in_utc(
@@ -65,20 +65,20 @@ def test_maintenance_is_planned_and_shown_in_its_zone_and_in_utc(
         "    2026-04-05 01:30 CEST to 2026-04-05 03:30 CEST  "
         "(2026-04-04 23:30 UTC to 2026-04-05 01:30 UTC)",
     ]
-    planned = said(capsys, *PAINT, "--recurrence", "FREQ=WEEKLY;BYDAY=SU")
+    planned = run(capsys, *PAINT, "--recurrence", "FREQ=WEEKLY;BYDAY=SU")
     assert planned.splitlines() == ["maintenance 1 is scheduled", *windows]
-    assert said(capsys, "maintenance", "list").splitlines() == [
+    assert run(capsys, "maintenance", "list").splitlines() == [
         "1\tupcoming\tpaint\tsite=Hall\tFREQ=WEEKLY;BYDAY=SU\tby anna",
         *windows,
     ]
-    assert said(capsys, "maintenance", "end", "1") == "maintenance 1 has ended\n"
-    assert "has already ended" in said(capsys, "maintenance", "end", "1", status=1)
-    assert said(capsys, "maintenance", "list") == ""
-    assert said(capsys, "maintenance", "list", "--past").startswith("1\tpast\tpaint")
+    assert run(capsys, "maintenance", "end", "1") == "maintenance 1 has ended\n"
+    assert "has already ended" in run(capsys, "maintenance", "end", "1", status=1)
+    assert run(capsys, "maintenance", "list") == ""
+    assert run(capsys, "maintenance", "list", "--past").startswith("1\tpast\tpaint")
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "error"),
     [
         (("silence", "add", "--match", "site", "--for", "4h", "--comment", "x"), "--match: 'site'"),
         (
@@ -106,14 +106,14 @@ def test_maintenance_is_planned_and_shown_in_its_zone_and_in_utc(
         ((*PAINT, "--stop", "2026-03-01T00:00"), "--stop: must be after the start"),
     ],
 )
-def test_what_cannot_be_is_refused_with_the_option_at_fault(
-    capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], told: str
+def test_invalid_arguments_are_refused_with_the_option(
+    capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], error: str
 ) -> None:
-    assert told in said(capsys, *arguments, status=1)
+    assert error in run(capsys, *arguments, status=1)
 
 
 @pytest.mark.parametrize("duration", ["4", "h", "-4h", "4 weeks", ""])
-def test_a_duration_needs_its_units(capsys: pytest.CaptureFixture[str], duration: str) -> None:
+def test_duration_needs_units(capsys: pytest.CaptureFixture[str], duration: str) -> None:
     with pytest.raises(SystemExit):
         cli.main(["silence", "add", "--match", "mac=*", f"--for={duration}", "--comment", "x"])
     assert re.search("must be like 90min, 4h or 1d12h", capsys.readouterr().err)

@@ -1,4 +1,4 @@
-"""`monitor createsuperuser` and `monitor user` on a state of their own."""
+"""`monitor createsuperuser` and `monitor user`."""
 
 import io
 import os
@@ -29,14 +29,14 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Engine:
     return engine
 
 
-class Typist:
-    """Gives commands with a password on standard input."""
+class CommandRunner:
+    """Runs commands with a password on standard input."""
 
     def __init__(self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
         self._capsys, self._monkeypatch = capsys, monkeypatch
 
     def __call__(self, *arguments: str, password: str = PASSWORD, status: int = 0) -> str:
-        """What is printed, on standard error if it fails."""
+        """Run a command; return its standard output, or its standard error if `status` is not 0."""
         self._monkeypatch.setattr("sys.stdin", io.StringIO(f"{password}\n"))
         self._capsys.readouterr()
         assert cli.main(list(arguments)) == status
@@ -45,10 +45,10 @@ class Typist:
 
 
 @pytest.fixture
-def said(
+def run(
     state: Engine, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> Typist:
-    return Typist(capsys, monkeypatch)
+) -> CommandRunner:
+    return CommandRunner(capsys, monkeypatch)
 
 
 def person(state: Engine, name: str) -> users.User:
@@ -58,22 +58,22 @@ def person(state: Engine, name: str) -> users.User:
     return found
 
 
-def test_the_first_administrator_is_made_by_flags_and_a_password_on_standard_input(
-    state: Engine, said: Typist
+def test_createsuperuser_reads_options_and_the_password_from_standard_input(
+    state: Engine, run: CommandRunner
 ) -> None:
     first = ("createsuperuser", "--name", "Anna", "--email", "anna@example.org")
-    assert said(*first) == "Anna is an administrator\n"
+    assert run(*first) == "Anna is an administrator\n"
     made = person(state, "anna")
     assert (made.role, made.active, made.email) == ("administrator", True, "anna@example.org")
     assert passwords.matches(made.password, PASSWORD)
-    assert said("user", "list") == "Anna\tanna@example.org\tadministrator\tnever logged in\n"
+    assert run("user", "list") == "Anna\tanna@example.org\tadministrator\tnever logged in\n"
     with reading(state) as connection:
         (entry,) = audit.listed(connection, 10)
     assert (entry.who, entry.what, entry.subject) == ("command line", "user added", "Anna")
 
 
 @pytest.mark.parametrize(
-    ("password", "told"),
+    ("password", "output"),
     [
         ("", "at least 10 characters"),
         ("ninechars", "at least 10 characters"),
@@ -86,56 +86,58 @@ def test_the_first_administrator_is_made_by_flags_and_a_password_on_standard_inp
         ("x1y2z" * 500, "at most 1000 characters"),
     ],
 )
-def test_a_password_easy_to_guess_is_refused(
-    state: Engine, said: Typist, password: str, told: str
+def test_weak_password_is_refused(
+    state: Engine, run: CommandRunner, password: str, output: str
 ) -> None:
     command = ("createsuperuser", "--name", "Anna Karenina", "--email", "annak@example.org")
-    assert told in said(*command, password=password, status=1)
+    assert output in run(*command, password=password, status=1)
     with reading(state) as connection:
         assert not users.exist(connection)
 
 
-def test_who_is_there_already_is_reset_only_when_told_so(state: Engine, said: Typist) -> None:
+def test_existing_user_is_reset_only_with_the_option(state: Engine, run: CommandRunner) -> None:
     first = ("createsuperuser", "--name", "Anna")
-    said(*first)
-    said("createsuperuser", "--name", "Bert")
-    said("user", "deactivate", "anna")
-    assert "--reset" in said(*first, password="a wholly new one", status=1)
+    run(*first)
+    run("createsuperuser", "--name", "Bert")
+    run("user", "deactivate", "anna")
+    assert "--reset" in run(*first, password="a wholly new one", status=1)
     assert not person(state, "Anna").active
-    told = said(*first, "--reset", password="a wholly new one")
-    assert told == "Anna is an administrator, with a new password\n"
+    output = run(*first, "--reset", password="a wholly new one")
+    assert output == "Anna is an administrator, with a new password\n"
     assert person(state, "Anna").active
     assert passwords.matches(person(state, "Anna").password, "a wholly new one")
 
 
-def test_a_new_password_logs_the_person_out(state: Engine, said: Typist) -> None:
-    said("createsuperuser", "--name", "Anna")
+def test_new_password_ends_the_logins_of_the_user(state: Engine, run: CommandRunner) -> None:
+    run("createsuperuser", "--name", "Anna")
     anna = person(state, "Anna")
     with writing(state) as connection:
         secret = logins.start(connection, anna.id, 1_000)
-    assert said("user", "password", "Anna", password="a wholly new one") == (
+    assert run("user", "password", "Anna", password="a wholly new one") == (
         "Anna has a new password\n"
     )
     with reading(state) as connection:
         assert logins.find(connection, secret, 1_000) is None
-    assert "no user 'Bert'" in said("user", "password", "Bert", status=1)
+    assert "no user 'Bert'" in run("user", "password", "Bert", status=1)
 
 
-def test_the_last_administrator_cannot_be_deactivated(state: Engine, said: Typist) -> None:
-    said("createsuperuser", "--name", "Anna")
-    assert "last administrator" in said("user", "deactivate", "Anna", status=1)
-    said("createsuperuser", "--name", "Bert")
-    assert said("user", "deactivate", "Anna") == "Anna can no longer log in\n"
-    assert "Anna\t-\tadministrator, deactivated\tnever" in said("user", "list")
+def test_last_administrator_cannot_be_deactivated(state: Engine, run: CommandRunner) -> None:
+    run("createsuperuser", "--name", "Anna")
+    assert "last administrator" in run("user", "deactivate", "Anna", status=1)
+    run("createsuperuser", "--name", "Bert")
+    assert run("user", "deactivate", "Anna") == "Anna can no longer log in\n"
+    assert "Anna\t-\tadministrator, deactivated\tnever" in run("user", "list")
 
 
 @pytest.mark.parametrize("arguments", [(), ("--name", "a@b"), ("--name", "Anna", "--email", "x")])
-def test_a_name_or_email_that_cannot_be_is_told(said: Typist, arguments: tuple[str, ...]) -> None:
-    told = said("createsuperuser", *arguments, status=1)
-    assert "name: " in told or "email: " in told
+def test_invalid_name_or_email_is_named_in_the_error(
+    run: CommandRunner, arguments: tuple[str, ...]
+) -> None:
+    output = run("createsuperuser", *arguments, status=1)
+    assert "name: " in output or "email: " in output
 
 
-def test_on_a_terminal_it_asks_and_shows_no_password(state: Engine) -> None:
+def test_command_asks_on_a_terminal_and_shows_no_password(state: Engine) -> None:
     def dialogue(*answers: tuple[str, str]) -> str:
         ours, theirs = pty.openpty()
         command = [sys.executable, "-m", "monitor", "createsuperuser"]
@@ -164,11 +166,11 @@ def test_on_a_terminal_it_asks_and_shows_no_password(state: Engine) -> None:
         ("Password: ", PASSWORD),
         ("Repeat the password: ", PASSWORD),
     ]
-    told = dialogue(*asked)
-    assert "Anna is an administrator" in told
-    assert PASSWORD not in told
-    told = dialogue(("Name: ", "anna"), ("[y/N] ", ""))
-    assert "nothing was changed" in told
+    output = dialogue(*asked)
+    assert "Anna is an administrator" in output
+    assert PASSWORD not in output
+    output = dialogue(("Name: ", "anna"), ("[y/N] ", ""))
+    assert "nothing was changed" in output
     again = dialogue(
         ("Name: ", "anna"),
         ("[y/N] ", "y"),

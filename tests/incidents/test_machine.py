@@ -6,7 +6,7 @@ from monitor.incidents.machine import CLOSING, Event, IllegalMove, IncidentState
 
 
 @given(st.lists(st.sampled_from(list(Event)), max_size=10))
-def test_a_closed_incident_never_moves_again(events: list[Event]) -> None:
+def test_closed_incident_has_no_transitions(events: list[Event]) -> None:
     state = IncidentState.OPEN
     for event in events:
         if state is IncidentState.CLOSED:
@@ -20,12 +20,12 @@ def test_a_closed_incident_never_moves_again(events: list[Event]) -> None:
 
 
 @pytest.mark.parametrize("event", sorted(CLOSING))
-def test_acknowledged_or_not_every_end_closes(event: Event) -> None:
+def test_every_closing_event_closes_open_and_acknowledged_incidents(event: Event) -> None:
     assert move(IncidentState.OPEN, event) is IncidentState.CLOSED
     assert move(IncidentState.ACKNOWLEDGED, event) is IncidentState.CLOSED
 
 
-def test_the_stored_moments_tell_the_state() -> None:
+def test_state_follows_from_the_stored_times() -> None:
     assert state_of(None, None) is IncidentState.OPEN
     assert state_of(5, None) is IncidentState.ACKNOWLEDGED
     assert state_of(5, 9) is IncidentState.CLOSED

@@ -13,7 +13,7 @@ from monitor.model import DAY, HOUR, MINUTE, format_time, parse_time
 
 local = datetime.fromisoformat
 
-# Around a change of the clocks, forwards and back; a zone whose clocks never change; half an hour.
+# Days when clocks change, forwards and back. Tokyo has no such day; Lord Howe changes 30 minutes.
 CHANGES = [
     ("Europe/Berlin", local("2026-03-29")),
     ("Europe/Berlin", local("2026-10-25")),
@@ -29,7 +29,7 @@ A_MINUTE = timedelta(minutes=1)
 
 @cache
 def clock(zone: str, day: datetime) -> list[tuple[int, datetime]]:
-    """(ms, what the zone's clocks show) of each minute from two days before until four after."""
+    """(ms, local time) of each minute from two days before `day` to four days after."""
     first = day.replace(tzinfo=UTC) - timedelta(days=2)
     minutes = [first + n * A_MINUTE for n in range(6 * 24 * 60)]
     return [
@@ -39,7 +39,7 @@ def clock(zone: str, day: datetime) -> list[tuple[int, datetime]]:
 
 
 def shown(minutes: list[tuple[int, datetime]], moment: datetime) -> list[int]:
-    """When the clocks show this; if they skip it, when they show it moved on by what they skip."""
+    """When the local time is `moment`. If it is skipped, it is moved by the skipped time."""
     found = [at for at, wall in minutes if wall == moment]
     if found:
         return found
@@ -51,7 +51,7 @@ def shown(minutes: list[tuple[int, datetime]], moment: datetime) -> list[int]:
 def brute_force(
     minutes: list[tuple[int, datetime]], start: datetime, stop: datetime
 ) -> list[tuple[int, int]]:
-    """The first time the clocks show the start, the last time they show the stop."""
+    """From the first time that the local time is `start` to the last time that it is `stop`."""
     begins, ends = min(shown(minutes, start)), max(shown(minutes, stop))
     return [(begins, ends)] if begins < ends else []
 
@@ -62,7 +62,7 @@ def in_utc(windows: list[tuple[int, int]]) -> list[str]:
 
 @settings(max_examples=200)
 @given(st.sampled_from(CHANGES), st.integers(-12 * 60, 24 * 60), st.integers(1, 30 * 60))
-def test_a_window_lasts_as_the_clocks_of_the_zone_show_it(
+def test_window_starts_and_ends_at_local_times(
     change: tuple[str, datetime], begin: int, length: int
 ) -> None:
     zone, day = change
@@ -76,7 +76,7 @@ def test_a_window_lasts_as_the_clocks_of_the_zone_show_it(
 
 @settings(max_examples=100)
 @given(st.sampled_from(CHANGES), st.integers(0, 24 * 60 - 1), st.integers(1, 12 * 60))
-def test_a_daily_window_is_each_day_what_the_clocks_show(
+def test_daily_window_starts_and_ends_at_local_times_each_day(
     change: tuple[str, datetime], begin: int, length: int
 ) -> None:
     zone, day = change
@@ -112,7 +112,7 @@ def test_a_daily_window_is_each_day_what_the_clocks_show(
         ("Australia/Lord_Howe", "2026-04-05T01:00", "2026-04-05T03:00", "04-04T14:00/04-04T16:30"),
     ],
 )
-def test_a_window_over_a_change_of_the_clocks(
+def test_window_during_a_change_of_the_clocks(
     zone: str, start: str, stop: str, expected: str
 ) -> None:
     window = parse(zone, start, stop, None)
@@ -120,7 +120,7 @@ def test_a_window_over_a_change_of_the_clocks(
     assert in_utc(found) == [expected]
 
 
-def test_a_window_whose_skipped_start_is_moved_past_its_stop_does_not_take_place() -> None:
+def test_window_with_its_skipped_start_moved_past_its_stop_is_left_out() -> None:
     window = parse("Europe/Berlin", "2026-03-28T02:30", "2026-03-28T03:15", "FREQ=DAILY")
     march = parse_time("2026-03-28T00:00:00Z")
     assert in_utc(occurrences(window, march, march + 3 * DAY)) == [
@@ -129,7 +129,7 @@ def test_a_window_whose_skipped_start_is_moved_past_its_stop_does_not_take_place
     ]
 
 
-def test_only_what_overlaps_the_time_asked_for_is_given() -> None:
+def test_occurrences_returns_only_windows_that_overlap_the_time() -> None:
     window = parse("UTC", "2026-01-05T22:00", "2026-01-06T06:00", "FREQ=WEEKLY")
     [(start, stop)] = occurrences(
         window, *(parse_time(f"2026-01-{day}T00:00Z") for day in (19, 20))
@@ -140,7 +140,7 @@ def test_only_what_overlaps_the_time_asked_for_is_given() -> None:
     assert occurrences(window, start, start + 1) == [(start, stop)]
 
 
-def test_a_window_ended_for_good_is_cut_short_and_does_not_recur() -> None:
+def test_ended_maintenance_is_cut_short_and_does_not_recur() -> None:
     start, midnight = parse_time("2026-01-05T22:00:00Z"), parse_time("2026-01-06T00:00:00Z")
     window = parse("UTC", "2026-01-05T22:00", "2026-01-06T06:00", "FREQ=DAILY")
     ended = MaintenanceWindow(window.zone, window.start, window.stop, window.recurrence, midnight)
@@ -149,7 +149,7 @@ def test_a_window_ended_for_good_is_cut_short_and_does_not_recur() -> None:
     assert len(upcoming(window, midnight, 3)) == 3
 
 
-def test_the_next_windows_of_a_rare_one_are_found_years_ahead() -> None:
+def test_upcoming_finds_windows_years_ahead() -> None:
     window = parse(
         "UTC", "2024-02-29T08:00", "2024-02-29T09:00", "FREQ=YEARLY;BYMONTHDAY=29;BYMONTH=2"
     )
@@ -176,7 +176,7 @@ def test_the_next_windows_of_a_rare_one_are_found_years_ahead() -> None:
         ("recurrence", "UTC", "2026-03-29T01:30", "2026-03-29T03:30", "FREQ=DAILY;" * 50),
     ],
 )
-def test_what_is_no_window_is_refused_with_the_field_at_fault(
+def test_invalid_window_is_refused_with_its_field(
     field: str, zone: str, start: str, stop: str, rule: str | None
 ) -> None:
     with pytest.raises(Invalid) as refused:
@@ -196,17 +196,13 @@ NIGHT = MuteSpan(100 * HOUR, 108 * HOUR, "night")
         (NIGHT.stop + 10 * MINUTE, NIGHT.stop),
     ],
 )
-def test_who_fell_silent_in_a_window_has_the_whole_threshold_from_its_end(
-    opened_at: int, stops: int
-) -> None:
+def test_incident_opened_in_a_window_is_held_a_threshold_longer(opened_at: int, stops: int) -> None:
     [span] = extended([NIGHT], opened_at, 10 * MINUTE)
     assert span == NIGHT._replace(stop=stops)
 
 
 @pytest.mark.parametrize(("pause", "longer"), [(0, True), (10 * MINUTE, True), (HOUR, False)])
-def test_who_fell_silent_in_one_window_is_waited_for_in_the_next_that_follows_on(
-    pause: int, longer: bool
-) -> None:
+def test_extension_into_a_following_window_extends_that_one_too(pause: int, longer: bool) -> None:
     extension = MuteSpan(NIGHT.stop + pause, NIGHT.stop + pause + HOUR, "extension")
     spans = extended([extension, NIGHT], NIGHT.start + HOUR, 10 * MINUTE)
     assert spans[1].stop == extension.stop + 10 * MINUTE * longer

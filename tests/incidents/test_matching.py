@@ -40,7 +40,7 @@ matchers = st.builds(
         ["wing!=east"],
     ],
 )
-def test_a_sensor_is_meant_when_all_matchers_hold(texts: list[str]) -> None:
+def test_sensor_matches_if_all_matchers_match(texts: list[str]) -> None:
     assert parse(texts).match(HALL)
 
 
@@ -60,17 +60,17 @@ def test_a_sensor_is_meant_when_all_matchers_hold(texts: list[str]) -> None:
         ["site=Hall A*A"],
     ],
 )
-def test_a_sensor_is_not_meant_when_one_matcher_fails(texts: list[str]) -> None:
+def test_sensor_does_not_match_if_one_matcher_fails(texts: list[str]) -> None:
     assert not parse(texts).match(HALL)
 
 
-def test_a_label_replaces_the_default_severity_but_not_what_a_sensor_is() -> None:
+def test_label_replaces_the_default_severity_but_not_mac_or_site() -> None:
     own = attributes(1, None, None, {"severity": "warning", "mac": "x", "site": "elsewhere"})
     assert parse(["severity=warning", "site=", "mac=00:00:00:00:00:01"]).match(own)
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "error"),
     [
         ("site", "'site' is not a matcher; write it like site=Hall A"),
         ("=Hall", "'=Hall' is not a matcher"),
@@ -85,8 +85,8 @@ def test_a_label_replaces_the_default_severity_but_not_what_a_sensor_is() -> Non
         ("site=" + "|".join(f"{n}*" for n in range(101)), "at most 100 alternatives"),
     ],
 )
-def test_what_is_no_matcher_is_refused_with_what_to_write(text: str, told: str) -> None:
-    with pytest.raises(ValueError, match=re.escape(told)):
+def test_invalid_matcher_is_refused_with_the_correct_format(text: str, error: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(error)):
         parse(["floor=2", text])
 
 
@@ -96,14 +96,14 @@ def test_too_many_matchers_are_refused() -> None:
 
 
 @given(st.lists(matchers, max_size=4))
-def test_the_canonical_texts_make_the_same_matchers(given: list[Matcher]) -> None:
+def test_canonical_texts_parse_to_the_same_matchers(given: list[Matcher]) -> None:
     again = parse([str(matcher) for matcher in given])
     assert list(again.matchers) == given
     assert parse(again.texts()) == again
 
 
 @given(st.integers(0, 2**48 - 1), st.sampled_from([":", "-", ""]))
-def test_a_mac_is_matched_in_any_spelling(mac: int, separator: str) -> None:
+def test_mac_address_matches_in_any_format(mac: int, separator: str) -> None:
     spelled = mac.to_bytes(6, "big").hex(separator).upper() if separator else f"{mac:012X}"
     matcher = parse([f"mac={spelled}"])
     assert matcher.match(attributes(mac, None, None, {}))
@@ -112,17 +112,19 @@ def test_a_mac_is_matched_in_any_spelling(mac: int, separator: str) -> None:
 
 
 @given(matchers, words)
-def test_wildcards_match_as_the_regular_expression_would(matcher: Matcher, value: str) -> None:
+def test_wildcards_match_like_the_equivalent_regular_expression(
+    matcher: Matcher, value: str
+) -> None:
     expression = "|".join(re.escape(pattern).replace(r"\*", ".*") for pattern in matcher.patterns)
     expected = (re.fullmatch(expression, value) is not None) is not matcher.negated
     assert matcher.match({matcher.name: value}) == expected
 
 
 @given(matchers, words)
-def test_the_values_of_a_matcher_are_all_that_fit_it(matcher: Matcher, value: str) -> None:
+def test_values_of_a_matcher_are_exactly_those_that_match(matcher: Matcher, value: str) -> None:
     values = matcher.values()
     assert values is None or (value in values) == matcher.match({matcher.name: value})
 
 
-def test_a_pattern_full_of_wildcards_costs_no_more_than_its_length() -> None:
+def test_pattern_with_many_wildcards_is_matched_quickly() -> None:
     assert not parse(["name=" + "*a" * 500 + "*b"]).match({"name": "a" * 5_000})

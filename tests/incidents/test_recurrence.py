@@ -16,7 +16,7 @@ SUNDAY = local("2026-03-29T01:30")
 
 
 def days(text: str, start: datetime, count: int = 4) -> list[str]:
-    """The first occurrences' days."""
+    """The days of the first occurrences."""
     found = parse(text, start, BERLIN).between(start, start + timedelta(days=10 * 366))
     return [f"{moment:%Y-%m-%d}" for moment in found[:count]]
 
@@ -56,7 +56,7 @@ def days(text: str, start: datetime, count: int = 4) -> list[str]:
         ),
     ],
 )
-def test_a_rule_gives_the_days_it_says(text: str, start: datetime, expected: list[str]) -> None:
+def test_rule_has_the_expected_days(text: str, start: datetime, expected: list[str]) -> None:
     assert days(text, start) == expected
 
 
@@ -70,12 +70,12 @@ def test_a_rule_gives_the_days_it_says(text: str, start: datetime, expected: lis
         ("20260330T232900Z", "2026-03-30"),
     ],
 )
-def test_until_is_understood_as_a_date_and_in_local_time_and_in_utc(until: str, last: str) -> None:
+def test_until_can_be_a_date_local_time_or_utc(until: str, last: str) -> None:
     assert days(f"FREQ=DAILY;UNTIL={until}", SUNDAY)[-1] == last
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "error"),
     [
         ("", "'' is not a part of a rule like FREQ=WEEKLY;BYDAY=SU"),
         ("every sunday", "is not a part of a rule"),
@@ -102,8 +102,8 @@ def test_until_is_understood_as_a_date_and_in_local_time_and_in_utc(until: str, 
         ("FREQ=DAILY;UNTIL=20260328", "is not one of the dates"),
     ],
 )
-def test_what_is_no_rule_or_no_cheap_one_is_refused_and_why(text: str, told: str) -> None:
-    with pytest.raises(ValueError, match=re.escape(told)):
+def test_invalid_or_expensive_rule_is_refused_with_the_reason(text: str, error: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(error)):
         parse(text, SUNDAY, BERLIN)
 
 
@@ -117,7 +117,7 @@ def test_what_is_no_rule_or_no_cheap_one_is_refused_and_why(text: str, told: str
     st.integers(-30, 900),
     st.integers(0, 40),
 )
-def test_looking_from_any_day_finds_what_counting_from_the_start_finds(
+def test_occurrences_from_any_day_equal_those_counted_from_the_start(
     frequency: str,
     interval: int,
     count: int | None,
@@ -140,7 +140,7 @@ def test_looking_from_any_day_finds_what_counting_from_the_start_finds(
     assert list(parse(text, start, BERLIN).between(first, last)) == expected
 
 
-def test_a_daily_rule_begun_long_ago_costs_what_one_begun_today_does() -> None:
+def test_rule_that_started_long_ago_is_as_fast_as_a_recent_one() -> None:
     rule = parse("FREQ=DAILY", local("2000-01-01"), BERLIN)
     began = time.process_time()
     for day in range(200):
@@ -149,7 +149,7 @@ def test_a_daily_rule_begun_long_ago_costs_what_one_begun_today_does() -> None:
     assert time.process_time() - began < 1
 
 
-def test_the_canonical_text_makes_the_same_rule() -> None:
+def test_canonical_text_parses_to_the_same_rule() -> None:
     rule = parse("RRULE:freq=weekly;byday=su,tu;", SUNDAY, BERLIN)
     assert rule.text == "FREQ=WEEKLY;BYDAY=SU,TU"
     assert parse(rule.text, SUNDAY, BERLIN) == rule

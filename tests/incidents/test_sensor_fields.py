@@ -1,4 +1,4 @@
-"""What may be said of a sensor, and that it reads back as it was written."""
+"""Valid names, labels and thresholds of sensors, and how they are written and read."""
 
 import pytest
 from hypothesis import given
@@ -10,12 +10,12 @@ from monitor.model import SECOND
 
 
 @given(st.integers(100, LONGEST_THRESHOLD * SECOND) | st.none())
-def test_each_threshold_is_read_back_as_it_was_written(threshold: int | None) -> None:
+def test_written_threshold_is_read_back(threshold: int | None) -> None:
     assert sensor_fields.threshold(sensor_fields.written(threshold)) == threshold
 
 
 @given(st.text())
-def test_words_that_are_taken_are_taken_again_as_they_are(text: str) -> None:
+def test_accepted_text_is_accepted_again_unchanged(text: str) -> None:
     try:
         taken = sensor_fields.words("name", text)
     except ValueError:
@@ -24,7 +24,7 @@ def test_words_that_are_taken_are_taken_again_as_they_are(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["x" * 201, "a\nb", "a\0b", "a\u2028b", "\ud800"])
-def test_a_name_is_one_line_of_a_moderate_length(text: str) -> None:
+def test_name_must_be_one_line_of_limited_length(text: str) -> None:
     with pytest.raises(ValueError, match="must"):
         sensor_fields.words("name", text)
 
@@ -32,12 +32,12 @@ def test_a_name_is_one_line_of_a_moderate_length(text: str) -> None:
 @pytest.mark.parametrize(
     "text", ["floor", "=3", "a b=3", "site=Hall", "x=a\nb", "x=a\x85b", "1a=3"]
 )
-def test_what_is_no_label_is_refused(text: str) -> None:
+def test_invalid_label_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"must look like|which has its own field"):
         sensor_fields.label(text)
 
 
-def test_space_around_a_label_does_not_count_and_an_empty_one_is_none() -> None:
+def test_labels_ignores_spaces_and_empty_labels() -> None:
     assert sensor_fields.labels([" floor = 3 ", "", "room=a=b", "crew="]) == {
         "floor": "3",
         "room": "a=b",

@@ -17,7 +17,7 @@ spans = st.lists(
 
 
 @given(spans, st.integers(0, 60))
-def test_an_incident_is_held_for_as_long_as_spans_cover_each_moment(
+def test_incident_is_held_until_the_first_time_that_no_span_covers(
     given: list[MuteSpan], now: int
 ) -> None:
     def covered(moment: int) -> bool:
@@ -33,7 +33,7 @@ def test_an_incident_is_held_for_as_long_as_spans_cover_each_moment(
         assert found.reason in {span.reason for span in given if span.start <= now < span.stop}
 
 
-def test_a_silence_says_who_wanted_it_quiet_and_why() -> None:
+def test_hold_has_the_number_and_comment_of_the_silence() -> None:
     silence = Silence(
         7, parse_matchers(["site=Hall"]), NOW, NOW + HOUR, "new\n switch", "anna", NOW
     )
@@ -55,7 +55,7 @@ def test_a_silence_says_who_wanted_it_quiet_and_why() -> None:
         ("comment", NOW, NOW + HOUR, "x" * 1001),
     ],
 )
-def test_a_silence_that_cannot_be_is_refused_with_the_field_at_fault(
+def test_invalid_silence_is_refused_with_its_field(
     field: str, starts_at: int, ends_at: int, comment: str
 ) -> None:
     with pytest.raises(Invalid) as refused:
@@ -64,7 +64,7 @@ def test_a_silence_that_cannot_be_is_refused_with_the_field_at_fault(
 
 
 @pytest.mark.parametrize("texts", [[], ["site"]])
-def test_whom_a_silence_means_must_be_said(texts: list[str]) -> None:
+def test_silence_needs_valid_matchers(texts: list[str]) -> None:
     with pytest.raises(Invalid) as refused:
         parse_matchers(texts)
     assert refused.value.field == "matchers"

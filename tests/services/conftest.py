@@ -1,4 +1,4 @@
-"""Both databases for the tests here that need one."""
+"""The fixture `state`, on both databases."""
 
 from tests.states import state, state_url
 

@@ -36,7 +36,7 @@ def rows(state: Engine) -> list[tuple[str, str, str]]:
         return [(row.who, row.what, row.subject) for row in audit.listed(connection, 10)]
 
 
-def test_a_change_and_its_audit_row_are_one(state: Engine) -> None:
+def test_each_change_writes_an_audit_row(state: Engine) -> None:
     tokens.create(state, "anna", "roof", "viewer", NOW)
     started = silences.start(state, "anna", ["site=Hall"], NOW, NOW + 1000, "why", NOW)
     silences.end(state, "bo", started.id, NOW + 1)
@@ -47,7 +47,7 @@ def test_a_change_and_its_audit_row_are_one(state: Engine) -> None:
     ]
 
 
-def test_what_is_refused_leaves_neither_change_nor_audit_row(state: Engine) -> None:
+def test_refused_change_writes_no_audit_row(state: Engine) -> None:
     tokens.create(state, "anna", "roof", "viewer", NOW)
     before = rows(state)
     with pytest.raises(Conflict):

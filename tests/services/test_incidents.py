@@ -18,7 +18,7 @@ def cases(state: Engine) -> Cases:
     return Cases(state)
 
 
-def test_open_incidents_are_acknowledged_and_the_others_are_reported(
+def test_only_open_incidents_are_acknowledged_and_the_others_are_listed(
     state: Engine, cases: Cases
 ) -> None:
     group = cases.group()
@@ -40,7 +40,7 @@ def test_open_incidents_are_acknowledged_and_the_others_are_reported(
     assert [row.id for row in changed] == [fresh]
 
 
-def test_a_second_time_changes_nothing(state: Engine, cases: Cases) -> None:
+def test_acknowledging_again_changes_nothing(state: Engine, cases: Cases) -> None:
     number = cases.incident(1, cases.group())
     for at, by in ((NOW, "first"), (NOW + MINUTE, "second")):
         acknowledge(state, by, [number, number], at)
@@ -49,8 +49,8 @@ def test_a_second_time_changes_nothing(state: Engine, cases: Cases) -> None:
     assert (row.acknowledged_at, row.acknowledged_by) == (NOW, "first")
 
 
-def test_a_message_being_written_is_waited_for(state: Engine, cases: Cases) -> None:
-    """Freezing holds the group's lock: the message has the incident, or it is acknowledged."""
+def test_acknowledging_waits_while_a_message_is_frozen(state: Engine, cases: Cases) -> None:
+    """Freezing holds the group's lock: the message includes the incident, or it is acknowledged."""
     group = cases.group()
     number = cases.incident(1, group)
     done = threading.Event()

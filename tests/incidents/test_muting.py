@@ -1,4 +1,4 @@
-"""Whom a message must not tell of now: on both databases, with many sensors, with two notifiers."""
+"""Which incidents silences and maintenance hold."""
 
 import threading
 import time
@@ -31,7 +31,7 @@ def silence(state: Engine, starts_at: int, ends_at: int, matchers: list[str] = H
 
 
 def maintain(state: Engine, start: str, stop: str, rule: str | None = None) -> int:
-    """NOW is 2026-11-23T01:02 in UTC, where the window is too."""
+    """Add maintenance; the times are in UTC. NOW is 2026-11-23T01:02Z."""
     with writing(state) as connection:
         return silences.add_maintenance(
             connection, "paint", HALL, "UTC", f"2026-11-{start}", f"2026-11-{stop}", rule, "bo", NOW
@@ -43,17 +43,17 @@ def held(state: Engine, *members: Member, kind: str = "down", now: int = NOW) ->
         return muting.held(connection, dict(enumerate(members)), kind, now)
 
 
-def until(state: Engine, who: Member, kind: str = "down", now: int = NOW) -> int | None:
-    found = held(state, who, kind=kind, now=now)
+def until(state: Engine, held_member: Member, kind: str = "down", now: int = NOW) -> int | None:
+    found = held(state, held_member, kind=kind, now=now)
     return found[0].until if found else None
 
 
-def test_nobody_is_held_while_nothing_is_silenced(state: Engine) -> None:
+def test_no_incident_is_held_without_silences(state: Engine) -> None:
     assert held(state, member()) == held(state) == {}
 
 
 @pytest.mark.parametrize("kind", ["down", "reminder", "flapping", "recovered"])
-def test_a_silence_holds_those_it_means_until_it_ends_whatever_is_told(
+def test_silence_holds_every_kind_of_message_about_matching_sensors_until_its_end(
     state: Engine, kind: str
 ) -> None:
     number = silence(state, NOW - MINUTE, NOW + HOUR)
@@ -63,7 +63,7 @@ def test_a_silence_holds_those_it_means_until_it_ends_whatever_is_told(
     assert held(state, member(), kind=kind, now=NOW - HOUR) == {}
 
 
-def test_overlapping_silences_and_windows_hold_until_the_last_of_them_ends(state: Engine) -> None:
+def test_overlapping_silences_and_windows_hold_until_the_last_end(state: Engine) -> None:
     silence(state, NOW - HOUR, NOW + HOUR)
     maintain(state, "23T01:30", "23T04:00")
     silence(state, NOW + 2 * HOUR, NOW + 5 * HOUR)
@@ -71,7 +71,7 @@ def test_overlapping_silences_and_windows_hold_until_the_last_of_them_ends(state
     assert until(state, member()) == NOW + 5 * HOUR
 
 
-# The window of maintenance is 00:02 to 02:02: an hour before NOW and an hour after.
+# The window is 00:02 to 02:02: from an hour before NOW to an hour after.
 START, STOP = NOW - HOUR, NOW + HOUR
 
 
@@ -86,15 +86,17 @@ START, STOP = NOW - HOUR, NOW + HOUR
         ("recovered", START - DAY, STOP),
     ],
 )
-def test_maintenance_holds_longer_who_may_have_fallen_silent_through_it(
+def test_maintenance_holds_incidents_opened_during_it_a_threshold_longer(
     state: Engine, kind: str, opened_at: int, expected: int
 ) -> None:
     number = maintain(state, "23T00:02", "23T02:02")
-    who = member(opened_at=opened_at)
-    assert held(state, who, kind=kind) == {0: Held(expected, f"maintenance {number} (paint)")}
+    held_member = member(opened_at=opened_at)
+    assert held(state, held_member, kind=kind) == {
+        0: Held(expected, f"maintenance {number} (paint)")
+    }
 
 
-def test_a_window_counts_for_a_threshold_after_its_end(state: Engine) -> None:
+def test_window_holds_incidents_for_a_threshold_after_its_end(state: Engine) -> None:
     maintain(state, "23T00:02", "23T02:02")
     in_time, late = member(opened_at=STOP + T - 1), member(opened_at=STOP + T)
     assert until(state, in_time, now=STOP + T - 1) == STOP + T
@@ -107,7 +109,7 @@ def test_a_window_counts_for_a_threshold_after_its_end(state: Engine) -> None:
     assert until(state, patient, now=STOP + 2 * DAY) == STOP + 3 * DAY
 
 
-def test_a_window_that_overran_is_prolonged_by_another(state: Engine) -> None:
+def test_window_is_extended_by_a_following_one(state: Engine) -> None:
     maintain(state, "23T00:02", "23T01:00")
     maintain(state, "23T01:05", "23T02:02")
     assert until(state, member(opened_at=START + MINUTE)) == STOP + T
@@ -115,7 +117,7 @@ def test_a_window_that_overran_is_prolonged_by_another(state: Engine) -> None:
     assert until(state, member(opened_at=START - MINUTE), now=NOW + HOUR // 2) == STOP
 
 
-def test_a_recurring_window_holds_each_time(state: Engine) -> None:
+def test_recurring_window_holds_each_time(state: Engine) -> None:
     maintain(state, "01T00:02", "01T02:02", "FREQ=DAILY")
     assert until(state, member()) == STOP + T
     assert until(state, member(opened_at=START - 2 * HOUR)) == STOP
@@ -123,7 +125,7 @@ def test_a_recurring_window_holds_each_time(state: Engine) -> None:
     assert until(state, member(opened_at=NOW), now=NOW + 5 * DAY) == STOP + 5 * DAY
 
 
-def test_windows_without_a_pause_hold_for_days_and_are_looked_at_again(state: Engine) -> None:
+def test_windows_without_a_gap_hold_for_days_and_are_checked_again(state: Engine) -> None:
     maintain(state, "01T00:00", "02T00:00", "FREQ=DAILY")
     found = until(state, member())
     assert found is not None
@@ -131,7 +133,7 @@ def test_windows_without_a_pause_hold_for_days_and_are_looked_at_again(state: En
     assert until(state, member(), now=found) is not None
 
 
-def test_maintenance_ended_early_counts_from_its_end(state: Engine) -> None:
+def test_maintenance_ended_early_holds_a_threshold_after_its_actual_end(state: Engine) -> None:
     number = maintain(state, "23T00:02", "23T02:02")
     with writing(state) as connection:
         silences.end_maintenance(connection, number, NOW)
@@ -140,7 +142,7 @@ def test_maintenance_ended_early_counts_from_its_end(state: Engine) -> None:
     assert until(state, member(opened_at=NOW - MINUTE), kind="recovered") is None
 
 
-def test_what_cannot_be_read_is_ignored_rather_than_keeping_everybody_quiet(
+def test_unreadable_silences_and_maintenance_hold_no_messages(
     state: Engine, caplog: pytest.LogCaptureFixture
 ) -> None:
     maintain(state, "23T00:02", "23T02:02")
@@ -152,7 +154,7 @@ def test_what_cannot_be_read_is_ignored_rather_than_keeping_everybody_quiet(
     assert "maintenance 1 can't be read" in caplog.text
 
 
-def test_pages_learn_what_covers_a_sensor_now(state: Engine) -> None:
+def test_covering_finds_what_mutes_a_sensor_now(state: Engine) -> None:
     maintain(state, "23T00:02", "23T02:02")
     number = silence(state, NOW - HOUR, NOW + DAY, ["mac=00:00:00:00:00:0*"])
     with reading(state) as connection:
@@ -164,7 +166,7 @@ def test_pages_learn_what_covers_a_sensor_now(state: Engine) -> None:
     assert muting.covering(later, [member(16)], STOP) == {}
 
 
-def test_ten_thousand_members_are_decided_quickly(state: Engine) -> None:
+def test_ten_thousand_members_are_checked_quickly(state: Engine) -> None:
     members = [member(mac, f"Site {mac % 50}") for mac in range(10_000)]
     for mac in range(200):
         silence(state, NOW, NOW + 1, [f"mac={format_mac(mac)}|{format_mac(mac + 1)}"])
@@ -177,8 +179,8 @@ def test_ten_thousand_members_are_decided_quickly(state: Engine) -> None:
     assert time.process_time() - began < 2
 
 
-def test_who_ends_a_silence_waits_for_a_decision_under_way(state: Engine) -> None:
-    """Else the message it lets wait would be missed, and wait for a silence that is no more."""
+def test_ending_a_silence_waits_for_a_running_decision(state: Engine) -> None:
+    """Otherwise a message could be held until the original end of a silence that was ended."""
     number = silence(state, NOW - HOUR, NOW + HOUR)
     ended = threading.Event()
 

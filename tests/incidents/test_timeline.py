@@ -1,4 +1,4 @@
-"""The ledger in words."""
+"""The timeline of an incident."""
 
 import pytest
 from sqlalchemy import Engine
@@ -18,7 +18,7 @@ def cases(state: Engine) -> Cases:
     return Cases(state)
 
 
-def account(state: Engine, number: int, now: int = LATER) -> list[TimelineEntry]:
+def timeline(state: Engine, number: int, now: int = LATER) -> list[TimelineEntry]:
     with reading(state) as connection:
         case = ledger.find(connection, number)
         assert case is not None
@@ -26,17 +26,17 @@ def account(state: Engine, number: int, now: int = LATER) -> list[TimelineEntry]
     return build_timeline(facts, now)
 
 
-def told(state: Engine, number: int, channel: str | None = "email", now: int = LATER) -> list[str]:
-    """The words on one recipient."""
-    return [entry.text for entry in account(state, number, now) if entry.channel == channel]
+def texts(state: Engine, number: int, channel: str | None = "email", now: int = LATER) -> list[str]:
+    """The texts about one channel."""
+    return [entry.text for entry in timeline(state, number, now) if entry.channel == channel]
 
 
-def test_every_try_is_told_with_its_moment_and_result(state: Engine, cases: Cases) -> None:
+def test_timeline_has_each_attempt_with_time_and_result(state: Engine, cases: Cases) -> None:
     group = cases.group()
     number = cases.incident(1, group)
     tries = [(FROZEN + SECOND, "retry", "451 try later"), (FROZEN + MINUTE, "sent", None)]
     cases.message(group, [number], tries, state="sent", finished_at=FROZEN + MINUTE)
-    entries = [entry for entry in account(state, number) if entry.channel]
+    entries = [entry for entry in timeline(state, number) if entry.channel]
     assert [(entry.at, entry.event, entry.text) for entry in entries] == [
         (FROZEN, "written", "the alert was written: Boiler silent"),
         (
@@ -48,7 +48,7 @@ def test_every_try_is_told_with_its_moment_and_result(state: Engine, cases: Case
     ]
 
 
-def test_the_life_of_the_incident_frames_it(state: Engine, cases: Cases) -> None:
+def test_timeline_has_opening_acknowledgement_and_closing(state: Engine, cases: Cases) -> None:
     number = cases.incident(
         1,
         cases.group(),
@@ -59,7 +59,7 @@ def test_the_life_of_the_incident_frames_it(state: Engine, cases: Cases) -> None
         closed_reason="recovered",
         recovered_at=NOW + HOUR - SECOND,
     )
-    assert told(state, number, None) == [
+    assert texts(state, number, None) == [
         "silent since 2026-11-23 00:51:00 UTC, longer than its threshold of 10 min; "
         "presumed down, because monitoring was blind during the silence",
         "no one was notified: there is no channel",
@@ -68,12 +68,12 @@ def test_the_life_of_the_incident_frames_it(state: Engine, cases: Cases) -> None
     ]
 
 
-def test_what_was_given_up_says_why(state: Engine, cases: Cases) -> None:
+def test_failed_message_has_its_reason(state: Engine, cases: Cases) -> None:
     group = cases.group()
     number = cases.incident(1, group)
     tries = [(FROZEN, "failed", "550 no such mailbox")]
     cases.message(group, [number], tries, state="failed", finished_at=FROZEN, outcome="550")
-    assert told(state, number)[-1] == (
+    assert texts(state, number)[-1] == (
         "the alert could not be sent (attempt 1): 550 no such mailbox"
     )
     cases.message(
@@ -83,7 +83,7 @@ def test_what_was_given_up_says_why(state: Engine, cases: Cases) -> None:
         finished_at=LATER,
         outcome="no notifier serves this channel",
     )
-    assert told(state, number, "pager") == [
+    assert texts(state, number, "pager") == [
         "the alert could not be sent: no notifier serves this channel"
     ]
 
@@ -96,7 +96,7 @@ def test_what_was_given_up_says_why(state: Engine, cases: Cases) -> None:
         ({"acknowledged_at": NOW + 9}, "the incident was acknowledged"),
     ],
 )
-def test_what_ended_before_it_was_sent_is_told_as_such(
+def test_message_not_sent_has_the_reason(
     state: Engine, cases: Cases, values: dict[str, object], reason: str
 ) -> None:
     group = cases.group()
@@ -104,12 +104,12 @@ def test_what_ended_before_it_was_sent_is_told_as_such(
     words = [f"the alert was not sent: {reason} first"]
     cancelled = cases.message(group, state="cancelled", finished_at=FROZEN, outcome="…")
     assert cancelled
-    assert told(state, number) == words
+    assert texts(state, number) == words
     cases.message(group, [other], channel="sms", state="sent", finished_at=FROZEN)
-    assert told(state, number, "sms") == words
+    assert texts(state, number, "sms") == words
 
 
-def test_a_recovery_nobody_needed_says_so(state: Engine, cases: Cases) -> None:
+def test_recovery_without_an_alert_has_the_reason(state: Engine, cases: Cases) -> None:
     group = cases.group()
     number = cases.incident(1, group, closed_at=NOW + 9, closed_reason="recovered")
     cases.message(
@@ -120,56 +120,58 @@ def test_a_recovery_nobody_needed_says_so(state: Engine, cases: Cases) -> None:
         finished_at=FROZEN,
         outcome="no alert was sent",
     )
-    assert told(state, number) == ["the recovery message was not sent: no alert was sent"]
+    assert texts(state, number) == ["the recovery message was not sent: no alert was sent"]
 
 
-def test_what_holds_a_message_back_is_told_with_its_end(state: Engine, cases: Cases) -> None:
+def test_held_message_has_the_end_and_reason_of_the_hold(state: Engine, cases: Cases) -> None:
     group = cases.group()
     number = cases.incident(1, group)
     cases.message(group, held_until=LATER + HOUR)
     cases.suppress(number, "silenced until morning: works", until=LATER + HOUR)
     cases.suppress(number, "daily message limit reached (5)", channel="sms")
-    assert told(state, number) == [
+    assert texts(state, number) == [
         "the alert was held until 2026-11-23 03:02:00 UTC: silenced until morning: works",
     ]
-    assert told(state, number, "sms") == ["the alert was not sent: daily message limit reached (5)"]
+    assert texts(state, number, "sms") == [
+        "the alert was not sent: daily message limit reached (5)"
+    ]
 
 
-def test_a_used_up_budget_says_so(state: Engine, cases: Cases) -> None:
+def test_message_over_the_daily_limit_has_the_reason(state: Engine, cases: Cases) -> None:
     group = cases.group()
     number = cases.incident(1, group)
     cases.message(group, held_until=LATER + HOUR, outcome="daily message limit reached (5)")
-    assert told(state, number) == ["the alert is held: daily message limit reached (5)"]
+    assert texts(state, number) == ["the alert is held: daily message limit reached (5)"]
 
 
-def test_a_reminder_ends_with_the_acknowledgement(state: Engine, cases: Cases) -> None:
+def test_reminder_ends_at_the_acknowledgement(state: Engine, cases: Cases) -> None:
     group = cases.group()
     number = cases.incident(1, group, acknowledged_at=NOW + MINUTE)
     cases.message(group, kind="reminder", next_attempt_at=LATER + HOUR)
-    (entry,) = [entry for entry in account(state, number) if entry.channel]
+    (entry,) = [entry for entry in timeline(state, number) if entry.channel]
     assert (entry.at, entry.text) == (
         NOW + MINUTE,
         "a reminder was not sent: the incident was acknowledged first",
     )
     cases.message(group, kind="flapping")
-    assert len(told(state, number)) == 1
+    assert len(texts(state, number)) == 1
 
 
-def test_what_is_still_to_come_stands_at_the_end(state: Engine, cases: Cases) -> None:
+def test_waiting_messages_are_last(state: Engine, cases: Cases) -> None:
     group = cases.group()
     number = cases.incident(1, group)
     cases.message(group)
     cases.message(group, [number], channel="sms", next_attempt_at=LATER + MINUTE)
     cases.message(group, [number], channel="chat", state="claimed")
-    entries = account(state, number, NOW + SECOND)
-    assert told(state, number, now=NOW + SECOND) == ["the alert will be sent"]
+    entries = timeline(state, number, NOW + SECOND)
+    assert texts(state, number, now=NOW + SECOND) == ["the alert will be sent"]
     assert entries[-1] == TimelineEntry(
         LATER + MINUTE, "sms", "down", "waiting", "the alert will be sent", LATER + MINUTE
     )
-    assert told(state, number, "chat")[-1] == "the alert is being sent"
+    assert texts(state, number, "chat")[-1] == "the alert is being sent"
 
 
-def test_messages_about_others_say_nothing_of_this_one(state: Engine, cases: Cases) -> None:
+def test_timeline_leaves_out_messages_about_other_incidents(state: Engine, cases: Cases) -> None:
     group = cases.group()
     first, second = cases.incident(1, group), cases.incident(2, group, opened_at=NOW + MINUTE)
     cases.message(group, [first], state="sent", finished_at=FROZEN)
@@ -182,8 +184,8 @@ def test_messages_about_others_say_nothing_of_this_one(state: Engine, cases: Cas
         finished_at=NOW + 6 * MINUTE,
         body={"subject": "1 more sensor silent"},
     )
-    assert told(state, first) == ["the alert was written: Boiler silent", "the alert was sent"]
-    assert told(state, second) == [
+    assert texts(state, first) == ["the alert was written: Boiler silent", "the alert was sent"]
+    assert texts(state, second) == [
         "the alert was written: 1 more sensor silent",
         "the alert was sent",
     ]
