@@ -1,8 +1,6 @@
-"""The Flask application: its configuration, headers, errors and static files, and its views."""
+"""The Flask application: its configuration, headers, errors and views."""
 
-import hashlib
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from flask import Flask, Response, request
@@ -13,21 +11,14 @@ from werkzeug.routing import IntegerConverter, Map
 from monitor.model import GREATEST_ID
 from monitor.store.interface import StoreError
 from monitor.web import context as contexts
-from monitor.web import errors, time_filter, views
+from monitor.web import errors, static_files, time_filter, views
 from monitor.web.auth.access import guard, offer, public
 from monitor.web.context import Context, context
 from monitor.web.grid import sensors_json
 from monitor.web.grid.fleet import FleetUnavailable
 from monitor.web.responses import fresh
 
-_STATIC = Path(__file__).parent / "static"
-_CONTENT_TYPES = {
-    ".css": "text/css; charset=utf-8",
-    ".js": "text/javascript; charset=utf-8",
-    ".svg": "image/svg+xml",
-}
 _JSON = "application/json"
-_YEAR = 365 * 24 * 3600
 _BODY_LIMIT = 1024 * 1024
 
 _HEADERS = {
@@ -59,7 +50,7 @@ def create_app(context: Context, *, trusted_hosts: Sequence[str] = ()) -> Flask:
     app.after_request(_add_headers)
     contexts.install(app, context)
     Compress(app)
-    time_filter.add_to(app, context.zone)
+    time_filter.add_to(app)
     errors.handle_errors(app)
     app.register_error_handler(StoreError, _store_unavailable)
     app.register_error_handler(FleetUnavailable, _fleet_unavailable)
@@ -67,7 +58,7 @@ def create_app(context: Context, *, trusted_hosts: Sequence[str] = ()) -> Flask:
     offer(app)
     for view in (sensors, healthz, readyz):
         app.add_url_rule(f"/{view.__name__}", view_func=view)
-    _serve_static(app)
+    static_files.add_to(app)
     views.register(app)
     return app
 
@@ -126,27 +117,3 @@ def _store_unavailable(_error: StoreError) -> Response:
 
 def _fleet_unavailable(error: FleetUnavailable) -> Response:
     return errors.unavailable(str(error))
-
-
-def _serve_static(app: Flask) -> None:
-    """Serve static files below a path with a hash of their content: browsers may cache them."""
-    paths = sorted(path for path in _STATIC.rglob("*") if path.is_file())
-    files = {path.relative_to(_STATIC).as_posix(): path.read_bytes() for path in paths}
-    current = hashlib.sha256(repr(files).encode()).hexdigest()[:12]
-
-    @app.get("/static/<version>/<path:name>")
-    @public
-    def static(version: str, name: str) -> Response:
-        body, content_type = files.get(name), _CONTENT_TYPES.get(Path(name).suffix)
-        if body is None or content_type is None:
-            raise NotFound
-        response = fresh(body, content_type)
-        if version == current:
-            response.cache_control.no_cache = None
-            response.cache_control.public = response.cache_control.immutable = True
-            response.cache_control.max_age = _YEAR
-        return response
-
-    @app.template_global()
-    def asset(name: str) -> str:
-        return f"/static/{current}/{name}"

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any, TypeVar
 
-from flask import Flask, abort, g, redirect, request, url_for
+from flask import Flask, abort, current_app, g, redirect, request, url_for
 from flask_wtf.csrf import generate_csrf
 from werkzeug.middleware.proxy_fix import ProxyFix
 
@@ -12,6 +12,7 @@ from monitor.state import logins
 from monitor.web.auth import csrf, places
 from monitor.web.auth.people import People
 from monitor.web.auth.principal import ANYBODY, SAFE, Principal, current, shown
+from monitor.web.context import context
 from monitor.web.errors import RequestRefused, for_program
 
 View = TypeVar("View", bound=Callable[..., Any])
@@ -78,28 +79,33 @@ def guard(app: Flask, people: People) -> None:
         app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
             app.wsgi_app, x_for=people.proxies, x_proto=people.proxies
         )
-
-    @app.before_request
-    def admitted() -> None:
-        view = app.view_functions.get(request.endpoint or "")
-        rule = getattr(view, _RULE, "")
-        if view is None or rule in ("public", "guarded") or (rule == "local" and people.local):
-            return
-        admit("viewer")
+    app.before_request(_admit_to_unmarked)
 
 
 def offer(app: Flask) -> None:
     """Give templates `current_user`, `csrf_token()` and the links of the navigation."""
     app.jinja_env.globals["csrf_token"] = generate_csrf
+    app.context_processor(_navigation)
 
-    @app.context_processor
-    def navigation() -> dict[str, Any]:
-        sender = shown()
-        return {
-            "current_user": sender,
-            "without_people": sender is ANYBODY,
-            **places.open_to(app, sender),
-        }
+
+def _admit_to_unmarked() -> None:
+    """Views without any mark require the role viewer."""
+    view = current_app.view_functions.get(request.endpoint or "")
+    rule = getattr(view, _RULE, "")
+    if view is None or rule in ("public", "guarded"):
+        return
+    if rule == "local" and context().people.local:
+        return
+    admit("viewer")
+
+
+def _navigation() -> dict[str, Any]:
+    sender = shown()
+    return {
+        "current_user": sender,
+        "without_people": sender is ANYBODY,
+        **places.open_to(current_app, sender),
+    }
 
 
 def _refuse(sender: Principal, role: str) -> None:
