@@ -12,7 +12,7 @@ from monitor.model import GREATEST_ID
 from monitor.store.interface import StoreError
 from monitor.web import context as contexts
 from monitor.web import errors, static_files, time_filter, views
-from monitor.web.auth.access import guard, offer, public
+from monitor.web.auth.access import add_to_templates, guard, public
 from monitor.web.context import Context, context
 from monitor.web.grid import sensors_json
 from monitor.web.grid.fleet import FleetUnavailable
@@ -55,7 +55,7 @@ def create_app(context: Context, *, trusted_hosts: Sequence[str] = ()) -> Flask:
     app.register_error_handler(StoreError, _store_unavailable)
     app.register_error_handler(FleetUnavailable, _fleet_unavailable)
     guard(app, context.people)
-    offer(app)
+    add_to_templates(app)
     for view in (sensors, healthz, readyz):
         app.add_url_rule(f"/{view.__name__}", view_func=view)
     static_files.add_to(app)

@@ -86,7 +86,7 @@ blueprint = Blueprint("admin_maintenance", __name__)
 
 
 def _page(status: int = 200, given: MaintenanceForm | None = None, **shown: str) -> Response:
-    phase, now = phases.asked(), context().clock.now()
+    phase, now = phases.selected(), context().clock.now()
     rows = maintenance.listed(context().engine, phase, now)
     text = render_template(
         "admin/maintenance.html",

@@ -11,7 +11,7 @@ from monitor.services.silences import Phase
 PHASES: tuple[Phase, ...] = get_args(Phase)
 
 
-def asked() -> Phase:
+def selected() -> Phase:
     """The phase whose tab is open."""
     return next((phase for phase in PHASES if phase == request.args.get("state")), "current")
 

@@ -53,7 +53,7 @@ blueprint = Blueprint("admin_silences", __name__)
 
 
 def _page(status: int = 200, given: SilenceForm | None = None, **shown: str) -> Response:
-    phase, now = phases.asked(), context().clock.now()
+    phase, now = phases.selected(), context().clock.now()
     rows = silences.listed(context().engine, phase, now)
     text = render_template(
         "admin/silences.html",

@@ -97,15 +97,15 @@ def one(name: str) -> Response:
 @blueprint.post("")
 @requires("administrator")
 def add() -> Response:
-    wanted = body.read(NewChannel)
-    budget = default_budget(wanted.kind) if wanted.budget is UNSET else wanted.budget
+    sent = body.read(NewChannel)
+    budget = default_budget(sent.kind) if sent.budget is UNSET else sent.budget
     new = Stored(
-        name=wanted.name,
-        kind=wanted.kind,
-        settings=wanted.settings,
-        secrets=wanted.secrets,
-        enabled=wanted.enabled,
-        is_default=wanted.is_default,
+        name=sent.name,
+        kind=sent.kind,
+        settings=sent.settings,
+        secrets=sent.secrets,
+        enabled=sent.enabled,
+        is_default=sent.is_default,
         budget=budget,
         created_at=context().clock.now(),
     )
@@ -116,10 +116,10 @@ def add() -> Response:
 @blueprint.patch("/<name>")
 @requires("administrator")
 def change(name: str) -> Response:
-    wanted = body.read(ChannelChanges)
-    given = {field: getattr(wanted, field) for field in ("enabled", "is_default", "budget")}
+    sent = body.read(ChannelChanges)
+    given = {field: getattr(sent, field) for field in ("enabled", "is_default", "budget")}
     values = {field: value for field, value in given.items() if value is not UNSET}
-    new = context().channels.change(g.principal, name, wanted.settings, wanted.secrets, **values)
+    new = context().channels.change(g.principal, name, sent.settings, sent.secrets, **values)
     with reading(context().engine) as connection:
         health = channels.health(connection).get(name)
     return body.reply(_shape(new, health))

@@ -61,11 +61,11 @@ def unknown(_error: UnknownSensor) -> Response:
 @blueprint.get("/sparklines")
 @requires("viewer")
 def sparklines() -> Response:
-    asked = body.query(SparklineQuery)
-    macs = [_mac(text, 400) for text in asked.macs.split(",") if text]
+    query = body.query(SparklineQuery)
+    macs = [_mac(text, 400) for text in query.macs.split(",") if text]
     if len(macs) > MOST_SPARKLINES:
         raise RequestRefused(400, f"at most {MOST_SPARKLINES} sensors per request", "macs")
-    found = context().history.sparklines(dict.fromkeys(macs), asked.hours * HOUR)
+    found = context().history.sparklines(dict.fromkeys(macs), query.hours * HOUR)
     return body.reply(
         {
             "start": format_time(found.start),
@@ -86,16 +86,16 @@ def uptime(mac: str) -> Response:
 @blueprint.get("/sensors/<mac>/history")
 @requires("viewer")
 def chart(mac: str) -> Response:
-    number, asked = _mac(mac, 404), body.query(SpanQuery)
-    until = context().clock.now() if asked.until is None else moment("to", asked.until)
-    since = until - DAY if asked.since is None else moment("from", asked.since)
+    number, query = _mac(mac, 404), body.query(SpanQuery)
+    until = context().clock.now() if query.until is None else moment("to", query.until)
+    since = until - DAY if query.since is None else moment("from", query.since)
     if not 0 < until - since <= _LONGEST:
         raise RequestRefused(400, "must be earlier than `to`, by at most a year", "from")
-    names = [name for name in asked.metrics.split(",") if name]
+    names = [name for name in query.metrics.split(",") if name]
     if len(names) > MOST_METRICS:
         raise RequestRefused(400, f"at most {MOST_METRICS} metrics per request", "metrics")
     try:
-        found = context().history.chart(number, since, until, asked.points, names)
+        found = context().history.chart(number, since, until, query.points, names)
     except ValueError as error:
         raise RequestRefused(400, str(error), "metrics") from error
     return body.reply(
@@ -110,14 +110,14 @@ def chart(mac: str) -> Response:
 @blueprint.get("/sensors/<mac>/heartbeats")
 @requires("viewer")
 def heartbeats(mac: str) -> Response:
-    number, asked = _mac(mac, 404), body.query(PageQuery)
-    before = None if asked.before is None else moment("before", asked.before)
-    found = context().history.heartbeats(number, before, asked.limit)
+    number, query = _mac(mac, 404), body.query(PageQuery)
+    before = None if query.before is None else moment("before", query.before)
+    found = context().history.heartbeats(number, before, query.limit)
     return body.reply(
         {
             "mac_address": format_mac(number),
             "heartbeats": [beat_shape(beat) for beat in found],
-            "next_before": format_time(found[-1].time) if len(found) == asked.limit else None,
+            "next_before": format_time(found[-1].time) if len(found) == query.limit else None,
         }
     )
 

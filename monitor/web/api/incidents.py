@@ -42,20 +42,20 @@ blueprint = Blueprint("api_incidents", __name__, url_prefix="/api/v1/incidents")
 @blueprint.get("")
 @requires("viewer")
 def listed() -> Response:
-    asked = body.query(IncidentQuery)
+    query = body.query(IncidentQuery)
     with reading(context().engine) as connection:
         found = ledger.cases(
             connection,
-            asked.limit,
-            mac=mac_in("mac", asked.mac),
-            site=asked.site,
-            still_open=None if asked.state is None else asked.state == "open",
-            before=asked.before,
+            query.limit,
+            mac=mac_in("mac", query.mac),
+            site=query.site,
+            still_open=None if query.state is None else query.state == "open",
+            before=query.before,
         )
     return body.reply(
         {
             "incidents": [case_shape(case) for case in found],
-            "next_before": found[-1].id if len(found) == asked.limit else None,
+            "next_before": found[-1].id if len(found) == query.limit else None,
         }
     )
 

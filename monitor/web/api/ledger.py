@@ -35,22 +35,22 @@ blueprint = Blueprint("api_ledger", __name__, url_prefix="/api/v1/ledger")
 @blueprint.get("")
 @requires("viewer")
 def listed() -> Response:
-    asked = body.query(LedgerQuery)
+    query = body.query(LedgerQuery)
     with reading(context().engine) as connection:
         found = ledger.cases(
             connection,
-            asked.limit,
-            mac=mac_in("mac", asked.mac),
-            site=asked.site,
-            since=_moment("since", asked.since),
-            before=asked.before,
+            query.limit,
+            mac=mac_in("mac", query.mac),
+            site=query.site,
+            since=_moment("since", query.since),
+            before=query.before,
         )
         facts = ledger.facts(connection, found)
     now = context().clock.now()
     return body.reply(
         {
             "incidents": [ledger_shape(fact, now) for fact in facts],
-            "next_before": found[-1].id if len(found) == asked.limit else None,
+            "next_before": found[-1].id if len(found) == query.limit else None,
         }
     )
 

@@ -66,8 +66,8 @@ blueprint = Blueprint("api_maintenance", __name__, url_prefix="/api/v1/maintenan
 @blueprint.get("")
 @requires("viewer")
 def listed() -> Response:
-    asked, now = body.query(MaintenanceQuery), context().clock.now()
-    rows = maintenance.listed(context().engine, asked.state, now)
+    query, now = body.query(MaintenanceQuery), context().clock.now()
+    rows = maintenance.listed(context().engine, query.state, now)
     return body.reply({"maintenance": [_shape(row, now) for row in rows]})
 
 

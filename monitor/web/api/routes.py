@@ -67,23 +67,23 @@ def listed() -> Response:
 @blueprint.post("")
 @requires("administrator")
 def add() -> Response:
-    wanted = body.read(NewRoute)
+    sent = body.read(NewRoute)
     with _seconds_named():
         routes.add(
             context().engine,
             g.principal,
-            _row(wanted.name, wanted),
+            _row(sent.name, sent),
             context().channels.of_settings,
-            wanted.position,
+            sent.position,
         )
-    return body.reply(_shape(wanted.name), 201)
+    return body.reply(_shape(sent.name), 201)
 
 
 @blueprint.put("")
 @requires("administrator")
 def arrange() -> Response:
-    wanted = body.read(Order)
-    routes.arrange(context().engine, g.principal, wanted.order)
+    sent = body.read(Order)
+    routes.arrange(context().engine, g.principal, sent.order)
     return body.reply({"routes": _shapes()})
 
 

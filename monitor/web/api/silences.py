@@ -52,8 +52,8 @@ blueprint = Blueprint("api_silences", __name__, url_prefix="/api/v1/silences")
 @blueprint.get("")
 @requires("viewer")
 def listed() -> Response:
-    asked, now = body.query(SilenceQuery), context().clock.now()
-    rows = silences.listed(context().engine, asked.state, now)
+    query, now = body.query(SilenceQuery), context().clock.now()
+    rows = silences.listed(context().engine, query.state, now)
     return body.reply({"silences": [_shape(row, now) for row in rows]})
 
 
@@ -66,18 +66,18 @@ def one(number: int) -> Response:
 @blueprint.post("")
 @requires("operator")
 def start() -> Response:
-    wanted, now = body.read(NewSilence), context().clock.now()
-    starts_at = now if wanted.starts_at is None else moment("starts_at", wanted.starts_at)
-    if (wanted.ends_at is None) == (wanted.duration_seconds is None):
+    sent, now = body.read(NewSilence), context().clock.now()
+    starts_at = now if sent.starts_at is None else moment("starts_at", sent.starts_at)
+    if (sent.ends_at is None) == (sent.duration_seconds is None):
         raise RequestRefused(
             400, "is required unless duration_seconds is given; not both", "ends_at"
         )
-    if wanted.ends_at is not None:
-        ends_at = moment("ends_at", wanted.ends_at)
+    if sent.ends_at is not None:
+        ends_at = moment("ends_at", sent.ends_at)
     else:
-        ends_at = starts_at + round((wanted.duration_seconds or 0) * SECOND)
+        ends_at = starts_at + round((sent.duration_seconds or 0) * SECOND)
     row = silences.start(
-        context().engine, g.principal, wanted.matchers, starts_at, ends_at, wanted.comment, now
+        context().engine, g.principal, sent.matchers, starts_at, ends_at, sent.comment, now
     )
     return body.reply(_shape(row, now), 201)
 

@@ -48,8 +48,8 @@ def key() -> Response:
 @blueprint.post("/subscriptions")
 @requires("viewer")
 def subscribe() -> Response:
-    wanted = body.read(NewSubscription)
-    subscription = Subscription(wanted.endpoint, wanted.keys.p256dh, wanted.keys.auth)
+    sent = body.read(NewSubscription)
+    subscription = Subscription(sent.endpoint, sent.keys.p256dh, sent.keys.auth)
     name, is_new = context().browsers.subscribe(g.principal, subscription, context().clock.now())
     return body.reply({"name": name}, 201 if is_new else 200)
 

@@ -66,7 +66,7 @@ def guard(app: Flask, people: People) -> None:
     """Apply these rules to all views of the application, and configure its session cookies."""
     app.config.update(
         SECRET_KEY=people.vault.derive("session cookies"),
-        # A browser takes a cookie of this name only from this very host, and by https.
+        # Browsers accept a cookie with the prefix __Host- from this host only, by HTTPS.
         SESSION_COOKIE_NAME="__Host-monitor" if people.https else "monitor",
         SESSION_COOKIE_SECURE=people.https,
         SESSION_COOKIE_HTTPONLY=True,
@@ -82,7 +82,7 @@ def guard(app: Flask, people: People) -> None:
     app.before_request(_admit_to_unmarked)
 
 
-def offer(app: Flask) -> None:
+def add_to_templates(app: Flask) -> None:
     """Give templates `current_user`, `csrf_token()` and the links of the navigation."""
     app.jinja_env.globals["csrf_token"] = generate_csrf
     app.context_processor(_navigation)

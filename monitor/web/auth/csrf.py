@@ -31,8 +31,8 @@ def check_origin() -> None:
             403, "This request came from a page of another site.", "Sec-Fetch-Site"
         )
     origin = request.headers.get("Origin")
-    ours = (_origin(context().base_url), f"{request.scheme}://{request.host}")
-    if origin is not None and origin not in ours:
+    own = (_origin(context().base_url), f"{request.scheme}://{request.host}")
+    if origin is not None and origin not in own:
         raise RequestRefused(
             403,
             f"This request came from a page of {origin}. If that is the address of "

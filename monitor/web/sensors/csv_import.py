@@ -40,8 +40,8 @@ def _large(view: View) -> View:
     return larger  # type: ignore[return-value]
 
 
-def _page(status: int = 200, problem: str = "", pasted: str = "", **told: Any) -> Response:
-    given = {"columns": sensor_csv.COLUMNS, "problem": problem, "pasted": pasted, **told}
+def _page(status: int = 200, problem: str = "", pasted: str = "", **values: Any) -> Response:
+    given = {"columns": sensor_csv.COLUMNS, "problem": problem, "pasted": pasted, **values}
     return html(render_template("sensors/csv_import.html", **given), status)
 
 
