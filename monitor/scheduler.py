@@ -93,18 +93,20 @@ class Leadership:
             self._note(str(error))
             hindrance = "The scheduler's lease expired during the sweep."
         except StateUnavailable as error:
-            self._note(f"StateUnavailable: {error}")
+            self._note(f"the state database is not available: {error}")
         except _WrongClock as error:
             self._note(str(error))
             hindrance = f"{error}."
         except StoreUnavailable as error:
-            self._note(f"StoreUnavailable: {error}")
+            self._note(f"the heartbeat store is not available: {error}")
             hindrance = "The heartbeat store can't be reached, or does not answer in time."
         except Exception as error:
             name = type(error).__name__
             if self._note(name):
                 logger.exception("the sweep failed; it will be tried again")
-            hindrance = f"The sweep fails with an unexpected error ({name}). See the log."
+            hindrance = (
+                f"The sweep fails with an unexpected error ({name}). See the scheduler's log."
+            )
         if hindrance:
             self.step_down()
         self._check_sweeps(hindrance)
@@ -157,9 +159,9 @@ class Leadership:
         try:
             self._sweep.check_sweeps(hindrance, self._clock.now())
         except StateUnavailable as error:
-            logger.warning("can't check whether judging is behind: %s", error)
+            logger.warning("can't check whether monitoring is behind: %s", error)
         except Exception:
-            logger.exception("can't check whether judging is behind")
+            logger.exception("can't check whether monitoring is behind")
 
     def tidy(self) -> None:
         """If this process is the leader: deletes old rows and merges counters, in small
@@ -176,7 +178,7 @@ class Leadership:
                 self._engine, lease, self._kept_for, self._clock.now(), may_continue
             )
             if deleted:
-                logger.info("retention deleted %d rows", deleted)
+                logger.info("deleted %d rows that were older than the retention times", deleted)
         except (LeaseLost, StateUnavailable) as error:
             logger.warning("retention failed; it will be tried again: %s", error)
 
@@ -200,7 +202,7 @@ class Leadership:
         if self._lease is None:
             self._lease = leases.acquire(self._engine, _LEASE, self._holder, self._duration)
             if self._lease and not self._trouble:
-                logger.info("leading, generation %d", self._lease.generation)
+                logger.info("this scheduler leads (lease generation %d)", self._lease.generation)
 
     def _note(self, trouble: str) -> bool:
         """Logs an error when it starts, changes or ends. Returns whether it changed."""

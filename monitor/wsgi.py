@@ -81,7 +81,9 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         because the request may contain a token or a login link."""
         status = _status(exc)
         if status != HTTPStatus.INTERNAL_SERVER_ERROR:
-            self.log.warning("%s refused from %s", type(exc).__name__, addr[0] if addr else "")
+            self.log.warning(
+                "request from %s refused: %s", addr[0] if addr else "", type(exc).__name__
+            )
         else:
             calls = "".join(traceback.format_tb(exc.__traceback__))
             head = "Traceback (most recent call last):"

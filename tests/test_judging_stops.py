@@ -53,7 +53,7 @@ def wrong_clock(rig: Rig, patch: pytest.MonkeyPatch) -> str:
 
 def unforeseen_error(rig: Rig, patch: pytest.MonkeyPatch) -> str:
     patch.setattr(rig.store, "coverage", {}.__getitem__)
-    return "The sweep fails with an unexpected error (TypeError). See the log."
+    return "The sweep fails with an unexpected error (TypeError). See the scheduler's log."
 
 
 def store_away(rig: Rig, patch: pytest.MonkeyPatch) -> str:

@@ -71,7 +71,9 @@ def test_content_of_a_refused_request_is_not_in_logs_or_answers(
 
 def test_log_names_the_error_and_the_client(service: Service) -> None:
     answered(service, MALFORMED["no colon"])
-    assert "InvalidHeader refused from 127.0.0.1" in service.log.read_text("utf-8", "replace")
+    assert "request from 127.0.0.1 refused: InvalidHeader" in service.log.read_text(
+        "utf-8", "replace"
+    )
 
 
 @pytest.mark.parametrize("header", ["SCRIPT_NAME", "Script-Name", "PATH_INFO"])

@@ -47,7 +47,7 @@ _LINES = ("application/x-ndjson", "application/jsonl")
 _FORMS = ("", "application/x-www-form-urlencoded")
 """Content types of forms; "" is a missing Content-Type. Any text/ type may be a form, too."""
 _EXAMPLE = """curl -d '{"mac_address": "02:00:00:00:00:00"}' http://HOST/heartbeat"""
-_SENSOR_LIMIT = "sensor limit reached (ingest.max_sensors)"
+_SENSOR_LIMIT = "is new, but the limit of sensors is reached (ingest.max_sensors)"
 
 
 class IngestLimits(NamedTuple):
@@ -200,7 +200,7 @@ class IngestApp:
         except TooManyRows as error:
             raise Problem(
                 HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-                f"{error.args[0]} rows; at most {self._limits.batch_rows} are "
+                f"the body has {error.args[0]} rows; at most {self._limits.batch_rows} are "
                 "allowed in one request",
             ) from error
         kept, rejected, skipped = self._admitted(batch)
@@ -243,7 +243,7 @@ class IngestApp:
         if self._registry.token_required is None:
             self._wal.refuse()
             raise _unavailable(
-                "tokens can't be checked yet: the state database could not be read since the start"
+                "tokens can't be checked yet: since the start, the state database can't be read"
             )
         raise caller.unauthorized()
 
@@ -290,7 +290,7 @@ class IngestApp:
         if count > self._most_in_window:
             raise Problem(
                 HTTPStatus.TOO_MANY_REQUESTS,
-                f"more than {self._limits.rate_per_sensor:g} heartbeats per second",
+                f"sends more than {self._limits.rate_per_sensor:g} heartbeats per second",
                 "mac_address",
                 {"Retry-After": str(math.ceil(self._window_ends - now))},
             )

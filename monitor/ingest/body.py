@@ -52,7 +52,7 @@ def _decoded(body: bytes, encoding: str, limit: int) -> bytes:
             return _inflated(body, _ZLIB if _has_zlib_header(body) else _RAW, limit)
     raise Problem(
         HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-        f"Content-Encoding {encoding[:40]!r} is not supported; gzip and deflate are",
+        f"Content-Encoding {encoding[:40]!r} is not supported; use gzip or deflate",
         headers={"Accept-Encoding": "gzip, deflate"},
     )
 
@@ -71,7 +71,9 @@ def _inflated(body: bytes, window_bits: int, limit: int) -> bytes:
     while position < len(body):
         members += 1
         if members > _MAX_MEMBERS:
-            raise Problem(HTTPStatus.BAD_REQUEST, f"has more than {_MAX_MEMBERS} gzip members")
+            raise Problem(
+                HTTPStatus.BAD_REQUEST, f"the body has more than {_MAX_MEMBERS} gzip members"
+            )
         unzip = zlib.decompressobj(window_bits)
         while not unzip.eof:
             window = compressed[position : position + _WINDOW]

@@ -53,8 +53,8 @@ def unauthorized() -> Problem:
     """The response to a sensor without a valid token."""
     return Problem(
         HTTPStatus.UNAUTHORIZED,
-        "send the header Authorization: Bearer TOKEN; create a token with `monitor token "
-        "create NAME`",
+        "a valid token is required: send the header Authorization: Bearer TOKEN; create a token "
+        "with `monitor token create NAME`",
         "Authorization",
         {"WWW-Authenticate": 'Bearer realm="heartbeat-monitor"'},
     )

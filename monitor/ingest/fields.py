@@ -31,14 +31,14 @@ DETAILS = {
     NOT_A_NUMBER: "is not a number",
     NOT_FINITE: "is not a finite number",
     UNUSABLE_NAME: (
-        "is not a metric name: use a letter, then up to 31 letters, "
-        "digits or _; not mac or received"
+        "is not a valid metric name: use a letter, then up to 31 letters, "
+        "digits or _; the names mac and received are reserved"
     ),
     GIVEN_TWICE: "is given twice; the first value is used",
     TOO_MANY: f"exceeds the limit of {MOST_METRICS} metrics per heartbeat",
     NO_ROOM: (
-        f"is a new metric name: this sensor may add {MOST_METRICS}, and the fleet uses at "
-        f"most {MOST_METRIC_NAMES}"
+        f"is a new metric name above the limit: one sensor can add {MOST_METRICS} names, and "
+        f"the fleet can use {MOST_METRIC_NAMES}"
     ),
 }
 """Reason why a field is ignored -> description. The reasons are label values in /metrics."""

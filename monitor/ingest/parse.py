@@ -13,6 +13,8 @@ from monitor.model import SECOND, parse_mac, parse_time
 _MILLISECONDS_FROM = 1e11
 """A number above this is a time in milliseconds, otherwise in seconds (until the year 5138)."""
 
+_EXAMPLE = '{"mac_address": "02:00:00:00:00:00"}'
+
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _NOT_FINITE = re.compile(rb"(?<=[:,\[\s])[+-]?(?:nan|inf(?:inity)?)(?=\s*[,}\]])", re.IGNORECASE)
 """Non-finite numbers as devices print them; they are not valid JSON."""
@@ -100,7 +102,7 @@ def posted_form(body: bytes, query: str = "") -> Sent:
     try:
         text = body.removeprefix(_BYTE_ORDER_MARK).decode().strip()
     except UnicodeDecodeError as error:
-        raise UnusableReport(None, f"is not UTF-8: {error}") from error
+        raise UnusableReport(None, f"the heartbeat is not UTF-8: {error}") from error
     return _with_query(query, *_form(text))
 
 
@@ -143,7 +145,7 @@ def array(body: bytes, span: AcceptedTimes, most: int) -> Batch:
         documents, read = _rows(body), _document
     if not isinstance(documents, list):
         raise UnusableReport(
-            None, "must be a JSON array of heartbeats; send a single heartbeat to /heartbeat"
+            None, "the body must be a JSON array of heartbeats; send one heartbeat to /heartbeat"
         )
     if len(documents) > most:
         raise TooManyRows(len(documents))
@@ -157,7 +159,7 @@ def _rows(body: bytes) -> list[bytes]:
     try:
         return [bytes(row) for row in _raw_rows.decode(_with_plain_numbers(body))]
     except _UNREADABLE as error:
-        raise UnusableReport(None, f"is not JSON: {error}") from error
+        raise UnusableReport(None, f"the body is not JSON: {error}") from error
 
 
 def lines(body: bytes, span: AcceptedTimes, most: int) -> Batch:
@@ -201,9 +203,9 @@ def _document(body: bytes) -> Any:
     try:
         return _json.decode(body.removeprefix(_BYTE_ORDER_MARK))
     except UnicodeDecodeError as error:
-        raise UnusableReport(None, f"is not UTF-8: {error}") from error
+        raise UnusableReport(None, f"the heartbeat is not UTF-8: {error}") from error
     except _UNREADABLE as error:
-        refusal = UnusableReport(None, f"is not JSON: {error}")
+        refusal = UnusableReport(None, f"the heartbeat is not JSON: {error}")
     # For a non-finite number only its field is ignored, not the whole heartbeat.
     try:
         return json.loads(_with_plain_numbers(body), parse_int=float)
@@ -219,7 +221,7 @@ def _with_plain_numbers(body: bytes) -> bytes:
 def _report(fields: Any, live: bool, ignored: Sequence[Ignored] = ()) -> Sent:
     """`live`: whether a report with a time of its own is still a live one, not history."""
     if type(fields) is not dict:
-        raise UnusableReport(None, 'must be an object like {"mac_address": "02:00:00:00:00:00"}')
+        raise UnusableReport(None, f"the heartbeat must be an object like {_EXAMPLE}")
     text = fields.get("mac_address")
     if type(text) is not str:
         missing = text is None

@@ -95,7 +95,7 @@ class Delivery:
                 _log.warning("delivery is waiting for the state database: %s", error)
                 pause = _BACK_OFF
             except Exception:  # noqa: BLE001 (a notifier that stops would deliver nothing)
-                _log.exception("delivery failed; it continues")
+                _log.exception("delivery failed unexpectedly; it will be tried again")
                 pause = _BACK_OFF
             threads.wait(pause)
         threads.join()
@@ -158,7 +158,9 @@ class Delivery:
             _log.warning("delivery on %s is waiting for the state database: %s", worker.name, error)
             worker.paused_until = time.monotonic() + _BACK_OFF
         except Exception:  # noqa: BLE001 (the next poll tries again)
-            _log.exception("delivery on %s failed; it continues", worker.name)
+            _log.exception(
+                "delivery on %s failed unexpectedly; it will be tried again", worker.name
+            )
             worker.paused_until = time.monotonic() + _BACK_OFF
 
     def _resend(

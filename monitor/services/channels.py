@@ -47,7 +47,7 @@ class ChannelService:
         with writing(self.engine) as connection:
             check_new(new)
             channels.add(connection, self.vault, new)
-            audit.record(connection, actor, "channel added", new.name, described(new))
+            audit.record(connection, actor, "channel created", new.name, described(new))
 
     def change(
         self,

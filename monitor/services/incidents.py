@@ -34,7 +34,9 @@ def acknowledge(
         outcome = _acknowledge(connection, ids, (by or actor)[:200], now)
         if outcome.done:
             subject = f"{len(outcome.done)} incidents" if len(outcome.done) > 1 else "an incident"
-            audit.record(connection, actor, "acknowledged", subject, {"numbers": outcome.done})
+            audit.record(
+                connection, actor, "incidents acknowledged", subject, {"numbers": outcome.done}
+            )
     return outcome
 
 

@@ -44,7 +44,7 @@ def renew_link(engine: Engine, actor: str, number: int) -> PublicPage:
     with writing(engine) as connection:
         page = _found(connection, number)
         public_pages.renew_key(connection, number)
-        audit.record(connection, actor, "public page's link renewed", page.title)
+        audit.record(connection, actor, "public page's link replaced", page.title)
     return page
 
 

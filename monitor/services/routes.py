@@ -30,7 +30,7 @@ def add(
     with writing(engine) as connection:
         check(connection, row, of_settings)
         routes.add(connection, row, position)
-        audit.record(connection, actor, "route added", row.name, row._asdict())
+        audit.record(connection, actor, "route created", row.name, row._asdict())
 
 
 def change(engine: Engine, actor: str, row: RouteRow, of_settings: Collection[str]) -> None:
@@ -76,7 +76,7 @@ def _arrange(connection: Connection, actor: str, order: Sequence[str]) -> None:
         routes.arrange(connection, order)
     except ValueError as error:
         raise Invalid("order", str(error)) from error
-    audit.record(connection, actor, "routes arranged", "routes", {"order": list(order)})
+    audit.record(connection, actor, "routes reordered", "routes", {"order": list(order)})
 
 
 def _unknown(name: str) -> NotFound:

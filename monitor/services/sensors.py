@@ -76,7 +76,7 @@ def forget(engine: Engine, actor: str, mac: int) -> None:
         old = sensors.find(connection, mac)
         sensors.forget(connection, mac, version)
         detail = {"name": old.name, "site": old.site} if old else {}
-        audit.record(connection, actor, "sensor forgotten", format_mac(mac), detail)
+        audit.record(connection, actor, "sensor removed", format_mac(mac), detail)
 
 
 def change_many(

@@ -30,7 +30,7 @@ def add(
         number = users.add(connection, name, role, now, email=email, password=hashed)
         person = _found(connection, number)
         detail = {"role": person.role, "email": person.email}
-        audit.record(connection, actor, "user added", person.name, detail)
+        audit.record(connection, actor, "user created", person.name, detail)
     return person
 
 
@@ -55,7 +55,13 @@ def reset(engine: Engine, actor: str, person: User, password: str) -> None:
     with writing(engine) as connection:
         users.change(connection, person.id, role=ADMINISTRATOR, active=True)
         users.set_password(connection, person.id, hashed)
-        audit.record(connection, actor, "user reset", person.name, {"role": ADMINISTRATOR})
+        audit.record(
+            connection,
+            actor,
+            "user's password and role reset",
+            person.name,
+            {"role": ADMINISTRATOR},
+        )
 
 
 def set_password(engine: Engine, actor: str, person: User, password: str) -> None:
@@ -77,7 +83,7 @@ def choose_password(engine: Engine, person: User, password: str) -> bool:
         if found is None or found.password != person.password:
             return False
         users.set_password(connection, person.id, hashed)
-        audit.record(connection, person.name, "password chosen", person.name)
+        audit.record(connection, person.name, "password set", person.name)
     return True
 
 
@@ -147,7 +153,7 @@ def _add_of_provider(
         email = None
     free = _free_name(connection, name)
     number = users.add(connection, free, role, now, email=email, subject=subject)
-    audit.record(connection, subject, "user added", free, {"role": role, "email": email})
+    audit.record(connection, subject, "user created", free, {"role": role, "email": email})
     return _found(connection, number)
 
 

@@ -71,11 +71,15 @@ class _ServiceCollector(Collector):
         yield InfoMetricFamily(
             _PREFIX + "build", "The running version.", {"version": version("heartbeat-monitor")}
         )
-        yield _gauge("state_up", "Whether the state database can be read.", int(found is not None))
+        yield _gauge(
+            "state_up", "1 if the state database can be read, 0 if not.", int(found is not None)
+        )
         if found is not None:
             behind = self._judging(found.progress) is not None
             yield _gauge(
-                "judging_behind", "1 while judging is behind; a notice is then sent.", int(behind)
+                "judging_behind",
+                "1 if monitoring is behind, so that silent sensors may be missed; 0 if not.",
+                int(behind),
             )
             yield from _judging(found, now)
             yield from _incidents(found)
@@ -134,33 +138,35 @@ def _judging(found: Figures, now: int) -> Iterator[Metric]:
     if horizon:
         yield _gauge(
             "horizon_age_seconds",
-            "How far the horizon, up to which sensors are judged, is behind now.",
+            "Time since the horizon, the moment up to which sensors are judged.",
             _age(horizon, now),
         )
     if swept_at:
         yield _gauge("sweep_age_seconds", "Time since the last sweep.", _age(swept_at, now))
     yield _counter(
         "blind_seconds",
-        "Blind time: not all sources were receiving and storing heartbeats.",
+        "Time in which monitoring was blind: not every source received and stored heartbeats.",
         {(): found.blind / SECOND},
     )
-    yield _gauge("sources_open", "Data directories that heartbeats come from.", found.open_sources)
+    yield _gauge(
+        "sources_open", "Sources (data directories) that monitoring waits for.", found.open_sources
+    )
     yield _gauges(
         "sensors",
         "Registered sensors. Paused sensors are not monitored.",
         ["state"],
-        {("watched",): found.sensors[False], ("paused",): found.sensors[True]},
+        {("monitored",): found.sensors[False], ("paused",): found.sensors[True]},
     )
 
 
 def _incidents(found: Figures) -> Iterator[Metric]:
     yield _counter(
         "incidents_opened",
-        "Incidents by evidence: proven, or presumed because monitoring was interrupted.",
+        "Incidents by evidence: proven, or presumed down because monitoring was blind.",
         {("proven",): found.opened[True], ("presumed",): found.opened[False]},
         ["evidence"],
     )
-    yield _counter("incidents_closed", "Incidents by how they ended.", found.closed, ["reason"])
+    yield _counter("incidents_closed", "Closed incidents by reason.", found.closed, ["reason"])
     yield _gauges(
         "incidents",
         "Open incidents.",
@@ -173,7 +179,7 @@ def _messages(found: Figures, now: int) -> Iterator[Metric]:
     by_channel = ["channel", "kind"]
     yield _counter(
         "notifications",
-        "Messages by how they ended: sent, failed or cancelled.",
+        "Messages by result: sent, failed or cancelled.",
         found.finished,
         [*by_channel, "state"],
     )
@@ -185,19 +191,19 @@ def _messages(found: Figures, now: int) -> Iterator[Metric]:
     )
     yield _counter(
         "delivery_attempts",
-        "Attempts to send a message: sent, retry, or failed (no more attempts).",
+        "Attempts to send a message by result: sent, retry, or failed (no more attempts).",
         found.attempts,
         ["channel", "result"],
     )
     yield _counter(
         "suppressions",
-        "Incidents whose message to a channel was suppressed or held; the ledger shows why.",
+        "Incidents whose message to a channel was held or not sent; the ledger shows why.",
         found.suppressions,
         by_channel,
     )
     yield _gauges(
         "channel_failing",
-        "Whether the channel did not accept its last message.",
+        "1 if the last message to the channel failed, 0 if not.",
         ["channel"],
         {(name,): int(fails) for name, fails in found.failing.items()},
     )
@@ -208,23 +214,23 @@ def _latencies(found: Figures) -> Iterator[Metric]:
     # grow, but their sum would fall: it is left out.
     yield _histogram(
         "silence_to_decision_seconds",
-        "From the end of a sensor's threshold to its incident.",
+        "Time from the end of a sensor's threshold until its incident opened.",
         {(): found.decided},
         [],
         with_sum=False,
     )
     yield _histogram(
         "silence_to_delivery_seconds",
-        "From the end of a sensor's threshold to the acceptance of the message that reported it; "
-        "not of messages that were held back or escalated.",
+        "Time from the end of a sensor's threshold until the channel accepted the message about "
+        "it. Held and escalated messages are left out.",
         found.told,
         ["channel"],
         with_sum=False,
     )
     yield _histogram(
         "decision_to_delivery_seconds",
-        "From an incident to the acceptance of the message that reported it, waiting for others of "
-        "its group included; not of messages that were held back or escalated.",
+        "Time from an incident until the channel accepted the message about it, including the wait "
+        "for other incidents of the group. Held and escalated messages are left out.",
         found.delivered,
         ["channel"],
         with_sum=True,
@@ -237,7 +243,7 @@ def _shipping(path: Path, now: int) -> Iterator[Metric]:
     except (OSError, msgspec.DecodeError):
         return
     stats = found.stats
-    yield _gauge("shipper_ready", "Whether this host's shipper is working.", int(found.ready))
+    yield _gauge("shipper_ready", "1 if this host's shipper works, 0 if not.", int(found.ready))
     yield _gauge(
         "shipper_status_age_seconds",
         "Time since this host's shipper last reported.",
@@ -254,7 +260,7 @@ def _shipping(path: Path, now: int) -> Iterator[Metric]:
     if stats.watermark:
         yield _gauge(
             "watermark_age_seconds",
-            "How far behind now this host's coverage is: all it received until then is stored.",
+            "Time since the watermark: all that this host received before it is stored.",
             _age(stats.watermark, now),
         )
 

@@ -69,7 +69,7 @@ def test_createsuperuser_reads_options_and_the_password_from_standard_input(
     assert run("user", "list") == "Anna\tanna@example.org\tadministrator\tnever logged in\n"
     with reading(state) as connection:
         (entry,) = audit.listed(connection, 10)
-    assert (entry.who, entry.what, entry.subject) == ("command line", "user added", "Anna")
+    assert (entry.who, entry.what, entry.subject) == ("command line", "user created", "Anna")
 
 
 @pytest.mark.parametrize(

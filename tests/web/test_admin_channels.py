@@ -89,7 +89,7 @@ def test_a_channel_is_added_tested_changed_and_removed(
     visitor.post(f"{PATH}/hook/remove", {"sure": "yes"}, PATH)
     assert stored(rig) is None
     whats = [what for _who, what, _of, _detail in trail(rig)]
-    assert whats == ["channel removed", *["channel changed"] * 2, "channel added"]
+    assert whats == ["channel removed", *["channel changed"] * 2, "channel created"]
     assert SECRET not in repr(trail(rig))
 
 

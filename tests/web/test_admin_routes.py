@@ -61,7 +61,7 @@ def test_a_route_is_added_changed_and_removed(rig: Rig, visitor: Visitor) -> Non
     visitor.post(f"{PATH}/night/remove", {"sure": "yes"}, PATH)
     assert routes(rig) == []
     whats = [what for _who, what, _of, _detail in trail(rig)]
-    assert whats == ["route removed", "route changed", "route added"]
+    assert whats == ["route removed", "route changed", "route created"]
 
 
 def test_their_order_is_changed_step_by_step(rig: Rig, visitor: Visitor) -> None:

@@ -52,11 +52,11 @@ def test_each_change_by_the_api_is_told_once(state: Engine, api: Api) -> None:
     number = cases.incident(1, cases.group())
     later = {"matchers": ["mac=*"], "comment": "why", "duration_seconds": 60}
     steps = [
-        ("POST", "/channels", PAGER, "channel added"),
+        ("POST", "/channels", PAGER, "channel created"),
         ("PATCH", "/channels/pager", {"enabled": False, "secrets": {}}, "channel changed"),
-        ("POST", "/routes", {"name": "night", "channels": ["pager"]}, "route added"),
+        ("POST", "/routes", {"name": "night", "channels": ["pager"]}, "route created"),
         ("PUT", "/routes/night", {"channels": ["email"]}, "route changed"),
-        ("PUT", "/routes", {"order": ["night"]}, "routes arranged"),
+        ("PUT", "/routes", {"order": ["night"]}, "routes reordered"),
         ("DELETE", "/routes/night", None, "route removed"),
         ("DELETE", "/channels/pager", None, "channel removed"),
         ("POST", "/silences", later, "silence started"),
@@ -69,7 +69,7 @@ def test_each_change_by_the_api_is_told_once(state: Engine, api: Api) -> None:
             "maintenance scheduled",
         ),
         ("POST", "/maintenance/1/end", None, "maintenance ended"),
-        ("POST", f"/incidents/{number}/acknowledge", None, "acknowledged"),
+        ("POST", f"/incidents/{number}/acknowledge", None, "incidents acknowledged"),
         ("POST", "/incidents/acknowledge", {"ids": [number]}, None),
         ("POST", "/routes", {"name": "x", "channels": ["nowhere"]}, None),
     ]
@@ -98,9 +98,9 @@ def test_commands_are_told_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     pager = ("pager", "alertmanager", "urls=https://am.example.org", "--secret", "bearer_token")
     window = [part for name, value in WINDOW.items() for part in (f"--{name}", value)]
     commands = [
-        (("channel", "add", *pager), "channel added"),
+        (("channel", "add", *pager), "channel created"),
         (("channel", "set", "pager", "--default", "yes"), "channel changed"),
-        (("route", "add", "night", "--channel", "pager"), "route added"),
+        (("route", "add", "night", "--channel", "pager"), "route created"),
         (("route", "remove", "night"), "route removed"),
         (("channel", "remove", "pager"), "channel removed"),
         (("silence", "add", *match, "--for", "4h", "--comment", "why"), "silence started"),

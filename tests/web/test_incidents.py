@@ -125,7 +125,7 @@ def test_several_are_acknowledged_at_once_and_it_is_said_exactly_what_was_done(
     assert answer.location == "/incidents?state=all&q=o"
     assert "2 incidents acknowledged, 1 already closed, 1 not found." in operator.get(PATH).text
     assert case(rig, boiler).acknowledged_by == case(rig, strange).acknowledged_by == "operator"
-    assert trail(rig)[0][:2] == ("operator", "acknowledged")
+    assert trail(rig)[0][:2] == ("operator", "incidents acknowledged")
     assert "2 open incidents, all acknowledged." in operator.get(PATH).text
     operator.post(f"{PATH}/acknowledge", {"id": str(boiler), "page": str(boiler)}, PATH)
     assert "0 incidents acknowledged, 1 already acknowledged." in operator.get(PATH).text

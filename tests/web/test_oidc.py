@@ -87,7 +87,7 @@ def test_whom_the_provider_vouches_for_is_made_a_user_with_the_role_of_their_gro
     with reading(state) as connection:
         assert [entry.what for entry in audit.listed(connection, 9)] == [
             "user changed",
-            "user added",
+            "user created",
         ]
 
 

@@ -81,7 +81,7 @@ def test_an_administrator_adds_somebody_who_chooses_a_password_and_may_only_look
     expect(page.locator("tbody tr").first).to_contain_text("role viewer → operator")
     with reading(rig.engine) as connection:
         whats = [entry.what for entry in audit.listed(connection, 10)]
-    assert whats == ["user changed", "password chosen", "user added"]
+    assert whats == ["user changed", "password set", "user created"]
 
 
 def test_a_new_password_ends_the_logins_elsewhere_and_the_open_grid_says_so(

@@ -76,7 +76,7 @@ def test_a_page_is_changed_given_a_new_link_and_removed(
     assert Visitor(app).get(f"/public/{renewed.key}").status_code == 404
     assert [what for what, _, _ in trail(rig)] == [
         "public page removed",
-        "public page's link renewed",
+        "public page's link replaced",
         "public page changed",
         "public page created",
     ]

@@ -101,7 +101,7 @@ def test_it_is_forgotten_only_by_those_who_are_sure(rig: Rig, operator: Visitor)
     gone = operator.post(f"{PATH}/forget", {"sure": "yes"}, f"{PATH}/edit")
     assert (gone.status_code, gone.location) == (303, "/")
     assert row(rig).forgotten_at is not None
-    assert trail(rig)[0] == ("operator", "sensor forgotten", "02:00:00:00:00:0a")
+    assert trail(rig)[0] == ("operator", "sensor removed", "02:00:00:00:00:0a")
     rig.clock.ahead += SECOND
     assert operator.get(PATH).status_code == 404
     assert operator.get(f"{PATH}/edit").status_code == 404

@@ -119,5 +119,5 @@ def _user(claims: Mapping[str, Any]) -> User:
 
 def _unavailable(error: Exception) -> AnyResponse:
     issuer, kind = _login().provider.issuer, type(error).__name__
-    logger.warning("login by %s failed: %s: %s", issuer, kind, error)
+    logger.warning("login with %s failed: %s: %s", issuer, kind, error)
     return login_page(_UNAVAILABLE, 503)

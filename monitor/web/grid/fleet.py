@@ -224,7 +224,7 @@ class Fleet:
         try:
             problem = self._read(self._started_at)
         except Exception:  # our own mistake must not end the thread unheard
-            logger.exception("the fleet could not be read")
+            logger.exception("the sensors can't be read")
             problem = _UNREADABLE
         with self._lock:
             self._problem = problem
