@@ -14,10 +14,9 @@ from monitor.bootstrap.stores import open_vault
 from monitor.channels import kinds
 from monitor.clock import Clock
 from monitor.commands import CommandFailed, add_action
-from monitor.commands.incidents import plain
 from monitor.errors import NotFound
 from monitor.outbox import catalogue
-from monitor.outbox.wording import long
+from monitor.outbox.wording import long, plain
 from monitor.services.channels import ChannelService
 from monitor.settings import Settings
 from monitor.state import channels

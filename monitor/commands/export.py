@@ -3,13 +3,14 @@
 import argparse
 import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from monitor.analysis import export
+import msgspec
+
 from monitor.bootstrap.stores import open_store
 from monitor.clock import Clock
 from monitor.commands import CommandFailed, option
-from monitor.model import DAY, HOUR, parse_mac, parse_time
+from monitor.model import DAY, HOUR, Heartbeat, format_mac, format_time, parse_mac, parse_time
 from monitor.settings import Settings
 from monitor.state import sensor_list
 from monitor.state.database import open_state
@@ -58,9 +59,9 @@ def _export(given: Settings, options: argparse.Namespace) -> None:
     try:
         beats = store.heartbeats(macs, start, stop)
         if options.format == "csv":
-            _print(export.csv(beats, sorted(store.metric_names())))
+            _print(_csv(beats, sorted(store.metric_names())))
         else:
-            _print(export.ndjson(beats))
+            _print(_ndjson(beats))
     finally:
         store.close()
 
@@ -76,6 +77,32 @@ def _chosen(given: Settings, options: argparse.Namespace) -> set[int]:
             raise CommandFailed(f"no sensor is at {site}")
         named |= there
     return named or set(known)
+
+
+def _csv(beats: Iterable[Heartbeat], metrics: Sequence[str]) -> Iterator[str]:
+    """A header line, then one line per heartbeat. Missing metrics are empty.
+
+    No value needs quotation marks: there are only times, addresses, true or false, and numbers.
+    """
+    yield ",".join(("time", "mac_address", "received", "live", *metrics))
+    for beat in beats:
+        values = beat.metrics or {}
+        yield ",".join(
+            (
+                format_time(beat.time),
+                format_mac(beat.mac),
+                format_time(beat.received),
+                "true" if beat.live else "false",
+                *(repr(values[name]) if name in values else "" for name in metrics),
+            )
+        )
+
+
+def _ndjson(beats: Iterable[Heartbeat]) -> Iterator[str]:
+    """One JSON object per heartbeat, in the format that `POST /heartbeats` accepts."""
+    for beat in beats:
+        row = {"mac_address": format_mac(beat.mac), "time": format_time(beat.time)}
+        yield msgspec.json.encode({**row, **(beat.metrics or {})}).decode()
 
 
 def _print(lines: Iterable[str]) -> None:

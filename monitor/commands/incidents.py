@@ -11,7 +11,7 @@ from monitor.commands import CommandFailed
 from monitor.incidents import machine
 from monitor.incidents.timeline import answered_by
 from monitor.model import GREATEST_ID, IncidentView, format_mac
-from monitor.outbox.wording import long
+from monitor.outbox.wording import long, plain
 from monitor.services import incidents
 from monitor.settings import Settings
 from monitor.state import ledger
@@ -58,11 +58,6 @@ def incident_state(case: IncidentView, zone: tzinfo) -> str:
         by = plain(answered_by(case))
         return f"acknowledged {long(case.acknowledged_at, zone)} by {by}"
     return state.value
-
-
-def plain(text: str) -> str:
-    """The text without control characters, which could move the cursor or change colours."""
-    return "".join(letter if letter.isprintable() else " " for letter in text)
 
 
 def _incidents(given: Settings, options: argparse.Namespace) -> None:

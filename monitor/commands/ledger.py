@@ -9,10 +9,10 @@ import msgspec
 
 from monitor.clock import Clock
 from monitor.commands import CommandFailed, option
-from monitor.commands.incidents import describe, incident_state, number, plain
+from monitor.commands.incidents import describe, incident_state, number
 from monitor.incidents.timeline import build_timeline
 from monitor.model import Facts, parse_mac, parse_time
-from monitor.outbox.wording import long
+from monitor.outbox.wording import long, plain
 from monitor.settings import Settings
 from monitor.state import ledger
 from monitor.state.database import open_state, reading

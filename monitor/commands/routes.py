@@ -5,9 +5,9 @@ from collections.abc import Callable
 
 from monitor.bootstrap.channels import channel_names
 from monitor.commands import CommandFailed, add_action
-from monitor.commands.incidents import plain
 from monitor.errors import Invalid
 from monitor.model import SECOND
+from monitor.outbox.wording import plain
 from monitor.services import routes
 from monitor.services.routes import LONGEST_WAIT
 from monitor.settings import Settings

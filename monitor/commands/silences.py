@@ -9,10 +9,10 @@ from zoneinfo import ZoneInfo
 
 from monitor.clock import Clock
 from monitor.commands import Actions, CommandFailed, add_action
-from monitor.commands.incidents import number, plain, user
+from monitor.commands.incidents import number, user
 from monitor.errors import Invalid
 from monitor.model import DAY, HOUR, MINUTE, SECOND, parse_time
-from monitor.outbox.wording import local, long
+from monitor.outbox.wording import local, long, plain
 from monitor.services import maintenance, silences
 from monitor.settings import Settings
 from monitor.state.database import open_state

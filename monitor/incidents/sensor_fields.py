@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from monitor.errors import Invalid
 from monitor.model import SECOND
+from monitor.outbox import wording
 
 LONGEST_WORDS = 200
 SHORTEST_THRESHOLD, LONGEST_THRESHOLD = 0.1, 10 * 365 * 86_400
@@ -47,7 +48,7 @@ def threshold(text: str) -> int | None:
 
 def written(threshold: int | None) -> str:
     """A threshold (ms) in seconds, as `threshold` parses it."""
-    return "" if threshold is None else f"{threshold / SECOND:.3f}".rstrip("0").rstrip(".")
+    return "" if threshold is None else wording.seconds(threshold)
 
 
 def label(text: str) -> tuple[str, str]:

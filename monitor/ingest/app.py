@@ -146,7 +146,7 @@ class IngestApp:
         kind = environ.get("CONTENT_TYPE", "")
         if kind == _JSON or _starts_with(body, b"{["):
             return parse.single(body, query)
-        kind = _plain(kind)
+        kind = _media_type(kind)
         if kind.endswith("json"):
             return parse.single(body, query)
         if kind in _FORMS or kind.startswith("text/"):
@@ -191,7 +191,7 @@ class IngestApp:
             raise _not_allowed(_WRITING)
         self._check_caller(environ)
         body = read_body(environ, self._limits.body)
-        lines = _plain(environ.get("CONTENT_TYPE", "")) in _LINES or _starts_with(body, b"{")
+        lines = _media_type(environ.get("CONTENT_TYPE", "")) in _LINES or _starts_with(body, b"{")
         read = parse.lines if lines else parse.array
         try:
             batch = read(body, self._span(), self._limits.batch_rows)
@@ -296,7 +296,7 @@ class IngestApp:
             )
 
 
-def _plain(content_type: str) -> str:
+def _media_type(content_type: str) -> str:
     """The media type without parameters."""
     return content_type.partition(";")[0].strip().lower()
 

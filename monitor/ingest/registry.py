@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 
 from monitor.errors import StateUnavailable
 from monitor.ingest.fields import MOST_METRIC_NAMES, MOST_METRICS
-from monitor.model import SECOND
+from monitor.outbox.wording import seconds
 from monitor.state import metric_names, sensors, tokens
 from monitor.state.database import reading, writing
 
@@ -83,7 +83,7 @@ class Registry:
         """`default_threshold` in ms; `settings_token`: a token that is always valid, or ""."""
         self._load = load
         self._max_sensors = max_sensors
-        self._default = _seconds(default_threshold)
+        self._default = seconds(default_threshold)
         self._settings_digests = frozenset({_digest(settings_token)} if settings_token else ())
         self._version = 0
         self._known: set[int] = set()
@@ -121,7 +121,7 @@ class Registry:
                 continue
             self._known.add(mac)
             if threshold is not None:
-                self._thresholds[mac] = _seconds(threshold)
+                self._thresholds[mac] = seconds(threshold)
         self._new -= self._known
         saved = changes.metric_names
         self._new_metrics = {
@@ -190,7 +190,3 @@ class Registry:
 
 def _digest(secret: str) -> bytes:
     return hashlib.sha256(secret.encode("utf-8", "replace")).digest()
-
-
-def _seconds(duration: int) -> str:
-    return f"{duration / SECOND:g}" if duration % SECOND else str(duration // SECOND)

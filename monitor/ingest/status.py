@@ -12,7 +12,8 @@ from monitor.model import SECOND
 FILE = "shipper.json"
 """In the data directory."""
 
-_FRESH = 15 * SECOND
+LONGEST_AGE = 15 * SECOND
+"""An older status is out of date: the shipper no longer writes it."""
 
 
 @dataclass
@@ -68,6 +69,6 @@ class ClockCheck:
         except (OSError, msgspec.DecodeError):
             return None
         age = self._clock.now() - status.at
-        if abs(age) > _FRESH or abs(status.clock_offset) <= WRONG_CLOCK:
+        if abs(age) > LONGEST_AGE or abs(status.clock_offset) <= WRONG_CLOCK:
             return None
         return f"the store's clock is {status.clock_offset / SECOND:+.0f} s off this host's clock"

@@ -37,9 +37,13 @@ def at(site: str | None) -> str:
 
 def clean(text: str) -> str:
     """The text on one line and shortened, without control characters and direction marks."""
-    words = "".join(letter if letter.isprintable() else " " for letter in text).split()
-    joined = " ".join(words)
+    joined = " ".join(plain(text).split())
     return joined if len(joined) <= _LONGEST_NAME else joined[: _LONGEST_NAME - 1].rstrip() + "…"
+
+
+def plain(text: str) -> str:
+    """The text without control characters: nothing moves a terminal's cursor or changes colors."""
+    return "".join(letter if letter.isprintable() else " " for letter in text)
 
 
 def number(count: int) -> str:
@@ -81,3 +85,8 @@ def duration(milliseconds: int) -> str:
                 f" {rest // smaller} {smaller_symbol}" if rest >= smaller else ""
             )
     return f"{milliseconds // SECOND} s"
+
+
+def seconds(milliseconds: int) -> str:
+    """A duration in seconds, with up to three decimals: `600` or `0.5`."""
+    return f"{milliseconds / SECOND:.3f}".rstrip("0").rstrip(".")

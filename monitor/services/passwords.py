@@ -33,16 +33,16 @@ def weakness(password: str, *about: str | None) -> str | None:
 
     `about`: what other people know about the user.
     """
-    plain = _plain(password).casefold()
-    if len(plain) < SHORTEST:
+    normalized = _normalized(password).casefold()
+    if len(normalized) < SHORTEST:
         return f"must have at least {SHORTEST} characters."
-    if len(plain) > LONGEST:
+    if len(normalized) > LONGEST:
         return f"must have at most {LONGEST} characters."
-    if len(set(plain)) < _DIFFERENT:
+    if len(set(normalized)) < _DIFFERENT:
         return f"must have at least {_DIFFERENT} different characters."
-    for known in (*_USUAL, *(_plain(text).casefold() for text in about if text)):
+    for known in (*_USUAL, *(_normalized(text).casefold() for text in about if text)):
         # The rest is too short: attackers try such words first.
-        if known in plain and len(plain.replace(known, "")) < SHORTEST // 2:
+        if known in normalized and len(normalized.replace(known, "")) < SHORTEST // 2:
             return "is too easy to guess: it is close to a name or a common word"
     return None
 
@@ -70,9 +70,9 @@ def _of_no_user() -> str:
     return hashed(secrets.token_urlsafe())
 
 
-def _plain(password: str) -> str:
+def _normalized(password: str) -> str:
     return unicodedata.normalize("NFKC", password)
 
 
 def _encoded(password: str) -> bytes:
-    return _plain(password).encode("utf-8", "surrogatepass")
+    return _normalized(password).encode("utf-8", "surrogatepass")

@@ -110,10 +110,7 @@ def register(
             first_seen=func.coalesce(sensor.c.first_seen, bindparam("first_seen")),
         )
     )
-    known: set[int] = set()
-    for start in range(0, len(rows), 500):
-        macs = [row["key"] for row in rows[start : start + 500]]
-        known.update(connection.scalars(select(sensor.c.mac).where(sensor.c.mac.in_(macs))))
+    known = _registered(connection, [mac for mac, _, _ in seen])
     if known:
         connection.execute(renewal, [row for row in rows if row["key"] in known])
     new = [
@@ -123,6 +120,14 @@ def register(
     ]
     if new:
         connection.execute(insert(sensor), new)
+
+
+def _registered(connection: Connection, macs: Iterable[int]) -> set[int]:
+    """Those of these macs that have a row, as a sensor or a tombstone."""
+    found: set[int] = set()
+    for chunk in in_chunks(macs):
+        found.update(connection.scalars(select(sensor.c.mac).where(sensor.c.mac.in_(chunk))))
+    return found
 
 
 def _row(row: dict[str, Any]) -> dict[str, Any]:
@@ -150,9 +155,7 @@ def configure_all(
     connection: Connection, changes: Mapping[int, Mapping[str, Any]], version: int
 ) -> None:
     """`configure` for many sensors, in few statements: mac -> the values to set."""
-    known: set[int] = set()
-    for macs in in_chunks(changes):
-        known.update(connection.scalars(select(sensor.c.mac).where(sensor.c.mac.in_(macs))))
+    known = _registered(connection, changes)
     new = [_row({"key": mac, "live": False, "version": version}) for mac in changes.keys() - known]
     if new:
         connection.execute(insert(sensor), new)

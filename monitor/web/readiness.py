@@ -13,8 +13,6 @@ from monitor.state import horizon
 from monitor.state.database import reading
 from monitor.web.judging import Judging
 
-_FRESH = 15 * SECOND
-
 
 class Readiness:
     """A callable that returns the reasons why this host is not ready; none if it is."""
@@ -36,7 +34,7 @@ class Readiness:
         except (OSError, msgspec.DecodeError):
             return "The shipper's status can't be read."
         age = self._clock.now() - found.at
-        if age > _FRESH:
+        if age > status.LONGEST_AGE:
             return f"The shipper has not reported for {age // SECOND} s."
         return None if found.ready else found.reason or "The shipper is not ready."
 
