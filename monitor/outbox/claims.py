@@ -229,9 +229,9 @@ def _decide(
 ) -> recipients.Decision:
     """Raises TooEarly, Undeliverable."""
     due = recipients.Due(row.kind, row.created_at, row.delay, config.tracks)
-    chosen, gone = recipients.choose(due, *candidates.load(connection, row, due))
+    chosen, dropped = recipients.choose(due, *candidates.load(connection, row, due))
     held = config.hold(connection, chosen, row.kind, now)
-    return recipients.decide(due, chosen, gone, held, now)
+    return recipients.decide(due, chosen, dropped, held, now)
 
 
 def _freeze(
@@ -308,10 +308,10 @@ def _enqueue_rest(
 def _suppressed(decision: recipients.Decision) -> dict[int, tuple[str, int | None]]:
     """incident id -> (why this message does not report it, until when in ms)."""
     held = {number: (each.reason, each.until) for number, each in decision.held.items()}
-    gone: dict[int, tuple[str, int | None]] = {
-        number: (reason, None) for number, reason in decision.gone.items()
+    dropped: dict[int, tuple[str, int | None]] = {
+        number: (reason, None) for number, reason in decision.dropped.items()
     }
-    return gone | held
+    return dropped | held
 
 
 def _hold_reasons(held: Mapping[int, Held]) -> str | None:

@@ -144,24 +144,24 @@ def _down(context: MessageContext, frame: Frame) -> tuple[str, str]:
     reported_earlier = context.silent > len(members)
     of_all = "" if context.neighbours is None else f" of {number(context.neighbours)}"
     if reported_earlier and len(members) > 1:
-        who = f"{number(len(members))} more sensors{_where(context)}"
+        sensors = f"{number(len(members))} more sensors{_where(context)}"
     else:
-        who = _who(context)
+        sensors = _sensors(context)
     in_all = f", {number(context.silent)}{of_all} in all" if reported_earlier else ""
     prefix = "Fleet-wide: " if context.fleet_wide else ""
-    return f"{prefix}{who} {state} since {since}{in_all}", ""
+    return f"{prefix}{sensors} {state} since {since}{in_all}", ""
 
 
 def _reminder(context: MessageContext, frame: Frame) -> tuple[str, str]:
     since = long(min(member.last_seen for member in context.members), frame.zone)
     prefix = "Fleet-wide: " if context.fleet_wide else ""
-    subject = f"Reminder: {prefix}{_who(context)} still silent since {since}"
+    subject = f"Reminder: {prefix}{_sensors(context)} still silent since {since}"
     return subject, "This reminder repeats until someone acknowledges it."
 
 
 def _flapping(context: MessageContext, _frame: Frame) -> tuple[str, str]:
     one = len(context.members) == 1
-    subject = f"{_who(context)} {'keeps' if one else 'keep'} going silent and recovering"
+    subject = f"{_sensors(context)} {'keeps' if one else 'keep'} going silent and recovering"
     return subject, (
         f"{'It is' if one else 'They are'} flapping: each outage is recorded, but causes no "
         f"message. The next message is sent when {'it stays' if one else 'they stay'} silent, or "
@@ -174,9 +174,9 @@ def _recovered(context: MessageContext, _frame: Frame) -> tuple[str, str]:
     longest = duration(max(_silence(member) for member in members))
     still = f"; {number(silent)} still silent" if silent else ""
     if len(members) == 1:
-        return f"Recovered: {_who(context)}, silent for {longest}{still}", ""
-    who = f"{number(len(members))} sensors{_where(context)}"
-    return f"Recovered: {who}, silent for up to {longest}{still}", ""
+        return f"Recovered: {_sensors(context)}, silent for {longest}{still}", ""
+    sensors = f"{number(len(members))} sensors{_where(context)}"
+    return f"Recovered: {sensors}, silent for up to {longest}{still}", ""
 
 
 _WRITERS = {"down": _down, "reminder": _reminder, "flapping": _flapping, "recovered": _recovered}
@@ -190,7 +190,7 @@ def _where(context: MessageContext) -> str:
     return f" at {number(len(sites))} sites" if len(sites) > 1 else at(context.site)
 
 
-def _who(context: MessageContext) -> str:
+def _sensors(context: MessageContext) -> str:
     """`Boiler at Site X`, or `212 of 230 sensors at Site X`."""
     count, neighbours = len(context.members), context.neighbours
     where = _where(context)

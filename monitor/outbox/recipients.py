@@ -6,7 +6,7 @@ from typing import NamedTuple
 from monitor.model import Held, Member
 from monitor.outbox.wording import ending
 
-LIMIT_OF_TRACKING = 1_000
+TRACKING_LIMIT = 1_000
 """The most members of one message to a tracking receiver."""
 
 _COVERED = "an earlier message covers all incidents"
@@ -48,7 +48,7 @@ class Decision(NamedTuple):
     """When the first of the incidents left out can be reported. None: none is left out."""
     held: Mapping[int, Held]
     """incident id -> why it is held, of those left out."""
-    gone: Mapping[int, str]
+    dropped: Mapping[int, str]
     """incident id -> why this channel gets no message about it."""
 
 
@@ -87,7 +87,7 @@ def choose(
 def decide(
     due: Due,
     chosen: Mapping[int, Member],
-    gone: Mapping[int, str],
+    dropped: Mapping[int, str],
     held: Mapping[int, Held],
     now: int,
 ) -> Decision:
@@ -101,10 +101,10 @@ def decide(
     turns = [chosen[number].opened_at + due.delay for number in young - held.keys()]
     if due.kind != "reminder" or not members:  # the next reminder reports the held ones, too
         turns += [each.until for each in held.values()]
-    if due.tracks and len(members) > LIMIT_OF_TRACKING:
-        members = dict(list(members.items())[:LIMIT_OF_TRACKING])
+    if due.tracks and len(members) > TRACKING_LIMIT:
+        members = dict(list(members.items())[:TRACKING_LIMIT])
         turns.append(now)
-    return Decision(members, min(turns, default=None), held, gone)
+    return Decision(members, min(turns, default=None), held, dropped)
 
 
 def _choose_down(
@@ -112,14 +112,14 @@ def _choose_down(
 ) -> tuple[dict[int, Member], dict[int, str]]:
     """Open incidents that are not acknowledged, and why the others need no message."""
     silent = {n: c for n, c in candidates.items() if c.closed_reason is None and not c.acknowledged}
-    gone = {
+    dropped = {
         number: f"{_end(each)} first"
         for number, each in candidates.items()
         if number not in silent and (each.ended_at or 0) >= due.created_at
     }
     if not silent:
-        raise Undeliverable(", ".join(sorted(set(gone.values()))) or _COVERED)
-    return _members(silent), gone
+        raise Undeliverable(", ".join(sorted(set(dropped.values()))) or _COVERED)
+    return _members(silent), dropped
 
 
 def _choose_reminder(due: Due, candidates: Mapping[int, Candidate]) -> dict[int, Member]:

@@ -103,8 +103,8 @@ def start_once(
 
 def lasting_until(connection: Connection, actor: str, comment: str, now: int) -> int | None:
     """When the actor's current silence with this comment ends (ms). None: there is none."""
-    lasting, _ = silences.in_force(connection, now, now)
-    ends = [row.ends_at for row in lasting if (row.created_by, row.comment) == (actor, comment)]
+    current, _ = silences.in_force(connection, now, now)
+    ends = [row.ends_at for row in current if (row.created_by, row.comment) == (actor, comment)]
     return max(ends, default=None)
 
 
@@ -134,8 +134,8 @@ def listed(engine: Engine, phase: Phase | None, now: int) -> list[SilenceRow]:
     with reading(engine) as connection:
         if phase == "past":
             return silences.past_silences(connection, now)
-        lasting, _ = silences.in_force(connection, now, now)
-    return [row for row in lasting if phase in (None, phase_of(row, now))]
+        current, _ = silences.in_force(connection, now, now)
+    return [row for row in current if phase in (None, phase_of(row, now))]
 
 
 def phase_of(row: SilenceRow, now: int) -> Phase:

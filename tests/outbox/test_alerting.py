@@ -362,7 +362,7 @@ def test_browser_that_has_unsubscribed_is_removed(rig: AlertingRig) -> None:
     rig.deliver(NOW + WAIT)
     with reading(rig.engine) as connection:
         assert connection.execute(select(channel.c.id)).first() is None
-        owed = select(notification.c.id).where(
+        unfinished = select(notification.c.id).where(
             notification.c.channel == "sms", notification.c.state.in_(("pending", "claimed"))
         )
-        assert connection.execute(owed).first() is None
+        assert connection.execute(unfinished).first() is None

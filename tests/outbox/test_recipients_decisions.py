@@ -42,7 +42,7 @@ PAUSED = candidate(closed="paused", ended_at=AFTER, down_state="sent")
 
 
 @pytest.mark.parametrize(
-    ("candidates", "reported", "gone"),
+    ("candidates", "reported", "dropped"),
     [
         ({1: OPEN, 2: OPEN}, {1, 2}, {}),
         ({1: OPEN, 2: ACKNOWLEDGED}, {1}, {2: "the incident was acknowledged first"}),
@@ -73,11 +73,11 @@ PAUSED = candidate(closed="paused", ended_at=AFTER, down_state="sent")
     ],
 )
 def test_down_message_reports_open_incidents_that_are_not_acknowledged(
-    candidates: dict[int, Candidate], reported: set[int], gone: dict[int, str]
+    candidates: dict[int, Candidate], reported: set[int], dropped: dict[int, str]
 ) -> None:
     members, reasons = choose(due("down"), candidates, covered=False)
     assert members.keys() == reported
-    assert reasons == gone
+    assert reasons == dropped
 
 
 @pytest.mark.parametrize(
@@ -125,9 +125,9 @@ REMINDED = {
 def test_reminder_reports_open_incidents_whose_down_message_was_sent(
     tracks: bool, reported: set[int]
 ) -> None:
-    members, gone = choose(due("reminder", tracks=tracks), REMINDED, covered=False)
+    members, dropped = choose(due("reminder", tracks=tracks), REMINDED, covered=False)
     assert members.keys() == reported
-    assert gone == {}
+    assert dropped == {}
 
 
 @pytest.mark.parametrize("number", [2, 3, 4, 5, 6])
@@ -138,9 +138,9 @@ def test_reminder_without_such_an_incident_is_undeliverable(number: int) -> None
 
 def test_flapping_message_reports_open_acknowledged_and_closed_incidents() -> None:
     candidates = {1: OPEN, 2: ACKNOWLEDGED, 3: RECOVERED, 4: PAUSED}
-    members, gone = choose(due("flapping"), candidates, covered=False)
+    members, dropped = choose(due("flapping"), candidates, covered=False)
     assert members.keys() == candidates.keys()
-    assert gone == {}
+    assert dropped == {}
 
 
 def test_flapping_message_without_candidates_is_undeliverable() -> None:
@@ -161,9 +161,9 @@ def test_recovered_message_reports_closed_incidents_whose_down_message_was_sent(
         4: candidate(closed="recovered"),
         5: candidate(closed="recovered", down_state="failed"),
     }
-    members, gone = choose(due("recovered", tracks=tracks), candidates, covered=False)
+    members, dropped = choose(due("recovered", tracks=tracks), candidates, covered=False)
     assert members.keys() == reported
-    assert gone == {}
+    assert dropped == {}
 
 
 def test_recovered_message_waits_for_the_last_down_message_that_is_still_tried() -> None:
@@ -257,13 +257,13 @@ def test_incidents_that_are_held_or_too_young_are_left_out_until_later(
     assert list(decision.members) == reported
     assert decision.later == later
     assert decision.held == held
-    assert decision.gone == {9: "acknowledged"}
+    assert decision.dropped == {9: "acknowledged"}
 
 
 @pytest.mark.parametrize("kind", ["down", "reminder", "recovered"])
 def test_message_to_a_tracking_receiver_has_at_most_its_limit_of_members(kind: str) -> None:
-    chosen = opened(*[DAY] * (recipients.LIMIT_OF_TRACKING + 1))
-    first = list(chosen)[: recipients.LIMIT_OF_TRACKING]
+    chosen = opened(*[DAY] * (recipients.TRACKING_LIMIT + 1))
+    first = list(chosen)[: recipients.TRACKING_LIMIT]
     decision = decide(due(kind, tracks=True), chosen, {}, {}, NOW)
     assert list(decision.members) == first
     assert decision.later == NOW
@@ -290,7 +290,7 @@ def test_each_chosen_incident_is_reported_or_left_out_for_one_reason(
 ) -> None:
     held = {number: Held(held_until[number], "") for number in chosen.keys() & held_until.keys()}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(recipients, "LIMIT_OF_TRACKING", LIMIT)
+        patch.setattr(recipients, "TRACKING_LIMIT", LIMIT)
         decision = decide(message, chosen, {}, held, NOW)
     reportable_at = {number: each.opened_at + message.delay for number, each in chosen.items()}
     young = {number for number in chosen if reportable_at[number] > NOW} - held.keys()

@@ -26,15 +26,15 @@ def test_end_of_a_silence_causes_no_second_reminder_for_the_others(rig: Alerting
     first, second = NOW + WAIT + REPEAT, NOW + WAIT + 2 * REPEAT
     for now in (first, end, end + MINUTE, second):
         rig.deliver(now)
-    told = rig.channels["email"]
-    assert told.reported[1:] == [("reminder", {"01"}), ("reminder", {"01", "02"})]
-    assert [message.time for message in told.messages[1:]] == [first, second]
+    email = rig.channels["email"]
+    assert email.reported[1:] == [("reminder", {"01"}), ("reminder", {"01", "02"})]
+    assert [message.time for message in email.messages[1:]] == [first, second]
 
 
 def test_reminder_to_a_tracking_receiver_is_split_at_the_limit(
     rig: AlertingRig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(recipients, "LIMIT_OF_TRACKING", 2)
+    monkeypatch.setattr(recipients, "TRACKING_LIMIT", 2)
     rig.add_channel("pager", "pager", is_default=True)
     rig.down(1, 2, 3, now=NOW)
     rig.deliver(NOW + WAIT)
