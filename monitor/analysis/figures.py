@@ -23,7 +23,7 @@ class Latency(NamedTuple):
 
 
 class Figures(NamedTuple):
-    """What `/metrics` reports about the service; moments and durations in ms."""
+    """What `/metrics` reports about the service; times and durations in ms."""
 
     progress: Progress
     sensors: Mapping[bool, int]
@@ -38,7 +38,7 @@ class Figures(NamedTuple):
     """acknowledged -> incidents open now."""
     finished: Mapping[Labels, int]
     """(channel, kind, sent | failed | cancelled) -> messages."""
-    owed: Mapping[Labels, int]
+    unfinished: Mapping[Labels, int]
     """(channel, kind, pending | claimed) -> messages."""
     due_since: int | None
     """When the oldest pending message became due."""
@@ -52,7 +52,7 @@ class Figures(NamedTuple):
     """From the end of the threshold to the opening of the incident."""
     delivered: Mapping[Labels, Latency]
     """(channel,) -> from the opening of the incident to the acceptance of its message."""
-    told: Mapping[Labels, Latency]
+    end_to_end: Mapping[Labels, Latency]
     """(channel,) -> from the end of the threshold to that acceptance."""
 
 
@@ -61,7 +61,7 @@ def read(connection: Connection) -> Figures:
     progress, counted = horizon.progress(connection), tally.totals(connection)
     opened = counted["opened"]
     ended, acknowledged = incident.c.closed_at, incident.c.acknowledged_at
-    is_owed = notification.c.state.in_(UNFINISHED)
+    is_unfinished = notification.c.state.in_(UNFINISHED)
     by_channel = (notification.c.channel, notification.c.kind, notification.c.state)
     return Figures(
         progress=progress,
@@ -72,9 +72,9 @@ def read(connection: Connection) -> Figures:
         closed=counted["closed"],
         open=_flags(connection, _counts(acknowledged.is_not(None)).where(ended.is_(None))),
         finished=counted["finished"],
-        owed=_grouped(connection, _counts(*by_channel).where(is_owed)),
+        unfinished=_grouped(connection, _counts(*by_channel).where(is_unfinished)),
         due_since=connection.scalar(
-            select(func.min(notification.c.next_attempt_at)).where(is_owed)
+            select(func.min(notification.c.next_attempt_at)).where(is_unfinished)
         ),
         attempts=counted["attempts"],
         suppressions=counted["suppressions"],
@@ -83,7 +83,7 @@ def read(connection: Connection) -> Figures:
         },
         decided=_latencies(counted["decided"]).get((), Latency([0] * len(BOUNDS), 0, 0)),
         delivered=_latencies(counted["delivered"]),
-        told=_latencies(counted["told"]),
+        end_to_end=_latencies(counted["told"]),
     )
 
 

@@ -18,14 +18,14 @@ LONGEST_AGE = 15 * SECOND
 
 @dataclass
 class ShipperStats:
-    """Counters since this shipper started; current moments and sizes."""
+    """Counters since this shipper started; current times and sizes."""
 
     shipped: int = 0
     dead_letters: int = 0
     damaged: int = 0
     backlog_bytes: int = 0
     watermark: int = 0
-    """Everything received up to this moment is stored (ms)."""
+    """Everything received up to this time (ms) is stored."""
     last_success: int = 0
     """When the store last accepted a write (ms)."""
     pulsed: bool = False

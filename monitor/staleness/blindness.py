@@ -23,7 +23,7 @@ was not running."""
 
 
 class BlindWindow(NamedTuple):
-    """The blind span (start, stop]; moments in ms."""
+    """The blind span (start, stop]; times in ms."""
 
     start: int
     stop: int

@@ -1,4 +1,4 @@
-"""Selects the sensors to judge: a lazy heap of the earliest moments when each could be down."""
+"""Selects the sensors to judge: a lazy heap of the earliest time when each could be down."""
 
 import heapq
 from collections.abc import Iterable

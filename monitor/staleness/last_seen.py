@@ -79,7 +79,7 @@ class LastSeen:
         return times
 
     def _capped(self, time: int, now: int) -> int:
-        """The latest possible true moment of a time in the future."""
+        """The latest possible true time of a heartbeat with a time in the future."""
         at, since = self._set_back
         return min(at, now) if at < time <= since else min(time, now)
 

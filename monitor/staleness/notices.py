@@ -16,12 +16,12 @@ NO_SWEEP = "No sweep has completed since then."
 
 
 class SentNotices(NamedTuple):
-    """What notices have reported so far; moments in ms, 0 for never."""
+    """What notices have reported so far; times in ms, 0 for never."""
 
     behind_since: int = 0
     """Since when monitoring is behind, if a notice has reported it."""
     blind_until: int = 0
-    """Blind windows up to this moment have been reported."""
+    """Up to when blind windows have been reported."""
     blind_at: int = 0
     """When the last notice about blind windows was enqueued."""
 

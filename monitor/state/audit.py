@@ -30,7 +30,7 @@ def record(
 ) -> None:
     """Records a change, in the transaction of the change itself.
 
-    `who`: a person's or token's name, or "command line"; `what`: as in "channel changed";
+    `who`: the name of a user or token, or "command line". `what`: such as "channel changed".
     `subject`: the name of what was changed; `detail`: JSON, without secrets.
     """
     connection.execute(

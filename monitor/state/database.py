@@ -47,8 +47,8 @@ _UNDEFINED_TABLE = "42P01"  # PostgreSQL's code
 def open_state(url: str) -> Engine:
     """Opens the engine of a URL such as sqlite:////var/lib/monitor/state.db or postgresql://…/name.
 
-    Connects to nothing yet, survives a fork. Errors show statements without their values, which may
-    be private. Raises sqlalchemy.exc.ArgumentError for a bad URL.
+    It connects later, and can be used after a fork. Errors show statements without their values,
+    which may be private. Raises sqlalchemy.exc.ArgumentError for a bad URL.
     """
     parsed = make_url(url)
     return _open_sqlite(parsed) if parsed.get_backend_name() == "sqlite" else _open_server(parsed)
@@ -118,8 +118,8 @@ def reading(engine: Engine) -> Iterator[Connection]:
 def writing(engine: Engine) -> Iterator[Connection]:
     """One transaction: committed at the end, rolled back by any exception.
 
-    Raises StateUnavailable; then the transaction is rolled back, unless the connection broke
-    during the commit itself.
+    Raises StateUnavailable; then the transaction is rolled back, except if the connection was lost
+    during the commit.
     """
     with (
         _translated(engine),
@@ -166,10 +166,10 @@ def database_now(connection: Connection) -> ColumnElement[int]:
 def in_pages(
     engine: Engine, query: Select[Any], keys: Sequence[Column[Any]], after: Sequence[int]
 ) -> Iterator[Sequence[Any]]:
-    """The rows whose keys are greater than `after`, in order of the keys; `query` selects the keys.
+    """The rows with keys greater than `after`, ordered by the keys, which `query` must select.
 
-    Each page is a short transaction of its own, and none is open while the caller uses the rows,
-    since a reader of SQLite keeps writers from committing. Raises StateUnavailable.
+    Each page is a short transaction, which has ended when the caller gets the rows: a reader of
+    SQLite blocks the commits of writers. Raises StateUnavailable.
     """
     while True:
         page = query.where(tuple_(*keys) > tuple_(*after)).order_by(*keys).limit(_PAGE)

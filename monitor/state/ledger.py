@@ -72,7 +72,7 @@ def cases(
 ) -> list[IncidentView]:
     """The newest incidents first, at most `limit`, with ids below `before`.
 
-    `since`: open at that moment (ms) or later; `text`: each of its words is in the sensor's name,
+    `since`: open at that time (ms) or later; `text`: each of its words is in the sensor's name,
     site or MAC. Conditions that are None are ignored.
     """
     query = _cases().order_by(incident.c.id.desc()).limit(limit)

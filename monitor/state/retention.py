@@ -1,7 +1,7 @@
 """Retention: deletes old rows, some at a time.
 
-Each step finds a few rows in one short transaction and deletes them in another, so that it holds up
-no one: neither a sweep on SQLite nor a notifier on PostgreSQL.
+Each step finds a few rows in one short transaction and deletes them in another, so that neither a
+sweep on SQLite nor a notifier on PostgreSQL waits for long.
 """
 
 from collections.abc import Callable, Collection, Iterator
@@ -99,9 +99,9 @@ def _steps(kept: RetentionConfig, now: int) -> Iterator[Step]:
         _removing(suppression.c.incident_id, notification_incident.c.incident_id, incident.c.id),
     )
     # A message is kept for as long as an incident that it includes.
-    names_one = exists().where(notification_incident.c.notification_id == notification.c.id)
+    has_incidents = exists().where(notification_incident.c.notification_id == notification.c.id)
     yield Step(
-        _older(notification.c.id, notification.c.finished_at, before).where(~names_one),
+        _older(notification.c.id, notification.c.finished_at, before).where(~has_incidents),
         _removing(attempt.c.notification_id, notification.c.id),
     )
     of_group = (

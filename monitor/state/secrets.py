@@ -10,19 +10,19 @@ from monitor.vault import Vault
 
 
 def once(engine: Engine, vault: Vault, name: str, make: Callable[[], bytes]) -> bytes:
-    """The secret of this name; `make` makes it when there is none yet.
+    """Reads the secret with this name, or stores what `make` returns if there is none.
 
-    Several processes that find none at the same moment all get the same one. Raises
-    StateUnavailable, and vault.Unreadable: then it is not made anew, for what depends on it
-    would be lost.
+    Processes that find none at the same time all get the same one. Raises StateUnavailable, and
+    vault.Unreadable: a secret that can't be read is not replaced, because that would invalidate
+    what depends on it.
     """
     query = select(secret.c.value).where(secret.c.name == name)
     with reading(engine) as connection:
         stored = connection.execute(query).scalar()
     if stored is None:
-        made = {"name": name, "value": vault.encrypt(make())}
+        row = {"name": name, "value": vault.encrypt(make())}
         with writing(engine) as connection:
-            added = insert_unless_there(connection, secret).values(made)
+            added = insert_unless_there(connection, secret).values(row)
             connection.execute(added.on_conflict_do_nothing())
             stored = connection.execute(query).scalar_one()
     return vault.decrypt(bytes(stored))

@@ -1,8 +1,8 @@
-"""Silences and maintenance: rows of `silence` and `maintenance`, kept as the texts they came as.
+"""Silences and maintenance: rows of `silence` and `maintenance`, with unparsed matchers and times.
 
-Whoever decides that a message is held reads the rows with `deciding`, which keeps them as they are
-until that transaction ends. Whoever ends one waits for it, and then finds the message that it let
-wait: so none waits for a silence that is no more.
+A transaction that holds a message reads the rows with `deciding`, which locks them. A transaction
+that ends a silence waits for it, and then finds and releases the held message. So no message waits
+for a silence that has ended.
 """
 
 from datetime import UTC, datetime, timedelta

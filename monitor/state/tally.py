@@ -1,7 +1,7 @@
 """Counts for `/metrics`: rows of `tally`, which are kept longer than what they count.
 
-A transaction adds rows for what it did and changes none, so no two wait for each other. The
-scheduler merges them now and then, which keeps them few.
+A transaction only adds rows, so transactions don't wait for each other. The scheduler merges the
+rows regularly, to keep them few.
 """
 
 import json

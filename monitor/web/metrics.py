@@ -183,7 +183,9 @@ def _messages(found: Figures, now: int) -> Iterator[Metric]:
         found.finished,
         [*by_channel, "state"],
     )
-    yield _gauges("outbox_notifications", "Pending messages.", [*by_channel, "state"], found.owed)
+    yield _gauges(
+        "outbox_notifications", "Pending messages.", [*by_channel, "state"], found.unfinished
+    )
     yield _gauge(
         "outbox_oldest_due_age_seconds",
         "How long the oldest due message has been waiting; 0 if none is due.",
@@ -223,7 +225,7 @@ def _latencies(found: Figures) -> Iterator[Metric]:
         "silence_to_delivery_seconds",
         "Time from the end of a sensor's threshold until the channel accepted the message about "
         "it. Held and escalated messages are left out.",
-        found.told,
+        found.end_to_end,
         ["channel"],
         with_sum=False,
     )
