@@ -8,15 +8,15 @@ from monitor.staleness.blindness import ObservedTime
 from monitor.staleness.deadlines import Deadlines
 from monitor.staleness.evidence import usual_intervals
 from monitor.staleness.last_seen import LastSeen
-from monitor.staleness.rules import PRESUMED_AFTER, Verdict, judge
+from monitor.staleness.rules import Verdict, judge
 from monitor.staleness.sensor_cache import SensorCache
 from monitor.store.interface import Store
 
 MOST = 50_000
 """The maximum number of incidents that one sweep opens: about 20 s of queries and writes."""
 
-_CONFIRM_THRESHOLDS = PRESUMED_AFTER + 1
-"""How far back (in thresholds) the store is queried: a sensor silent for longer is down anyway."""
+_CONFIRM_THRESHOLDS = 6
+"""How far back (in thresholds) the store is queried to confirm that a sensor is down."""
 
 
 def openings(
