@@ -4,7 +4,6 @@ import statistics
 import threading
 import time
 from collections import defaultdict
-from types import TracebackType
 from typing import NamedTuple, Self
 
 import psutil
@@ -46,12 +45,7 @@ class Memory:
         self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self._ended.set()
         self._thread.join()
 
