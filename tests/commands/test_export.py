@@ -6,26 +6,21 @@ import sys
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Engine
 
 from monitor import cli
 from monitor.ingest import parse
 from monitor.model import DAY, HOUR, MINUTE, Heartbeat, format_time
 from monitor.state import sensors
-from monitor.state.database import open_state, writing
-from monitor.state.migrating import migrate
+from monitor.state.database import writing
 from monitor.store.sqlite import SqliteStore
 from tests.store.beats import NOW
 
 
 @pytest.fixture(autouse=True)
-def _beats(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _beats(tmp_path: Path, state: Engine) -> None:
     """Three sensors, two of them at site Harbour, each with one heartbeat."""
-    monkeypatch.setenv("MONITOR_DATA_DIRECTORY", str(tmp_path))
-    for name in ("URL", "ORG", "TOKEN"):
-        monkeypatch.delenv(f"INFLUXDB_V2_{name}", raising=False)
-    engine = open_state(f"sqlite:///{tmp_path / 'state.sqlite'}")
-    migrate(engine)
-    with writing(engine) as connection:
+    with writing(state) as connection:
         for mac, site in ((1, "Harbour"), (2, "Harbour"), (3, None)):
             sensors.configure(connection, mac, 1, site=site)
     store = SqliteStore(tmp_path / "heartbeats.sqlite", 90 * DAY, writable=True)

@@ -1,27 +1,15 @@
 """`monitor incidents`, `acknowledge`, `ledger` and `token`."""
 
 import json
-from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine, select
 
 from monitor import cli
 from monitor.model import MINUTE
-from monitor.state.database import open_state, reading
-from monitor.state.migrating import migrate
+from monitor.state.database import reading
 from monitor.state.tables import incident
 from tests.cases import NOW, Cases
-
-
-@pytest.fixture
-def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Engine:
-    monkeypatch.setenv("MONITOR_DATA_DIRECTORY", str(tmp_path))
-    for name in ("URL", "ORG", "TOKEN"):
-        monkeypatch.delenv(f"INFLUXDB_V2_{name}", raising=False)
-    engine = open_state(f"sqlite:///{tmp_path / 'state.sqlite'}")
-    migrate(engine)
-    return engine
 
 
 @pytest.fixture

@@ -1,14 +1,12 @@
 """`monitor silence` and `monitor maintenance`."""
 
 import re
-from pathlib import Path
 
 import pytest
 from freezegun import freeze_time
+from sqlalchemy import Engine
 
 from monitor import cli
-from monitor.state.database import open_state
-from monitor.state.migrating import migrate
 
 MARCH = "2026-03-20T12:00:00Z"
 PAINT = (
@@ -18,12 +16,8 @@ PAINT = (
 
 
 @pytest.fixture(autouse=True)
-def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MONITOR_DATA_DIRECTORY", str(tmp_path))
+def _user(state: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LOGNAME", "anna")
-    for name in ("URL", "ORG", "TOKEN"):
-        monkeypatch.delenv(f"INFLUXDB_V2_{name}", raising=False)
-    migrate(open_state(f"sqlite:///{tmp_path / 'state.sqlite'}"))
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: str, status: int = 0) -> str:

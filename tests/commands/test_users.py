@@ -5,7 +5,6 @@ import os
 import pty
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine
@@ -13,20 +12,9 @@ from sqlalchemy import Engine
 from monitor import cli
 from monitor.services import passwords
 from monitor.state import audit, logins, users
-from monitor.state.database import open_state, reading, writing
-from monitor.state.migrating import migrate
+from monitor.state.database import reading, writing
 
 PASSWORD = "correct horse battery"
-
-
-@pytest.fixture
-def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Engine:
-    monkeypatch.setenv("MONITOR_DATA_DIRECTORY", str(tmp_path))
-    for name in ("URL", "ORG", "TOKEN"):
-        monkeypatch.delenv(f"INFLUXDB_V2_{name}", raising=False)
-    engine = open_state(f"sqlite:///{tmp_path / 'state.sqlite'}")
-    migrate(engine)
-    return engine
 
 
 class CommandRunner:
