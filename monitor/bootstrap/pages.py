@@ -17,11 +17,10 @@ from monitor.model import DAY, SECOND
 from monitor.services.browsers import BrowserService
 from monitor.services.channels import ChannelService
 from monitor.services.covered import Covered
+from monitor.services.users import UsersExist
 from monitor.settings import Settings, milliseconds
-from monitor.vault import Vault
 from monitor.web import metrics
 from monitor.web.app import create_app
-from monitor.web.auth.people import People
 from monitor.web.auth.provider import Provider
 from monitor.web.context import Context, LazyFleet
 from monitor.web.grid.fleet import Fleet
@@ -54,7 +53,10 @@ def build_pages(
         vault=vault,
         base_url=settings.server.base_url,
         zone=framing.zone,
-        people=_people(settings, engine, vault, clock),
+        local=settings.server.local,
+        proxies=settings.server.proxies,
+        provider=_provider(settings),
+        users_exist=UsersExist(engine),
         fleet=fleet,
         public=PublicCaches(fleet, clock),
         history=past,
@@ -84,21 +86,15 @@ def trusted_hosts(settings: Settings) -> Sequence[str]:
     return settings.server.hosts or (_LOOPBACK_NAMES if settings.server.on_loopback else ())
 
 
-def _people(settings: Settings, engine: Engine, vault: Vault, clock: Clock) -> People:
-    server, oidc = settings.server, settings.oidc
+def _provider(settings: Settings) -> Provider | None:
+    oidc = settings.oidc
+    if not oidc.issuer:
+        return None
     groups = {
         "administrator": oidc.administrators,
         "operator": oidc.operators,
         "viewer": oidc.viewers,
     }
-    return People(
-        engine,
-        vault,
-        clock,
-        server.base_url,
-        server.local,
-        server.proxies,
-        Provider(oidc.issuer, oidc.client_id, oidc.client_secret, oidc.claim, groups, oidc.domain)
-        if oidc.issuer
-        else None,
+    return Provider(
+        oidc.issuer, oidc.client_id, oidc.client_secret, oidc.claim, groups, oidc.domain
     )

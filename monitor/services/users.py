@@ -192,3 +192,18 @@ def _hashed(password: str, *about: str | None) -> str:
 
 def _shown(person: User) -> dict[str, Any]:
     return {name: getattr(person, name) for name in ("name", "email", "role", "active")}
+
+
+class UsersExist:
+    """Whether there are users. Once there are, it needs no query: users are never deleted."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._exist = False
+
+    def __call__(self) -> bool:
+        """Raises StateUnavailable."""
+        if not self._exist:
+            with reading(self._engine) as connection:
+                self._exist = users.exist(connection)
+        return self._exist

@@ -54,7 +54,7 @@ def create_app(context: Context, *, trusted_hosts: Sequence[str] = ()) -> Flask:
     errors.handle_errors(app)
     app.register_error_handler(StoreError, _store_unavailable)
     app.register_error_handler(FleetUnavailable, _fleet_unavailable)
-    guard(app, context.people)
+    guard(app, context)
     add_to_templates(app)
     for view in (sensors, healthz, readyz):
         app.add_url_rule(f"/{view.__name__}", view_func=view)

@@ -14,8 +14,9 @@ from monitor.clock import Clock
 from monitor.services.browsers import BrowserService
 from monitor.services.channels import ChannelService
 from monitor.services.covered import Covered
+from monitor.services.users import UsersExist
 from monitor.vault import Vault
-from monitor.web.auth.people import People
+from monitor.web.auth.provider import Provider
 from monitor.web.grid.fleet import Fleet
 from monitor.web.public.caches import PublicCaches
 
@@ -47,8 +48,14 @@ class Context:
     base_url: str
     """The address of this service in links, as in the settings."""
     zone: tzinfo
-    """The time zone of moments within texts."""
-    people: People
+    """The time zone of moments on pages."""
+    local: bool
+    """Only this machine can connect, without a proxy that serves others."""
+    proxies: int
+    """The number of reverse proxies in front, each of which adds to X-Forwarded-For."""
+    provider: Provider | None
+    """The OpenID Connect provider with which users can log in."""
+    users_exist: UsersExist
     fleet: LazyFleet
     history: History
     covered: Covered
@@ -58,6 +65,11 @@ class Context:
     readiness: Callable[[], Sequence[str]]
     """Returns the reasons why this host is not ready; none if it is."""
     metrics: CollectorRegistry
+
+    @property
+    def https(self) -> bool:
+        """Whether browsers connect by HTTPS."""
+        return self.base_url.startswith("https://")
 
 
 def install(app: Flask, context: Context) -> None:

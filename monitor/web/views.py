@@ -62,7 +62,7 @@ def register(app: Flask) -> None:
     """Add all views to the application."""
     for blueprint in dict.fromkeys(module.blueprint for module in _MODULES):
         app.register_blueprint(blueprint)
-    provider = of(app).people.provider
+    provider = of(app).provider
     if provider is not None:
         from monitor.web.auth import oidc  # Authlib takes 10 MB of memory
 

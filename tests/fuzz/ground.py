@@ -162,7 +162,7 @@ class Ground:
             tokens.create(connection, KEPT, 0)
             chooser = users.get(connection, self.numbers[CHOOSER])
         assert chooser is not None
-        known = context.of(self._whole.app).people
+        known = context.of(self._whole.app)
         self.texts["password"] = password_link(known, chooser).rpartition("/")[2]
 
     def _administered(self) -> None:

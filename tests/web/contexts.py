@@ -15,9 +15,9 @@ from monitor.model import DAY, MINUTE
 from monitor.services.browsers import BrowserService
 from monitor.services.channels import ChannelService
 from monitor.services.covered import Covered
+from monitor.services.users import UsersExist
 from monitor.store.sqlite import SqliteStore
 from monitor.vault import Vault
-from monitor.web.auth.people import People
 from monitor.web.context import Context, LazyFleet
 from monitor.web.grid.fleet import Fleet
 from monitor.web.public.caches import PublicCaches
@@ -48,11 +48,12 @@ def build_context(
     """Without a store, unless `fleet` (a function that opens it) and `history` are given.
 
     Everybody has to log in, unless `local`. `own_channels` are those of the settings. `others` are
-    fields of Context, or `proxies` and `provider` of People.
+    further fields of Context.
     """
     clock = clock or Clock()
-    login = {name: others.pop(name) for name in ("proxies", "provider") if name in others}
     given = {
+        "proxies": 0,
+        "provider": None,
         "history": History(_NO_STORE, engine, clock, THRESHOLD, RETENTION),
         "covered": Covered(engine),
         "channels": ChannelService(engine, vault, clock, own_channels, FRAME, allow_internal),
@@ -68,7 +69,8 @@ def build_context(
         vault=vault,
         base_url=base_url,
         zone=zone,
-        people=People(engine, vault, clock, base_url, local, **login),
+        local=local,
+        users_exist=UsersExist(engine),
         fleet=opened,
         public=PublicCaches(opened, clock),
         **given,

@@ -109,7 +109,7 @@ def test_who_chose_a_password_by_a_link_is_not_locked_out(app: Flask, state: Eng
         person = users.get(connection, 1)
     assert person
     visitor = Visitor(app)
-    path = "/password/" + password_link(context.of(app).people, person).rpartition("/")[2]
+    path = "/password/" + password_link(context.of(app), person).rpartition("/")[2]
     assert visitor.post(path, {"new": NEW, "again": NEW}, path).status_code == 303
     assert visitor.login("Anna", NEW).status_code == 303
 

@@ -10,9 +10,8 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from monitor.state import logins
 from monitor.web.auth import csrf, places
-from monitor.web.auth.people import People
 from monitor.web.auth.principal import ANYBODY, SAFE, Principal, current, shown
-from monitor.web.context import context
+from monitor.web.context import Context, context
 from monitor.web.errors import RequestRefused, for_program
 
 View = TypeVar("View", bound=Callable[..., Any])
@@ -62,22 +61,22 @@ def admit(role: str) -> Principal:
     return sender
 
 
-def guard(app: Flask, people: People) -> None:
+def guard(app: Flask, context: Context) -> None:
     """Apply these rules to all views of the application, and configure its session cookies."""
     app.config.update(
-        SECRET_KEY=people.vault.derive("session cookies"),
+        SECRET_KEY=context.vault.derive("session cookies"),
         # Browsers accept a cookie with the prefix __Host- from this host only, by HTTPS.
-        SESSION_COOKIE_NAME="__Host-monitor" if people.https else "monitor",
-        SESSION_COOKIE_SECURE=people.https,
+        SESSION_COOKIE_NAME="__Host-monitor" if context.https else "monitor",
+        SESSION_COOKIE_SECURE=context.https,
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Lax",
         SESSION_REFRESH_EACH_REQUEST=False,
         PERMANENT_SESSION_LIFETIME=logins.LONGEST // 1_000,
         WTF_CSRF_TIME_LIMIT=None,
     )
-    if people.proxies:
+    if context.proxies:
         app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
-            app.wsgi_app, x_for=people.proxies, x_proto=people.proxies
+            app.wsgi_app, x_for=context.proxies, x_proto=context.proxies
         )
     app.before_request(_admit_to_unmarked)
 
@@ -94,7 +93,7 @@ def _admit_to_unmarked() -> None:
     rule = getattr(view, _RULE, "")
     if view is None or rule in ("public", "guarded"):
         return
-    if rule == "local" and context().people.local:
+    if rule == "local" and context().local:
         return
     admit("viewer")
 

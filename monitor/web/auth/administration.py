@@ -42,7 +42,7 @@ def add() -> AnyResponse:
         user = users.add(context().engine, g.principal, name, role, email, now)
     except Invalid as error:
         return _page(400, **forms.mistake(error))
-    return _page(link=password_link(context().people, user), person=user)
+    return _page(link=password_link(context(), user), person=user)
 
 
 @blueprint.post("/admin/users/<int:number>")
@@ -62,7 +62,7 @@ def switch(number: int, what: str) -> AnyResponse:
 @requires("administrator")
 def link(number: int) -> AnyResponse:
     user = users.record_password_link(context().engine, g.principal, number)
-    return _page(link=password_link(context().people, user), person=user)
+    return _page(link=password_link(context(), user), person=user)
 
 
 @blueprint.get("/admin/audit")

@@ -27,7 +27,7 @@ def remember(user: User) -> None:
             _name(),
             signed,
             max_age=_YEAR,
-            secure=context().people.https,
+            secure=context().https,
             httponly=True,
             samesite="Lax",
         )
@@ -44,4 +44,4 @@ def mark_of(user: User) -> str | None:
 
 
 def _name() -> str:
-    return "__Host-monitor-device" if context().people.https else "monitor-device"
+    return "__Host-monitor-device" if context().https else "monitor-device"

@@ -58,14 +58,14 @@ def logout() -> AnyResponse:
 
 def login_page(problem: str = "", status: int = 200) -> Response:
     """The login page, with what was wrong."""
-    people = context().people
+    provider = context().provider
     page = render_template(
         "auth/login.html",
         problem=problem,
         name=request.form.get("name", ""),
         next=same_site(request.values.get("next")),
-        no_users=not people.exist(),
-        provider=people.provider.name if people.provider else None,
+        no_users=not context().users_exist(),
+        provider=provider.name if provider else None,
     )
     return html(page, status)
 

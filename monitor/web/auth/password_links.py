@@ -14,8 +14,7 @@ from monitor.state.users import User
 from monitor.web.auth import csrf, devices
 from monitor.web.auth.access import public
 from monitor.web.auth.login import blueprint
-from monitor.web.auth.people import People
-from monitor.web.context import context
+from monitor.web.context import Context, context
 from monitor.web.errors import RequestRefused
 from monitor.web.forms import mistake
 from monitor.web.responses import html
@@ -60,11 +59,11 @@ def new_password() -> str:
     return password
 
 
-def password_link(people: People, user: User) -> str:
+def password_link(context: Context, user: User) -> str:
     """The address of a link for this user."""
-    payload = {"u": user.id, "e": people.clock.now() + LIFETIME, "p": _mark(user)}
-    token = people.vault.sign(_PURPOSE, payload)
-    return f"{people.base_url.rstrip('/')}/password/{token}"
+    payload = {"u": user.id, "e": context.clock.now() + LIFETIME, "p": _mark(user)}
+    token = context.vault.sign(_PURPOSE, payload)
+    return f"{context.base_url.rstrip('/')}/password/{token}"
 
 
 def _user(token: str) -> User:

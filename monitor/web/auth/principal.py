@@ -100,7 +100,6 @@ def _by_login() -> Principal | None:
 
 
 def _by_place() -> Principal | None:
-    people = context().people
-    if not people.local or request.method not in SAFE or people.exist():
+    if not context().local or request.method not in SAFE or context().users_exist():
         return None
     return ANYBODY
