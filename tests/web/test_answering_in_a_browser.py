@@ -104,7 +104,7 @@ def test_the_keyboard_alone_silences(rig: Rig, url: str, phone: Page) -> None:
 def test_the_page_of_a_sensor_fits_a_phone(rig: Rig, url: str, phone: Page) -> None:
     two_silent(rig)
     phone.goto(f"{url}/sensors/02:00:00:00:00:0a")
-    expect(phone.get_by_text("down, silent for longer than the threshold")).to_be_visible()
+    expect(phone.get_by_text("down, no heartbeat for longer than")).to_be_visible()
     expect(phone.get_by_text("the alert was sent (attempt 2)")).to_be_visible()
     is_shown_well(phone)
     phone.get_by_role("link", name="heartbeat-monitor").click()

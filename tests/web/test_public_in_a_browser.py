@@ -95,7 +95,7 @@ def test_without_scripts_it_tells_the_same(rig: Rig, link: str, page: Page) -> N
 def test_a_page_is_made_opened_and_its_badge_is_seen(rig: Rig, served: Server, page: Page) -> None:
     open_administration(page, served)
     page.get_by_label("Title").fill("Harbour only")
-    page.get_by_label("All sensors, or").uncheck()
+    page.get_by_label("All sensors", exact=True).uncheck()
     page.get_by_label("Harbour", exact=True).check()
     page.get_by_role("button", name="Create").click()
     expect(page.get_by_role("status")).to_have_text(
