@@ -243,7 +243,7 @@ class IngestApp:
         if self._registry.token_required is None:
             self._wal.refuse()
             raise _unavailable(
-                "tokens can't be checked yet: since the start, the state database can't be read"
+                "tokens can't be checked yet, because the state database can't be read"
             )
         raise caller.unauthorized()
 

@@ -7,7 +7,6 @@ from playwright.sync_api import Page, expect
 from monitor.model import SECOND
 from monitor.state import horizon
 from monitor.state.database import writing
-from tests.moments import ZONES
 from tests.web.fleet_rig import Rig, Server
 from tests.web.grid_page import ask_again, show
 
@@ -71,7 +70,7 @@ def test_without_the_server_cells_are_dim_and_tell_when_not_how_long_ago(
     expect(seen).to_have_text(re.compile(r"^\d+ s ago$"))
     bright = cell.evaluate("cell => getComputedStyle(cell).backgroundColor")
     server.stop()
-    expect(seen).to_have_text(ZONES)
+    expect(seen).to_have_text(re.compile(r"^\d\d:\d\d:\d\d$|^\d{4}-\d\d-\d\d$"))
     assert cell.evaluate("cell => getComputedStyle(cell).backgroundColor") != bright
     server.start()
     expect(seen).to_have_text(re.compile(r"^\d+ s ago$"))

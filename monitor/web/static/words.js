@@ -28,6 +28,12 @@ export function written(moment) {
   return `${part.year}-${part.month}-${part.day} ${part.hour}:${part.minute}:${part.second} ${part.timeZoneName}`;
 }
 
+/** The time of day, or the date if it is not today, where there is no room for both. */
+export function brief(moment, now) {
+  const text = written(moment);
+  return text.slice(0, 10) === written(now).slice(0, 10) ? text.slice(11, 19) : text.slice(0, 10);
+}
+
 export function bothTimes(moment) {
   const utc = new Date(moment).toISOString();
   return `${written(moment)} (${utc.slice(0, 10)} ${utc.slice(11, 19)} UTC)`;

@@ -1,6 +1,6 @@
 // One sensor in the grid. Names are inserted as text, never as HTML.
 
-import { ago, written } from "../words.js";
+import { ago, brief } from "../words.js";
 
 const WIDTH = 96, HEIGHT = 20, STEPS = 4;
 
@@ -61,7 +61,7 @@ export class Cell {
 /** The age of last seen; if the data is not current, the time instead. */
 function seen(lastSeen, now, live) {
   if (lastSeen === null) return "never";
-  return live ? ago(now - lastSeen) : written(lastSeen);
+  return live ? ago(now - lastSeen) : brief(lastSeen, now);
 }
 
 /** The SVG path, in steps of a quarter of the height. Buckets without heartbeats are left out. */

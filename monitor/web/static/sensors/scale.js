@@ -9,9 +9,6 @@ const STEPS = [
   ...[1, 2, 3, 7, 14, 28, 56, 91].map((n) => n * DAY),
 ];
 
-const time = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
-const date = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" });
-
 /** [moment, label] of at most `most` marks, at round times in the viewer's time zone. */
 export function timeMarks(start, stop, most) {
   const step = STEPS.find((each) => (stop - start) / each <= most) ?? STEPS.at(-1);
@@ -19,7 +16,7 @@ export function timeMarks(start, stop, most) {
   for (let at = localFloor(start, step); at < stop; at = localFloor(at + step + HOUR * (step >= DAY ? 2 : 0), step)) {
     if (at < start) continue;
     const midnight = new Date(at).getHours() === 0 && new Date(at).getMinutes() === 0;
-    marks.push([at, midnight ? date.format(at) : time.format(at)]);
+    marks.push([at, midnight ? written(at).slice(5, 10) : written(at).slice(11, 16)]);
   }
   return marks;
 }
