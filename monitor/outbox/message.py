@@ -119,7 +119,7 @@ def _subject_and_explanation(context: MessageContext, frame: Frame) -> tuple[str
     subject, explanation = _WRITERS[context.kind](context, frame)
     if not context.escalated:
         return subject, explanation
-    return f"Escalated: {subject}", f"No one has acknowledged it yet. {explanation}".strip()
+    return f"Escalated: {subject}", f"No one has acknowledged this alert yet. {explanation}".strip()
 
 
 def _member_lines(context: MessageContext, frame: Frame) -> list[str]:

@@ -312,7 +312,7 @@ def test_subject_of_a_flapping_message() -> None:
 def test_subject_of_an_escalated_message() -> None:
     body = down(member(name="Boiler room"), escalated=True)
     assert body["subject"].startswith("Escalated: Boiler room")
-    assert "No one has acknowledged it yet." in body["text"]
+    assert "No one has acknowledged this alert yet." in body["text"]
 
 
 def test_subject_of_a_fleet_wide_message() -> None:
