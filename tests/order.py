@@ -41,7 +41,7 @@ def _group(item: pytest.Item) -> str:
     room = _room(item)
     if room == "own_outages":  # its fixture runs all scenarios at once
         return room
-    return item.nodeid if room in _INDEPENDENT else str(item.path)
+    return item.nodeid if room in _INDEPENDENT else item.path.relative_to(_TESTS).as_posix()
 
 
 def _room(item: pytest.Item) -> str:
