@@ -106,7 +106,13 @@ class Alertmanager:
             if not isinstance(failure, SendFailed):
                 raise failure
             failures.append(failure)
-            _log.warning("%s: Alertmanager %d of %d: %s", self.name, number, len(calls), failure)
+            _log.warning(
+                "channel %s: Alertmanager %d of %d failed: %s",
+                self.name,
+                number,
+                len(calls),
+                failure,
+            )
         if len(failures) == len(calls):
             delays = [failure.retry_after for failure in failures if failure.retry_after]
             raise SendFailed(

@@ -80,7 +80,9 @@ class Telegram:
             moved = _reply(refused).parameters.migrate_to_chat_id
             if moved is None:
                 raise
-            _log.warning("%s: the group became a supergroup; set chat_id to %d", self.name, moved)
+            _log.warning(
+                "channel %s: the group became a supergroup; set chat_id to %d", self.name, moved
+            )
             http.post_json(self._url, {"chat_id": str(moved), **content}, {}, self._allow_internal)
 
 

@@ -207,7 +207,9 @@ class Delivery:
         return message.compose(context, self._config.frame, link)
 
     def _record_sent(self, worker: ChannelWorker, claim: Claim, now: int) -> None:
-        _log.info("%s %s %s sent (attempt %d)", worker.name, claim.kind, claim.key, claim.attempt)
+        _log.info(
+            "channel %s: %s %s sent (attempt %d)", worker.name, claim.kind, claim.key, claim.attempt
+        )
         # Open alerts are sent again to such a receiver anyway: it needs no reminder.
         lasting = worker.active_channel.lasting
         remind_after = None if lasting is not None else self._config.remind_after
@@ -224,7 +226,7 @@ class Delivery:
             chance = random.random()  # noqa: S311 (spreads retries; no security)
             again = policy.next_attempt(claim.attempt, frozen_at, now, chance, failure.retry_after)
         _log.warning(
-            "%s %s %s not sent (attempt %d), %s: %s",
+            "channel %s: %s %s not sent (attempt %d), %s: %s",
             worker.name,
             claim.kind,
             claim.key,
@@ -260,7 +262,7 @@ def _record_persistently(claim: Claim, record: Callable[[], bool]) -> None:
     else:
         recorded = record()
     if not recorded:
-        _log.warning("%s: the claim expired; another notifier has taken over", claim.key)
+        _log.warning("message %s: the claim expired; another notifier has taken it over", claim.key)
 
 
 def send_test(channel: Channel, now: int, frame: Frame) -> None:

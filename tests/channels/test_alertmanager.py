@@ -163,7 +163,7 @@ def test_one_success_is_enough_and_the_failure_is_logged(
     two[0].status = 500
     with caplog.at_level(logging.WARNING):
         channel(*(each.url for each in two)).send(message_about("down", sensor(MAC)))
-    assert "alertmanager: Alertmanager 1 of 2: answer 500" in caplog.text
+    assert "channel alertmanager: Alertmanager 1 of 2 failed: answer 500" in caplog.text
     assert two[0].url not in caplog.text
 
 
