@@ -35,7 +35,7 @@ class Principal(NamedTuple):
         return bool(self.role) and tokens.ROLES.index(self.role) >= tokens.ROLES.index(role)
 
 
-NOBODY = Principal("", "")
+UNKNOWN = Principal("", "")
 ANYBODY = Principal("", "viewer")
 """Anyone on this machine, while there are no users yet."""
 
@@ -43,17 +43,17 @@ ANYBODY = Principal("", "viewer")
 def current() -> Principal:
     """The sender of this request. Raises RequestRefused for an invalid token, StateUnavailable."""
     if "principal_found" not in g:
-        g.principal_found = _by_token() or _by_login() or _by_place() or NOBODY
+        g.principal_found = _by_token() or _by_login() or _by_place() or UNKNOWN
     found: Principal = g.principal_found
     return found
 
 
 def shown() -> Principal:
-    """The sender of this request, or NOBODY if it can't be found out: for any page's navigation."""
+    """The sender of this request, or UNKNOWN: for the navigation of any page."""
     try:
         return current()
     except (StateUnavailable, RequestRefused):
-        return NOBODY
+        return UNKNOWN
 
 
 def address() -> str:
