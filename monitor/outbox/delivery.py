@@ -15,7 +15,15 @@ from monitor.channels.interface import Channel, SendFailed
 from monitor.clock import Clock
 from monitor.errors import StateUnavailable
 from monitor.model import MINUTE, SECOND, MessageContext, parse_time
-from monitor.outbox import claims, message, notifications, policy, served_channels, trouble
+from monitor.outbox import (
+    claims,
+    message,
+    notifications,
+    outcomes,
+    policy,
+    served_channels,
+    trouble,
+)
 from monitor.outbox.candidates import Hold, RecipientConfig
 from monitor.outbox.channel_workers import (
     ActiveChannel,
@@ -214,7 +222,7 @@ class Delivery:
         lasting = worker.active_channel.lasting
         remind_after = None if lasting is not None else self._config.remind_after
         _record_persistently(
-            claim, lambda: claims.record_sent(self._engine, claim, now, remind_after)
+            claim, lambda: outcomes.record_sent(self._engine, claim, now, remind_after)
         )
 
     def _record_failure(
@@ -237,9 +245,9 @@ class Delivery:
         _record_persistently(
             claim,
             lambda: (
-                claims.record_failed(self._engine, claim, failure.detail, now)
+                outcomes.record_failed(self._engine, claim, failure.detail, now)
                 if again is None
-                else claims.record_retry(self._engine, claim, failure.detail, again, now)
+                else outcomes.record_retry(self._engine, claim, failure.detail, again, now)
             ),
         )
         if failure.gone:

@@ -12,7 +12,7 @@ from sqlalchemy import Engine, select
 
 from monitor.errors import StateUnavailable
 from monitor.model import HOUR, MINUTE
-from monitor.outbox import claims
+from monitor.outbox import claims, outcomes
 from monitor.outbox.candidates import RecipientConfig
 from monitor.state.database import reading
 from monitor.state.tables import incident, notification, notification_incident
@@ -33,9 +33,9 @@ def send_what_is_due(engine: Engine, holder: str, now: int, failing: random.Rand
             engine, channel, holder, now, MINUTE, lambda o: {"kind": o.kind}, CONFIG
         ):
             if failing is not None and failing.random() < 0.2:
-                claims.record_retry(engine, found, "not now", now + MINUTE, now)
+                outcomes.record_retry(engine, found, "not now", now + MINUTE, now)
             else:
-                claims.record_sent(engine, found, now, remind_after=HOUR)
+                outcomes.record_sent(engine, found, now, remind_after=HOUR)
             tried += 1
     return tried
 

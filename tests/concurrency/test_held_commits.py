@@ -14,7 +14,7 @@ from monitor.errors import Conflict, Invalid, StateUnavailable
 from monitor.incidents import service
 from monitor.incidents.machine import Event
 from monitor.model import MINUTE
-from monitor.outbox import catalogue, claims, notifications, served_channels, trouble
+from monitor.outbox import catalogue, claims, notifications, outcomes, served_channels, trouble
 from monitor.outbox.candidates import RecipientConfig
 from monitor.outbox.claims import Claim
 from monitor.services.routes import check as check_route
@@ -84,7 +84,7 @@ class MonitoredFleet(World):
 
     def send(self, channel: str) -> None:
         """Claim the next message, and record that it was sent."""
-        assert claims.record_sent(self.notifier, self.claim(channel), self.now)
+        assert outcomes.record_sent(self.notifier, self.claim(channel), self.now)
 
 
 def test_incident_never_joins_a_group_that_is_being_closed(tmp_path: Path, sides: Sides) -> None:
@@ -105,7 +105,7 @@ def test_incident_never_joins_a_group_that_is_being_closed(tmp_path: Path, sides
     night.report_coverage()
     overlap(
         sides,
-        lambda: claims.record_sent(night.notifier, last, night.now),
+        lambda: outcomes.record_sent(night.notifier, last, night.now),
         lambda: night.sweep.run(night.lease, night.now),
     )
     assert [row.mac for row in night.incidents() if row.closed_at is None] == [2]

@@ -13,7 +13,7 @@ from monitor.channels.interface import Message, SendFailed
 from monitor.channels.webhook import Webhook
 from monitor.errors import StateUnavailable
 from monitor.model import DAY, HOUR, MINUTE, SECOND
-from monitor.outbox import claims
+from monitor.outbox import outcomes
 from monitor.outbox.delivery import Delivery, send_test
 from monitor.outbox.policy import GIVE_UP_AFTER
 from monitor.state.database import open_state
@@ -173,7 +173,7 @@ def test_message_is_sent_once_if_the_state_is_unavailable_during_the_send(
     state: Engine, outages: Outages, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("monitor.outbox.delivery._RECORD_PAUSES", (0, 0, 0))
-    record, calls = claims.record_sent, []
+    record, calls = outcomes.record_sent, []
 
     def away_twice(*arguments: Any) -> bool:
         calls.append(arguments)
@@ -181,7 +181,7 @@ def test_message_is_sent_once_if_the_state_is_unavailable_during_the_send(
             raise StateUnavailable("gone for a moment")
         return record(*arguments)
 
-    monkeypatch.setattr(claims, "record_sent", away_twice)
+    monkeypatch.setattr(outcomes, "record_sent", away_twice)
     channel = CallingChannel(lambda: None)
     outages.down(1)
     assert delivery(state, [channel]).deliver_once(DUE) == 1

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Engine, select
 from monitor.errors import StateUnavailable
 from monitor.incidents import service
 from monitor.model import MINUTE, MessageContext
-from monitor.outbox import claims
+from monitor.outbox import claims, outcomes
 from monitor.outbox.candidates import RecipientConfig
 from monitor.outbox.notifications import Body
 from monitor.staleness import beginnings, sweep
@@ -90,7 +90,7 @@ def members_of_the_next_message(world: World, now: int) -> list[int]:
     config = RecipientConfig(lambda *_: {})
     found = claims.claim(world.engine, "email", "n", now, MINUTE, compose, config)
     if found is not None:
-        claims.record_sent(world.engine, found, now)
+        outcomes.record_sent(world.engine, found, now)
     return members
 
 

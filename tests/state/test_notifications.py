@@ -10,7 +10,7 @@ from sqlalchemy import Engine
 
 from monitor.errors import StateUnavailable
 from monitor.model import HOUR, MINUTE, SECOND, MessageContext
-from monitor.outbox import claims, notifications
+from monitor.outbox import claims, notifications, outcomes
 from monitor.outbox.candidates import RecipientConfig
 from monitor.outbox.claims import Claim
 from monitor.outbox.notifications import Body
@@ -41,7 +41,7 @@ def sent(state: Engine, now: int = DUE) -> Body:
     """Claim the message that must be due, and record it as sent."""
     got = claim(state, now)
     assert got is not None
-    assert claims.record_sent(state, got, now)
+    assert outcomes.record_sent(state, got, now)
     return got.body
 
 
@@ -197,7 +197,7 @@ def test_recovery_waits_for_the_down_message(state: Engine, outages: Outages) ->
     outages.up(1, now=DUE)
     assert claim(state, DUE + WAIT) is None
     again = DUE + 10 * MINUTE
-    claims.record_retry(state, down, "answer 503", again, DUE + WAIT)
+    outcomes.record_retry(state, down, "answer 503", again, DUE + WAIT)
     assert claim(state, DUE + 5 * MINUTE) is None
     assert sent(state, again)["kind"] == "down"
     assert sent(state, again + 10 * SECOND)["kind"] == "recovered"
@@ -210,7 +210,7 @@ def test_recovery_is_cancelled_when_the_down_message_failed(
     outages.down(1)
     down = claim(state)
     assert down is not None
-    claims.record_failed(state, down, "answer 404", DUE)
+    outcomes.record_failed(state, down, "answer 404", DUE)
     outages.up(1, now=DUE)
     assert claim(state, DUE + WAIT) is None
     assert outages.ledger() == [
@@ -224,7 +224,7 @@ def test_members_of_a_failed_message_are_in_the_next(state: Engine, outages: Out
     outages.down(1)
     down = claim(state)
     assert down is not None
-    claims.record_failed(state, down, "answer 404", DUE)
+    outcomes.record_failed(state, down, "answer 404", DUE)
     outages.down(2, now=DUE)
     assert sent(state, DUE + INTERVAL)["macs"] == [1, 2]
     outages.up(1, 2, now=DUE + INTERVAL)
@@ -256,10 +256,10 @@ def test_claimed_message_cannot_be_claimed_until_the_claim_expires(
     second = claims.claim(state, "email", "b", DUE + HOUR, CLAIM, _must_not_compose, CONFIG)
     assert second is not None
     assert (second.key, second.body, second.attempt) == (first.key, first.body, 2)
-    assert not claims.record_sent(state, first, DUE)
-    assert not claims.record_retry(state, first, "late", DUE, DUE)
+    assert not outcomes.record_sent(state, first, DUE)
+    assert not outcomes.record_retry(state, first, "late", DUE, DUE)
     assert [row.state for row in rows(state)] == ["claimed"]
-    assert claims.record_sent(state, second, DUE)
+    assert outcomes.record_sent(state, second, DUE)
 
 
 def _must_not_compose(_: MessageContext) -> Body:
@@ -319,7 +319,7 @@ def test_incident_opened_while_a_message_is_frozen_is_sent_exactly_once(
         while not sweeping.done():
             got = claims.claim(engine, "email", "n", next(later), CLAIM, compose, CONFIG)
             if got is not None:
-                claims.record_sent(engine, got, NOW)
+                outcomes.record_sent(engine, got, NOW)
         engine.dispose()
 
     with ThreadPoolExecutor(2) as pool:
