@@ -155,7 +155,7 @@ def _judging(found: Figures, now: int) -> Iterator[Metric]:
         "sensors",
         "Registered sensors. Paused sensors are not monitored.",
         ["state"],
-        {("monitored",): found.sensors[False], ("paused",): found.sensors[True]},
+        {("watched",): found.sensors[False], ("paused",): found.sensors[True]},
     )
 
 

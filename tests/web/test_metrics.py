@@ -157,7 +157,7 @@ def test_sensors_sources_horizon_and_blindness(
         horizon.record_blind_windows(connection, [(NOW, NOW + 1_500)])
         horizon.record_sources(connection, {"a": (True, NOW, 0, False), "b": (False, NOW, 0, True)})
         assert connection.execute(source.select()).all()
-    assert told("sensors", state="monitored") == 1
+    assert told("sensors", state="watched") == 1
     assert told("sensors", state="paused") == 1
     assert told("sources_open") == 1
     assert told("blind_seconds_total") == 1.5
