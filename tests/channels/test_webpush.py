@@ -51,7 +51,7 @@ def test_only_the_browser_can_decrypt_the_message(push_service: Receiver, browse
     (request,) = push_service.requests
     assert b"Boiler" not in request.body
     content = browser.read(request)
-    assert content["title"] == "Boiler at Harbour silent since 14:03 UTC"
+    assert content["title"] == "Boiler at Harbour silent since 2026-11-23 14:03:00 UTC"
     assert "last seen 2026-11-23 14:03:00 UTC" in content["body"]
     assert content["url"] == "https://monitor.example.org/sensors/02:00:00:00:00:0a"
     assert content["kind"] == "down"

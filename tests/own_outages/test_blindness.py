@@ -12,7 +12,7 @@ def blind_window_every_nine_tenths_of_a_threshold(place: Place) -> Outcome:
     with place.monitoring() as monitoring:
         (service,) = monitoring.services
         with monitoring.outage():
-            for round_number in range(12):
+            for round_number in range(20):
                 # A new worker accepts after about a thirtieth of the threshold.
                 for worker in service.named("web")[1:]:
                     worker.kill()

@@ -159,7 +159,7 @@ def test_the_status_turns_without_a_reload_and_says_when_the_server_is_away(
     expect(page.locator("#status")).to_contain_text("up, reported within the threshold")
     rig.open_incidents([MAC])
     rig.judge()
-    expect(page.locator("#status")).to_contain_text("down, silent for longer")
+    expect(page.locator("#status")).to_contain_text("down, no heartbeat for longer")
     expect(page).to_have_title(re.compile(r"down · heartbeat-monitor$"))
     assert "UTC)" in (page.locator("#seen time").get_attribute("title") or "")
     sensor.stop()
