@@ -12,15 +12,14 @@ from monitor.model import DAY, HOUR, MINUTE, SECOND
 from monitor.scheduler import Leadership
 from monitor.staleness.sweep import Options, Sweep
 from monitor.state import leases
-from monitor.state.database import open_state, reading, writing
-from monitor.state.migrating import migrate
+from monitor.state.database import reading, writing
 from monitor.state.retention import RetentionConfig
 from monitor.state.tables import incident, notification
 from monitor.store.interface import CoverageSpan
 from tests.cases import Cases
 from tests.delivering import watch
 from tests.staleness.test_sweep import FailingStore
-from tests.states import state, state_url
+from tests.states import new_state, state, state_url
 
 
 class SettableClock(Clock):
@@ -39,8 +38,7 @@ class Rig:
     def __init__(self, directory: Path, state: Engine | None = None, name: str = "me") -> None:
         self.store = FailingStore(directory / "heartbeats.sqlite", 30 * DAY, writable=True)
         self.store.migrate()
-        self.engine: Engine = state or open_state(f"sqlite:///{directory / 'state.sqlite'}")
-        migrate(self.engine)
+        self.engine: Engine = state or new_state(directory / "state.sqlite")
         self.clock = SettableClock()
         options = Options(10 * MINUTE, 15 * MINUTE, 30 * DAY)
         alerting = Alerting(("email",), 30 * SECOND, 5 * MINUTE)

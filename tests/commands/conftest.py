@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
-from monitor.state.database import open_state
-from monitor.state.migrating import migrate
+from tests.states import new_state
 
 
 @pytest.fixture
@@ -16,7 +15,6 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
     monkeypatch.setenv("MONITOR_DATA_DIRECTORY", str(tmp_path))
     for name in ("URL", "ORG", "TOKEN"):
         monkeypatch.delenv(f"INFLUXDB_V2_{name}", raising=False)
-    engine = open_state(f"sqlite:///{tmp_path / 'state.sqlite'}")
-    migrate(engine)
+    engine = new_state(tmp_path / "state.sqlite")
     yield engine
     engine.dispose()

@@ -8,9 +8,9 @@ from monitor.ingest.fields import MOST_METRIC_NAMES, MOST_METRICS
 from monitor.ingest.registry import Registry, RegistryChanges, from_state, metric_name_saver
 from monitor.model import DAY, MINUTE
 from monitor.state import sensors, tokens
-from monitor.state.database import open_state, writing
-from monitor.state.migrating import migrate
+from monitor.state.database import writing
 from monitor.state.tables import sensor
+from tests.states import new_state
 from tests.waiting import eventually
 
 RETENTION = 90 * DAY
@@ -18,9 +18,7 @@ RETENTION = 90 * DAY
 
 @pytest.fixture
 def engine(tmp_path: Path) -> Engine:
-    engine = open_state(f"sqlite:///{tmp_path / 'state.sqlite'}")
-    migrate(engine)
-    return engine
+    return new_state(tmp_path / "state.sqlite")
 
 
 def registry_of(engine: Engine, token: str = "", most: int = 2) -> Registry:

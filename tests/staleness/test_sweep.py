@@ -17,6 +17,7 @@ from monitor.state.tables import alert_group, blind_window, notification, sensor
 from monitor.store.interface import CoverageSpan, StoreUnavailable
 from monitor.store.sqlite import SqliteStore
 from tests.delivering import watch
+from tests.states import new_state
 
 THRESHOLD = 10 * MINUTE
 START = 1_800_000_000_000
@@ -42,8 +43,7 @@ class World:
         self.path = directory / "heartbeats.sqlite"
         self.store = FailingStore(self.path, 30 * DAY, writable=True)
         self.store.migrate()
-        self.engine: Engine = open_state(f"sqlite:///{directory / 'state.sqlite'}")
-        migrate(self.engine)
+        self.engine: Engine = new_state(directory / "state.sqlite")
         self.now = START
         self.listening_since = START
         self.lease = self.take_lease("first")

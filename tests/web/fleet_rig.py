@@ -14,12 +14,12 @@ from monitor.analysis.history import History
 from monitor.clock import Clock
 from monitor.model import DAY, MINUTE, Heartbeat, Seen
 from monitor.state import incidents, sensors
-from monitor.state.database import open_state, writing
-from monitor.state.migrating import migrate
+from monitor.state.database import writing
 from monitor.state.tables import sensor, service
 from monitor.store.sqlite import SqliteStore
 from monitor.web.app import create_app
 from monitor.web.grid.fleet import Fleet
+from tests.states import new_state
 from tests.web.contexts import build_context
 
 THRESHOLD = 10 * MINUTE
@@ -43,11 +43,9 @@ class Rig:
         self.directory, self.clock = directory, Ahead()
         self.writer = SqliteStore(directory / "heartbeats.sqlite", 90 * DAY, writable=True)
         self.writer.migrate()
-        self.engine = open_state(f"sqlite:///{directory / 'state.sqlite'}")
-        migrate(self.engine)
+        self.engine = new_state(directory / "state.sqlite")
         self.readers: list[SqliteStore] = []
         self.reasons: list[str] = []
-        self.app = self.build_app()
 
     def fleet(self) -> Fleet:
         """The fleet as one more worker process would read it."""

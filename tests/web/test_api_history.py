@@ -7,12 +7,11 @@ import pytest
 from sqlalchemy import Engine
 
 from monitor.model import DAY, HOUR, MINUTE, Heartbeat, format_time
-from monitor.state.database import open_state
-from monitor.state.migrating import migrate
 from monitor.store.sqlite import SqliteStore
 from tests.analysis.past import MAC, Past
 from tests.cases import Cases
 from tests.conftest import RETENTION
+from tests.states import new_state
 from tests.store.beats import NOW
 from tests.web.api_client import Api, apis
 
@@ -21,8 +20,7 @@ SENSOR = "/sensors/02:00:00:00:00:0a"
 
 @pytest.fixture
 def state(tmp_path: Path) -> Iterator[Engine]:
-    engine = open_state(f"sqlite:///{tmp_path}/state.db")
-    migrate(engine)
+    engine = new_state(tmp_path / "state.db")
     yield engine
     engine.dispose()
 

@@ -24,7 +24,7 @@ BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 
 @pytest.fixture
 def client(rig: Rig) -> FlaskClient:
-    return rig.app.test_client()
+    return rig.build_app().test_client()
 
 
 def problem(response: TestResponse, status: int) -> dict[str, Any]:
