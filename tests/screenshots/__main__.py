@@ -82,7 +82,7 @@ def _shoot(browser: Browser, url: str, scheme: str, incident: int) -> None:
     _save(page, f"grid-{scheme}", 860)
     mac = next(format_mac(sensor.mac) for sensor in fleet() if sensor.name == SHOWN)
     page.goto(f"{url}/sensors/{mac}?metric=battery")
-    page.wait_for_selector("#plot[data-shown] .mean")
+    page.wait_for_selector("#plot[data-shown] .mean", state="attached")  # a flat line has no height
     _save(page, f"sensor-{scheme}", 1150)
     page.goto(f"{url}/incidents/{incident}")
     _save(page, f"incident-{scheme}", 900)
