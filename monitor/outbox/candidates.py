@@ -29,6 +29,10 @@ _STRONGEST = ("sent", "waiting", "failed")
 """States of a down message. If an incident is in several messages, the first state here counts."""
 
 
+_AFTER_DOWN = ("reminder", "recovered")
+"""Kinds that report only incidents whose down message was sent."""
+
+
 @dataclass(frozen=True, slots=True)
 class RecipientConfig:
     """The rules for a channel's messages."""
@@ -45,8 +49,8 @@ class RecipientConfig:
 def load(connection: Connection, row: Any, due: Due) -> tuple[dict[int, Candidate], bool]:
     """Reads the candidates of a message: incident id -> candidate, the longest silent first.
 
-    Also returns whether earlier messages of its kind report other incidents of the group. `row` is
-    its row of `notification`. The caller holds the group's lock.
+    Also returns whether earlier recovery messages report other incidents of the group; False for
+    other kinds. `row` is its row of `notification`. The caller holds the group's lock.
     """
     in_group = incident.c.group_id == row.group_id
     covering = _in_message(row, due.kind, due.created_at if due.kind == "reminder" else 0)
@@ -64,12 +68,10 @@ def load(connection: Connection, row: Any, due: Due) -> tuple[dict[int, Candidat
             closed_at or acknowledged_at,
             *down.get(number, ()),
         )
+    if due.kind != "recovered":
+        return found, False
     covered = select(incident.c.id).where(in_group, covering).limit(1)
     return found, connection.execute(covered).first() is not None
-
-
-_AFTER_DOWN = ("reminder", "recovered")
-"""Kinds that report only incidents whose down message was sent."""
 
 
 def _eligible(due: Due) -> ColumnElement[bool]:

@@ -18,21 +18,10 @@ from sqlalchemy import (
 from monitor.model import DAY, MINUTE, SECOND, Held, Member, MessageContext
 from monitor.outbox import candidates, fan_out, recipients
 from monitor.outbox.candidates import RecipientConfig
-from monitor.outbox.notifications import (
-    UNFINISHED,
-    Body,
-    add,
-    change,
-    close_group_if_done,
-    finish,
-)
+from monitor.outbox.notifications import UNFINISHED, Body, add, cancel, change
 from monitor.state import channels, suppressions
 from monitor.state.database import database_now, reading, writing
-from monitor.state.tables import (
-    alert_group,
-    notification,
-    notification_incident,
-)
+from monitor.state.tables import alert_group, notification, notification_incident
 
 Compose = Callable[[MessageContext], Body]
 """Writes the text of a message."""
@@ -207,7 +196,7 @@ def _body(
         _postpone(connection, row, max(early.until + SECOND, now + 5 * SECOND), now, None)
         return None
     except recipients.Undeliverable as reason:
-        _cancel(connection, row, str(reason), now)
+        cancel(connection, row, str(reason), now)
         return None
     suppressions.record(connection, row.channel, row.kind, _suppressed(decision), now)
     if not decision.members:
@@ -241,11 +230,6 @@ def _freeze(
     return body
 
 
-def _cancel(connection: Connection, row: Any, reason: str, now: int) -> None:
-    finish(connection, notification.c.id == row.id, now, state="cancelled", outcome=reason)
-    close_group_if_done(connection, row.group_id, now)
-
-
 def _frozen_body(
     connection: Connection, row: Any, now: int, config: RecipientConfig
 ) -> Body | None:
@@ -254,7 +238,7 @@ def _frozen_body(
     body: Body = row.body
     members = candidates.reported(connection, row.id)
     if row.kind == "reminder" and all(member.recovered_at for member in members.values()):
-        _cancel(connection, row, "the incident was closed first", now)
+        cancel(connection, row, "the incident was closed first", now)
         return None
     held = config.hold(connection, members, row.kind, now) if members else {}
     if not held or members.keys() - held.keys():

@@ -25,7 +25,8 @@ def assign(connection: Connection, row: Any, recipients: Sequence[str], now: int
     if not recipients or row.recipient in recipients:
         return row
     if row.recipient is not None:
-        _cancel_removed(connection, row, now)
+        reason = "the recipient was removed from the channel"
+        notifications.cancel(connection, row, reason, now)
         return None
     if row.body is None:
         served = _with_pending_message(connection, row, now)
@@ -38,13 +39,6 @@ def assign(connection: Connection, row: Any, recipients: Sequence[str], now: int
         _copy(connection, row, recipient, now)
     changed = update(notification).where(notification.c.id == row.id).values(recipient=first)
     return connection.execute(changed.returning(notification)).one()
-
-
-def _cancel_removed(connection: Connection, row: Any, now: int) -> None:
-    outcome = "the recipient was removed from the channel"
-    this = notification.c.id == row.id
-    notifications.finish(connection, this, now, state="cancelled", outcome=outcome)
-    notifications.close_group_if_done(connection, row.group_id, now)
 
 
 def _with_pending_message(connection: Connection, row: Any, now: int) -> set[str]:

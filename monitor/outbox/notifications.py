@@ -163,6 +163,13 @@ def finish(
     return count.total()
 
 
+def cancel(connection: Connection, row: Any, reason: str, now: int) -> None:
+    """Cancels one message, and closes its group if it was the last. The caller holds the group's
+    lock."""
+    finish(connection, notification.c.id == row.id, now, state="cancelled", outcome=reason)
+    close_group_if_done(connection, row.group_id, now)
+
+
 def close_group_if_done(connection: Connection, group_id: int, now: int) -> None:
     """Closes the group if all its incidents are closed and no message is unfinished.
 

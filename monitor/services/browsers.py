@@ -1,9 +1,7 @@
 """Browsers that receive alerts as notifications (Web Push). Each browser is a channel."""
 
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 from urllib.parse import urlsplit
 
 from sqlalchemy import Engine
@@ -72,7 +70,8 @@ class BrowserService:
                 return new.name, True
             if old.broken is None and old.secrets["endpoint"] != subscription.endpoint:
                 raise Conflict(f"another browser has the name {new.name}", "name")
-            channels.save(connection, self.vault, _renewed(old, settings, new.secrets))
+            again = replace(old, settings=settings, secrets=new.secrets, broken=None)
+            channels.save(connection, self.vault, again)
         return new.name, False
 
     def unsubscribe(self, actor: str, endpoint: str, now: int) -> None:
@@ -103,10 +102,6 @@ class BrowserService:
             raise Invalid("endpoint", "must not lead to an internal address") from error
         except OSError:
             return  # the name may resolve later; each send checks the address again
-
-
-def _renewed(old: Stored, settings: Mapping[str, Any], secrets: Mapping[str, Any]) -> Stored:
-    return replace(old, settings=settings, secrets=secrets, broken=None)
 
 
 def _check_room(subscribers: Counter[str], actor: str) -> None:

@@ -6,11 +6,9 @@ point can be repeated.
 """
 
 import logging
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass, field, replace
-from functools import partial
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 from sqlalchemy import Connection, Engine
 
@@ -22,6 +20,7 @@ from monitor.incidents.sites import Sites
 from monitor.model import DAY, MINUTE
 from monitor.outbox import notifications
 from monitor.staleness import beginnings, endings
+from monitor.staleness.batches import MOST_ROWS, Step, batches, write_all
 from monitor.staleness.blindness import (
     Advance,
     BlindWindow,
@@ -45,15 +44,10 @@ from monitor.store.interface import Store
 
 logger = logging.getLogger(__name__)
 
-Row = TypeVar("Row")
-
 _READ_ON_WITHIN = 10 * MINUTE
 """After a longer pause, querying the store is faster than reading all arrivals since then."""
 
 _BLIND_WINDOWS_READ = 30 * DAY
-
-_BATCH = 5_000
-"""Rows in one transaction: about a second in PostgreSQL, so that other writers don't wait long."""
 
 _MESSAGE_DELAY = 1 * MINUTE
 """Longer than all transactions of one sweep. Messages are delayed by it until the last one."""
@@ -77,14 +71,6 @@ class Outcome:
     registered: int
     opened: int
     closed: int
-
-
-class _Step(NamedTuple):
-    """A part of a sweep's writes."""
-
-    rows: int
-    write: Callable[[Connection, int], None]
-    """Called with the connection and the version for the changed rows."""
 
 
 class _Decision(NamedTuple):
@@ -306,7 +292,7 @@ class Sweep:
     ) -> Outcome:
         """Decides what changes at the new horizon, and writes it with the progress."""
         decision = self._decide(reach.horizon, ObservedTime(windows), now)
-        in_parts = decision.rows > _BATCH
+        in_parts = decision.rows > MOST_ROWS
         alerting = self._alerting
         if in_parts:
             # A message must not be frozen between two transactions: it would be incomplete.
@@ -319,7 +305,7 @@ class Sweep:
                 until = now + alerting.group_wait
                 notifications.bring_forward(connection, now, until, _MESSAGE_DELAY)
 
-        self._write(lease, self._steps(decision, alerting, now), record)
+        write_all(self._engine, lease, self._steps(decision, alerting, now), record)
         self._to_register.clear()
         self._placed = {}
         self._push_recovered(decision.closings)
@@ -348,17 +334,17 @@ class Sweep:
             fleet_wide=fleet_wide,
         )
 
-    def _steps(self, decision: _Decision, alerting: Alerting, now: int) -> list[_Step]:
+    def _steps(self, decision: _Decision, alerting: Alerting, now: int) -> list[Step]:
         site_of, fleet_wide = self._options.sites.of, decision.fleet_wide
         return [
-            *_batches(decision.new, lambda rows, c, v: sensors.register(c, rows, v, site_of)),
-            *_batches(decision.placed, lambda rows, c, v: sensors.place(c, dict(rows), v)),
-            *_batches(decision.moved, lambda rows, c, v: _move(c, rows, v)),
-            *_batches(
+            *batches(decision.new, lambda rows, c, v: sensors.register(c, rows, v, site_of)),
+            *batches(decision.placed, lambda rows, c, v: sensors.place(c, dict(rows), v)),
+            *batches(decision.moved, lambda rows, c, v: _move(c, rows, v)),
+            *batches(
                 decision.closings,
                 lambda rows, c, v: service.close_all(c, rows, alerting, now, v),
             ),
-            *_batches(
+            *batches(
                 decision.openings,
                 lambda rows, c, v: service.open_all(c, rows, alerting, now, v, fleet_wide),
             ),
@@ -373,28 +359,6 @@ class Sweep:
                 mac = closing.incident.mac
                 deadline = self._view.times[mac] + self._registry.threshold(mac)
                 self._deadlines.push(deadline, mac)
-
-    def _write(
-        self, lease: Lease, steps: Iterable[_Step], record: Callable[[Connection], None]
-    ) -> None:
-        """Writes all steps in one transaction, or in several if there are many rows.
-
-        `record` is in the last one: the progress is stored only after all results.
-        """
-        waiting = deque(steps)
-        done = False
-        while not done:
-            with writing(self._engine) as connection:
-                leases.fence(connection, lease)
-                version = sensors.next_version(connection) if waiting else 0
-                rows = 0
-                while waiting and (not rows or rows + waiting[0].rows <= _BATCH):
-                    step = waiting.popleft()
-                    step.write(connection, version)
-                    rows += step.rows
-                done = not waiting
-                if done:
-                    record(connection)
 
     def _record(
         self, connection: Connection, reach: Advance, sources: dict[str, Source], now: int
@@ -414,14 +378,6 @@ class Sweep:
             self._self_monitoring.hindrance(reach, now),
         )
         horizon_rows.forget_blind_windows(connection, now - self._options.retention)
-
-
-def _batches(
-    rows: Sequence[Row], write: Callable[[Sequence[Row], Connection, int], None]
-) -> Iterator[_Step]:
-    for start in range(0, len(rows), _BATCH):
-        batch = rows[start : start + _BATCH]
-        yield _Step(len(batch), partial(write, batch))
 
 
 def _move(connection: Connection, moved: Sequence[tuple[int, int]], version: int) -> None:

@@ -80,6 +80,6 @@ if ! (build) >"$log" 2>&1; then
     exit 1
 fi
 
-# A rename, so that nobody ever starts half a binary, and of two builders at once either may win.
+# A rename, so that no process ever starts half a binary, and of two builders at once either may win.
 mv -- "$work/influxd" "$binary"
 echo "$binary"

@@ -24,14 +24,6 @@ def _stored_counts_equal_counted_rows(state: Engine) -> Iterator[None]:
     assert stored == counted(state)
 
 
-@pytest.fixture
-def rig(state: Engine) -> AlertingRig:
-    rig = AlertingRig(state)
-    for mac in (1, 2, 3):
-        rig.add_sensor(mac)
-    return rig
-
-
 # --- Routes ------------------------------------------------------------------------------------
 
 

@@ -1,21 +1,12 @@
 """Reminders about several incidents: each incident is in one reminder per repeat interval."""
 
 import pytest
-from sqlalchemy import Engine
 
 from monitor.channels.interface import SendFailed
 from monitor.model import HOUR, MINUTE, SECOND, Held
 from monitor.outbox import recipients
 from tests.outages import NOW, WAIT
 from tests.outbox.alerting import REPEAT, AlertingRig
-
-
-@pytest.fixture
-def rig(state: Engine) -> AlertingRig:
-    rig = AlertingRig(state)
-    for mac in (1, 2, 3):
-        rig.add_sensor(mac)
-    return rig
 
 
 def test_end_of_a_silence_causes_no_second_reminder_for_the_others(rig: AlertingRig) -> None:

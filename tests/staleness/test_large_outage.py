@@ -15,7 +15,7 @@ from monitor.model import MINUTE, MessageContext
 from monitor.outbox import claims, outcomes
 from monitor.outbox.candidates import RecipientConfig
 from monitor.outbox.notifications import Body
-from monitor.staleness import beginnings, sweep
+from monitor.staleness import batches, beginnings
 from monitor.state import horizon, sensors
 from monitor.state.database import reading, writing
 from monitor.state.tables import alert_group, notification
@@ -72,7 +72,7 @@ def test_no_message_is_frozen_between_two_transactions_of_one_outage(
         # A notifier that claims messages after the group's wait, while the sweep still writes.
         frozen.extend(members_of_the_next_message(world, world.now + ALERTING.group_wait))
 
-    monkeypatch.setattr(sweep, "writing", writing_and_claiming)
+    monkeypatch.setattr(batches, "writing", writing_and_claiming)
     world.pass_time(11 * MINUTE)
     assert frozen == [SENSORS]
     world.pass_time(MINUTE, *range(SENSORS))

@@ -30,7 +30,7 @@ class MessageChecks:
     recipients: Collection[Recipient]
     limits: Limits
     escalates: Callable[[int, str], bool]
-    """(mac, channel) -> whether this channel gets only incidents that nobody acknowledged."""
+    """(mac, channel) -> whether this channel gets only incidents that are not acknowledged."""
     figures: Counter[str]
     holds: list[Hold] = field(default_factory=list)
     incidents: dict[Name, Incident] = field(default_factory=dict)

@@ -190,7 +190,7 @@ class World:
     # --- People ------------------------------------------------------------------------------
 
     def escalate(self) -> None:
-        """Escalate the incidents of one site to the second channel if nobody acknowledges them."""
+        """Escalate the incidents of one site to the second channel if no one acknowledges them."""
         self.escalates = True
         with writing(self.files.engine) as connection:
             connection.execute(

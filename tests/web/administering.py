@@ -21,6 +21,6 @@ def administrator_of(app: Flask) -> Visitor:
 
 
 def refuses(app: Flask, path: str, form: dict[str, str]) -> None:
-    """That nobody posts this but an administrator, from our own pages."""
+    """Only an administrator can post this, and only from our own pages."""
     assert logged_in(app, "operator").post(path, form).status_code == 403
     operating.refuses(app, path, form, "administrator")

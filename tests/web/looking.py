@@ -41,7 +41,7 @@ def log_in(page: Page, url: str, name: str, path: str = "/", password: str = PAS
 
 
 def looks_right(page: Page, name: str) -> None:
-    """All of it fits its width, and keeps nobody out. SHOTS=FOLDER keeps a picture of it."""
+    """The page fits its width and has no axe violation. SHOTS=FOLDER keeps a screenshot."""
     page.evaluate("for (const one of document.querySelectorAll('details')) one.open = true")
     size = page.viewport_size
     assert size is not None

@@ -34,7 +34,7 @@ def trail(rig: Rig) -> list[tuple[str, str, str, dict[str, Any]]]:
 
 
 def refuses(app: Flask, path: str, form: dict[str, str], role: str = "operator") -> None:
-    """That nobody posts this who only looks, and this role only from our own pages."""
+    """A viewer can't post this, and an operator only from our own pages."""
     viewer, allowed = logged_in(app, "viewer"), logged_in(app, role)
     assert viewer.post(path, form).status_code == 403
     assert app.test_client().post(path, data=form).status_code == 401

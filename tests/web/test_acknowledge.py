@@ -229,7 +229,7 @@ def test_an_expired_link_is_refused_calmly(
     assert everything(state) == before
 
 
-def test_nobody_is_told_of_the_link_and_nobody_keeps_the_page(
+def test_no_one_is_told_of_the_link_and_no_one_keeps_the_page(
     client: FlaskClient, told: Told
 ) -> None:
     pressed = client.post(told.path, data={"answer": "nothing"})

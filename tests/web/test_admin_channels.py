@@ -177,7 +177,7 @@ def test_routes_keep_it_from_being_removed(rig: Rig, visitor: Visitor) -> None:
     assert stored(rig) is not None
 
 
-def test_nobody_else_changes_them(app: Flask) -> None:
+def test_no_one_else_changes_them(app: Flask) -> None:
     refuses(app, PATH, form("https://hooks.example.org/1"))
     for path in ("email", "email/test", "email/remove"):
         refuses(app, f"{PATH}/{path}", {"sure": "yes"})

@@ -142,7 +142,7 @@ def test_what_makes_no_sense_is_refused_and_stays_in_the_form(
     assert "Name: there is already a route named" in again.text
 
 
-def test_nobody_else_changes_them(app: Flask) -> None:
+def test_no_one_else_changes_them(app: Flask) -> None:
     refuses(app, PATH, {"name": "night", **CELLAR})
     for path in ("night", "night/up", "night/remove"):
         refuses(app, f"{PATH}/{path}", {**CELLAR, "sure": "yes"})

@@ -160,7 +160,7 @@ def test_every_bad_line_is_told_with_its_number_and_field() -> None:
         ('mac_address\n"02:00', "not CSV"),
     ],
 )
-def test_columns_that_nobody_knows_are_named(text: str, told: str) -> None:
+def test_columns_that_no_one_knows_are_named(text: str, told: str) -> None:
     plan = planned(text)
     assert plan.changes == {}
     assert any(told in f"{problem.field} {problem.detail}" for problem in plan.problems)

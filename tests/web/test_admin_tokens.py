@@ -80,6 +80,6 @@ def test_a_name_is_given_once(visitor: Visitor) -> None:
     assert "choose another name" in again.text
 
 
-def test_nobody_else_makes_or_revokes_one(app: Flask) -> None:
+def test_no_one_else_makes_or_revokes_one(app: Flask) -> None:
     refuses(app, PATH, {"name": "roof", "role": "administrator"})
     refuses(app, REVOKE, {"name": "roof", "sure": "yes"})

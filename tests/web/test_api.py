@@ -124,7 +124,7 @@ def test_a_token_in_the_address_or_a_cookie_is_none(state: Engine, client: Flask
         refused(client.get("/api/v1/some", query_string={name: secret}), 401)
 
 
-def test_while_the_state_is_away_nobody_is_let_in(tmp_path: Any) -> None:
+def test_while_the_state_is_away_no_one_is_let_in(tmp_path: Any) -> None:
     client = app_over(open_state(f"sqlite:///{tmp_path}/never-migrated.db")).test_client()
     response = client.get("/api/v1/some", headers={"Authorization": "Bearer hbm_x"})
     refused(response, 503)

@@ -85,7 +85,7 @@ def test_a_question_that_means_nothing_is_refused(viewer: Api, path: str, field:
 
 
 @pytest.mark.parametrize("what", ["uptime", "history", "heartbeats"])
-def test_a_sensor_nobody_knows_is_not_found(viewer: Api, what: str) -> None:
+def test_a_sensor_no_one_knows_is_not_found(viewer: Api, what: str) -> None:
     for mac in ("02:00:00:00:00:ff", "nonsense"):
         viewer.refused(404, "GET", f"/sensors/{mac}/{what}")
 

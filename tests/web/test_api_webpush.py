@@ -110,7 +110,7 @@ def test_what_is_no_subscription_is_refused(
     assert stored(state) == []
 
 
-def test_nobody_takes_over_the_name_of_another_browser(
+def test_no_one_takes_over_the_name_of_another_browser(
     state: Engine, api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Subscription, "channel", "browser-00000000")
@@ -182,7 +182,7 @@ def test_a_key_that_cannot_be_read_is_not_replaced(state: Engine) -> None:
     api.refused(503, "POST", PATH, ANNA.as_json())
 
 
-def test_sensors_tokens_subscribe_nobody(state: Engine) -> None:
+def test_sensors_tokens_subscribe_no_one(state: Engine) -> None:
     api = api_of(state, role="ingest")
     api.refused(403, "GET", "/webpush/key")
     api.refused(403, "POST", PATH, ANNA.as_json())

@@ -26,7 +26,7 @@ NASTY = "<script>alert(1)</script>"
 
 @pytest.fixture
 def app(rig: Rig) -> Flask:
-    """Somebody can log in, so that nobody else may look at anything but what is public."""
+    """There is a user, so anyone else can see only what is public."""
     add_user(rig.engine, "Anna", "administrator")
     return rig.build_app(vault=VAULT, base_url=BASE, local=False)
 
@@ -116,7 +116,7 @@ def test_uptime_is_that_of_the_sensors_page(rig: Rig, badge: Badge, show: str) -
     assert line.percent not in (None, "100 %")
 
 
-def test_an_uptime_nobody_knows_is_unknown(rig: Rig, badge: Badge) -> None:
+def test_an_uptime_no_one_knows_is_unknown(rig: Rig, badge: Badge) -> None:
     rig.judge()
     assert said(badge(sensor=ADDRESS, show="30d")) == "…00:00:0a 30d: unknown"
 

@@ -29,7 +29,7 @@ def motley(rig: Rig) -> None:
 
 @pytest.mark.parametrize("scheme", SCHEMES)
 @pytest.mark.parametrize("address", ["/", "/?q=attic&group=none", "/?q=nothing"])
-def test_nobody_is_kept_out(
+def test_no_one_is_kept_out(
     motley: None, server: Server, page: Page, scheme: str, address: str
 ) -> None:
     page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
@@ -37,7 +37,7 @@ def test_nobody_is_kept_out(
     assert violations(page) == []
 
 
-def test_nobody_is_kept_out_while_the_server_is_away(
+def test_no_one_is_kept_out_while_the_server_is_away(
     motley: None, server: Server, page: Page
 ) -> None:
     show(page, server)

@@ -57,7 +57,7 @@ def test_a_person_logs_in_by_name_or_email_and_lands_where_they_wanted(app: Flas
     assert visitor.get("/account").headers["Cache-Control"] == "no-store"
 
 
-def test_the_page_says_the_same_of_a_wrong_password_and_of_nobody(
+def test_the_page_says_the_same_of_a_wrong_password_and_of_no_one(
     app: Flask, state: Engine
 ) -> None:
     gone = add_user(state, "Gone")
@@ -151,7 +151,7 @@ def test_logging_out_ends_the_login_for_copies_of_the_cookie_too(app: Flask) -> 
     assert not thief.is_in()
 
 
-def test_a_login_ends_when_nobody_uses_it_and_anyway_after_two_weeks(
+def test_a_login_ends_when_no_one_uses_it_and_anyway_after_two_weeks(
     app: Flask, clock: Still
 ) -> None:
     idle, busy = logged_in(app, "Anna"), logged_in(app, "Anna")
@@ -204,7 +204,7 @@ def test_guessing_is_slowed_down_in_all_workers_together(state: Engine, clock: S
     second.dispose()
 
 
-def test_nobody_learns_from_the_wait_whether_there_is_such_a_person(app: Flask) -> None:
+def test_no_one_learns_from_the_wait_whether_there_is_such_a_person(app: Flask) -> None:
     for name in ("Anna", "Nobody"):
         answers = [Visitor(app).login(name, "wrong").status_code for _ in range(4)]
         assert answers == [403, 403, 403, 429]
@@ -294,7 +294,7 @@ def test_the_login_s_form_without_its_token_is_shown_again(app: Flask) -> None:
         None,
     ],
 )
-def test_nobody_is_led_to_another_site(app: Flask, path: str | None) -> None:
+def test_no_one_is_led_to_another_site(app: Flask, path: str | None) -> None:
     assert same_site(path) == "/"
     visitor = Visitor(app)
     assert visitor.login("Anna", next=path or "").location == "/"
@@ -348,7 +348,7 @@ def test_whether_alive_and_ready_is_told_to_everybody(app: Flask) -> None:
     assert client.get("/nowhere").status_code == 404
 
 
-def test_without_people_the_machine_itself_may_look_and_nobody_may_change(state: Engine) -> None:
+def test_without_people_the_machine_itself_may_look_and_no_one_may_change(state: Engine) -> None:
     local, public = build_app(state, local=True), build_app(state)
     assert Visitor(local).is_in()
     assert Visitor(local).get("/api/v1/thing").status_code == 200
@@ -366,7 +366,7 @@ def test_without_people_the_machine_itself_may_look_and_nobody_may_change(state:
     assert not Visitor(local).is_in()
 
 
-def test_while_the_state_is_away_nobody_is_let_in(tmp_path: object) -> None:
+def test_while_the_state_is_away_no_one_is_let_in(tmp_path: object) -> None:
     app = build_app(open_state(f"sqlite:///{tmp_path}/never-migrated.db"), local=True)
     page = Visitor(app).get("/unmarked")
     assert page.status_code == 503

@@ -114,7 +114,7 @@ def test_who_is_of_no_group_or_of_another_domain_is_not_let_in(
     assert not visitor.is_in()
 
 
-def test_nobody_gets_another_s_account_by_a_name_or_an_address(app: Flask, state: Engine) -> None:
+def test_no_one_gets_another_s_account_by_a_name_or_an_address(app: Flask, state: Engine) -> None:
     add_user(state, "Zoë", "administrator", email="zoe@example.org")
     visitor = Visitor(app)
     logged_in(visitor)
@@ -166,7 +166,7 @@ def test_a_provider_by_another_name_is_refused(app: Flask, vouching: Vouching) -
     assert Visitor(app).get("/login/provider").status_code == 503
 
 
-def test_a_provider_that_is_away_keeps_nobody_with_a_password_out(
+def test_a_provider_that_is_away_keeps_no_one_with_a_password_out(
     app: Flask, state: Engine, vouching: Vouching
 ) -> None:
     add_user(state, "Anna")
@@ -181,6 +181,6 @@ def test_a_provider_that_is_away_keeps_nobody_with_a_password_out(
     assert logged_in(Visitor(app)).status_code == 303
 
 
-def test_nobody_is_led_to_another_site_by_the_way_of_the_provider(app: Flask) -> None:
+def test_no_one_is_led_to_another_site_by_the_way_of_the_provider(app: Flask) -> None:
     visitor = Visitor(app)
     assert visitor.get(sent_back(visitor, "//evil.example")).location == "/"

@@ -79,7 +79,7 @@ def test_it_is_kept_from_search_engines_and_only_briefly_in_caches(rig: Rig, app
     assert "csrf" not in anna.text
 
 
-def test_a_page_that_only_counts_names_nobody(rig: Rig, app: Flask) -> None:
+def test_a_page_that_only_counts_names_no_one(rig: Rig, app: Flask) -> None:
     rig.configure(1, name="Boiler", site="Cellar")
     rig.beat(1)
     rig.judge()

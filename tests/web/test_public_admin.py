@@ -122,7 +122,7 @@ def test_a_site_without_sensors_by_now_can_still_be_seen_to_be_chosen(
 
 
 @pytest.mark.parametrize("role", ["viewer", "operator"])
-def test_nobody_else_may_make_or_see_links(rig: Rig, app: Flask, anna: Visitor, role: str) -> None:
+def test_no_one_else_may_make_or_see_links(rig: Rig, app: Flask, anna: Visitor, role: str) -> None:
     anna.post(PATH, {"title": "Plants", "all": "yes"}, PATH)
     (page,) = made(rig)
     other = logged_in(app, role)

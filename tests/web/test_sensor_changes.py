@@ -1,4 +1,4 @@
-"""Operators change a sensor by its own page; nobody else does."""
+"""Operators change a sensor by its own page; no one else does."""
 
 import pytest
 from flask import Flask

@@ -42,7 +42,7 @@ class Whole:
         """`others`: further settings, as variables."""
         variables = {
             "MONITOR_DATA_DIRECTORY": str(directory),
-            "MONITOR_SERVER_HOST": "0.0.0.0",  # nobody is let in for being near
+            "MONITOR_SERVER_HOST": "0.0.0.0",  # so that no one gets in by being on this machine
             "MONITOR_SERVER_BASE_URL": url,
             "MONITOR_SERVER_SECRET_KEY": KEY,
             "MONITOR_INGEST_TOKEN": INGEST_TOKEN,

@@ -11,7 +11,7 @@ from monitor.services import incidents
 from monitor.state import ledger
 from monitor.state.database import reading
 from monitor.web.api import body
-from monitor.web.api.shapes import case_shape, ledger_shape
+from monitor.web.api.shapes import case_shape, ledger_shape, next_before
 from monitor.web.auth.access import requires
 from monitor.web.context import context
 from monitor.web.errors import RequestRefused
@@ -55,7 +55,7 @@ def listed() -> Response:
     return body.reply(
         {
             "incidents": [case_shape(case) for case in found],
-            "next_before": found[-1].id if len(found) == query.limit else None,
+            "next_before": next_before(found, query.limit),
         }
     )
 

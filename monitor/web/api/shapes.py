@@ -1,5 +1,6 @@
 """Incidents and their ledger as JSON, for the API and the command line."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -80,6 +81,11 @@ def ledger_shape(facts: Facts, now: int) -> dict[str, Any]:
             for entry in build_timeline(facts, now)
         ],
     }
+
+
+def next_before(found: Sequence[IncidentView], limit: int) -> int | None:
+    """The `before` of the next page; None if this is the last one."""
+    return found[-1].id if len(found) == limit else None
 
 
 def time(moment: int | None) -> str | None:

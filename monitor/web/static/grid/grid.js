@@ -21,10 +21,10 @@ const counters = new Map(
 
 const fleet = new Fleet();
 const sheet = new Sheet(root, { group: at("group"), cell: at("cell") }, wantSparks);
-const filters = new Filters(at("filters"), () => begun && show(true));
+const filters = new Filters(at("filters"), () => started && show(true));
 const notices = new Notices(at("bell"), at("bell-says"));
 
-let begun = false;
+let started = false;
 let reachedAt = 0, answeredAt = 0;
 let trouble = "";
 let announced = null;
@@ -36,7 +36,7 @@ function receive(reply) {
   trouble = troubleIn(reply);
   asOf.dateTime = reply.stale_since ?? reply.time;
   asOf.textContent = written(Date.parse(asOf.dateTime));
-  if (begun) notices.tell(events);
+  if (started) notices.tell(events);
   else begin();
   if (changed) offer();
   show(changed);
@@ -44,7 +44,7 @@ function receive(reply) {
 
 /** Replaces the server's HTML with the grid. */
 function begin() {
-  begun = true;
+  started = true;
   root.replaceChildren();
   root.role = "grid";
   followKeys(root, sheet);
@@ -54,7 +54,7 @@ function begin() {
 }
 
 function fail(reason) {
-  const since = begun ? ` This page shows data from ${written(reachedAt)}.` : "";
+  const since = started ? ` This page shows data from ${written(reachedAt)}.` : "";
   trouble = `${reason}${since}`;
   show(false);
 }
@@ -74,14 +74,14 @@ function troubleIn({ time, horizon, hindrance, problem, stale_since: staleSince 
 
 /** A warning if there was no reply for some time: the computer slept or the request hangs. */
 function overdue() {
-  if (!begun || document.hidden || Date.now() - answeredAt < SILENT_AFTER) return "";
+  if (!started || document.hidden || Date.now() - answeredAt < SILENT_AFTER) return "";
   return `The server has not answered yet. This page shows data from ${written(reachedAt)}.`;
 }
 
 /** Updates the page: statuses, positions, times, counts, banner. */
 function show(anew) {
   const now = serverNow(), wrong = trouble || overdue();
-  if (begun) {
+  if (started) {
     if (fleet.judge(now) || anew) {
       sheet.show(arrange(fleet.sensors, filters.read()), now, !wrong);
       count();
@@ -145,5 +145,5 @@ window.addEventListener("pagehide", () => {
 });
 document.addEventListener("visibilitychange", () => document.hidden || show(false));
 history.scrollRestoration = "manual";
-setInterval(() => begun && show(false), 1_000);
+setInterval(() => started && show(false), 1_000);
 poll(receive, fail);
