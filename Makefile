@@ -15,7 +15,7 @@ run: $(BIN)/.installed ## Install and run the service on http://127.0.0.1:8000
 	$(BIN)/monitor serve
 
 test: $(BIN)/.installed-test ## Install and run the tests
-	$(BIN)/python -m pytest --numprocesses 5 --dist loadgroup --no-loadscope-reorder
+	$(BIN)/python -m pytest --numprocesses 4 --dist loadgroup --no-loadscope-reorder
 
 lint: $(BIN)/.installed-test ## Check style, types and imports
 	$(BIN)/ruff check .
