@@ -9,7 +9,7 @@ from typing import Any
 
 import psutil
 import requests
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, sync_playwright
 from sqlalchemy import bindparam, update
 
 from monitor.model import MINUTE, SECOND, format_mac
@@ -174,7 +174,8 @@ def rows(directory: Path, size: int, **environment: str) -> list[Row]:
     of = f"grid of {size:,}"
     with (
         Service(directory, MONITOR_INGEST_MAX_SENSORS=size, **environment) as service,
-        chromium() as browser,
+        sync_playwright() as playwright,
+        chromium(playwright) as browser,
     ):
         service.ready()
         fleet = Fleet(service, size)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import BrowserContext, Page, expect, sync_playwright
 
 from tests.service import Service
 from tests.waiting import eventually
@@ -36,7 +36,7 @@ def service(tmp_path: Path) -> Iterator[Service]:
 @pytest.fixture
 def context() -> Iterator[BrowserContext]:
     expect.set_options(timeout=20_000)
-    with chromium() as browser:
+    with sync_playwright() as playwright, chromium(playwright, with_notices=True) as browser:
         context = browser.new_context(viewport={"width": 1280, "height": 800})
         context.grant_permissions(["notifications"])
         # The browser can reach no push service here.

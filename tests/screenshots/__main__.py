@@ -5,7 +5,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, sync_playwright
 
 from monitor.clock import Clock
 from monitor.model import DAY, format_mac
@@ -33,7 +33,7 @@ def main() -> None:
         number = _prepare(directory / "data")
         with Service(directory) as service, _simulation(service) as simulation:
             try:
-                with chromium() as browser:
+                with sync_playwright() as playwright, chromium(playwright) as browser:
                     for scheme in ("light", "dark"):
                         _shoot(browser, service.url, scheme, number)
             finally:

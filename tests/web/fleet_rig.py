@@ -26,14 +26,18 @@ THRESHOLD = 10 * MINUTE
 
 
 class Ahead(Clock):
-    """The real clock, put forward."""
+    """The real clock, put forward; it stands still after `stop`."""
 
     def __init__(self) -> None:
         super().__init__()
         self.ahead = 0
+        self._stopped: int | None = None
+
+    def stop(self) -> None:
+        self._stopped = super().now()
 
     def now(self) -> int:
-        return super().now() + self.ahead
+        return (super().now() if self._stopped is None else self._stopped) + self.ahead
 
 
 class Rig:

@@ -5,16 +5,22 @@ from collections.abc import Iterator
 from functools import partial
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Page, Playwright, expect
 
 from monitor.channels.webpush import topic
 from monitor.state.incidents import thread
 from tests.waiting import eventually
-from tests.web.browser import complaints_of
+from tests.web.browser import chromium, complaints_of
 from tests.web.fleet_rig import Rig, Server
 from tests.web.grid_page import ask_again, show
 from tests.web.notices import RECORD, notices, shown, was_shown
 from tests.web.test_quiet import silence
+
+
+@pytest.fixture(scope="module")
+def browser(playwright: Playwright) -> Iterator[Browser]:
+    with chromium(playwright, with_notices=True) as launched:
+        yield launched
 
 
 @pytest.fixture
