@@ -21,6 +21,7 @@ COMMANDS = {
         "run everything: migrate, then start web, scheduler and notifier",
     ),
     "web": ("commands.processes", "receive heartbeats and serve the pages"),
+    "shipper": ("commands.processes", "move received heartbeats to the store"),
     "scheduler": (
         "commands.processes",
         "detect silent sensors; you can run several: one is active",

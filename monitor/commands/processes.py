@@ -1,4 +1,4 @@
-"""`monitor serve`, `web`, `scheduler`, `notifier`, `migrate` and `check-config`."""
+"""`monitor serve`, `web`, `shipper`, `scheduler`, `notifier`, `migrate` and `check-config`."""
 
 import argparse
 import os
@@ -18,6 +18,7 @@ def add(command: Callable[..., argparse.ArgumentParser]) -> None:
     serve.add_argument("--port", help="port to listen on (default: 8000)")
     serve.add_argument("--data", metavar="DIRECTORY", help="data directory (default: data)")
     command("web", _web)
+    command("shipper", _shipper)
     command("scheduler", _scheduler)
     command("notifier", _notifier)
     command("migrate", _migrate)
@@ -30,22 +31,32 @@ def _serve(given: Settings, options: argparse.Namespace) -> None:
     checks.migrate(given)
     _require_token(given)
     print(f"heartbeat-monitor: {given.server.base_url}  data: {given.data_directory}", flush=True)
-    common = ["--config", str(options.config)] if options.config else []
     # A new process image, because the supervisor needs none of the modules imported so far.
     os.execv(  # noqa: S606 our own command line
-        sys.executable, [sys.executable, "-m", "monitor.supervisor", *common]
+        sys.executable, [sys.executable, "-m", "monitor.supervisor", *_common(options)]
     )
 
 
-def _web(given: Settings, _options: argparse.Namespace) -> None:
+def _common(options: argparse.Namespace) -> list[str]:
+    """The arguments before the command, for the processes that this one starts."""
+    return ["--config", str(options.config)] if options.config else []
+
+
+def _web(given: Settings, options: argparse.Namespace) -> None:
     from monitor.bootstrap import web
 
     _require_token(given)
     try:
-        web.run(given)
+        web.run(given, _common(options))
     except OSError as error:
         address = f"{given.server.host}:{given.server.port}"
         raise CommandFailed(f"can't listen on {address}: {error.strerror}") from error
+
+
+def _shipper(given: Settings, _options: argparse.Namespace) -> None:
+    from monitor.bootstrap import shipper
+
+    shipper.run(given)
 
 
 def _require_token(given: Settings) -> None:

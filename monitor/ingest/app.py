@@ -1,14 +1,15 @@
-"""The ingest app: answers /heartbeat and /heartbeats, and passes all other paths on.
+"""The ingest app: answers /heartbeat and /heartbeats on the server's event loop.
 
-It handles nearly all requests, so it is a plain WSGI callable: by measurement, a framework's view
-costs about as much time as all of the work done here.
+It handles nearly all requests, so it uses no framework: by measurement, a framework's view costs
+about as much time as all of the work done here.
 """
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
 from time import monotonic
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
@@ -17,6 +18,7 @@ from monitor.ingest import caller, parse
 from monitor.ingest.body import read_body
 from monitor.ingest.counts import SharedCounts
 from monitor.ingest.fields import DETAILS, NO_ROOM, Ignored, ignored
+from monitor.ingest.group_commit import GroupCommit, not_stored, unavailable
 from monitor.ingest.parse import (
     AcceptedTimes,
     Batch,
@@ -26,20 +28,23 @@ from monitor.ingest.parse import (
     UnusableReport,
     UnusableRow,
 )
-from monitor.ingest.problem import CONTENT_TYPE, Problem
+from monitor.ingest.problem import Problem
 from monitor.ingest.registry import Registry
 from monitor.ingest.wal.writer import WalUnavailable, WalWriter
 from monitor.model import SECOND, format_mac, format_time
+from monitor.server.messages import Request, Response, Send, log_failure
 
-Environ = dict[str, Any]
-StartResponse = Callable[..., Any]
-Application = Callable[[Environ, StartResponse], Iterable[bytes]]
+SINGLE, BATCH = "/heartbeat", "/heartbeats"
+PATHS = (SINGLE, SINGLE + "/", BATCH, BATCH + "/")
+"""The paths that the app answers."""
 
 _RATE_WINDOW = 10.0
 """Seconds."""
 _LISTED = 100
 """The maximum number of rejected rows, and of ignored fields, in a reply."""
-_RETRY_AFTER = "5"
+_HEAVY = 16 * 1024
+"""Bodies above this size (bytes), and compressed ones, are handled on a thread."""
+_THREADS = 2
 
 _READING, _WRITING = ("GET", "HEAD"), ("POST", "PUT")
 _JSON = "application/json"
@@ -61,65 +66,81 @@ class IngestLimits(NamedTuple):
 
 
 class IngestApp:
-    """A WSGI application. Created in each worker, after the fork."""
+    """A `server.messages.Handler`. Created in each worker, after the fork."""
 
     def __init__(
         self,
         wal: WalWriter,
+        commit: GroupCommit,
         registry: Registry,
         limits: IngestLimits,
         clock: Clock,
         hosts: Iterable[str],
-        fallback: Application,
         ignored_fields: SharedCounts,
     ) -> None:
         """`hosts`: accepted Host headers, as Flask's TRUSTED_HOSTS; empty for all.
         `ignored_fields`: counters, named by the reasons in `fields.DETAILS`."""
-        self._wal, self._registry, self._limits, self._clock = wal, registry, limits, clock
+        self.body_limit = limits.body
+        self._wal, self._commit, self._registry = wal, commit, registry
+        self._limits, self._clock = limits, clock
         self._hosts = tuple(hosts)
-        self._fallback, self._ignored_fields = fallback, ignored_fields
+        self._ignored_fields = ignored_fields
         self._most_in_window = round(limits.rate_per_sensor * _RATE_WINDOW)
         self._counts: dict[int, int] = {}
         self._window_ends = 0.0
         self._second = (0, "")
+        self._threads = ThreadPoolExecutor(_THREADS, "heavy")
 
-    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        """PEP 3333."""
-        path = environ["PATH_INFO"]
-        method = environ["REQUEST_METHOD"]
-        try:
-            if path == "/heartbeat" or path == "/heartbeat/":
-                body = self._single(environ, method)
-            elif path == "/heartbeats" or path == "/heartbeats/":
-                body = self._batch(environ, method)
-            else:
-                return self._fallback(environ, start_response)
-        except Problem as problem:
-            body = problem.body()
-            start_response(
-                f"{problem.status.value} {problem.status.phrase}",
-                [
-                    ("Content-Type", CONTENT_TYPE),
-                    ("Content-Length", str(len(body))),
-                    ("Cache-Control", "no-store"),
-                    *problem.headers.items(),
-                ],
-            )
+    def handle(self, request: Request, send: Send) -> None:
+        """Answers a request for one of `PATHS`. A heavy one does not delay light ones."""
+        if request.body and (len(request.body) > _HEAVY or "content-encoding" in request.headers):
+            self._threads.submit(self._answer_heavy, request, send)
         else:
-            headers = [("Content-Type", _JSON), ("Content-Length", str(len(body)))]
-            if method in _READING:
-                headers.append(("Cache-Control", "no-store"))
-            start_response("200 OK", headers)
-        return () if method == "HEAD" else (body,)
+            response, appended = self._answer(request)
+            if appended:
+                self._commit.send(send, response)
+            else:
+                send(response)
 
-    def _single(self, environ: Environ, method: str) -> bytes:
+    def _answer_heavy(self, request: Request, send: Send) -> None:
+        response, appended = self._answer(request)
+        self._commit.send_from_thread(send, response, appended)
+
+    def refused(self) -> None:
+        """The server refused a heartbeat that may be valid."""
+        self._wal.refuse()
+
+    def close(self) -> None:
+        """Waits for requests on threads."""
+        self._threads.shutdown()
+
+    def _answer(self, request: Request) -> tuple[Response, bool]:
+        """The response, and whether something was appended to the WAL."""
+        method = request.method
+        try:
+            if request.path.startswith(BATCH):
+                body = self._batch(request, method)
+            else:
+                body = self._single(request, method)
+        except Problem as problem:
+            return problem.response(), False
+        except Exception as error:  # noqa: BLE001 any error, so that the sensor gets a response
+            log_failure(error)
+            failed = Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "the request failed")
+            return failed.response(), False
+        headers = [("Content-Type", _JSON)]
+        if method in _READING:
+            headers.append(("Cache-Control", "no-store"))
+        return Response(HTTPStatus.OK.value, headers, body), True
+
+    def _single(self, request: Request, method: str) -> bytes:
         try:
             if method in _WRITING:
-                self._check_caller(environ)
-                report, skipped = self._posted(environ)
+                self._check_caller(request)
+                report, skipped = self._posted(request)
             elif method in _READING:
-                self._check_caller(environ)
-                report, skipped = parse.query(environ["QUERY_STRING"])
+                self._check_caller(request)
+                report, skipped = parse.query(request.query)
             else:
                 raise _not_allowed(_READING + _WRITING)
             if report.time is not None:
@@ -137,13 +158,13 @@ class IngestApp:
             self._ignored_fields.add(reason for _, reason in skipped)
         return self._reply(report, received, skipped)
 
-    def _posted(self, environ: Environ) -> Sent:
+    def _posted(self, request: Request) -> Sent:
         """Parses a request body. Many clients send no Content-Type or a wrong one, so the body is
         checked first."""
-        body, query = read_body(environ, self._limits.body), environ["QUERY_STRING"]
+        body, query = read_body(request, self._limits.body), request.query
         if not body and query:
             return parse.query(query)
-        kind = environ.get("CONTENT_TYPE", "")
+        kind = request.headers.get("content-type", "")
         if kind == _JSON or _starts_with(body, b"{["):
             return parse.single(body, query)
         kind = _media_type(kind)
@@ -186,12 +207,14 @@ class IngestApp:
             self._second = second, text
         return f"{text}{rest:03d}Z"
 
-    def _batch(self, environ: Environ, method: str) -> bytes:
+    def _batch(self, request: Request, method: str) -> bytes:
         if method not in _WRITING:
             raise _not_allowed(_WRITING)
-        self._check_caller(environ)
-        body = read_body(environ, self._limits.body)
-        lines = _media_type(environ.get("CONTENT_TYPE", "")) in _LINES or _starts_with(body, b"{")
+        self._check_caller(request)
+        body = read_body(request, self._limits.body)
+        lines = _media_type(request.headers.get("content-type", "")) in _LINES or _starts_with(
+            body, b"{"
+        )
         read = parse.lines if lines else parse.array
         try:
             batch = read(body, self._span(), self._limits.batch_rows)
@@ -230,19 +253,19 @@ class IngestApp:
         try:
             return self._wal.append(reports)
         except WalUnavailable as error:
-            raise _unavailable(f"heartbeats can't be stored right now: {error}") from error
+            raise not_stored(error) from error
 
-    def _check_caller(self, environ: Environ) -> None:
+    def _check_caller(self, request: Request) -> None:
         """Checks the request's site, host and token. Raises Problem."""
-        caller.check_site(environ)
-        caller.check_host(environ, self._hosts)
-        if environ["QUERY_STRING"]:
-            caller.check_query(environ["QUERY_STRING"])
-        if self._registry.admits_bearer(environ.get("HTTP_AUTHORIZATION", "")):
+        caller.check_site(request.headers)
+        caller.check_host(request.headers, self._hosts)
+        if request.query:
+            caller.check_query(request.query)
+        if self._registry.admits_bearer(request.headers.get("authorization", "")):
             return
         if self._registry.token_required is None:
             self._wal.refuse()
-            raise _unavailable(
+            raise unavailable(
                 "tokens can't be checked yet, because the state database can't be read"
             )
         raise caller.unauthorized()
@@ -312,7 +335,3 @@ def _not_allowed(methods: Sequence[str]) -> Problem:
     return Problem(
         HTTPStatus.METHOD_NOT_ALLOWED, f"allowed methods: {allowed}", headers={"Allow": allowed}
     )
-
-
-def _unavailable(detail: str) -> Problem:
-    return Problem(HTTPStatus.SERVICE_UNAVAILABLE, detail, headers={"Retry-After": _RETRY_AFTER})

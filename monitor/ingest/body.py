@@ -1,12 +1,11 @@
-"""Reads and decompresses the body of a request, within a size limit."""
+"""Decompresses the body of a request, within a size limit."""
 
 import zlib
 from http import HTTPStatus
-from typing import Any
 
 from monitor.ingest.problem import Problem
+from monitor.server.messages import Request
 
-_MAX_DIGITS = 18
 _GZIP = 16 + zlib.MAX_WBITS
 _ZLIB, _RAW = zlib.MAX_WBITS, -zlib.MAX_WBITS
 _WINDOW = 64 * 1024
@@ -15,31 +14,13 @@ _MAX_MEMBERS = 1_000
 """A gzip body may have several members; each needs its own decompressor."""
 
 
-def read_body(environ: dict[str, Any], limit: int) -> bytes:
+def read_body(request: Request, limit: int) -> bytes:
     """The whole body, decompressed: at most `limit` bytes before and after. Raises Problem."""
-    length = environ.get("CONTENT_LENGTH")
-    if length:
-        if not (length.isascii() and length.isdigit()):
-            raise Problem(HTTPStatus.BAD_REQUEST, "Content-Length is not a number")
-        if len(length) > _MAX_DIGITS or int(length) > limit:
-            raise _too_large(limit)
-        expected = int(length)
-    elif environ.get("wsgi.input_terminated") and "HTTP_TRANSFER_ENCODING" in environ:
-        expected = None
-    else:
-        return b""
-    try:
-        body: bytes = environ["wsgi.input"].read(limit + 1 if expected is None else expected)
-    except OSError as error:
-        raise Problem(HTTPStatus.BAD_REQUEST, "the body is malformed or incomplete") from error
-    if expected is None:
-        if len(body) > limit:
-            raise _too_large(limit)
-    elif len(body) < expected:
-        raise Problem(HTTPStatus.BAD_REQUEST, "the body is shorter than Content-Length")
-    if "HTTP_CONTENT_ENCODING" in environ:
-        return _decoded(body, environ["HTTP_CONTENT_ENCODING"], limit)
-    return body
+    if request.body is None:
+        raise _too_large(limit)
+    if "content-encoding" in request.headers:
+        return _decoded(request.body, request.headers["content-encoding"], limit)
+    return request.body
 
 
 def _decoded(body: bytes, encoding: str, limit: int) -> bytes:

@@ -1,8 +1,7 @@
 """Checks of a request's origin: its host name, its site (CSRF), and tokens in the URL."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
-from typing import Any
 
 from werkzeug.sansio.utils import host_is_trusted
 
@@ -12,26 +11,26 @@ _SAME_SITE = ("none", "same-origin")
 _TOKEN_NAMES = ("token", "access_token", "authorization")
 
 
-def check_host(environ: dict[str, Any], hosts: Sequence[str]) -> None:
+def check_host(headers: Mapping[str, str], hosts: Sequence[str]) -> None:
     """`hosts`: accepted Host headers, as Flask's TRUSTED_HOSTS; empty for all. Raises Problem."""
-    host = environ.get("HTTP_HOST", "")
+    host = headers.get("host", "")
     if hosts and host not in hosts and not host_is_trusted(host, hosts):
         raise Problem(
             HTTPStatus.MISDIRECTED_REQUEST, "the Host header does not name this server", "Host"
         )
 
 
-def check_site(environ: dict[str, Any]) -> None:
+def check_site(headers: Mapping[str, str]) -> None:
     """Refuses requests from pages of other sites (CSRF), such as forms, images or scripts. Browsers
     send the origin in these headers. Raises Problem."""
-    site = environ.get("HTTP_SEC_FETCH_SITE")
+    site = headers.get("sec-fetch-site")
     if site is not None:
         if site not in _SAME_SITE:
             raise Problem(HTTPStatus.FORBIDDEN, "requests from pages of other sites are refused")
         return
     # Over plain HTTP, browsers send only this header.
-    origin = environ.get("HTTP_ORIGIN")
-    if origin is not None and origin.partition("://")[2] != environ.get("HTTP_HOST"):
+    origin = headers.get("origin")
+    if origin is not None and origin.partition("://")[2] != headers.get("host"):
         raise Problem(
             HTTPStatus.FORBIDDEN, "requests from pages of other sites are refused", "Origin"
         )

@@ -5,7 +5,9 @@ from typing import Any
 
 import msgspec
 
-CONTENT_TYPE = "application/problem+json"
+from monitor.server.messages import PROBLEM, Response
+
+CONTENT_TYPE = PROBLEM
 
 
 class Problem(Exception):
@@ -40,3 +42,12 @@ class Problem(Exception):
         if self.rejected is not None:
             document["rejected"] = self.rejected
         return msgspec.json.encode(document)
+
+    def response(self) -> Response:
+        """The response with the document."""
+        headers = [
+            ("Content-Type", CONTENT_TYPE),
+            ("Cache-Control", "no-store"),
+            *self.headers.items(),
+        ]
+        return Response(self.status.value, headers, self.body())

@@ -1,4 +1,4 @@
-"""The shipper: a thread in every worker. Only the one with the data directory's lock works."""
+"""The shipper: a process that moves heartbeats from the write-ahead log to the store."""
 
 import contextlib
 import fcntl
@@ -26,13 +26,13 @@ _LOCK_RETRY = 0.5
 _BACK_OFF = (0.25, 5.0)
 """Seconds to wait after a failure: initially, at most."""
 _STOP_TIMEOUT = 10.0
-"""Seconds that a stopping worker has to ship the rest."""
+"""Seconds to ship the rest at the end."""
 
 log = logging.getLogger(__name__)
 
 
 class Shipper:
-    """Created and started in each worker, after the fork and after its WAL writer."""
+    """One process of each data directory ships: the one with the lock."""
 
     def __init__(
         self,
@@ -54,15 +54,10 @@ class Shipper:
         """Starts to ship, or to wait for the lock."""
         self._thread.start()
 
-    def close(self) -> None:
-        """Called after the worker's WAL writer is closed: the last worker ships the rest.
-
-        Takes about 10 s at most. Heartbeats that are not shipped then are shipped after the next
-        start.
-        """
-        self._give_up_at = time.monotonic() + _STOP_TIMEOUT
-        self._closing.set()
-        self._thread.join(_STOP_TIMEOUT + 1)
+    @property
+    def running(self) -> bool:
+        """False after a failure that no retry can repair."""
+        return self._thread.is_alive()
 
     def _run(self) -> None:
         with (self._directory / "shipper.lock").open("ab") as lock:
@@ -71,26 +66,28 @@ class Shipper:
                     self._work()
                     return
                 self._closing.wait(_LOCK_RETRY)
-            while time.monotonic() < self._give_up_at:
-                if _locked(lock.fileno()):
-                    self._work()
-                    return
-                if any_worker_alive(self._directory / "spool"):
-                    return
-                time.sleep(0.05)
+
+    def close(self) -> None:
+        """Ships the rest, and returns when no worker is left, after about 10 s at most. Heartbeats
+        that are not shipped then are shipped after the next start."""
+        self._give_up_at = time.monotonic() + _STOP_TIMEOUT
+        self._closing.set()
+        self._thread.join(_STOP_TIMEOUT + 1)
 
     def _work(self) -> None:
-        """Ships until this worker stops, and then the rest. The caller holds the lock."""
+        """Ships until the end. The caller holds the lock."""
         with contextlib.ExitStack() as resources:
             pipeline: Pipeline | None = None
             back_off, trouble = 0.0, ""
             while True:
                 started, closing = time.monotonic(), self._closing.is_set()
+                # Looked at before the step, which ships what the last worker has left.
+                last = closing and not any_worker_alive(self._directory / "spool")
                 try:
                     if pipeline is None:
                         pipeline = self._open(resources)
                     more = pipeline.step()
-                    if closing and not more:
+                    if last and not more:
                         pipeline.close_coverage()
                         return
                     pause = 0.0 if more else _STEP_INTERVAL - (time.monotonic() - started)

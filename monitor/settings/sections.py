@@ -29,11 +29,15 @@ class ServerSettings:
     hosts: tuple[str, ...] = ()
     base_url: str = ""
     proxies: Annotated[int, Meta(ge=0, le=10)] = 0
+    connections: Count = 10_000
+    access_log: bool = False
+    certificate: str = ""
+    key: str = ""
 
     @property
     def on_loopback(self) -> bool:
         """Whether only this host can connect."""
-        return self.host in _LOOPBACK
+        return self.host in _LOOPBACK or self.host.startswith("unix:")
 
     @property
     def local(self) -> bool:
@@ -43,8 +47,10 @@ class ServerSettings:
     @property
     def address(self) -> str:
         """The URL for browsers if `base_url` is empty."""
-        host = "localhost" if self.host in ("0.0.0.0", "::") else self.host  # noqa: S104
-        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
+        named = self.host not in ("0.0.0.0", "::") and not self.host.startswith("unix:")  # noqa: S104
+        host = self.host if named else "localhost"
+        scheme = "https" if self.certificate else "http"
+        return f"{scheme}://{f'[{host}]' if ':' in host else host}:{self.port}"
 
 
 @dataclass(frozen=True)
@@ -87,7 +93,7 @@ class IngestSettings:
     body_limit: Count = 4 * 1024 * 1024
     batch_rows: Count = 20_000
     rate_per_sensor: Rate = 10
-    fsync: Literal["interval", "always"] = "interval"
+    fsync: Literal["interval", "always"] = "always"
     spool_limit: Count = 1024**3
 
 

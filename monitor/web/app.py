@@ -19,7 +19,7 @@ from monitor.web.grid.fleet import FleetUnavailable
 from monitor.web.responses import fresh
 
 _JSON = "application/json"
-_BODY_LIMIT = 1024 * 1024
+BODY_LIMIT = 1024 * 1024
 
 _HEADERS = {
     "Content-Security-Policy": (
@@ -41,7 +41,7 @@ def create_app(context: Context, *, trusted_hosts: Sequence[str] = ()) -> Flask:
     app = _App(__name__, static_folder=None)
     app.config.update(
         TRUSTED_HOSTS=list(trusted_hosts) or None,
-        MAX_CONTENT_LENGTH=_BODY_LIMIT,
+        MAX_CONTENT_LENGTH=BODY_LIMIT,
         COMPRESS_ALGORITHM=["zstd", "br", "gzip"],
     )
     app.jinja_options = {"trim_blocks": True, "lstrip_blocks": True}

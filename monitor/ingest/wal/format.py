@@ -109,7 +109,9 @@ class SegmentWriter:
         self.length = self._allocated = HEADER_SIZE
         self._map = self._page = mmap.mmap(self._file, HEADER_SIZE)
         self._header = memoryview(self._page).cast("q")
-        self.refusing = False
+        self.refusing = self.failed = False
+        """`failed`: a sync failed. Later ones fail, too: the kernel may have dropped what it could
+        not write, and report success then."""
         self._synced = 0
         self._sync_lock = threading.Lock()
 
@@ -198,10 +200,16 @@ class SegmentWriter:
         with self._sync_lock:
             if self._synced >= length:
                 return
+            if self.failed:
+                raise OSError("the disk has failed")
             target = self.length
-            if not self._synced:
-                _sync_directory(self.path.parent)
-            os.fdatasync(self._file)
+            try:
+                if not self._synced:
+                    _sync_directory(self.path.parent)
+                os.fdatasync(self._file)
+            except OSError:
+                self.failed = True
+                raise
             self._synced = target
 
     def end(self, now: int) -> None:

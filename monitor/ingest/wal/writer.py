@@ -34,19 +34,19 @@ class WalWriter:
         directory: Path,
         clock: Clock,
         limit: int,
-        always_sync: bool,
         trouble: Callable[[], str | None] = lambda: None,
     ) -> None:
         """`limit`: the maximum size in bytes of all segments in `directory` together.
 
-        `always_sync`: each append waits for the disk; otherwise the segment is synced every second.
         `trouble`: called every second; returns why heartbeats must be refused now, or None.
         Raises OSError if the directory can't be used; a full disk is not an error here.
         """
         self._directory, self._clock = directory, clock
-        self._limit, self._always_sync = limit, always_sync
+        self._limit = limit
         self._find_trouble, self._trouble = trouble, trouble()
         self._lock = threading.Lock()
+        self._sync_lock = threading.Lock()
+        """Held while segments are synced or closed; taken before `_lock`."""
         self._retired: list[SegmentWriter] = []
         self._segment: SegmentWriter | None = None
         self._marker: RefusalMarker | None = None
@@ -75,6 +75,7 @@ class WalWriter:
                 segment is None
                 or segment.length > ROTATE_AT
                 or (segment.refusing and segment.drained)
+                or segment.failed
             ):
                 segment = self._rotate()
             refusing = segment.refusing
@@ -96,13 +97,25 @@ class WalWriter:
             self._room -= size
         if refusing:
             log.warning("heartbeats are accepted again")
-        if self._always_sync:
-            try:
-                segment.sync()
-            except OSError as error:
-                self.refuse()
-                raise WalUnavailable(str(error)) from error
         return received
+
+    def sync(self) -> None:
+        """Waits until everything appended before survives a power failure. Raises WalUnavailable;
+        then the time since this call is not covered."""
+        started = self._clock.now()
+        with self._sync_lock:
+            with self._lock:
+                current = self._segment
+                segments = [*self._retired, *([current] if current else [])]
+            for segment in segments:
+                try:
+                    segment.sync()
+                except OSError as error:
+                    log.error("heartbeats can't be synced to disk: %s", error)
+                    with self._lock:
+                        if self._segment is not None:
+                            self._segment.refuse(lambda: started)
+                    raise WalUnavailable(str(error)) from error
 
     def refuse(self) -> None:
         """Notes that a valid heartbeat was refused: this moment is not covered."""
@@ -164,7 +177,7 @@ class WalWriter:
             with self._lock:
                 segment = self._segment
             try:
-                if segment is not None and not self._always_sync:
+                if segment is not None:
                     segment.sync()
                 self._room = self._limit - _size(self._directory)
             except OSError as error:
@@ -174,14 +187,15 @@ class WalWriter:
                     self.append(())
 
     def _close_retired(self) -> None:
-        with self._lock:
-            retired, self._retired = self._retired, []
-        for segment in retired:
-            try:
-                segment.sync()
-            except OSError as error:
-                log.error("%s may not survive a power failure: %s", segment.path.name, error)
-            segment.close()
+        with self._sync_lock:
+            with self._lock:
+                retired, self._retired = self._retired, []
+            for segment in retired:
+                try:
+                    segment.sync()
+                except OSError as error:
+                    log.error("%s may not survive a power failure: %s", segment.path.name, error)
+                segment.close()
 
     def close(self) -> None:
         """Called when the worker stops. Later appends raise WalUnavailable."""

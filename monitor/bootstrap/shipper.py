@@ -1,0 +1,30 @@
+"""The shipper process."""
+
+import signal
+
+from monitor.bootstrap.stores import open_store
+from monitor.clock import Clock
+from monitor.ingest.registry import metric_name_saver
+from monitor.ingest.shipper import Shipper
+from monitor.model import DAY
+from monitor.settings import Settings
+from monitor.state.database import open_state
+
+
+def run(settings: Settings) -> None:
+    """Ships until SIGTERM, and then the rest. The web process sends it after its last worker has
+    ended; SIGINT, which a terminal sends to all processes at once, would be too early."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    retention = settings.store.retention_days * DAY
+    shipper = Shipper(
+        settings.data_directory,
+        Clock(),
+        lambda: open_store(settings, writable=True),
+        metric_name_saver(open_state(settings.state_url), retention),
+    )
+    shipper.start()
+    while shipper.running:
+        if signal.sigtimedwait({signal.SIGTERM}, 1) is not None:
+            shipper.close()
+            return

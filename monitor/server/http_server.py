@@ -1,0 +1,153 @@
+"""The server of one worker: its connections, their time-outs and its end."""
+
+import asyncio
+import logging
+import socket
+import ssl
+from collections.abc import Callable, Mapping, Sequence
+
+from monitor.server.connection import Connection
+from monitor.server.limits import Limits
+from monitor.server.messages import Handler, Request, RequestError
+from monitor.server.wsgi import WsgiPool
+
+_TICK = 0.25
+"""Seconds between two looks at the deadlines."""
+_DRAIN_TICK = 0.05
+"""As `_TICK`, while the server stops."""
+_DROPPED = 100
+"""When there are too many connections, one of so many is closed, if it is idle."""
+
+log = logging.getLogger(__name__)
+
+
+class HttpServer:
+    """Created in each worker, after the fork, with its event loop."""
+
+    def __init__(
+        self,
+        handlers: Mapping[str, Handler],
+        pages: WsgiPool,
+        limits: Limits,
+        stop_handlers: Callable[[], None] = lambda: None,
+        access: Callable[[Request, int, int], None] | None = None,
+    ) -> None:
+        """`handlers`: by path; `pages` get all other paths. `stop_handlers`: called when the server
+        stops and handlers can get no more requests. `access`: called for each response with its
+        request, status and size (bytes of the body)."""
+        self.loop = asyncio.get_running_loop()
+        self.handlers, self.pages, self.limits = handlers, pages, limits
+        self.draining = False
+        self.time = self.loop.time()
+        """The loop's clock (s), read once in each tick: exact enough for time-outs."""
+        self._stop_handlers, self._access = stop_handlers, access
+        self._connections: set[Connection] = set()
+        self._buffered = 0
+        self._servers: list[tuple[asyncio.Server, socket.socket]] = []
+        self._context: ssl.SSLContext | None = None
+
+    async def listen(
+        self, sockets: Sequence[socket.socket], context: ssl.SSLContext | None
+    ) -> None:
+        """Accepts connections on these listening sockets, with TLS if there is a context."""
+        self._context = context
+        for listener in sockets:
+            listener.setblocking(False)
+            # With a second descriptor, accept works after the loop has closed its own.
+            own = listener.dup()
+            server = await self.loop.create_server(
+                lambda: Connection(self), sock=listener, ssl=context, backlog=2048
+            )
+            self._servers.append((server, own))
+
+    def tick(self) -> None:
+        """Closes connections whose deadline has passed."""
+        now = self.time = self.loop.time()
+        for connection in [each for each in self._connections if each.deadline < now]:
+            connection.expired()
+
+    async def run(self, goes_on: Callable[[], bool]) -> None:
+        """Serves until `goes_on`, called in each tick, returns False."""
+        while goes_on():
+            await asyncio.sleep(_TICK)
+            self.tick()
+
+    async def drain(self, timeout: float) -> None:
+        """Accepts no more connections, and waits for the requests of those that are open, for
+        `timeout` seconds at most."""
+        self.draining = True
+        await self._stop_listening()
+        started, stopped = self.loop.time(), False
+        while self._connections and self.time < started + timeout:
+            self.tick()
+            if self.time >= started + self.limits.drain:
+                for connection in list(self._connections):
+                    connection.end()
+            if not stopped and all(each.only_sends_a_page for each in self._connections):
+                stopped = True
+                self._stop_handlers()
+            await asyncio.sleep(_DRAIN_TICK)
+
+    def close(self) -> None:
+        """Aborts what is left."""
+        for connection in list(self._connections):
+            connection.abort()
+        for server, own in self._servers:
+            server.close()
+            own.close()
+
+    async def _stop_listening(self) -> None:
+        for server, own in self._servers:
+            server.close()
+            # Clients that have connected, but were not accepted yet, would be reset.
+            while True:
+                try:
+                    waiting, _ = own.accept()
+                except OSError:
+                    break
+                await self.loop.connect_accepted_socket(
+                    lambda: Connection(self), waiting, ssl=self._context
+                )
+            own.close()
+        self._servers.clear()
+
+    # Called by connections.
+
+    def admit(self, connection: Connection) -> bool:
+        """Adds a connection, or returns False if there are too many and none is idle."""
+        if len(self._connections) >= self.limits.connections and not self._make_room():
+            for handler in self.handlers.values():
+                handler.refused()
+            return False
+        self._connections.add(connection)
+        return True
+
+    def _make_room(self) -> bool:
+        """Closes those connections that are idle for longest. Returns whether there were any."""
+        idle = [each for each in self._connections if each.idle_since is not None]
+        idle.sort(key=lambda each: each.idle_since or 0)
+        for connection in idle[: self.limits.connections // _DROPPED + 1]:
+            connection.close_if_idle()
+            self._connections.discard(connection)
+        return bool(idle)
+
+    def forget(self, connection: Connection) -> None:
+        """A connection is closed."""
+        self._connections.discard(connection)
+
+    def reserve(self, size: int) -> bool:
+        """Counts bytes of bodies in memory; negative: they are free again. Returns whether that
+        many are allowed."""
+        if size > 0 and self._buffered + size > self.limits.buffered:
+            return False
+        self._buffered += size
+        return True
+
+    def log(self, request: Request, status: int, size: int) -> None:
+        """Writes a line of the access log."""
+        if self._access is not None:
+            self._access(request, status, size)
+
+    def log_refusal(self, peer: tuple[str, int], error: RequestError) -> None:
+        """The log has only the kind of error, because the request may contain a token."""
+        log.warning("request from %s refused: %s", peer[0], error.detail)
