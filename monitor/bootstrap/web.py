@@ -1,6 +1,7 @@
 """The web process: gunicorn, the applications of each worker, and the shipper beside them."""
 
 import gc
+from asyncio import get_running_loop
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -67,7 +68,7 @@ def _applications(settings: Settings, ignored_fields: SharedCounts) -> Applicati
         ingest.spool_limit,
         status.ClockCheck(directory / status.FILE, clock),
     )
-    commit = GroupCommit(wal.sync if ingest.fsync == "always" else None)
+    commit = GroupCommit(get_running_loop(), wal.sync if ingest.fsync == "always" else None)
     registry = Registry(from_state(engine, retention), threshold, ingest.token, ingest.max_sensors)
     registry.start()
     pages = build_pages(settings, engine, clock, ignored_fields)

@@ -1,8 +1,8 @@
 """Group commit: one sync of the WAL for all heartbeats of a round, and their replies after it."""
 
-import asyncio
 import contextlib
 import threading
+from asyncio import AbstractEventLoop
 from collections.abc import Callable
 from http import HTTPStatus
 from queue import SimpleQueue
@@ -24,10 +24,10 @@ class GroupCommit:
     on its event loop; its methods are called there, except where they say so.
     """
 
-    def __init__(self, sync: Callable[[], None] | None) -> None:
+    def __init__(self, loop: AbstractEventLoop, sync: Callable[[], None] | None) -> None:
         """`sync`: makes everything appended before survive a power failure; called on a thread.
         Raises WalUnavailable. None: replies are sent at once."""
-        self._loop = asyncio.get_running_loop()
+        self._loop = loop
         self._waiting: _Replies = []
         self._running = False
         self._rounds: SimpleQueue[_Replies | None] = SimpleQueue()

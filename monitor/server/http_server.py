@@ -31,15 +31,17 @@ class HttpServer:
         limits: Limits,
         stop_handlers: Callable[[], None] = lambda: None,
         access: Callable[[Request, int, int], None] | None = None,
+        clock: Callable[[], float] | None = None,
     ) -> None:
         """`handlers`: by path; `pages` get all other paths. `stop_handlers`: called when the server
         stops and handlers can get no more requests. `access`: called for each response with its
-        request, status and size (bytes of the body)."""
+        request, status and size (bytes of the body). `clock`: seconds; by default the loop's."""
         self.loop = asyncio.get_running_loop()
         self.handlers, self.pages, self.limits = handlers, pages, limits
         self.draining = False
-        self.time = self.loop.time()
-        """The loop's clock (s), read once in each tick: exact enough for time-outs."""
+        self._clock = clock or self.loop.time
+        self.time = self._clock()
+        """Read once in each tick: exact enough for time-outs."""
         self._stop_handlers, self._access = stop_handlers, access
         self._connections: set[Connection] = set()
         self._buffered = 0
@@ -59,10 +61,11 @@ class HttpServer:
                 lambda: Connection(self), sock=listener, ssl=context, backlog=2048
             )
             self._servers.append((server, own))
+            listener.close()  # as far as it is this one's: the loop keeps it open
 
     def tick(self) -> None:
         """Closes connections whose deadline has passed."""
-        now = self.time = self.loop.time()
+        now = self.time = self._clock()
         for connection in [each for each in self._connections if each.deadline < now]:
             connection.expired()
 
@@ -77,7 +80,7 @@ class HttpServer:
         `timeout` seconds at most."""
         self.draining = True
         await self._stop_listening()
-        started, stopped = self.loop.time(), False
+        started, stopped = self._clock(), False
         while self._connections and self.time < started + timeout:
             self.tick()
             if self.time >= started + self.limits.drain:
@@ -87,6 +90,8 @@ class HttpServer:
                 stopped = True
                 self._stop_handlers()
             await asyncio.sleep(_DRAIN_TICK)
+        if not stopped:
+            self._stop_handlers()
 
     def close(self) -> None:
         """Aborts what is left."""
@@ -99,6 +104,7 @@ class HttpServer:
     async def _stop_listening(self) -> None:
         for server, own in self._servers:
             server.close()
+            await asyncio.sleep(0)
             # Clients that have connected, but were not accepted yet, would be reset.
             while True:
                 try:

@@ -118,6 +118,9 @@ class Parser:
         version = self._llhttp.get_http_version()
         if version not in _VERSIONS:
             raise RequestError(HTTPStatus.HTTP_VERSION_NOT_SUPPORTED, "use HTTP/1.1, or HTTP/1.0")
+        method = self._llhttp.get_method().decode("ascii")
+        if method == "CONNECT":
+            raise RequestError(HTTPStatus.NOT_IMPLEMENTED, "CONNECT is not supported")
         headers = _joined(self._headers)
         target = self._target.decode("latin-1")
         authority, path, query = _parts(target)
@@ -127,9 +130,6 @@ class Parser:
             raise RequestError(
                 HTTPStatus.BAD_REQUEST, "a request in HTTP/1.1 needs the header Host"
             )
-        method = self._llhttp.get_method().decode("ascii")
-        if method == "CONNECT":
-            raise RequestError(HTTPStatus.NOT_IMPLEMENTED, "CONNECT is not supported")
         request = Request(
             method,
             target,
@@ -162,7 +162,7 @@ class Parser:
 def _joined(received: list[tuple[bytes, bytes]]) -> dict[str, str]:
     headers: dict[str, str] = {}
     for raw_name, raw_value in received:
-        name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
+        name, value = raw_name.decode("latin-1").lower(), raw_value.strip(b" \t").decode("latin-1")
         if name not in headers:
             headers[name] = value
         elif name == "host" or name == "content-length":

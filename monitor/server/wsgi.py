@@ -44,6 +44,7 @@ class WsgiPool:
         self._base: Environ = {
             "SCRIPT_NAME": "",
             "wsgi.version": (1, 0),
+            "wsgi.url_scheme": "http",
             "wsgi.errors": sys.stderr,
             "wsgi.multithread": True,
             "wsgi.multiprocess": True,

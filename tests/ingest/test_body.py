@@ -1,5 +1,4 @@
 import gzip
-import io
 import os
 import time
 import zlib
@@ -9,20 +8,16 @@ import pytest
 
 from monitor.ingest.body import read_body
 from monitor.ingest.problem import Problem
+from monitor.server.messages import Request
 
 TEXT = b'{"mac_address":"02:00:00:00:00:0a"}\n' * 5_000
 LIMIT = 1_000_000
 
 
 def read(body: bytes, encoding: str, limit: int = LIMIT) -> bytes:
-    return read_body(
-        {
-            "CONTENT_LENGTH": str(len(body)),
-            "HTTP_CONTENT_ENCODING": encoding,
-            "wsgi.input": io.BytesIO(body),
-        },
-        limit,
-    )
+    request = Request("POST", "/", "/", "", "1.1", {"content-encoding": encoding}, ("", 0))
+    request.body = body
+    return read_body(request, limit)
 
 
 def raw(data: bytes) -> bytes:

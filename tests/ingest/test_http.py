@@ -10,26 +10,23 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from werkzeug.test import Client, TestResponse
+from werkzeug.test import TestResponse
 
 from monitor.clock import Clock
 from monitor.errors import StateUnavailable
 from monitor.ingest.app import IngestApp, IngestLimits
 from monitor.ingest.counts import SharedCounts
 from monitor.ingest.fields import DETAILS, NOT_A_NUMBER
+from monitor.ingest.group_commit import GroupCommit
 from monitor.ingest.registry import Registry, RegistryChanges
 from monitor.ingest.wal.reader import WalReader
 from monitor.ingest.wal.writer import WalWriter
 from monitor.model import DAY, MINUTE, format_time, parse_time
 from monitor.state.tokens import digest
+from tests.ingest.client import LoopThread, client
 
 MAC = "02:00:00:00:00:0a"
 LIMITS = IngestLimits(retention=90 * DAY, body=100_000, batch_rows=12_000, rate_per_sensor=2)
-
-
-def pages(_environ: dict[str, Any], start_response: Any) -> list[bytes]:
-    start_response("200 OK", [("Content-Type", "text/plain")])
-    return [b"a page"]
 
 
 class Front:
@@ -38,14 +35,26 @@ class Front:
     def __init__(self, directory: Path, spool_limit: int = 10**9, max_sensors: int = 3) -> None:
         self.tokens: frozenset[bytes] | None = frozenset()
         self.known: list[tuple[int, int | None, bool]] = []
-        self.writer = WalWriter(directory / "spool", Clock(), spool_limit, always_sync=False)
+        self.writer = WalWriter(directory / "spool", Clock(), spool_limit)
         self.registry = Registry(self._load, 10 * MINUTE, "", max_sensors)
         self.refresh()
         self.ignored = SharedCounts(list(DETAILS))
-        app = IngestApp(
-            self.writer, self.registry, LIMITS, Clock(), ["localhost"], pages, self.ignored
+        self.loop = LoopThread()
+        self.app = IngestApp(
+            self.writer,
+            GroupCommit(self.loop.loop, self.writer.sync),
+            self.registry,
+            LIMITS,
+            Clock(),
+            ["localhost"],
+            self.ignored,
         )
-        self.client = Client(app)
+        self.client = client(self.app, self.loop.loop)
+
+    def close(self) -> None:
+        self.app.close()
+        self.loop.close()
+        self.writer.close()
 
     def _load(self, version: int) -> RegistryChanges:
         if self.tokens is None:
@@ -69,7 +78,7 @@ class Front:
 def front(tmp_path: Path) -> Iterator[Front]:
     front = Front(tmp_path)
     yield front
-    front.writer.close()
+    front.close()
 
 
 def stored(directory: Path) -> list[tuple[int, Any]]:
@@ -276,7 +285,7 @@ def test_heartbeats_are_refused_until_the_tokens_are_loaded(tmp_path: Path) -> N
     response = front.beat()
     problem(response, HTTPStatus.SERVICE_UNAVAILABLE)
     assert response.headers["Retry-After"]
-    front.writer.close()
+    front.close()
 
 
 def test_heartbeats_are_accepted_while_the_state_is_unavailable(front: Front) -> None:
@@ -331,17 +340,13 @@ def test_other_methods_get_405_with_allow_header(front: Front) -> None:
     assert front.client.get("/heartbeats").headers["Allow"] == "POST, PUT"
 
 
-def test_other_paths_are_passed_to_the_pages(front: Front) -> None:
-    assert front.client.get("/").text == "a page"
-
-
 def test_full_wal_gives_503_with_retry_after(tmp_path: Path) -> None:
     front = Front(tmp_path, spool_limit=600)
     statuses = [front.beat(battery=n) for n in range(15)]
     full = statuses[-1]
     problem(full, HTTPStatus.SERVICE_UNAVAILABLE)
     assert full.headers["Retry-After"]
-    front.writer.close()
+    front.close()
 
 
 PIECES = rb"""

@@ -64,7 +64,7 @@ class Line:
         self.pipeline = self.new_pipeline()
 
     def new_writer(self, limit: int = 10**9) -> WalWriter:
-        return WalWriter(self.directory / "spool", Clock(), limit, always_sync=False)
+        return WalWriter(self.directory / "spool", Clock(), limit)
 
     def new_pipeline(self) -> Pipeline:
         return Pipeline(self.directory, "here", self.store, Clock(), self.noted.update)

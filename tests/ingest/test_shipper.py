@@ -38,7 +38,7 @@ directory, first, pause = Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]
 stopped = []  # not an Event: its lock may be held by the thread that the handler interrupts
 signal.signal(signal.SIGTERM, lambda *_: stopped.append(True))
 clock = Clock()
-writer = WalWriter(directory / "spool", clock, 10**9, always_sync=first % 2 == 1)
+writer = WalWriter(directory / "spool", clock, 10**9)
 shipper = Shipper(
     directory, clock, lambda: SqliteStore(directory / "beats.sqlite", DAY, True), lambda names: None
 )
@@ -218,7 +218,7 @@ class Away(SqliteStore):
 def test_status_shows_why_nothing_is_shipped_until_shipping_resumes(tmp_path: Path) -> None:
     store = Away(tmp_path / "beats.sqlite", DAY, writable=True)
     store.migrate()
-    writer = WalWriter(tmp_path / "spool", Clock(), 10**9, always_sync=False)
+    writer = WalWriter(tmp_path / "spool", Clock(), 10**9)
     shipper = Shipper(tmp_path, Clock(), lambda: store, lambda names: None)
     received = writer.append([Report(1, None, True, None)])
     shipper.start()
@@ -259,7 +259,7 @@ def test_damaged_source_id_is_replaced_and_heartbeats_are_shipped(
 ) -> None:
     (tmp_path / "source-id").write_bytes(damaged)
     site = Site(tmp_path)
-    writer = WalWriter(tmp_path / "spool", Clock(), 10**9, always_sync=False)
+    writer = WalWriter(tmp_path / "spool", Clock(), 10**9)
     shipper = Shipper(
         tmp_path, Clock(), lambda: SqliteStore(site.store._path, DAY, True), lambda _names: None
     )
@@ -310,7 +310,7 @@ def append(writer: WalWriter, mac: int, rows: int = 1) -> bool:
 
 
 def test_disk_filled_by_the_wal_recovers_after_shipping(tmp_path: Path, small_disk: Path) -> None:
-    writer = WalWriter(small_disk, Clock(), 10**9, always_sync=False)
+    writer = WalWriter(small_disk, Clock(), 10**9)
     kept = fill(writer)
     assert kept
     (tmp_path / "spool").symlink_to(small_disk)
@@ -338,7 +338,7 @@ def test_worker_started_on_a_full_disk_refuses_reports_it_and_recovers(
                     file.write(bytes(size))
             except OSError:
                 continue
-    writer = WalWriter(small_disk, Clock(), 10**9, always_sync=False)
+    writer = WalWriter(small_disk, Clock(), 10**9)
     assert list(small_disk.glob("*" + REFUSING_SUFFIX))
     with pytest.raises(WalUnavailable):
         writer.append([Report(1, None, True, None)])

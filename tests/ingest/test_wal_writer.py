@@ -23,7 +23,7 @@ def report(mac: int, **metrics: float) -> Report:
 
 @pytest.fixture
 def writer(tmp_path: Path) -> Iterator[WalWriter]:
-    writer = WalWriter(tmp_path, Clock(), 10**9, always_sync=False)
+    writer = WalWriter(tmp_path, Clock(), 10**9)
     yield writer
     writer.close()
 
@@ -68,7 +68,7 @@ from pathlib import Path
 from monitor.clock import Clock
 from monitor.ingest.parse import Report
 from monitor.ingest.wal.writer import WalWriter
-writer = WalWriter(Path(sys.argv[1]), Clock(), 10**9, always_sync=False)
+writer = WalWriter(Path(sys.argv[1]), Clock(), 10**9)
 mac = 0
 while True:
     mac += 1
@@ -99,7 +99,7 @@ def test_killed_writer_loses_no_record_that_append_returned(tmp_path: Path, afte
 
 def segment_bytes(directory: Path, count: int) -> tuple[bytes, list[tuple[int, int]], list[int]]:
     """The bytes of a segment, its records, and where each record ends."""
-    writer = WalWriter(directory, Clock(), 10**9, always_sync=False)
+    writer = WalWriter(directory, Clock(), 10**9)
     (path,) = directory.glob("*" + SUFFIX)
     reader = SegmentReader(path)
     held, ends = [], []
@@ -155,7 +155,7 @@ from monitor.clock import Clock
 from monitor.ingest.parse import Report
 from monitor.ingest.wal.writer import WalWriter, WalUnavailable
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-writer = WalWriter(Path(sys.argv[1]), Clock(), 10**9, always_sync=False)
+writer = WalWriter(Path(sys.argv[1]), Clock(), 10**9)
 resource.setrlimit(resource.RLIMIT_FSIZE, (8192, resource.RLIM_INFINITY))
 writer.append([Report(1, None, True, None)])
 try:

@@ -39,7 +39,7 @@ def test_only_a_large_and_recent_clock_offset_is_a_problem(tmp_path: Path) -> No
 
 def test_wal_refuses_while_the_clock_is_wrong_and_reports_the_refusal(tmp_path: Path) -> None:
     path = tmp_path / status.FILE
-    writer = WalWriter(tmp_path / "spool", Clock(), 10**9, False, ClockCheck(path, Clock()))
+    writer = WalWriter(tmp_path / "spool", Clock(), 10**9, ClockCheck(path, Clock()))
     backlog = WalReader(tmp_path / "spool")
     try:
         writer.append([REPORT])
@@ -79,7 +79,7 @@ def test_refusal_ends_even_if_the_clock_was_set_back(tmp_path: Path) -> None:
     clock = _SettableClock()
     clock.ahead = 60 * MINUTE
     writer, backlog = (
-        WalWriter(tmp_path / "spool", clock, 10**9, False),
+        WalWriter(tmp_path / "spool", clock, 10**9),
         WalReader(tmp_path / "spool"),
     )
     try:
