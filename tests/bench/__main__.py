@@ -7,11 +7,11 @@ from pathlib import Path
 
 from monitor.model import DAY
 from monitor.store.influxdb import InfluxStore
-from tests.bench import batch, decision, grid, history, processes, single, sweep
+from tests.bench import batch, clients, decision, grid, history, processes, single, sweep
 from tests.bench.table import Row, show
 from tests.influxd.server import Access, InfluxdServer, external_influxd, find_influxd
 
-USUAL = ("processes", "single", "batch", "sweep", "decision", "grid")
+USUAL = ("processes", "single", "clients", "pages", "batch", "sweep", "decision", "grid")
 BENCHES = (*USUAL, "million", "large", "history")
 """The names of the benchmarks; `large` is the grid with 100,000 sensors."""
 
@@ -36,6 +36,10 @@ def _run(bench: str, directory: Path, access: Access | None) -> list[Row]:
         }
     if bench == "single":
         return single.rows(directory, **environment)
+    if bench == "clients":
+        return clients.rows(directory, **environment)
+    if bench == "pages":
+        return clients.beside_pages(directory, **environment)
     if bench == "processes":
         return processes.rows(directory, **environment)
     if bench == "decision":

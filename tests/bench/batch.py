@@ -12,7 +12,7 @@ from tests.service import Service
 from tests.waiting import eventually
 
 ROWS, BATCHES = 10_000, 40
-GOAL = 0.50
+GOAL = 0.75
 _MACS = [format_mac(0x020000000000 + n) for n in range(ROWS)]
 _NDJSON = "".join(f'{{"mac_address":"{mac}","battery":3.1}}\n' for mac in _MACS).encode()
 
