@@ -48,6 +48,8 @@ _THREADS = 2
 
 _READING, _WRITING = ("GET", "HEAD"), ("POST", "PUT")
 _JSON = "application/json"
+_ACCEPTED = (("Content-Type", _JSON),)
+_NOT_CACHED = (*_ACCEPTED, ("Cache-Control", "no-store"))
 _LINES = ("application/x-ndjson", "application/jsonl")
 _FORMS = ("", "application/x-www-form-urlencoded")
 """Content types of forms; "" is a missing Content-Type. Any text/ type may be a form, too."""
@@ -128,10 +130,8 @@ class IngestApp:
             log_failure(error)
             failed = Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "the request failed")
             return failed.response(), False
-        headers = [("Content-Type", _JSON)]
-        if method in _READING:
-            headers.append(("Cache-Control", "no-store"))
-        return Response(HTTPStatus.OK.value, headers, body), True
+        headers = _NOT_CACHED if method in _READING else _ACCEPTED
+        return Response(200, headers, body), True
 
     def _single(self, request: Request, method: str) -> bytes:
         try:

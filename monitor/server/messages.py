@@ -5,6 +5,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterable, Mapping
 from email.utils import formatdate
+from functools import lru_cache
 from http import HTTPStatus
 from typing import NamedTuple, Protocol
 
@@ -117,10 +118,18 @@ _dates = Dates()
 
 
 def head(status: int, headers: Iterable[tuple[str, str]], *more: bytes) -> bytes:
-    """The status line and headers of a response, with Date. `more`: header lines."""
-    known = _STATUS_LINES.get(status) or f"HTTP/1.1 {status} \r\n".encode()
-    lines = "".join([f"{name}: {value}\r\n" for name, value in headers]).encode("latin-1")
-    return b"".join((known, lines, _dates.line(), *more, b"\r\n"))
+    """The status line and headers of a response, with Date. `more`: header lines. A tuple of
+    headers is kept encoded: pass one if the headers are often the same."""
+    start = _start(status, headers) if type(headers) is tuple else _encoded(status, headers)
+    return b"".join((start, _dates.line(), *more, b"\r\n"))
+
+
+def _encoded(status: int, headers: Iterable[tuple[str, str]]) -> bytes:
+    line = _STATUS_LINES.get(status) or f"HTTP/1.1 {status} \r\n".encode()
+    return line + "".join([f"{name}: {value}\r\n" for name, value in headers]).encode("latin-1")
+
+
+_start = lru_cache(maxsize=100)(_encoded)
 
 
 def has_body(status: int) -> bool:

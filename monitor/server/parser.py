@@ -1,5 +1,6 @@
 """From bytes to requests: llhttp's parser, and the checks that it leaves to the server."""
 
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Any, Protocol
 from urllib.parse import unquote_to_bytes
@@ -44,6 +45,11 @@ class Parser:
 
     def feed(self, data: bytes) -> None:
         """Calls the events for these bytes. Raises RequestError; then no more may be fed."""
+        self._parse(data)
+        if self.within_request:
+            self._check_headers()
+
+    def _parse(self, data: bytes) -> None:
         while True:
             try:
                 self._llhttp.feed_data(data)
@@ -63,6 +69,21 @@ class Parser:
             except httptools.HttpParserError as error:
                 raise RequestError(HTTPStatus.BAD_REQUEST, _reason(error)) from None
             return
+
+    def _check_headers(self) -> None:
+        """Also called while they are incomplete, so that they can't fill the memory."""
+        limits = self._limits
+        if len(self._headers) > limits.headers:
+            raise RequestError(
+                HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+                f"at most {limits.headers} headers are allowed",
+            )
+        for name, value in self._headers:
+            if len(name) + len(value) > limits.header:
+                raise RequestError(
+                    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+                    f"at most {limits.header} bytes are allowed in a header",
+                )
 
     def _ignore_upgrade(self) -> None:
         """No other protocol is supported, so the request is handled as if it asked for none: Java's
@@ -96,25 +117,14 @@ class Parser:
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """A header, or a trailer after a chunked body, which is ignored."""
-        if not self.within_head:
-            return
         self._headers.append((name, value))
-        if len(name) + len(value) > self._limits.header:
-            raise RequestError(
-                HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
-                f"at most {self._limits.header} bytes are allowed in a header",
-            )
-        if len(self._headers) > self._limits.headers:
-            raise RequestError(
-                HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
-                f"at most {self._limits.headers} headers are allowed",
-            )
 
     def on_headers_complete(self) -> None:
         """The end of the headers."""
         if self._resuming:
             return
         self.within_head = False
+        self._check_headers()
         version = self._llhttp.get_http_version()
         if version not in _VERSIONS:
             raise RequestError(HTTPStatus.HTTP_VERSION_NOT_SUPPORTED, "use HTTP/1.1, or HTTP/1.0")
@@ -162,7 +172,7 @@ class Parser:
 def _joined(received: list[tuple[bytes, bytes]]) -> dict[str, str]:
     headers: dict[str, str] = {}
     for raw_name, raw_value in received:
-        name, value = raw_name.decode("latin-1").lower(), raw_value.strip(b" \t").decode("latin-1")
+        name, value = _name(raw_name), raw_value.strip(b" \t").decode("latin-1")
         if name not in headers:
             headers[name] = value
         elif name == "host" or name == "content-length":
@@ -170,6 +180,11 @@ def _joined(received: list[tuple[bytes, bytes]]) -> dict[str, str]:
         else:
             headers[name] += (_SEPARATE if name == "cookie" else ", ") + value
     return headers
+
+
+@lru_cache(maxsize=1_000)
+def _name(raw: bytes) -> str:
+    return raw.decode("latin-1").lower()
 
 
 def _parts(target: str) -> tuple[str | None, str, str]:
