@@ -1,6 +1,7 @@
 """The gunicorn worker: runs the HTTP server on an event loop until a signal."""
 
 import asyncio
+import os
 import signal
 
 import uvloop
@@ -19,6 +20,8 @@ class LoopWorker(Worker):  # type: ignore[misc]
 
     def init_process(self) -> None:
         """Called by gunicorn after the fork."""
+        # Otherwise libuv sleeps after each connection that it accepts, to leave some to others.
+        os.environ["UV_TCP_SINGLE_ACCEPT"] = "0"
         self._loop = uvloop.new_event_loop()
         asyncio.set_event_loop(self._loop)
         super().init_process()
