@@ -14,6 +14,7 @@ from monitor.server.messages import (
     Send,
     has_body,
     head,
+    log_failure,
     problem,
 )
 from monitor.server.parser import Parser
@@ -215,10 +216,14 @@ class Connection(asyncio.Protocol):
             handled += 1
             turn = self._current = self._waiting.popleft()
             self.deadline = _NEVER
-            if turn.handler is None:
-                self._server.pages.handle(turn.request, self)
-            else:
-                turn.handler.handle(turn.request, self.send)
+            try:
+                if turn.handler is None:
+                    self._server.pages.handle(turn.request, self)
+                else:
+                    turn.handler.handle(turn.request, self.send)
+            except Exception as error:  # noqa: BLE001 any error, so that the client gets a response
+                log_failure(error)
+                self.send(problem(HTTPStatus.INTERNAL_SERVER_ERROR, "the request failed"))
         self._advancing = False
         if self._reading_paused and not self._waiting and self._transport is not None:
             self._reading_paused = False
@@ -231,9 +236,11 @@ class Connection(asyncio.Protocol):
             return
         status, headers, body = response
         if self._transport is not None:
-            length = (b"Content-Length: %d\r\n" % len(body),) if has_body(status) else ()
+            with_body = has_body(status)
+            length = (b"Content-Length: %d\r\n" % len(body),) if with_body else ()
             start = head(status, headers, *length, self._connection_header(turn))
-            self._transport.write(start if turn.request.method == "HEAD" else start + body)
+            sent = with_body and turn.request.method != "HEAD"
+            self._transport.write(start + body if sent else start)
         self.finished(status, len(body))
 
     def start(self, status: int, headers: Iterable[tuple[str, str]], close: bool) -> None:

@@ -3,7 +3,10 @@
 import contextlib
 import socket
 
+import pytest
+
 from monitor.server.limits import Limits
+from monitor.server.messages import Request, Response, Send
 from tests.server.running import Echo, Running, received, received_until, running
 from tests.waiting import eventually
 
@@ -184,3 +187,29 @@ def test_connections_that_were_not_accepted_yet_are_answered_when_the_server_sto
         for connection in waiting:
             connection.close()
     assert all(answer.endswith(b"hello") for answer in answers)
+
+
+def test_failing_handler_answers_500_and_the_connection_stays(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Failing(Echo):
+        def handle(self, request: Request, send: Send) -> None:
+            raise ValueError
+
+    with running(handlers={"/echo": Failing()}) as server, server.connect() as connection:
+        connection.sendall(ECHO % 3 + b"one")
+        assert received_until(connection, b"}").startswith(b"HTTP/1.1 500 ")
+        assert answered(connection)
+    assert "a request failed: ValueError" in caplog.text
+
+
+def test_response_without_a_body_has_none() -> None:
+    class Silent(Echo):
+        def handle(self, request: Request, send: Send) -> None:
+            send(Response(204, [], b"nothing of this"))
+
+    with running(handlers={"/echo": Silent()}) as server:
+        answer = server.ask(b"POST /echo HTTP/1.0\r\nContent-Length: 0\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 204 ")
+    assert answer.endswith(b"\r\n\r\n")
+    assert b"Content-Length" not in answer
