@@ -44,7 +44,8 @@ class Shipper:
         """`directory`: the data directory. `open_store` is called only while the lock is held."""
         self._directory, self._clock = directory, clock
         self._open_store, self._save_metric_names = open_store, save_metric_names
-        directory.mkdir(parents=True, exist_ok=True)
+        # The first worker may not have created it yet.
+        (directory / "spool").mkdir(parents=True, exist_ok=True)
         self._closing = threading.Event()
         self._give_up_at = float("inf")
         self._published_at, self._troubled = 0, False

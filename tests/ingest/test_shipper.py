@@ -1,27 +1,23 @@
 """Shippers and workers as processes that are stopped and killed, with a real store."""
 
-import json
 import os
 import random
 import signal
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 
 from monitor.clock import Clock
-from monitor.ingest import status
-from monitor.ingest.parse import Report
-from monitor.ingest.shipper import Shipper, source_id
-from monitor.ingest.wal.format import REFUSING_SUFFIX, SUFFIX
-from monitor.ingest.wal.writer import WalUnavailable, WalWriter
-from monitor.model import DAY, Heartbeat
-from monitor.store.interface import CoverageSpan, StoreUnavailable
+from monitor.ingest.wal.format import SUFFIX
+from monitor.model import DAY
+from monitor.store.interface import CoverageSpan
 from monitor.store.sqlite import SqliteStore
+from tests.states import new_state
 from tests.waiting import eventually
 
 _WORKER = """
@@ -29,21 +25,12 @@ import signal, sys, time
 from pathlib import Path
 from monitor.clock import Clock
 from monitor.ingest.parse import Report
-from monitor.ingest.shipper import Shipper
 from monitor.ingest.wal.writer import WalWriter
-from monitor.model import DAY
-from monitor.store.sqlite import SqliteStore
 
-directory, first, pause = Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
+spool, mac, pause = Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
 stopped = []  # not an Event: its lock may be held by the thread that the handler interrupts
 signal.signal(signal.SIGTERM, lambda *_: stopped.append(True))
-clock = Clock()
-writer = WalWriter(directory / "spool", clock, 10**9)
-shipper = Shipper(
-    directory, clock, lambda: SqliteStore(directory / "beats.sqlite", DAY, True), lambda names: None
-)
-shipper.start()
-mac = first
+writer = WalWriter(spool, Clock(), 10**9)
 while not stopped:
     time.sleep(pause)
     mac += 1
@@ -51,29 +38,40 @@ while not stopped:
     sys.stdout.write(f"{received} {mac}\\n")
     sys.stdout.flush()
 writer.close()
-shipper.close()
 """
 
 
 class Site:
-    """A data directory with workers, and the heartbeats that they acknowledged."""
+    """A data directory with workers and shippers, and the heartbeats that were acknowledged."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        self.store = SqliteStore(directory / "beats.sqlite", DAY, writable=True)
+        self._file = directory / "heartbeats.sqlite"
+        self.store = SqliteStore(self._file, DAY, writable=True)
         self.store.migrate()
+        new_state(directory / "state.sqlite").dispose()
         self.acknowledged: set[tuple[int, int]] = set()
         self.workers: list[subprocess.Popen[str]] = []
+        self.shippers: list[subprocess.Popen[bytes]] = []
 
-    def start(self, pause: float = 0.001) -> subprocess.Popen[str]:
+    def start_worker(self, pause: float = 0.001) -> subprocess.Popen[str]:
         first = (len(self.workers) + 1) * 1_000_000
+        spool = str(self.directory / "spool")
         worker = subprocess.Popen(
-            [sys.executable, "-c", _WORKER, str(self.directory), str(first), str(pause)],
+            [sys.executable, "-c", _WORKER, spool, str(first), str(pause)],
             stdout=subprocess.PIPE,
             text=True,
         )
         self.workers.append(worker)
         return worker
+
+    def start_shipper(self) -> subprocess.Popen[bytes]:
+        shipper = subprocess.Popen(
+            [sys.executable, "-m", "monitor", "shipper"],
+            env={**os.environ, "MONITOR_DATA_DIRECTORY": str(self.directory)},
+        )
+        self.shippers.append(shipper)
+        return shipper
 
     def record_output(self, worker: subprocess.Popen[str], lines: int | None = None) -> None:
         """Record a worker's output: this many lines, or all until it ends."""
@@ -99,45 +97,62 @@ class Site:
     def coverage_spans(self) -> list[CoverageSpan]:
         return sorted(self.store.coverage(0, 1 << 50), key=lambda span: span.start)
 
+    def covered_until(self) -> int:
+        """The end of the newest coverage span (ms); 0 if there is none."""
+        return max((span.until for span in self.coverage_spans()), default=0)
+
+    def wait_for_coverage(self) -> None:
+        """Wait until this moment is covered."""
+        now = Clock().now()
+        eventually(lambda: self.covered_until() > now)
+
     def segments(self) -> list[Path]:
         return list((self.directory / "spool").glob("*" + SUFFIX))
 
-    def shippers(self) -> list[int]:
-        """Processes that have the heartbeat file open."""
-        file = str(self.directory / "beats.sqlite")
-        return [
-            worker.pid
-            for worker in self.workers
-            if worker.poll() is None
-            and any(opened.path == file for opened in psutil.Process(worker.pid).open_files())
-        ]
+    def active_shippers(self) -> list[subprocess.Popen[bytes]]:
+        """Those that have the heartbeat file open."""
+        return [shipper for shipper in self.shippers if _has_open(shipper, self._file)]
+
+    def end_shipper(self, shipper: subprocess.Popen[bytes]) -> None:
+        # Until it waits for the lock, a signal ends it at once.
+        eventually(lambda: _has_open(shipper, self.directory / "shipper.lock"))
+        shipper.terminate()
+        assert shipper.wait(30) == 0
+
+    def kill(self) -> None:
+        for process in (*self.workers, *self.shippers):
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+            if process.stdout:
+                process.stdout.close()
+        self.store.close()
+
+
+def _has_open(process: subprocess.Popen[bytes], file: Path) -> bool:
+    if process.poll() is not None:
+        return False
+    return any(each.path == str(file) for each in psutil.Process(process.pid).open_files())
 
 
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Site]:
     site = Site(tmp_path)
     yield site
-    for worker in site.workers:
-        if worker.poll() is None:
-            worker.kill()
-            worker.wait()
-        if worker.stdout:
-            worker.stdout.close()
-    site.store.close()
+    site.kill()
 
 
-def test_one_worker_ships_for_all_and_the_last_reports_the_final_span(
-    site: Site,
-) -> None:
-    workers = [site.start() for _ in range(3)]
+def test_one_shipper_ships_for_all_workers(site: Site) -> None:
+    shippers = [site.start_shipper() for _ in range(2)]
+    workers = [site.start_worker() for _ in range(3)]
     for worker in workers:
         site.record_output(worker, 100)
-    assert len(eventually(site.shippers)) == 1
-    eventually(site.coverage_spans, 30)
-    for worker in workers:
-        worker.send_signal(signal.SIGTERM)
+    assert len(eventually(site.active_shippers)) == 1
+    eventually(site.coverage_spans)
     for worker in workers:
         site.end(worker, signal.SIGTERM)
+    for shipper in shippers:
+        site.end_shipper(shipper)
     assert site.stored() == Counter(site.acknowledged)
     last = site.coverage_spans()[-1]
     assert last.closing
@@ -145,37 +160,65 @@ def test_one_worker_ships_for_all_and_the_last_reports_the_final_span(
     assert site.segments() == []
 
 
-def test_worker_that_stops_while_others_run_reports_no_final_span(site: Site) -> None:
-    workers = [site.start() for _ in range(2)]
+def test_shipper_closes_the_span_only_after_the_last_worker_has_ended(site: Site) -> None:
+    shipper = site.start_shipper()
+    workers = [site.start_worker(0.01) for _ in range(2)]
     for worker in workers:
         site.record_output(worker, 20)
-    shipping = eventually(site.shippers)
-    workers.sort(key=lambda worker: worker.pid not in shipping)
+    eventually(site.coverage_spans)
+    shipper.terminate()
     site.end(workers[0], signal.SIGTERM)
-    eventually(lambda: site.shippers() == [workers[1].pid])
-    acknowledged_by_the_second = max(received for received, _ in site.acknowledged)
-    eventually(lambda: site.coverage_spans()[-1].until > acknowledged_by_the_second)
+    site.wait_for_coverage()
+    assert shipper.poll() is None
     assert not any(span.closing for span in site.coverage_spans())
     site.end(workers[1], signal.SIGTERM)
+    assert shipper.wait(30) == 0
+    assert site.coverage_spans()[-1].closing
+    assert site.stored() == Counter(site.acknowledged)
+
+
+def test_shipper_that_stops_while_a_worker_runs_reports_no_final_span(site: Site) -> None:
+    first, worker = site.start_shipper(), site.start_worker(0.01)
+    site.record_output(worker, 20)
+    eventually(site.coverage_spans)
+    second = site.start_shipper()
+    site.end_shipper(first)  # after ten seconds, in which it waits for the worker
+    eventually(lambda: site.active_shippers() == [second])
+    site.wait_for_coverage()
+    assert not any(span.closing for span in site.coverage_spans())
+    site.end(worker, signal.SIGTERM)
+    site.end_shipper(second)
     assert site.coverage_spans()[-1].closing
     assert site.stored() == Counter(site.acknowledged)
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_killed_workers_lose_no_acknowledged_heartbeat_and_duplicate_none(
+def test_killed_processes_lose_no_acknowledged_heartbeat_and_duplicate_none(
     site: Site, seed: int
 ) -> None:
     chance = random.Random(seed)
-    workers = [site.start() for _ in range(2)]
+    for _ in range(2):
+        site.start_shipper()
+    workers = [site.start_worker() for _ in range(2)]
     for _ in range(4):
         for worker in workers:
             site.record_output(worker, chance.randrange(1, 400))
         victim = chance.randrange(2)
         site.end(workers[victim], signal.SIGKILL)
-        workers[victim] = site.start()
+        workers[victim] = site.start_worker()
+        (active,) = eventually(site.active_shippers)
+        if chance.random() < 0.5:
+            site.wait_for_coverage()
+        active.kill()
+        active.wait()
+        site.start_shipper()
+    site.wait_for_coverage()
     for worker in workers:
         site.record_output(worker, 50)
         site.end(worker, signal.SIGTERM)
+    for shipper in site.shippers:
+        if shipper.poll() is None:
+            site.end_shipper(shipper)
     stored = site.stored()
     assert set(stored) >= site.acknowledged
     # A worker may be killed after it wrote a heartbeat and before it acknowledged it.
@@ -185,14 +228,11 @@ def test_killed_workers_lose_no_acknowledged_heartbeat_and_duplicate_none(
 
 
 def test_killed_worker_ends_the_coverage_span_and_a_new_one_starts(site: Site) -> None:
-    survivor, victim = site.start(), site.start()
+    shipper = site.start_shipper()
+    survivor, victim = site.start_worker(), site.start_worker()
     site.record_output(survivor, 10)
     site.record_output(victim, 10)
-    eventually(
-        lambda: site.coverage_spans() and site.coverage_spans()[-1].until > Clock().now() - 1500
-    )
-    if site.shippers() == [victim.pid]:
-        survivor, victim = victim, survivor
+    site.wait_for_coverage()
     before = site.coverage_spans()[-1].start
     killed = Clock().now()
     site.end(victim, signal.SIGKILL)
@@ -201,162 +241,19 @@ def test_killed_worker_ends_the_coverage_span_and_a_new_one_starts(site: Site) -
     assert old.until <= killed + 2_000
     assert new.start >= killed
     site.end(survivor, signal.SIGTERM)
+    site.end_shipper(shipper)
 
 
-class Away(SqliteStore):
-    """A SQLite store that is unavailable until the test changes it."""
-
-    reachable = False
-
-    def append(self, heartbeats: Sequence[Heartbeat]) -> None:
-        """Append, or raise StoreUnavailable."""
-        if not self.reachable:
-            raise StoreUnavailable("simulated failure")
-        super().append(heartbeats)
-
-
-def test_status_shows_why_nothing_is_shipped_until_shipping_resumes(tmp_path: Path) -> None:
-    store = Away(tmp_path / "beats.sqlite", DAY, writable=True)
-    store.migrate()
-    writer = WalWriter(tmp_path / "spool", Clock(), 10**9)
-    shipper = Shipper(tmp_path, Clock(), lambda: store, lambda names: None)
-    received = writer.append([Report(1, None, True, None)])
-    shipper.start()
-
-    def state() -> dict[str, object]:
-        try:
-            return dict(json.loads((tmp_path / status.FILE).read_bytes()))
-        except FileNotFoundError:
-            return {}
-
-    eventually(lambda: state().get("reason") == "simulated failure")
-    assert state()["ready"] is False
-    store.reachable = True
-    eventually(lambda: state().get("ready") is True)
-    reader = SqliteStore(tmp_path / "beats.sqlite", DAY)
-    assert [beat.time for beat in reader.heartbeats([1], 0, 1 << 50)] == [received]
-    reader.close()
-    writer.close()
-    shipper.close()
-
-
-def test_source_id_is_the_same_for_every_worker_and_start(tmp_path: Path) -> None:
-    script = (
-        "import sys; from pathlib import Path; from monitor.ingest.shipper import source_id; "
-        "print(source_id(Path(sys.argv[1])))"
-    )
-    workers = [
-        subprocess.Popen([sys.executable, "-c", script, str(tmp_path)], stdout=subprocess.PIPE)
-        for _ in range(4)
-    ]
-    printed = {worker.communicate(timeout=30)[0].decode().strip() for worker in workers}
-    assert printed == {source_id(tmp_path)}
-
-
-@pytest.mark.parametrize("damaged", [b"", b"\xff\xfe\x00", b"two words", "\u00fc".encode()])
-def test_damaged_source_id_is_replaced_and_heartbeats_are_shipped(
-    tmp_path: Path, damaged: bytes, caplog: pytest.LogCaptureFixture
-) -> None:
-    (tmp_path / "source-id").write_bytes(damaged)
-    site = Site(tmp_path)
-    writer = WalWriter(tmp_path / "spool", Clock(), 10**9)
-    shipper = Shipper(
-        tmp_path, Clock(), lambda: SqliteStore(site.store._path, DAY, True), lambda _names: None
-    )
-    shipper.start()
-    writer.append([Report(1, None, True, None)])
-    eventually(lambda: list(site.store.heartbeats([1], 0, 1 << 50)))
-    writer.close()
-    shipper.close()
-    site.store.close()
-    assert "source-id is damaged" in caplog.text
-    assert "Traceback" not in caplog.text
-    assert source_id(tmp_path) == (tmp_path / "source-id").read_text("ascii")
-    assert (tmp_path / "source-id.damaged").read_bytes() == damaged
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 256 KiB."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(place)], capture_output=True
-    )
-    if mounted.returncode:
-        if os.environ.get("CI") == "true":
-            pytest.fail(f"no tmpfs: {mounted.stderr.decode()}")
-        pytest.skip("mounting a tmpfs needs privileges")
-    yield place
-    subprocess.run(["umount", "--lazy", str(place)], check=True)
-
-
-def fill(writer: WalWriter) -> list[int]:
-    """Append until there is no room; the MAC addresses appended."""
-    kept: list[int] = []
-    while append(writer, len(kept), rows=30):
-        kept.append(len(kept))
-    return kept
-
-
-def append(writer: WalWriter, mac: int, rows: int = 1) -> bool:
-    """Append one heartbeat; whether there was room."""
-    try:
-        writer.append([Report(mac, None, True, {"load": n / 7}) for n in range(rows)])
-    except WalUnavailable as error:
-        assert "No space" in str(error)  # noqa: PT017
-        return False
-    return True
-
-
-def test_disk_filled_by_the_wal_recovers_after_shipping(tmp_path: Path, small_disk: Path) -> None:
-    writer = WalWriter(small_disk, Clock(), 10**9)
-    kept = fill(writer)
-    assert kept
-    (tmp_path / "spool").symlink_to(small_disk)
-    store = SqliteStore(tmp_path / "beats.sqlite", DAY, writable=True)
-    store.migrate()
-    shipper = Shipper(tmp_path, Clock(), lambda: store, lambda names: None)
-    shipper.start()
-    eventually(lambda: append(writer, 5_000), 20)
-    writer.close()
-    shipper.close()
-    reader = SqliteStore(tmp_path / "beats.sqlite", DAY)
-    found = {beat.mac for beat in reader.heartbeats([*kept, 5_000], 0, 1 << 50)}
-    reader.close()
-    assert found == {*kept, 5_000}
-
-
-def test_worker_started_on_a_full_disk_refuses_reports_it_and_recovers(
-    tmp_path: Path, small_disk: Path
-) -> None:
-    filler = small_disk / "filler"
-    with filler.open("wb", buffering=0) as file:
-        for size in (4096, 1):
-            try:
-                while True:
-                    file.write(bytes(size))
-            except OSError:
-                continue
-    writer = WalWriter(small_disk, Clock(), 10**9)
-    assert list(small_disk.glob("*" + REFUSING_SUFFIX))
-    with pytest.raises(WalUnavailable):
-        writer.append([Report(1, None, True, None)])
-    (tmp_path / "spool").symlink_to(small_disk)
-    store = SqliteStore(tmp_path / "beats.sqlite", DAY, writable=True)
-    store.migrate()
-    shipper = Shipper(tmp_path, Clock(), lambda: store, lambda names: None)
-    shipper.start()
-    reader = SqliteStore(tmp_path / "beats.sqlite", DAY)
-    eventually(lambda: (tmp_path / status.FILE).exists())
-    assert reader.coverage(0, 1 << 50) == []
-    filler.unlink()
-    # The keeper notices the space without a heartbeat.
-    covered = eventually(lambda: reader.coverage(0, 1 << 50))
-    assert not list(small_disk.glob("*" + REFUSING_SUFFIX))
-    received = writer.append([Report(1, None, True, None)])
-    assert covered[0].start <= received
-    writer.close()
-    shipper.close()
-    assert [beat.received for beat in reader.heartbeats([1], 0, 1 << 50)] == [received]
-    reader.close()
+def test_shipper_that_takes_over_after_a_kill_starts_a_new_span(site: Site) -> None:
+    first, worker = site.start_shipper(), site.start_worker(0.01)
+    site.record_output(worker, 20)
+    eventually(site.coverage_spans)
+    second = site.start_shipper()
+    first.kill()
+    first.wait()
+    killed = Clock().now()
+    eventually(lambda: site.coverage_spans()[-1].start >= killed)
+    assert site.active_shippers() == [second]
+    site.end(worker, signal.SIGTERM)
+    site.end_shipper(second)
+    assert site.stored() == Counter(site.acknowledged)

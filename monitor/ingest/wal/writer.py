@@ -205,8 +205,9 @@ class WalWriter:
             segment, self._segment = self._segment, None
             if segment is not None:
                 self._retire(segment, self._clock.now())
-            if self._marker is not None:
-                self._marker.close()
+            marker, self._marker = self._marker, None
+            if marker is not None:
+                marker.close()
         self._close_retired()
 
 

@@ -1,0 +1,181 @@
+"""Replies to heartbeats are sent after a sync of the WAL; on a real event loop."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator
+from queue import SimpleQueue
+
+import pytest
+
+from monitor.ingest.group_commit import GroupCommit
+from monitor.ingest.wal.writer import WalUnavailable
+from monitor.server.messages import Response
+from tests.ingest.client import LoopThread
+
+TIMEOUT = 20.0
+STORED = Response(200, [("Content-Type", "application/json")], b"{}")
+
+
+class Disk:
+    """Syncs that last until the test releases them."""
+
+    def __init__(self) -> None:
+        self.syncs = 0
+        self.failure: WalUnavailable | None = None
+        self._started, self._released = threading.Semaphore(0), threading.Semaphore(0)
+
+    def sync(self) -> None:
+        """Raises WalUnavailable if the test sets `failure`."""
+        self.syncs += 1
+        self._started.release()
+        assert self._released.acquire(timeout=TIMEOUT)
+        if self.failure is not None:
+            raise self.failure
+
+    def wait_for_sync(self) -> None:
+        assert self._started.acquire(timeout=TIMEOUT)
+
+    def release(self) -> None:
+        """End the current sync, or the next one."""
+        self._released.release()
+
+
+class Server:
+    """A group commit on a loop, and the responses that it sent."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, sync: Callable[[], None] | None) -> None:
+        self.loop = loop
+        self.commit = GroupCommit(loop, sync)
+        self.sent: SimpleQueue[Response] = SimpleQueue()
+
+    def reply(self, count: int = 1) -> None:
+        """Appended heartbeats are to be answered; returns when the loop has handled that."""
+        for _ in range(count):
+            self.loop.call_soon_threadsafe(self.commit.send, self.sent.put, STORED)
+        self.settle()
+
+    def settle(self) -> None:
+        """Wait until the loop has done all that was planned before."""
+        asyncio.run_coroutine_threadsafe(asyncio.sleep(0), self.loop).result(TIMEOUT)
+
+    def received(self, count: int) -> list[Response]:
+        """The next responses."""
+        return [self.sent.get(timeout=TIMEOUT) for _ in range(count)]
+
+
+@pytest.fixture
+def loop() -> Iterator[LoopThread]:
+    loop = LoopThread()
+    yield loop
+    loop.close()
+
+
+@pytest.fixture
+def disk() -> Disk:
+    return Disk()
+
+
+@pytest.fixture
+def server(loop: LoopThread, disk: Disk) -> Iterator[Server]:
+    server = Server(loop.loop, disk.sync)
+    yield server
+    server.commit.close()
+
+
+def test_reply_waits_for_the_sync(server: Server, disk: Disk) -> None:
+    server.reply()
+    disk.wait_for_sync()
+    server.settle()
+    assert server.sent.empty()
+    disk.release()
+    assert server.received(1) == [STORED]
+
+
+def test_replies_that_arrive_during_a_sync_share_the_next_one(server: Server, disk: Disk) -> None:
+    server.reply()
+    disk.wait_for_sync()
+    server.reply(500)
+    assert server.sent.empty()
+    disk.release()
+    assert server.received(1) == [STORED]
+    disk.wait_for_sync()
+    server.settle()
+    assert server.sent.empty()
+    disk.release()
+    assert server.received(500) == [STORED] * 500
+    assert disk.syncs == 2
+
+
+def test_replies_of_one_round_of_the_loop_share_a_sync(server: Server, disk: Disk) -> None:
+    def arrive_together() -> None:
+        for _ in range(100):
+            server.commit.send(server.sent.put, STORED)
+
+    server.loop.call_soon_threadsafe(arrive_together)
+    disk.release()
+    assert server.received(100) == [STORED] * 100
+    assert disk.syncs == 1
+
+
+def test_failed_sync_turns_only_the_replies_of_its_round_into_503(
+    server: Server, disk: Disk
+) -> None:
+    server.reply()
+    disk.wait_for_sync()
+    server.reply(3)
+    disk.failure = WalUnavailable("the disk has failed")
+    disk.release()
+    (answer,) = server.received(1)
+    assert answer.status == 503
+    assert dict(answer.headers)["Retry-After"] == "5"
+    assert b"the disk has failed" in answer.body
+    disk.wait_for_sync()
+    disk.failure = None
+    disk.release()
+    assert server.received(3) == [STORED] * 3
+
+
+def test_reply_from_a_thread_waits_for_the_sync_if_something_was_appended(
+    server: Server, disk: Disk
+) -> None:
+    refusal = Response(400, [], b"")
+    server.commit.send_from_thread(server.sent.put, STORED, appended=True)
+    server.commit.send_from_thread(server.sent.put, refusal, appended=False)
+    assert server.received(1) == [refusal]
+    disk.wait_for_sync()
+    disk.release()
+    assert server.received(1) == [STORED]
+
+
+def test_reply_from_a_thread_after_the_end_of_the_loop_is_dropped() -> None:
+    loop = LoopThread()
+    commit = GroupCommit(loop.loop, None)
+    loop.close()
+    sent: SimpleQueue[Response] = SimpleQueue()
+    for appended in (True, False):
+        commit.send_from_thread(sent.put, STORED, appended)
+    assert sent.empty()
+    commit.close()
+
+
+def test_close_waits_for_the_sync_of_replies_that_were_passed_on(loop: LoopThread) -> None:
+    disk = Disk()
+    server = Server(loop.loop, disk.sync)
+    server.reply()
+    disk.wait_for_sync()
+    closing = threading.Thread(target=server.commit.close)
+    closing.start()
+    assert closing.is_alive()
+    disk.release()
+    closing.join(TIMEOUT)
+    assert not closing.is_alive()
+    assert server.received(1) == [STORED]
+
+
+def test_without_sync_replies_are_sent_at_once(loop: LoopThread) -> None:
+    server = Server(loop.loop, None)
+    server.reply(3)
+    assert server.sent.qsize() == 3
+    server.commit.send_from_thread(server.sent.put, STORED, appended=True)
+    assert server.received(4) == [STORED] * 4
+    server.commit.close()
