@@ -58,6 +58,12 @@ class Child:
                 preexec_fn=functools.partial(end_with_parent, os.getpid(), signal.SIGTERM),
             )
 
+    def poll(self) -> None:
+        """Takes the status of the process if it has exited. A parent that reaps all its children
+        calls this before, as the status would be lost."""
+        if self._process is not None:
+            self._process.poll()
+
     def terminate(self) -> None:
         """Tells the process to finish its work and exit."""
         if self._process is not None:

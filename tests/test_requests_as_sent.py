@@ -1,4 +1,4 @@
-"""How gunicorn handles requests before the app sees them; requests are sent as raw bytes."""
+"""How the server handles requests before the app sees them; requests are sent as raw bytes."""
 
 import socket
 from collections.abc import Iterator
@@ -30,7 +30,7 @@ MALFORMED = {
     "long line": f"GET /acknowledge/{SECRET}{'x' * 9000} HTTP/1.1\r\n\r\n",
     "long header": f"{FIRST}Authorization: Bearer {SECRET}{'x' * 9000}\r\n\r\n",
     "many headers": FIRST + f"Authorization: Bearer {SECRET}\r\n" * 200 + "\r\n",
-    "fragment": f"GET http://[{SECRET}/password/{SECRET} HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "half an address": f"GET http://[::1/password/{SECRET} HTTP/1.1\r\nHost: localhost\r\n\r\n",
     "not UTF-8": f"GET /password/{SECRET}\xff HTTP/1.1\r\nHost: \xff\r\n\r\n",
 }
 
@@ -63,7 +63,7 @@ def test_content_of_a_refused_request_is_not_in_logs_or_answers(
 ) -> None:
     answer = answered(service, request_text)
     assert SECRET not in answer
-    assert answer.startswith("HTTP/1.1 4")
+    assert answer.startswith(("HTTP/1.1 4", "HTTP/1.1 501 ", "HTTP/1.1 505 ")), answer
     log = service.log.read_text("utf-8", "replace")
     assert SECRET not in log
     assert "Traceback" not in log
@@ -71,15 +71,14 @@ def test_content_of_a_refused_request_is_not_in_logs_or_answers(
 
 def test_log_names_the_error_and_the_client(service: Service) -> None:
     answered(service, MALFORMED["no colon"])
-    assert "request from 127.0.0.1 refused: InvalidHeader" in service.log.read_text(
-        "utf-8", "replace"
-    )
+    log = service.log.read_text("utf-8", "replace")
+    assert "request from 127.0.0.1 refused: the request is malformed" in log
 
 
 @pytest.mark.parametrize("header", ["SCRIPT_NAME", "Script-Name", "PATH_INFO"])
 def test_client_cannot_set_the_path_prefix(service: Service, header: str) -> None:
     request = f"GET /elsewhere/healthz HTTP/1.0\r\nHost: localhost\r\n{header}: /elsewhere\r\n\r\n"
-    assert answered(service, request).startswith("HTTP/1.0 404")
+    assert answered(service, request).startswith("HTTP/1.1 404 ")
 
 
 @pytest.mark.parametrize("header", ["X-Forwarded-Proto", "X-Forwarded-Protocol"])

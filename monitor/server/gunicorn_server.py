@@ -169,6 +169,12 @@ class _Arbiter(Arbiter):  # type: ignore[misc]
         if self.app.companion is not None:
             self.app.companion.keep_running()
 
+    def reap_workers(self) -> None:
+        """Called by gunicorn to reap all children that have exited."""
+        if self.app.companion is not None:
+            self.app.companion.poll()
+        super().reap_workers()
+
     def stop(self, graceful: bool = True) -> None:
         """Called by gunicorn to stop the workers."""
         super().stop(graceful)

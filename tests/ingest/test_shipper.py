@@ -8,6 +8,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -120,7 +121,8 @@ class Site:
         assert shipper.wait(30) == 0
 
     def kill(self) -> None:
-        for process in (*self.workers, *self.shippers):
+        processes: list[subprocess.Popen[Any]] = [*self.workers, *self.shippers]
+        for process in processes:
             if process.poll() is None:
                 process.kill()
                 process.wait()
