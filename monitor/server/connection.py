@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from typing import TYPE_CHECKING, NamedTuple, cast
 
+from monitor.server.heads import head
 from monitor.server.messages import (
     Handler,
     Request,
@@ -13,7 +14,6 @@ from monitor.server.messages import (
     Response,
     Send,
     has_body,
-    head,
     log_failure,
     problem,
 )
