@@ -18,8 +18,12 @@ class Host:
     async def beat(self, mac: int, time: int | None = None) -> int:
         """Send one heartbeat, with this time (ms) if given; the status of the answer, or 0."""
         moment = {} if time is None else {"time": time}
-        body = json.dumps({"mac_address": format_mac(mac), **moment})
-        head = f"POST /heartbeat HTTP/1.1\r\nHost: {self._parts.netloc}\r\n"
+        return await self.post("/heartbeat", {"mac_address": format_mac(mac), **moment})
+
+    async def post(self, path: str, content: object) -> int:
+        """Send a request; the status of the answer, or 0."""
+        body = json.dumps(content)
+        head = f"POST {path} HTTP/1.1\r\nHost: {self._parts.netloc}\r\n"
         head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
         writer: asyncio.StreamWriter | None = None
         try:

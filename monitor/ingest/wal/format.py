@@ -205,7 +205,7 @@ class SegmentWriter:
             target = self.length
             try:
                 if not self._synced:
-                    _sync_directory(self.path.parent)
+                    sync_directory(self.path.parent)
                 os.fdatasync(self._file)
             except OSError:
                 self.failed = True
@@ -269,7 +269,8 @@ def _create_locked(directory: Path, now: int, suffix: str, content: bytes) -> tu
     return file, path
 
 
-def _sync_directory(path: Path) -> None:
+def sync_directory(path: Path) -> None:
+    """The names in a directory survive a power failure from now on. Raises OSError."""
     directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(directory)

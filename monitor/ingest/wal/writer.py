@@ -10,7 +10,7 @@ from zlib import crc32
 
 from monitor.clock import Clock
 from monitor.ingest.parse import Report
-from monitor.ingest.wal.format import OVERHEAD, RefusalMarker, SegmentWriter, encode
+from monitor.ingest.wal.format import OVERHEAD, RefusalMarker, SegmentWriter, encode, sync_directory
 
 ROTATE_AT = 8 * 1024 * 1024
 """When a segment is longer than this (bytes), a new one is started, so that shipped ones can be
@@ -51,6 +51,10 @@ class WalWriter:
         self._segment: SegmentWriter | None = None
         self._marker: RefusalMarker | None = None
         directory.mkdir(parents=True, exist_ok=True)
+        # Another worker or program may just have created the directories.
+        for parent in directory.parents[:2]:
+            with contextlib.suppress(OSError):  # it may be one that this user can't read
+                sync_directory(parent)
         self._room = limit - _size(directory)
         try:
             self._segment = SegmentWriter(directory, clock.now())

@@ -1,0 +1,1 @@
+"""What survives a power failure: see test_power_cut.py."""
