@@ -60,7 +60,7 @@ def scene(
 def show(name: str, cut: Cut) -> None:
     print(
         f"{name}: {cut.acknowledged} acknowledged, {cut.segments} segments kept, "
-        f"{len(cut.lost_before)} of them lost"
+        f"{len(cut.lost_before)} of them lost; {len(cut.lost)} lost of all until now"
     )
 
 

@@ -48,6 +48,9 @@ class WalWriter:
         self._sync_lock = threading.Lock()
         """Held while segments are synced or closed; taken before `_lock`."""
         self._retired: list[SegmentWriter] = []
+        self._failed: list[SegmentWriter] = []
+        """Retired segments that the last maintenance could not sync. They make `sync` fail until
+        the next one: replies to heartbeats in them may still wait."""
         self._segment: SegmentWriter | None = None
         self._marker: RefusalMarker | None = None
         directory.mkdir(parents=True, exist_ok=True)
@@ -110,7 +113,7 @@ class WalWriter:
         with self._sync_lock:
             with self._lock:
                 current = self._segment
-                segments = [*self._retired, *([current] if current else [])]
+                segments = [*self._failed, *self._retired, *([current] if current else [])]
             for segment in segments:
                 try:
                     segment.sync()
@@ -194,12 +197,17 @@ class WalWriter:
         with self._sync_lock:
             with self._lock:
                 retired, self._retired = self._retired, []
+                failed, self._failed = self._failed, []
+            for segment in failed:
+                segment.close()
             for segment in retired:
                 try:
                     segment.sync()
                 except OSError as error:
                     log.error("%s may not survive a power failure: %s", segment.path.name, error)
-                segment.close()
+                    self._failed.append(segment)
+                else:
+                    segment.close()
 
     def close(self) -> None:
         """Called when the worker stops. Later appends raise WalUnavailable."""
@@ -213,6 +221,7 @@ class WalWriter:
             if marker is not None:
                 marker.close()
         self._close_retired()
+        self._close_retired()  # those that could not be synced
 
 
 def _size(directory: Path) -> int:
