@@ -15,10 +15,10 @@ _TESTS = Path(__file__).parent
 _WAITING = ("own_outages", "e2e")
 """Rooms whose tests mostly wait for real time to pass."""
 
-_INDEPENDENT = ("e2e", "faults", "concurrency")
+_INDEPENDENT = ("e2e", "faults", "concurrency", "power_cut")
 """Rooms with few, long tests that share nothing."""
 
-_LONG = ("stateful", "soak", "faults", "concurrency", "web")
+_LONG = ("stateful", "soak", "faults", "concurrency", "power_cut", "web")
 """Other rooms with long files: started early, they keep no process busy at the end."""
 
 

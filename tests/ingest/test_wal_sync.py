@@ -185,6 +185,32 @@ def test_failed_sync_refuses_until_the_segment_is_closed_and_a_new_one_succeeds(
     assert [beat.mac for path in (old, new) for beat in records(path)] == [1, 2, 3]
 
 
+def test_reply_fails_if_maintenance_could_not_sync_the_segment(
+    tmp_path: Path, disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wal_writer, "ROTATE_AT", 0)
+    created, paused, leave = threading.Event(), threading.Event(), threading.Event()
+
+    def trouble() -> None:
+        if created.is_set():
+            paused.set()
+            assert leave.wait(TIMEOUT)
+
+    writer = WalWriter(tmp_path, Clock(), 10**9, trouble)
+    created.set()
+    assert paused.wait(TIMEOUT)
+    append(writer, 1)
+    append(writer, 2)  # in a new segment
+    disk.fails = True
+    writer._close_retired()  # as the paused maintenance does
+    disk.fails = False
+    assert not synced(writer)
+    writer._close_retired()
+    assert synced(writer)
+    leave.set()
+    writer.close()
+
+
 def test_sync_after_close_does_nothing(writer: WalWriter, maintenance: threading.Event) -> None:
     append(writer)
     maintenance.set()

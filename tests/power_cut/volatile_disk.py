@@ -8,19 +8,18 @@ some sectors and directories are copied sooner. The next start has only what is 
 Not modelled: times, permissions and links.
 """
 
-import contextlib
 import errno
-import json
 import os
 import random
 import signal
 import stat
 import sys
-from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import mfusepy
+
+from tests.power_cut.backing import ROOT, Backing
 
 SECTOR = 512
 """The bytes that a disk writes all or not at all."""
@@ -31,46 +30,6 @@ CUT_AFTER = "user.cut_after"
 _EARLY = 0.25
 """How often a write, or a change of a directory, is copied at once, at least in part."""
 
-_ROOT = 1
-
-
-class Backing:
-    """What survives: `names.json` (the entries of each directory by its number) and, by number,
-    the content of files."""
-
-    def __init__(self, directory: Path) -> None:
-        self._contents, self._names = directory / "contents", directory / "names.json"
-        self._contents.mkdir(parents=True, exist_ok=True)
-        self.directories: dict[int, dict[str, int]] = {_ROOT: {}}
-        if self._names.exists():
-            stored = json.loads(self._names.read_text())
-            self.directories = {int(number): entries for number, entries in stored.items()}
-
-    def numbers(self) -> list[int]:
-        """Of all files and directories, also those that no directory has an entry for."""
-        return [*self.directories, *(int(path.name) for path in self._contents.iterdir())]
-
-    def content(self, number: int) -> bytes:
-        """Of a file; empty if it was never synced."""
-        path = self._contents / str(number)
-        return path.read_bytes() if path.exists() else b""
-
-    @contextlib.contextmanager
-    def opened(self, number: int) -> Iterator[int]:
-        """The descriptor of a file's content."""
-        file = os.open(self._contents / str(number), os.O_RDWR | os.O_CREAT)
-        try:
-            yield file
-        finally:
-            os.close(file)
-
-    def keep_directory(self, number: int, entries: dict[str, int]) -> None:
-        """Replace the entries of a directory."""
-        self.directories[number] = dict(entries)
-        new = self._names.with_suffix(".new")
-        new.write_text(json.dumps(self.directories))
-        new.replace(self._names)
-
 
 class VolatileDisk(mfusepy.Operations):  # type: ignore[misc]
     """A file handle is the number of the file."""
@@ -79,13 +38,13 @@ class VolatileDisk(mfusepy.Operations):  # type: ignore[misc]
 
     def __init__(self, backing: Backing, chance: random.Random) -> None:
         self._backing, self._chance = backing, chance
-        self._last = max([_ROOT, *backing.numbers()])
+        self._last = max([ROOT, *backing.numbers()])
         self._left = 0
         self._directories: dict[int, dict[str, int]] = {}
         self._contents: dict[int, bytearray] = {}
         self._dirty: dict[int, set[int]] = {}
         """Sectors that may differ from those in `backing`, by file."""
-        self._load(_ROOT)
+        self._load(ROOT)
 
     def _load(self, number: int) -> None:
         entries = self._directories[number] = dict(self._backing.directories.get(number, {}))
@@ -97,7 +56,7 @@ class VolatileDisk(mfusepy.Operations):  # type: ignore[misc]
                 self._dirty[child] = set()
 
     def _find(self, path: str | PurePosixPath) -> int:
-        number = _ROOT
+        number = ROOT
         for name in PurePosixPath(path).parts[1:]:
             if name not in self._directories.get(number, {}):
                 raise mfusepy.FuseOSError(errno.ENOENT)
