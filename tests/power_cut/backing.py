@@ -9,6 +9,9 @@ from pathlib import Path
 ROOT = 1
 """The number of the root directory."""
 
+CUT_AFTER = "user.cut_after"
+"""An extended attribute of the mount point: after so many steps of writing, the power is cut."""
+
 
 class Backing:
     """`names.json` has the entries of each directory, and `contents` has the files, by number."""

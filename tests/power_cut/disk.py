@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.power_cut.volatile_disk import CUT_AFTER
+from tests.power_cut.backing import CUT_AFTER
 from tests.waiting import eventually
 
 _ROOT = Path(__file__).parents[2]

@@ -19,13 +19,10 @@ from typing import Any
 
 import mfusepy
 
-from tests.power_cut.backing import ROOT, Backing
+from tests.power_cut.backing import CUT_AFTER, ROOT, Backing
 
 SECTOR = 512
 """The bytes that a disk writes all or not at all."""
-
-CUT_AFTER = "user.cut_after"
-"""An extended attribute of the mount point: after so many steps of writing, the power is cut."""
 
 _EARLY = 0.25
 """How often a write, or a change of a directory, is copied at once, at least in part."""
