@@ -88,6 +88,8 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, _exc: Exception | None) -> None:
         """The connection is closed."""
+        if self._parser is not None:
+            self._parser.close()
         self._transport = self._parser = None
         for turn in self._waiting:
             self._server.reserve(-turn.reserved)

@@ -49,6 +49,11 @@ class Parser:
         if self.within_request:
             self._check_headers()
 
+    def close(self) -> None:
+        """Called at the end. Parser and llhttp refer to each other: without this, each connection
+        would leave work to the garbage collector."""
+        del self._llhttp
+
     def _parse(self, data: bytes) -> None:
         while True:
             try:
