@@ -27,12 +27,26 @@ def end_with_parent(parent: int, by: int) -> None:
         os.kill(os.getpid(), by)
 
 
-class Child:
-    """Used by the main thread of its parent, from which it gets SIGTERM when the parent dies."""
+def _prepare(parent: int, blocked: Sequence[signal.Signals]) -> None:
+    """Called in a new child process before it runs its program."""
+    # A terminal sends these to all processes, but the parent tells its children when to stop.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_BLOCK, blocked)
+    end_with_parent(parent, signal.SIGTERM)
 
-    def __init__(self, name: str, arguments: Sequence[str]) -> None:
-        """`name`: for the log. `arguments`: those after `monitor`."""
-        self._name, self._arguments = name, arguments
+
+class Child:
+    """Used by the main thread of its parent, from which it gets SIGTERM when the parent dies. It
+    starts with SIGINT and SIGHUP ignored."""
+
+    def __init__(
+        self, name: str, arguments: Sequence[str], blocked: Sequence[signal.Signals] = ()
+    ) -> None:
+        """`name`: for the log. `arguments`: those after `monitor`. `blocked`: signals that wait
+        until the process asks for them, so that one that arrives while it starts does not end
+        it."""
+        self._name, self._arguments, self._blocked = name, arguments, blocked
         self._process: subprocess.Popen[bytes] | None = None
         self._started = 0.0
         self._delay: float | None = None
@@ -55,7 +69,7 @@ class Child:
             self._process = subprocess.Popen(  # noqa: S603 our own command line
                 [sys.executable, "-m", "monitor", *self._arguments],
                 # Safe here: the parent has one thread. SIGTERM lets the child finish its work.
-                preexec_fn=functools.partial(end_with_parent, os.getpid(), signal.SIGTERM),
+                preexec_fn=functools.partial(_prepare, os.getpid(), self._blocked),
             )
 
     def poll(self) -> None:

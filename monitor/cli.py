@@ -3,6 +3,7 @@
 import argparse
 import logging
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
@@ -103,7 +104,7 @@ def build_parser(chosen: str | None = None) -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Returns the exit status: 0 for success, 1 for an error (printed to standard error), 2 for
-    invalid arguments."""
+    invalid arguments, 130 for Ctrl-C."""
     given_arguments = sys.argv[1:] if arguments is None else arguments
     before_command = argparse.ArgumentParser(add_help=False)
     before_command.add_argument("--config")
@@ -137,6 +138,8 @@ def _run(options: argparse.Namespace) -> int:
 
             checks.check(given)
             options.run(given, options)
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
     except SettingsError as error:
         print("The settings can't be used:", file=sys.stderr)
         for problem in error.problems:

@@ -16,7 +16,7 @@ _STOP_TIMEOUT = 25.0
 
 
 class Supervisor:
-    """Keeps one process of each command running until SIGTERM or SIGINT."""
+    """Keeps one process of each command running until SIGTERM, SIGINT or SIGHUP."""
 
     def __init__(self, commands: list[list[str]]) -> None:
         """`commands`: for each process, the arguments after `monitor`."""
@@ -27,6 +27,8 @@ class Supervisor:
         """Blocks until a signal, and returns when all child processes have ended."""
         signal.signal(signal.SIGTERM, self._stop)
         signal.signal(signal.SIGINT, self._stop)
+        if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # as nohup sets it
+            signal.signal(signal.SIGHUP, self._stop)
         while not self._stopping:
             for child in self._children:
                 child.keep_running()

@@ -13,8 +13,10 @@ from monitor.state.database import open_state
 
 def run(settings: Settings) -> None:
     """Ships until SIGTERM, and then the rest. The web process sends it after its last worker has
-    ended; SIGINT, which a terminal sends to all processes at once, would be too early."""
+    ended; SIGINT and SIGHUP, which a terminal sends to all processes at once, would be too
+    early."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     retention = settings.store.retention_days * DAY
     shipper = Shipper(

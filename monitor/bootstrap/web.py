@@ -1,6 +1,7 @@
 """The web process: gunicorn, the applications of each worker, and the shipper beside them."""
 
 import gc
+import signal
 from asyncio import get_running_loop
 from collections.abc import Sequence
 from pathlib import Path
@@ -44,7 +45,7 @@ def run(settings: Settings, common: Sequence[str]) -> None:
     server = GunicornServer(
         config,
         lambda: _applications(settings, ignored_fields),
-        Child("shipper", [*common, "shipper"]),
+        Child("shipper", [*common, "shipper"], blocked=[signal.SIGTERM]),
     )
     server.check_free()
     server.tls_context()
