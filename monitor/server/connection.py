@@ -1,6 +1,8 @@
 """One connection of a client: reads requests, passes them on in order, writes the responses."""
 
 import asyncio
+import fcntl
+import termios
 from collections import deque
 from collections.abc import Callable, Iterable
 from http import HTTPStatus
@@ -267,7 +269,7 @@ class Connection(asyncio.Protocol):
 
     def _connection_header(self, turn: _Turn) -> bytes:
         """Decides whether the connection stays open after this response."""
-        if not turn.keep_alive or self._server.draining:
+        if not turn.keep_alive or (self._server.draining and not self._waiting):
             self._current = turn._replace(keep_alive=False)
             self._ending = True
             return b"Connection: close\r\n"
@@ -345,14 +347,28 @@ class Connection(asyncio.Protocol):
             transport.close()
             self.deadline = self._server.time + self._limits.send_timeout
 
-    def close_if_idle(self) -> None:
-        """Closes the connection unless it is within a request."""
-        if self.idle_since is not None:
-            self._close()
+    def close_if_idle(self) -> bool:
+        """Closes the connection unless it is within a request. Returns whether it did."""
+        if self.idle_since is None or self._has_unread():
+            return False
+        self._close()
+        return True
+
+    def _has_unread(self) -> bool:
+        """Whether something has arrived that the loop has not read yet."""
+        if self._transport is None:
+            return False
+        file = self._transport.get_extra_info("socket").fileno()
+        return any(fcntl.ioctl(file, termios.FIONREAD, bytes(4)))
 
     def end(self) -> None:
-        """Closes the connection, but lets requests that have begun finish."""
-        self.close_if_idle()
+        """Closes the connection when it was idle for `Limits.drain`, but lets requests that have
+        begun finish."""
+        if (
+            self.idle_since is not None
+            and self.idle_since + self._limits.drain <= self._server.time
+        ):
+            self.close_if_idle()
         if self._current is not None and self._current.handler is None and not self._waiting:
             self._ending = True
 
@@ -377,6 +393,8 @@ class Connection(asyncio.Protocol):
             self._refuse(
                 RequestError(HTTPStatus.REQUEST_TIMEOUT, f"the {part} did not arrive in time")
             )
+        elif self.idle_since is not None:
+            self.close_if_idle()
         else:
             self._close()
 

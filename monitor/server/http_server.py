@@ -1,6 +1,7 @@
 """The server of one worker: its connections, their time-outs and its end."""
 
 import asyncio
+import itertools
 import logging
 import socket
 import ssl
@@ -8,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from monitor.server.connection import Connection
 from monitor.server.limits import Limits
+from monitor.server.listener import refuse_silently
 from monitor.server.messages import Handler, Request, RequestError
 from monitor.server.wsgi import WsgiPool
 
@@ -47,12 +49,18 @@ class HttpServer:
         self._buffered = 0
         self._servers: list[tuple[asyncio.Server, socket.socket]] = []
         self._context: ssl.SSLContext | None = None
+        self._shared = True
+        self._handlers_stopped = False
 
     async def listen(
-        self, sockets: Sequence[socket.socket], context: ssl.SSLContext | None
+        self,
+        sockets: Sequence[socket.socket],
+        context: ssl.SSLContext | None,
+        shared: bool = True,
     ) -> None:
-        """Accepts connections on these listening sockets, with TLS if there is a context."""
-        self._context = context
+        """Accepts connections on these listening sockets, with TLS if there is a context.
+        `shared`: whether other processes may listen on these sockets, too."""
+        self._context, self._shared = context, shared
         for listener in sockets:
             listener.setblocking(False)
             # With a second descriptor, accept works after the loop has closed its own.
@@ -75,33 +83,42 @@ class HttpServer:
             await asyncio.sleep(_TICK)
             self.tick()
 
-    async def drain(self, timeout: float) -> None:
+    async def drain(self, timeout: float, goes_on: Callable[[], bool] = lambda: True) -> None:
         """Accepts no more connections, and waits for the requests of those that are open, for
-        `timeout` seconds at most."""
+        `timeout` seconds at most, or until `goes_on` returns False."""
         self.draining = True
+        started = self._clock()
         await self._stop_listening()
-        started, stopped = self._clock(), False
-        while self._connections and self.time < started + timeout:
+        while self._connections and self.time < started + timeout and goes_on():
             self.tick()
             if self.time >= started + self.limits.drain:
                 for connection in list(self._connections):
                     connection.end()
-            if not stopped and all(each.only_sends_a_page for each in self._connections):
-                stopped = True
-                self._stop_handlers()
+            if all(each.only_sends_a_page for each in self._connections):
+                self._stop_handlers_once()
             await asyncio.sleep(_DRAIN_TICK)
-        if not stopped:
-            self._stop_handlers()
 
-    def close(self) -> None:
-        """Aborts what is left."""
-        for connection in list(self._connections):
-            connection.abort()
+    async def close(self) -> None:
+        """Aborts what is left. Returns when nothing runs on threads any more."""
         for server, own in self._servers:
             server.close()
             own.close()
+        for connection in list(self._connections):
+            connection.abort()
+        self._stop_handlers_once()
+        # The loop goes on meanwhile: a thread may be waiting until a part of its page is sent.
+        await self.loop.run_in_executor(None, self.pages.close)
+
+    def _stop_handlers_once(self) -> None:
+        if not self._handlers_stopped:
+            self._handlers_stopped = True
+            self._stop_handlers()
 
     async def _stop_listening(self) -> None:
+        if not self._shared:
+            for _, own in self._servers:
+                refuse_silently(own)
+            await asyncio.sleep(self.limits.handshake)
         for server, own in self._servers:
             server.close()
             await asyncio.sleep(0)
@@ -132,10 +149,10 @@ class HttpServer:
         """Closes those connections that are idle for longest. Returns whether there were any."""
         idle = [each for each in self._connections if each.idle_since is not None]
         idle.sort(key=lambda each: each.idle_since or 0)
-        for connection in idle[: self.limits.connections // _DROPPED + 1]:
-            connection.close_if_idle()
-            self._connections.discard(connection)
-        return bool(idle)
+        closing = (each for each in idle if each.close_if_idle())
+        closed = set(itertools.islice(closing, self.limits.connections // _DROPPED + 1))
+        self._connections -= closed
+        return bool(closed)
 
     def forget(self, connection: Connection) -> None:
         """A connection is closed."""

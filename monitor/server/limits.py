@@ -28,6 +28,8 @@ class Limits(NamedTuple):
     linger: float = 2
     """After an error, the rest of the request is read and dropped for this long: closing at once
     would reset the connection, and the client could lose the response."""
+    handshake: float = 0.2
+    """When the server stops, clients that are connecting have this long to complete that."""
     drain: float = 0.5
     """When the server stops, idle connections are kept for this long. A request that arrives in
     this time is answered, with Connection: close."""

@@ -30,6 +30,8 @@ class LoopWorker(Worker):  # type: ignore[misc]
         """Called by gunicorn."""
         for each in self.SIGNALS:
             signal.signal(each, signal.SIG_DFL)
+        # A terminal that closes sends it to all processes; the arbiter acts on it.
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
         signal.signal(signal.SIGABRT, self.handle_abort)
         self._loop.add_signal_handler(signal.SIGTERM, self._stop, False)
         self._loop.add_signal_handler(signal.SIGINT, self._stop, True)
@@ -45,7 +47,7 @@ class LoopWorker(Worker):  # type: ignore[misc]
         self._loop.run_until_complete(self._serve())
 
     def _stop(self, quick: bool) -> None:
-        self.alive, self._quick = False, quick
+        self.alive, self._quick = False, self._quick or quick
 
     def _goes_on(self) -> bool:
         self.notify()
@@ -53,8 +55,12 @@ class LoopWorker(Worker):  # type: ignore[misc]
 
     async def _serve(self) -> None:
         server = self.app.build_server()
-        await server.listen([each.sock for each in self.sockets], self.app.tls_context())
+        await server.listen(
+            [each.sock for each in self.sockets],
+            self.app.tls_context(),
+            shared=not self.cfg.reuse_port,
+        )
         await server.run(self._goes_on)
         if not self._quick:
-            await server.drain(self.cfg.graceful_timeout - _CLOSING)
-        server.close()
+            await server.drain(self.cfg.graceful_timeout - _CLOSING, lambda: not self._quick)
+        await server.close()

@@ -62,8 +62,8 @@ class WsgiPool:
         self._threads.submit(self._answer, request, connection)
 
     def close(self) -> None:
-        """Waits for the threads."""
-        self._threads.shutdown()
+        """Drops requests that wait for a thread, and waits for the others."""
+        self._threads.shutdown(cancel_futures=True)
 
     def _answer(self, request: Request, connection: Connection) -> None:
         response = _StreamedResponse(request, connection, self._loop)

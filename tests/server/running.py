@@ -90,7 +90,7 @@ class Running:
             self._started.set()
             await self.server.run(lambda: not self._stopping)
             await self.server.drain(PATIENCE)
-            self.server.close()
+            await self.server.close()
             self._ended.set()
 
         self._thread = threading.Thread(target=uvloop.run, args=(serve(),))
