@@ -1,5 +1,6 @@
 """The access log, in the common log format."""
 
+import contextlib
 import re
 import sys
 import time
@@ -16,8 +17,10 @@ def log_access(request: Request, status: int, size: int) -> None:
     shortened, because they may contain secrets."""
     path = _UNPRINTABLE.sub("?", _LONG.sub("...", request.path))
     when = time.strftime("%d/%b/%Y:%H:%M:%S +0000", time.gmtime())
-    sys.stdout.write(
-        f"{request.peer[0] or '-'} - - [{when}] "
-        f'"{request.method} {path} HTTP/{request.version}" {status} {size}\n'
-    )
-    sys.stdout.flush()
+    # The disk may be full, or the terminal closed: requests are answered all the same.
+    with contextlib.suppress(OSError):
+        sys.stdout.write(
+            f"{request.peer[0] or '-'} - - [{when}] "
+            f'"{request.method} {path} HTTP/{request.version}" {status} {size}\n'
+        )
+        sys.stdout.flush()

@@ -1,7 +1,9 @@
 """Pages behind the server: PEP 3333, streaming, and clients that leave or do not read."""
 
 import contextlib
+import io
 import socket
+import sys
 import threading
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -222,3 +224,13 @@ def test_access_log_has_a_line_for_each_answer_and_no_secrets(
     assert first.startswith("127.0.0.1 - - [")
     assert first.endswith('] "GET /password/... HTTP/1.1" 200 6')
     assert second.endswith('] "POST /echo HTTP/1.0" 200 3')
+
+
+def test_response_is_completed_when_the_access_log_cannot_be_written(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    full = io.TextIOWrapper(io.FileIO("/dev/full", "w"), write_through=True)
+    monkeypatch.setattr(sys, "stdout", full)
+    with running(access=log_access) as server:
+        assert server.ask(GET).endswith(b"hello")
+    full.close()
