@@ -337,7 +337,7 @@ class Connection(asyncio.Protocol):
             return
         self._closing = True
         within = self._parser is not None and self._parser.within_request
-        if within and transport.can_write_eof():
+        if (within or self._has_unread()) and transport.can_write_eof():
             # Closed with unread data, the connection would be reset and the response lost.
             transport.write_eof()
             if self._reading_paused:
