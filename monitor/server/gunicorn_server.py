@@ -20,7 +20,7 @@ from monitor.server.access_log import log_access
 from monitor.server.http_server import HttpServer
 from monitor.server.limits import Limits
 from monitor.server.messages import Handler
-from monitor.server.worker import LoopWorker
+from monitor.server.worker import STOPPING, LoopWorker
 from monitor.server.wsgi import Application, WsgiPool
 
 _RESERVED_FILES = 200
@@ -162,6 +162,16 @@ class _Arbiter(Arbiter):  # type: ignore[misc]
     """Also keeps the companion running."""
 
     app: GunicornServer
+
+    def spawn_worker(self) -> int | None:
+        """Called by gunicorn to fork a worker. Signals to it wait until its loop runs: before, they
+        would be lost, and the worker would run on."""
+        signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
+        try:
+            pid: int | None = super().spawn_worker()
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
+        return pid
 
     def manage_workers(self) -> None:
         """Called by gunicorn about every second."""

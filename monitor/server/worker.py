@@ -10,6 +10,9 @@ from gunicorn.workers.base import Worker
 _CLOSING = 3
 """Seconds of gunicorn's graceful timeout that are left for what follows the last response."""
 
+STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
+"""The signals that stop a worker."""
+
 
 class LoopWorker(Worker):  # type: ignore[misc]
     """Its application is a `gunicorn_server.GunicornServer`."""
@@ -54,6 +57,8 @@ class LoopWorker(Worker):  # type: ignore[misc]
         return bool(self.alive)
 
     async def _serve(self) -> None:
+        # They were blocked before the fork. Only a loop that runs notices signals.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
         server = self.app.build_server()
         await server.listen(
             [each.sock for each in self.sockets],

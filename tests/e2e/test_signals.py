@@ -143,6 +143,18 @@ def to_all(service: Service, number: signal.Signals) -> None:
     assert not [process for process in family if process.is_running()]
 
 
+def stop_new_worker(run: Run) -> None:
+    """Send SIGTERM to a worker as soon as it exists."""
+    arbiter = run.arbiter()
+    children = Path(f"/proc/{arbiter.pid}/task/{arbiter.pid}/children")
+    known = children.read_text().split()
+    arbiter.send_signal(signal.SIGHUP)
+    new = eventually(lambda: set(children.read_text().split()) - set(known), every=0)
+    worker = psutil.Process(int(new.pop()))
+    worker.terminate()
+    eventually(lambda: not worker.is_running())
+
+
 def check_emptied(service: Service) -> None:
     """A service that has stopped has nothing left to store."""
     assert list((service.directory / "data" / "spool").iterdir()) == []
@@ -158,6 +170,9 @@ def test_signals_that_let_a_process_finish_cut_no_reply(tmp_path: Path) -> None:
             assert REFUSED not in {each.outcome for each in results}
         worker = run.workers()[0]
         results = run.during("SIGTERM to a worker", worker.terminate, worker)
+        check_gentle(results)
+        assert REFUSED not in {each.outcome for each in results}
+        results = run.during("SIGTERM to a worker that starts", partial(stop_new_worker, run))
         check_gentle(results)
         assert REFUSED not in {each.outcome for each in results}
         harmless = partial(run.workers()[0].send_signal, signal.SIGUSR1)
