@@ -194,9 +194,10 @@ def test_long_body_reaches_a_slow_client_complete() -> None:
 
     with running(page) as server, server.connect() as connection:
         connection.sendall(GET)
-        answer = b""
-        while piece := connection.recv(5_000):
-            answer += piece
+        pieces = []
+        while piece := connection.recv(50_000):
+            pieces.append(piece)
+        answer = b"".join(pieces)
     assert body_of(answer) == b"".join(b"%04d\n" % number * 4_000 for number in range(1_000))
 
 
