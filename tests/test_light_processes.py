@@ -48,6 +48,7 @@ def test_the_supervisor_imports_no_library() -> None:
     [
         ("scheduler", {"apscheduler", "cryptography", "requests", "sqlalchemy"}),
         ("notifier", {"cryptography", "requests", "sqlalchemy"}),
+        ("shipper", {"sqlalchemy"}),
         ("web", {"argon2", "cryptography", "flask", "gunicorn", "requests", "sqlalchemy"}),
     ],
 )

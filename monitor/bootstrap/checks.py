@@ -3,7 +3,8 @@
 from sqlalchemy.exc import ArgumentError
 
 from monitor.bootstrap.channels import email_channel, webhook_channel
-from monitor.bootstrap.stores import check_key, open_store
+from monitor.bootstrap.stores import open_store
+from monitor.bootstrap.vaults import check_key
 from monitor.settings import Settings, SettingsError
 from monitor.state import migrating, tokens
 from monitor.state.database import open_state, reading

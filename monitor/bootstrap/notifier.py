@@ -7,7 +7,7 @@ from sqlalchemy import Connection, Engine
 
 from monitor.bootstrap.alerting import flapping, frame, self_monitoring
 from monitor.bootstrap.channels import channel_names, own_channels
-from monitor.bootstrap.stores import open_vault
+from monitor.bootstrap.vaults import open_vault
 from monitor.clock import Clock
 from monitor.incidents.hold_policy import holding
 from monitor.outbox.acknowledge_link import links

@@ -8,7 +8,8 @@ from sqlalchemy import Engine
 from monitor.analysis.history import History
 from monitor.bootstrap.alerting import frame, notice_config
 from monitor.bootstrap.channels import own_channels
-from monitor.bootstrap.stores import open_store, open_vault
+from monitor.bootstrap.stores import open_store
+from monitor.bootstrap.vaults import open_vault
 from monitor.channels.webpush import contact
 from monitor.clock import Clock
 from monitor.ingest import status

@@ -1,13 +1,8 @@
-"""Opens the heartbeat store and the vault that are configured in the settings."""
+"""Opens the heartbeat store that is configured in the settings."""
 
-import os
-from pathlib import Path
-
-from monitor import keyfile
 from monitor.model import DAY
 from monitor.settings import Settings
 from monitor.store.interface import Store
-from monitor.vault import Vault
 
 
 def open_store(settings: Settings, writable: bool = False, patience: int | None = None) -> Store:
@@ -33,23 +28,3 @@ def open_store(settings: Settings, writable: bool = False, patience: int | None 
         retention,
         patience,
     )
-
-
-def open_vault(settings: Settings) -> Vault:
-    """The vault with the secret key from the settings, or else from the data directory.
-
-    Raises SettingsError if that key is invalid.
-    """
-    return Vault(settings.server.secret_key or keyfile.read_or_make(_key_path(settings)))
-
-
-def check_key(settings: Settings) -> None:
-    """Raises SettingsError if the data directory's key is needed but invalid."""
-    path = _key_path(settings)
-    # Users who can't read the key may run commands that don't need it.
-    if not settings.server.secret_key and os.access(path, os.R_OK):
-        keyfile.read(path)
-
-
-def _key_path(settings: Settings) -> Path:
-    return settings.data_directory / "secret-key"

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from monitor.bootstrap.alerting import frame
 from monitor.bootstrap.channels import own_channels
-from monitor.bootstrap.stores import open_vault
+from monitor.bootstrap.vaults import open_vault
 from monitor.channels import kinds
 from monitor.clock import Clock
 from monitor.commands import CommandFailed, add_action

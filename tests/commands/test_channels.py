@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import Engine, insert
 
 from monitor import settings
-from monitor.bootstrap.stores import open_vault
+from monitor.bootstrap.vaults import open_vault
 from monitor.cli import build_parser
 from monitor.commands import CommandFailed
 from monitor.errors import Invalid, MonitorError

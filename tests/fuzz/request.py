@@ -96,10 +96,11 @@ def _all_answers(connection: socket.socket) -> Answer:
     try:
         while piece := connection.recv(1 << 16):
             received += piece
-            # gunicorn answers pipelined requests only when more data arrives.
-            connection.settimeout(_INCOMPLETE)
-    except OSError:
+    except ConnectionError:
         pass
+    except TimeoutError:
+        if connection.gettimeout() != _INCOMPLETE:
+            raise
     statuses = [int(status) for status in _STATUS.findall(received)]
     if not statuses:
         return Answer(0, trouble="no answer to pipelined requests")

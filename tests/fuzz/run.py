@@ -30,6 +30,8 @@ _RENEW_EVERY = 200
 GROWTH = 0.05
 """The share by which the memory of a process may grow in the second half of a long run."""
 _NAMED = 20
+_REFUSALS = (501, 503, 505)
+"""Statuses from 500 on that are not failures: also an unknown method and an unknown version."""
 
 
 @dataclass
@@ -144,7 +146,7 @@ def _trouble(request: Request, answer: Answer, valid: bool) -> str:
         complete = answer.headers.get("retry-after") and sentence
         return "" if complete else f"503 without Retry-After or a sentence: {answer.body[:200]!r}"
     for status in (answer.status, *answer.others):
-        if status >= 500 and status != 503:
+        if status >= 500 and status not in _REFUSALS:
             return f"{status} {answer.body[:200]!r}"
     if answer.trouble == "no answer in time" or (valid and not answer.status):
         return answer.trouble

@@ -54,13 +54,14 @@ class Processes:
     def kill_one(self, chance: random.Random) -> str:
         """Send SIGKILL to one process; its name."""
         service = chance.choice(self._services)
-        family = service.family()
-        victim, name = family[:1], service.command[0]
+        name = service.command[0]
         if name == "web":
-            is_worker = chance.random() < 0.5
-            name = "web worker" if is_worker else "web master"
-            victim = family[1:][:1] if is_worker else victim
-        for process in victim:
+            name = chance.choice(("web master", "web worker", "shipper"))
+        victims = {
+            "web worker": service.named("web")[1:],
+            "shipper": service.named("shipper"),
+        }
+        for process in victims.get(name, service.family())[:1]:
             process.kill()
             self.kills[name] += 1
         return f"{name} of host {service.directory.name}"

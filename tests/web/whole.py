@@ -9,7 +9,8 @@ from sqlalchemy import Engine
 from werkzeug.routing import Rule
 
 from monitor.bootstrap.pages import build_pages
-from monitor.bootstrap.stores import open_store, open_vault
+from monitor.bootstrap.stores import open_store
+from monitor.bootstrap.vaults import open_vault
 from monitor.clock import Clock
 from monitor.ingest.counts import SharedCounts
 from monitor.ingest.fields import DETAILS
