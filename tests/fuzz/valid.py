@@ -48,11 +48,16 @@ def entries(ground: Ground) -> Iterator[Entry]:
     for rule in ground.rules:
         for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
             yield Entry(method, rule.rule, _maker(method, rule))
-    yield Entry("GET", "/static", lambda ground, _: Request(b"GET", ground.static.encode()))
+    yield Entry("GET", "/static", _static)
     for _ in range(_INGEST_SHARE):
         yield Entry("POST", "/heartbeat", _heartbeat)
         yield Entry("GET", "/heartbeat", _query_heartbeat)
         yield Entry("POST", "/heartbeats", _batch)
+
+
+def _static(ground: Ground, _chance: random.Random) -> Request:
+    headers = [("Host", f"127.0.0.1:{ground.service.port}")]
+    return _request("GET", ground.static, "", headers)
 
 
 def _maker(method: str, rule: Rule) -> Callable[[Ground, random.Random], Request]:
