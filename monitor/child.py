@@ -13,6 +13,8 @@ from collections.abc import Sequence
 _FIRST_DELAY, _LONGEST_DELAY = 0.5, 30.0
 """Seconds before the second restart in a row, and at most before later ones. The first restart has
 no delay."""
+_FIRST_SOCKET = 3
+"""The descriptor of the first socket from systemd: see sd_listen_fds(3)."""
 _PR_SET_PDEATHSIG = 1  # from linux/prctl.h
 
 log = logging.getLogger("monitor.supervisor")
@@ -27,13 +29,15 @@ def end_with_parent(parent: int, by: int) -> None:
         os.kill(os.getpid(), by)
 
 
-def _prepare(parent: int, blocked: Sequence[signal.Signals]) -> None:
+def _prepare(parent: int, blocked: Sequence[signal.Signals], sockets: Sequence[int]) -> None:
     """Called in a new child process before it runs its program."""
     # A terminal sends these to all processes, but the parent tells its children when to stop.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_BLOCK, blocked)
     end_with_parent(parent, signal.SIGTERM)
+    if sockets:
+        os.environ["LISTEN_PID"] = str(os.getpid())
 
 
 class Child:
@@ -41,12 +45,17 @@ class Child:
     starts with SIGINT and SIGHUP ignored."""
 
     def __init__(
-        self, name: str, arguments: Sequence[str], blocked: Sequence[signal.Signals] = ()
+        self,
+        name: str,
+        arguments: Sequence[str],
+        blocked: Sequence[signal.Signals] = (),
+        sockets: int = 0,
     ) -> None:
         """`name`: for the log. `arguments`: those after `monitor`. `blocked`: signals that wait
         until the process asks for them, so that one that arrives while it starts does not end
-        it."""
+        it. `sockets`: how many sockets from systemd the process gets."""
         self._name, self._arguments, self._blocked = name, arguments, blocked
+        self._sockets = range(_FIRST_SOCKET, _FIRST_SOCKET + sockets)
         self._process: subprocess.Popen[bytes] | None = None
         self._started = 0.0
         self._delay: float | None = None
@@ -69,7 +78,8 @@ class Child:
             self._process = subprocess.Popen(  # noqa: S603 our own command line
                 [sys.executable, "-m", "monitor", *self._arguments],
                 # Safe here: the parent has one thread. SIGTERM lets the child finish its work.
-                preexec_fn=functools.partial(_prepare, os.getpid(), self._blocked),
+                preexec_fn=functools.partial(_prepare, os.getpid(), self._blocked, self._sockets),
+                pass_fds=self._sockets,
             )
 
     def poll(self) -> None:
@@ -77,6 +87,11 @@ class Child:
         calls this before, as the status would be lost."""
         if self._process is not None:
             self._process.poll()
+
+    def send_signal(self, number: int) -> None:
+        """Sends a signal to the process, if it runs."""
+        if self._process is not None:
+            self._process.send_signal(number)
 
     def terminate(self) -> None:
         """Tells the process to finish its work and exit."""

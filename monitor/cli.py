@@ -63,6 +63,8 @@ COMMANDS = {
 """Name -> the module that adds and runs it, imported only when needed, and its help text."""
 
 
+_LISTENING = ("serve", "web", "check-config")
+
 OVERRIDES = {
     "host": "MONITOR_SERVER_HOST",
     "port": "MONITOR_SERVER_PORT",
@@ -136,7 +138,7 @@ def _run(options: argparse.Namespace) -> int:
             make_private(given.data_directory)
             from monitor.bootstrap import checks  # imports the database library, unlike --help
 
-            checks.check(given)
+            checks.check(given, options.command in _LISTENING)
             options.run(given, options)
     except KeyboardInterrupt:
         return 128 + signal.SIGINT

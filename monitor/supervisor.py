@@ -4,9 +4,11 @@ Run as `python -m monitor.supervisor`, it imports only what it needs, to save me
 """
 
 import logging
+import os
 import signal
 import sys
 import time
+from collections.abc import Sequence
 from types import FrameType
 
 from monitor.child import Child
@@ -16,18 +18,21 @@ _STOP_TIMEOUT = 25.0
 
 
 class Supervisor:
-    """Keeps one process of each command running until SIGTERM, SIGINT or SIGHUP."""
+    """Keeps one process of each command running until SIGTERM, SIGINT, or its terminal closes."""
 
-    def __init__(self, commands: list[list[str]]) -> None:
-        """`commands`: for each process, the arguments after `monitor`."""
-        self._children = [Child(" ".join(arguments), arguments) for arguments in commands]
+    def __init__(self, children: Sequence[Child], reloaded: Child) -> None:
+        """`reloaded`: the child that gets SIGHUP."""
+        self._children, self._reloaded = children, reloaded
         self._stopping = False
 
     def run(self) -> None:
         """Blocks until a signal, and returns when all child processes have ended."""
         signal.signal(signal.SIGTERM, self._stop)
         signal.signal(signal.SIGINT, self._stop)
-        if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # as nohup sets it
+        if not os.isatty(0):
+            signal.signal(signal.SIGHUP, self._reload)
+        elif signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # as nohup sets it
+            # The terminal has been closed.
             signal.signal(signal.SIGHUP, self._stop)
         while not self._stopping:
             for child in self._children:
@@ -37,6 +42,9 @@ class Supervisor:
 
     def _stop(self, _signal: int, _frame: FrameType | None) -> None:
         self._stopping = True
+
+    def _reload(self, _signal: int, _frame: FrameType | None) -> None:
+        self._reloaded.send_signal(signal.SIGHUP)
 
     def _end(self) -> None:
         for child in self._children:
@@ -49,8 +57,17 @@ class Supervisor:
 def main() -> int:
     """Runs and supervises all processes. This process's arguments come before their names."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
-    Supervisor([[*sys.argv[1:], name] for name in ("web", "scheduler", "notifier")]).run()
+    common = sys.argv[1:]
+    web = Child("web", [*common, "web"], sockets=_sockets())
+    others = [Child(name, [*common, name]) for name in ("scheduler", "notifier")]
+    Supervisor([web, *others], web).run()
     return 0
+
+
+def _sockets() -> int:
+    """How many sockets systemd has opened for this process: see sd_listen_fds(3)."""
+    mine = os.environ.get("LISTEN_PID") == str(os.getpid())
+    return int(os.environ.get("LISTEN_FDS", "0")) if mine else 0
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A certificate for servers on 127.0.0.1 that the tests start."""
+"""Certificates for servers on this host that the tests start."""
 
 import ssl
 import subprocess
@@ -23,3 +23,30 @@ def server_context(certificate: Path) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, certificate.with_suffix(".key"))
     return context
+
+
+class Authority:
+    """A certificate authority. Clients trust `certificate`."""
+
+    def __init__(self, directory: Path) -> None:
+        self.certificate, self._key = directory / "authority.crt", directory / "authority.key"
+        self._make(self.certificate, self._key, "/CN=authority")
+
+    def issue(self, certificate: Path, name: str = "server") -> Path:
+        """Write a certificate for this host, and its key beside it; return the path of the key."""
+        key = certificate.with_suffix(".key")
+        signed = f"-CA {self.certificate} -CAkey {self._key}"
+        names = "subjectAltName=IP:127.0.0.1,IP:::1,DNS:localhost"
+        self._make(certificate, key, f"/CN={name} {signed} -addext {names}")
+        return key
+
+    def _make(self, certificate: Path, key: Path, subject: str) -> None:
+        command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2"
+        command += f" -keyout {key} -out {certificate} -subj {subject}"
+        subprocess.run(command.split(), check=True, capture_output=True)
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """A certificate authority for the session."""
+    return Authority(tmp_path_factory.mktemp("authority"))

@@ -48,6 +48,8 @@ class Service:
         self.module = "monitor"
         self.environment = environment_of(directory, self.port, **variables)
         self.log = directory / f"{self.command[0]}.log"
+        self.stdin: int = subprocess.DEVNULL
+        self.working_directory = Path(__file__).parent.parent
         self.process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
@@ -63,9 +65,10 @@ class Service:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", self.module, *self.command],
                 env=self.environment,
+                stdin=self.stdin,
                 stdout=log,
                 stderr=log,
-                cwd=Path(__file__).parent.parent,
+                cwd=self.working_directory,
             )
 
     def stop(self) -> None:

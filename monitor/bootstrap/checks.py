@@ -1,10 +1,13 @@
 """Checks and preparations before a process starts."""
 
+from pathlib import Path
+
 from sqlalchemy.exc import ArgumentError
 
 from monitor.bootstrap.channels import email_channel, webhook_channel
 from monitor.bootstrap.stores import open_store
 from monitor.bootstrap.vaults import check_key
+from monitor.server.tls import CertificateError, server_context
 from monitor.settings import Settings, SettingsError
 from monitor.state import migrating, tokens
 from monitor.state.database import open_state, reading
@@ -13,8 +16,9 @@ _NAMES = {"signing_secret": "secret"}
 """A channel's name of a setting -> its name in the settings file, if it differs."""
 
 
-def check(settings: Settings) -> None:
-    """Checks the settings that need the components themselves. Raises SettingsError."""
+def check(settings: Settings, listens: bool) -> None:
+    """Checks the settings that need the components themselves. `listens`: whether the process needs
+    the certificate. Raises SettingsError."""
     problems = []
     try:
         open_state(settings.state_url)
@@ -33,6 +37,12 @@ def check(settings: Settings) -> None:
         except ValueError as error:  # starts with the name of the channel's setting
             name, _, reason = str(error).partition(":")
             problems.append(f"{section}.{_NAMES.get(name, name)}:{reason}")
+    server = settings.server
+    if server.certificate and listens:
+        try:
+            server_context(Path(server.certificate), Path(server.key) if server.key else None)
+        except CertificateError as error:
+            problems.append(f"server.{error}")
     try:
         check_key(settings)
     except SettingsError as error:

@@ -1,6 +1,7 @@
 """The Flask application of a worker: everything except the ingest app."""
 
 from collections.abc import Sequence
+from urllib.parse import urlsplit
 
 from flask import Flask
 from sqlalchemy import Engine
@@ -84,7 +85,10 @@ def build_pages(
 
 def trusted_hosts(settings: Settings) -> Sequence[str]:
     """The accepted Host headers; empty for all."""
-    return settings.server.hosts or (_LOOPBACK_NAMES if settings.server.on_loopback else ())
+    server = settings.server
+    if server.hosts or not server.on_loopback:
+        return server.hosts
+    return (*_LOOPBACK_NAMES, urlsplit(server.base_url).hostname or "localhost")
 
 
 def _provider(settings: Settings) -> Provider | None:

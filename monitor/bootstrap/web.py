@@ -1,6 +1,7 @@
 """The web process: gunicorn, the applications of each worker, and the shipper beside them."""
 
 import gc
+import ipaddress
 import signal
 from asyncio import get_running_loop
 from collections.abc import Sequence
@@ -17,8 +18,10 @@ from monitor.ingest.group_commit import GroupCommit
 from monitor.ingest.registry import Registry, from_state
 from monitor.ingest.wal.writer import WalWriter
 from monitor.model import DAY
+from monitor.server.forwarded import LOOPBACK, FromProxies
 from monitor.server.gunicorn_server import Applications, GunicornServer, ServerConfig
-from monitor.settings import Settings, milliseconds
+from monitor.server.wsgi import Application
+from monitor.settings import Settings, SettingsError, milliseconds
 from monitor.state.database import open_state
 from monitor.web import turnstile
 from monitor.web.app import BODY_LIMIT
@@ -26,7 +29,7 @@ from monitor.web.app import BODY_LIMIT
 
 def run(settings: Settings, common: Sequence[str]) -> None:
     """Runs gunicorn with the ingest app and the pages until a signal. Raises OSError if the address
-    is in use, or the certificate can't be read.
+    is in use, SettingsError.
 
     `common`: arguments of `monitor` before the command, for the shipper.
     """
@@ -47,8 +50,13 @@ def run(settings: Settings, common: Sequence[str]) -> None:
         lambda: _applications(settings, ignored_fields),
         Child("shipper", [*common, "shipper"], blocked=[signal.SIGTERM]),
     )
-    server.check_free()
-    server.tls_context()
+    if given.on_loopback:
+        # Without users, everybody who can connect may see and change everything.
+        for address in server.addresses_from_systemd():
+            if not ipaddress.ip_address(address).is_loopback:
+                raise SettingsError(
+                    [f"server.host: systemd listens on {address}; set server.host to {address} too"]
+                )
     server.run()
 
 
@@ -72,7 +80,10 @@ def _applications(settings: Settings, ignored_fields: SharedCounts) -> Applicati
     commit = GroupCommit(get_running_loop(), wal.sync if ingest.fsync == "always" else None)
     registry = Registry(from_state(engine, retention), threshold, ingest.token, ingest.max_sensors)
     registry.start()
-    pages = build_pages(settings, engine, clock, ignored_fields)
+    server = settings.server
+    pages: Application = build_pages(settings, engine, clock, ignored_fields)
+    if server.proxies:
+        pages = FromProxies(pages, server.proxy_networks or LOOPBACK)
     # A worker allocates tens of thousands of rows without reference cycles. With the default
     # thresholds, garbage collection takes more time than creating them.
     gc.freeze()
@@ -98,7 +109,7 @@ def _applications(settings: Settings, ignored_fields: SharedCounts) -> Applicati
 
     return Applications(
         handlers=dict.fromkeys(PATHS, app),
-        pages=turnstile.Turnstile(pages, max(settings.server.threads - turnstile.KEPT_FREE, 1)),
+        pages=turnstile.Turnstile(pages, max(server.threads - turnstile.KEPT_FREE, 1)),
         pages_body_limit=BODY_LIMIT,
         stop_handlers=stop_ingest,
         close=close,

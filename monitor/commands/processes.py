@@ -49,8 +49,8 @@ def _web(given: Settings, options: argparse.Namespace) -> None:
     try:
         web.run(given, _common(options))
     except OSError as error:
-        address = f"{given.server.host}:{given.server.port}"
-        raise CommandFailed(f"can't listen on {address}: {error.strerror}") from error
+        reason = error.strerror or error  # such as a name that DNS doesn't know
+        raise CommandFailed(f"can't listen on {given.server.listens_on}: {reason}") from error
 
 
 def _shipper(given: Settings, _options: argparse.Namespace) -> None:

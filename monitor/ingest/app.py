@@ -32,6 +32,7 @@ from monitor.ingest.problem import Problem
 from monitor.ingest.registry import Registry
 from monitor.ingest.wal.writer import WalUnavailable, WalWriter
 from monitor.model import SECOND, format_mac, format_time
+from monitor.server.hosts import TrustedHosts
 from monitor.server.messages import Request, Response, Send, log_failure
 
 SINGLE, BATCH = "/heartbeat", "/heartbeats"
@@ -80,12 +81,12 @@ class IngestApp:
         hosts: Iterable[str],
         ignored_fields: SharedCounts,
     ) -> None:
-        """`hosts`: accepted Host headers, as Flask's TRUSTED_HOSTS; empty for all.
-        `ignored_fields`: counters, named by the reasons in `fields.DETAILS`."""
+        """`hosts`: accepted Host headers, see `TrustedHosts`. `ignored_fields`: counters, named
+        by the reasons in `fields.DETAILS`."""
         self.body_limit = limits.body
         self._wal, self._commit, self._registry = wal, commit, registry
         self._limits, self._clock = limits, clock
-        self._hosts = tuple(hosts)
+        self._hosts = TrustedHosts(hosts)
         self._ignored_fields = ignored_fields
         self._most_in_window = round(limits.rate_per_sensor * _RATE_WINDOW)
         self._counts: dict[int, int] = {}

@@ -1,20 +1,18 @@
 """Checks of a request's origin: its host name, its site (CSRF), and tokens in the URL."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from http import HTTPStatus
 
-from werkzeug.sansio.utils import host_is_trusted
-
 from monitor.ingest.problem import Problem
+from monitor.server.hosts import TrustedHosts
 
 _SAME_SITE = ("none", "same-origin")
 _TOKEN_NAMES = ("token", "access_token", "authorization")
 
 
-def check_host(headers: Mapping[str, str], hosts: Sequence[str]) -> None:
-    """`hosts`: accepted Host headers, as Flask's TRUSTED_HOSTS; empty for all. Raises Problem."""
-    host = headers.get("host", "")
-    if hosts and host not in hosts and not host_is_trusted(host, hosts):
+def check_host(headers: Mapping[str, str], hosts: TrustedHosts) -> None:
+    """Raises Problem for a Host header with another name."""
+    if not hosts.trusts(headers.get("host", "")):
         raise Problem(
             HTTPStatus.MISDIRECTED_REQUEST, "the Host header does not name this server", "Host"
         )

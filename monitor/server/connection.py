@@ -121,6 +121,8 @@ class Connection(asyncio.Protocol):
         if self._parser.within_request and not self._ending:
             self._refuse(RequestError(HTTPStatus.BAD_REQUEST, "the request is incomplete"))
         self._ending = True
+        if self._transport is None or not self._transport.can_write_eof():
+            return False  # with TLS, the event loop closes the connection in any case
         return self._current is not None or bool(self._waiting)
 
     def pause_writing(self) -> None:

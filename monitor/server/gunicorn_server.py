@@ -1,6 +1,8 @@
 """gunicorn, which starts the workers, replaces those that exit, and passes signals on."""
 
 import ctypes
+import errno
+import logging
 import os
 import resource
 import signal
@@ -8,18 +10,20 @@ import socket
 import ssl
 import time
 from asyncio import get_running_loop
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
+from gunicorn.systemd import SD_LISTEN_FDS_START, listen_fds
 
 from monitor.child import Child, end_with_parent
 from monitor.server.access_log import log_access
 from monitor.server.http_server import HttpServer
 from monitor.server.limits import Limits
 from monitor.server.messages import Handler
+from monitor.server.tls import CertificateError, server_context
 from monitor.server.worker import STOPPING, LoopWorker
 from monitor.server.wsgi import Application, WsgiPool
 
@@ -28,6 +32,9 @@ _RESERVED_FILES = 200
 _COMPANION_TIMEOUT = 12
 """Seconds that the companion has to finish its work."""
 _M_MMAP_THRESHOLD, _M_ARENA_MAX = -3, -8  # from glibc's malloc.h
+
+
+log = logging.getLogger(__name__)
 
 
 class Applications(NamedTuple):
@@ -62,10 +69,16 @@ class ServerConfig(NamedTuple):
     """PEM; None if the certificate's file has the key."""
 
     @property
+    def socket_path(self) -> Path | None:
+        """The path of the UNIX socket; None for TCP."""
+        kind, _, path = self.host.partition("unix:")
+        return Path(path) if path and not kind else None
+
+    @property
     def bind(self) -> str:
         """The address in gunicorn's notation."""
-        if self.host.startswith("unix:"):
-            return self.host
+        if self.socket_path:
+            return f"unix:{self.socket_path}"
         return f"{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
 
 
@@ -83,8 +96,11 @@ class GunicornServer(BaseApplication):  # type: ignore[misc]
         self.companion = companion
         self._config, self._build = config, build
         self._applications: Applications | None = None
+        self._given = listen_fds(unset_environment=False)
+        """The number of sockets that systemd has opened."""
+        self._tls: ssl.SSLContext | None = None
         # Sockets from systemd, and UNIX sockets, can't be opened once for each worker.
-        shared = "LISTEN_FDS" in os.environ or config.host.startswith("unix:")
+        shared = self._given > 0 or config.socket_path is not None
         self._options = {
             "bind": config.bind,
             "workers": config.workers,
@@ -100,19 +116,45 @@ class GunicornServer(BaseApplication):  # type: ignore[misc]
         }
         super().__init__()
 
-    def check_free(self) -> None:
-        """Raises OSError if the address is in use: with reuse_port, both servers would run."""
-        host = self._config.host
-        if not self._options["reuse_port"]:
+    def addresses_from_systemd(self) -> Sequence[str]:
+        """The addresses of the TCP sockets that systemd has opened for this process."""
+        addresses = []
+        for descriptor in range(SD_LISTEN_FDS_START, SD_LISTEN_FDS_START + self._given):
+            with socket.socket(fileno=os.dup(descriptor)) as given:
+                if given.family != socket.AF_UNIX:
+                    addresses.append(str(given.getsockname()[0]))
+        return addresses
+
+    def run(self) -> None:
+        """Runs until a signal. Raises OSError if the server can't listen, CertificateError."""
+        self._check_free()
+        self._tls = self._read_certificate()
+        _Arbiter(self).run()
+
+    def _check_free(self) -> None:
+        """Raises OSError if the address is in use: with reuse_port, both servers would run, and a
+        UNIX socket would be replaced."""
+        host, path = self._config.host, self._config.socket_path
+        if self._given:
+            return
+        if path is not None:
+            _remove_unused(path)
+            with socket.socket(socket.AF_UNIX) as probe:
+                probe.bind(str(path))
+            path.unlink()
             return
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         with socket.socket(family) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind((host, self._config.port))
 
-    def run(self) -> None:
-        """Runs until a signal."""
-        _Arbiter(self).run()
+    def reload(self) -> None:
+        """Called by gunicorn on SIGHUP, before it replaces the workers."""
+        super().reload()
+        try:
+            self._tls = self._read_certificate()
+        except CertificateError as error:
+            log.error("server.%s; the previous certificate stays in use", error)
 
     def load_config(self) -> None:
         """Called by gunicorn to set its options."""
@@ -125,7 +167,7 @@ class GunicornServer(BaseApplication):  # type: ignore[misc]
         config = self._config
         applications = self._applications = self._build()
         base = {
-            "SERVER_NAME": config.host,
+            "SERVER_NAME": "localhost" if config.socket_path else config.host,
             "SERVER_PORT": str(config.port),
             "wsgi.url_scheme": "http" if config.certificate is None else "https",
         }
@@ -145,13 +187,13 @@ class GunicornServer(BaseApplication):  # type: ignore[misc]
         )
 
     def tls_context(self) -> ssl.SSLContext | None:
-        """Reads the certificate and its key. Called by each worker, so that SIGHUP, which replaces
-        the workers, also replaces the certificate."""
-        if self._config.certificate is None:
-            return None
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(self._config.certificate, self._config.key)
-        return context
+        """Called by each worker. All have the same context, so that a client can resume a TLS
+        session with any of them, and a worker can start while the files can't be read."""
+        return self._tls
+
+    def _read_certificate(self) -> ssl.SSLContext | None:
+        config = self._config
+        return server_context(config.certificate, config.key) if config.certificate else None
 
     def _leave(self, _arbiter: object, _worker: object) -> None:
         if self._applications is not None:
@@ -197,6 +239,21 @@ def _end_with_master(arbiter: Any, _worker: object) -> None:
     # SIGKILL: an orphaned worker would keep the port and take connections from a new master's
     # workers. The heartbeats that it acknowledged are safe in the WAL.
     end_with_parent(arbiter.pid, signal.SIGKILL)
+
+
+def _remove_unused(path: Path) -> None:
+    """Removes a socket that a server has left behind. Raises OSError."""
+    try:
+        if not path.is_socket():
+            if path.exists():
+                raise OSError(errno.ENOTSOCK, "it exists, and is not a socket")
+            return
+        with socket.socket(socket.AF_UNIX) as probe:
+            probe.connect(str(path))
+    except ConnectionRefusedError:
+        path.unlink()
+    else:
+        raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
 
 
 def _allowed_files() -> int:

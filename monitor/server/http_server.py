@@ -6,6 +6,7 @@ import logging
 import socket
 import ssl
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from monitor.server.connection import Connection
 from monitor.server.limits import Limits
@@ -49,6 +50,7 @@ class HttpServer:
         self._buffered = 0
         self._servers: list[tuple[asyncio.Server, socket.socket]] = []
         self._context: ssl.SSLContext | None = None
+        self._accepting: set[asyncio.Task[None]] = set()
         self._shared = True
         self._handlers_stopped = False
 
@@ -65,11 +67,25 @@ class HttpServer:
             listener.setblocking(False)
             # With a second descriptor, accept works after the loop has closed its own.
             own = listener.dup()
-            server = await self.loop.create_server(
-                lambda: Connection(self), sock=listener, ssl=context, backlog=2048
+            unix = listener.family == socket.AF_UNIX
+            create = self.loop.create_unix_server if unix else self.loop.create_server
+            server = await create(
+                lambda: Connection(self), sock=listener, backlog=2048, **self._tls()
             )
             self._servers.append((server, own))
             listener.close()  # as far as it is this one's: the loop keeps it open
+
+    def _tls(self, handshake: float | None = None) -> dict[str, Any]:
+        """Arguments of the event loop. `handshake`: seconds; None: as for headers."""
+        if self._context is None:
+            return {}
+        return {
+            "ssl": self._context,
+            # Until the handshake is complete, there is no `Connection` with a deadline.
+            "ssl_handshake_timeout": handshake or self.limits.head_timeout,
+            # Includes the time to send what is left, for which the connection has a deadline.
+            "ssl_shutdown_timeout": 2 * self.limits.send_timeout,
+        }
 
     def tick(self) -> None:
         """Closes connections whose deadline has passed."""
@@ -89,17 +105,21 @@ class HttpServer:
         self.draining = True
         started = self._clock()
         await self._stop_listening()
-        while self._connections and self.time < started + timeout and goes_on():
+        while (
+            (self._connections or self._accepting) and self.time < started + timeout and goes_on()
+        ):
             self.tick()
             if self.time >= started + self.limits.drain:
                 for connection in list(self._connections):
                     connection.end()
-            if all(each.only_sends_a_page for each in self._connections):
+            if not self._accepting and all(each.only_sends_a_page for each in self._connections):
                 self._stop_handlers_once()
             await asyncio.sleep(_DRAIN_TICK)
 
     async def close(self) -> None:
         """Aborts what is left. Returns when nothing runs on threads any more."""
+        for task in list(self._accepting):
+            task.cancel()
         for server, own in self._servers:
             server.close()
             own.close()
@@ -128,11 +148,21 @@ class HttpServer:
                     waiting, _ = own.accept()
                 except OSError:
                     break
-                await self.loop.connect_accepted_socket(
-                    lambda: Connection(self), waiting, ssl=self._context
-                )
+                # A task, because a handshake can take long.
+                task = asyncio.create_task(self._accept(waiting))
+                self._accepting.add(task)
+                task.add_done_callback(self._accepting.discard)
             own.close()
         self._servers.clear()
+
+    async def _accept(self, waiting: socket.socket) -> None:
+        waiting.setblocking(False)
+        try:
+            await self.loop.connect_accepted_socket(
+                lambda: Connection(self), waiting, **self._tls(self.limits.linger)
+            )
+        except OSError:  # the client is gone, or the handshake has failed
+            waiting.close()
 
     # Called by connections.
 
@@ -167,8 +197,8 @@ class HttpServer:
         return True
 
     def log(self, request: Request, status: int, size: int) -> None:
-        """Writes a line of the access log."""
-        if self._access is not None:
+        """Writes a line of the access log. Malformed requests are in the other log."""
+        if self._access is not None and request.method:
             self._access(request, status, size)
 
     def log_refusal(self, peer: tuple[str, int], error: RequestError) -> None:

@@ -6,6 +6,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import fields, replace
 from difflib import get_close_matches
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 from urllib.parse import urlsplit
@@ -215,17 +216,7 @@ def _is_web_address(text: str) -> bool:
 
 
 def _contradictions(settings: Settings) -> list[str]:
-    problems = []
-    key, advice = settings.server.secret_key, "create one with: openssl rand -hex 32"
-    if not settings.server.on_loopback and not key:
-        problems.append(
-            f"server.secret_key: listening on {settings.server.host} needs a secret key of at "
-            f"least {SHORTEST_KEY} characters; set MONITOR_SERVER_SECRET_KEY ({advice})"
-        )
-    if key and len(key.strip()) < SHORTEST_KEY:
-        problems.append(
-            f"server.secret_key: must have at least {SHORTEST_KEY} characters ({advice})"
-        )
+    problems = _server_contradictions(settings.server)
     if settings.email.server:
         for name in ("sender", "recipients"):
             if not getattr(settings.email, name):
@@ -245,8 +236,49 @@ def _contradictions(settings: Settings) -> list[str]:
     for rule in settings.alerts.sites:
         if not _SITE_RULE.fullmatch(rule):
             problems.append(f"alerts.sites: {rule!r} must look like 02:00:01=Site A")
-    if not _is_web_address(settings.server.base_url):
-        problems.append("server.base_url: must look like https://host/path")
     if settings.ingest.token and len(settings.ingest.token) < 16:
         problems.append("ingest.token: must have at least 16 characters")
+    return problems
+
+
+def _server_contradictions(server: ServerSettings) -> list[str]:
+    problems = []
+    key, advice = server.secret_key, "create one with: openssl rand -hex 32"
+    if not server.on_loopback and not key:
+        problems.append(
+            f"server.secret_key: listening on {server.host} needs a secret key of at "
+            f"least {SHORTEST_KEY} characters; set MONITOR_SERVER_SECRET_KEY ({advice})"
+        )
+    if key and len(key.strip()) < SHORTEST_KEY:
+        problems.append(
+            f"server.secret_key: must have at least {SHORTEST_KEY} characters ({advice})"
+        )
+    if not server.host or server.host.startswith(("[", "tcp:", "http:", "https:")):
+        problems.append(
+            'server.host: must be a host name or an address such as "::1", without brackets and '
+            'port, or a UNIX socket such as "unix:/run/monitor.sock"'
+        )
+    elif server.host == "unix:":
+        problems.append('server.host: must look like "unix:/run/monitor.sock"')
+    elif not server.base_url:  # it has no default for a UNIX socket
+        problems.append(
+            "server.base_url: must be set to the URL that browsers use if server.host is a UNIX "
+            "socket"
+        )
+    elif not _is_web_address(server.base_url):
+        problems.append("server.base_url: must look like https://host/path")
+    elif server.certificate and not server.base_url.startswith("https://"):
+        problems.append("server.base_url: must start with https:// if server.certificate is set")
+    if server.key and not server.certificate:
+        problems.append("server.certificate: must be set if server.key is set")
+    for each in server.proxy_addresses:
+        try:
+            ip_network(each)
+        except ValueError:
+            problems.append(
+                f"server.proxy_addresses: {_shown(each)} must be an address or a network such as "
+                "10.0.0.0/8"
+            )
+    if server.proxy_addresses and not server.proxies:
+        problems.append("server.proxies: must be set if server.proxy_addresses is set")
     return problems

@@ -1,6 +1,8 @@
 """The settings and their defaults, by section."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -15,6 +17,11 @@ Rate = Annotated[float, Meta(ge=0.1, le=1_000_000)]
 Seconds = Annotated[float, Meta(ge=0.1, le=10 * 365 * 86_400, description="seconds")]
 
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
+_UNIX = "unix:"
+
+
+def _in_url(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
 
 
 @dataclass(frozen=True)
@@ -29,15 +36,28 @@ class ServerSettings:
     hosts: tuple[str, ...] = ()
     base_url: str = ""
     proxies: Annotated[int, Meta(ge=0, le=10)] = 0
+    proxy_addresses: tuple[str, ...] = ()
     connections: Count = 10_000
     access_log: bool = False
     certificate: str = ""
     key: str = ""
 
     @property
+    def listens_on(self) -> str:
+        """Where the web process listens, for people."""
+        if self.host.startswith(_UNIX):
+            return self.host
+        return f"{_in_url(self.host)}:{self.port}"
+
+    @property
+    def proxy_networks(self) -> Sequence[IPv4Network | IPv6Network]:
+        """`proxy_addresses` as networks. Raises ValueError."""
+        return [ip_network(each) for each in self.proxy_addresses]
+
+    @property
     def on_loopback(self) -> bool:
         """Whether only this host can connect."""
-        return self.host in _LOOPBACK or self.host.startswith("unix:")
+        return self.host in _LOOPBACK or self.host.startswith(_UNIX)
 
     @property
     def local(self) -> bool:
@@ -46,11 +66,11 @@ class ServerSettings:
 
     @property
     def address(self) -> str:
-        """The URL for browsers if `base_url` is empty."""
-        named = self.host not in ("0.0.0.0", "::") and not self.host.startswith("unix:")  # noqa: S104
-        host = self.host if named else "localhost"
-        scheme = "https" if self.certificate else "http"
-        return f"{scheme}://{f'[{host}]' if ':' in host else host}:{self.port}"
+        """The URL for browsers if `base_url` is empty. Empty for a UNIX socket."""
+        if self.host.startswith(_UNIX):
+            return ""
+        host = "localhost" if self.host in ("0.0.0.0", "::") else self.host  # noqa: S104
+        return f"{'https' if self.certificate else 'http'}://{_in_url(host)}:{self.port}"
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """The Flask application: its configuration, headers, errors and views."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from flask import Flask, Response, request
@@ -9,11 +9,13 @@ from werkzeug.exceptions import NotFound
 from werkzeug.routing import IntegerConverter, Map
 
 from monitor.model import GREATEST_ID
+from monitor.server.hosts import TrustedHosts
 from monitor.store.interface import StoreError
 from monitor.web import context as contexts
 from monitor.web import errors, static_files, time_filter, views
 from monitor.web.auth.access import add_to_templates, guard, public
 from monitor.web.context import Context, context
+from monitor.web.errors import RequestRefused
 from monitor.web.grid import sensors_json
 from monitor.web.grid.fleet import FleetUnavailable
 from monitor.web.responses import fresh
@@ -36,17 +38,17 @@ _HEADERS = {
 def create_app(context: Context, *, trusted_hosts: Sequence[str] = ()) -> Flask:
     """The application with all pages and the API.
 
-    `trusted_hosts` are the accepted Host headers; empty accepts any.
+    `trusted_hosts` are the accepted Host headers, see `TrustedHosts`.
     """
     app = _App(__name__, static_folder=None)
     app.config.update(
-        TRUSTED_HOSTS=list(trusted_hosts) or None,
         MAX_CONTENT_LENGTH=BODY_LIMIT,
         COMPRESS_ALGORITHM=["zstd", "br", "gzip"],
     )
     app.jinja_options = {"trim_blocks": True, "lstrip_blocks": True}
     app.url_map.converters["int"] = _RowId
     app.url_value_preprocessor(_refuse_nul)
+    app.before_request(_check_host(TrustedHosts(trusted_hosts)))
     app.after_request(_add_headers)
     contexts.install(app, context)
     Compress(app)
@@ -84,6 +86,16 @@ def readyz() -> Response:
         response.retry_after = errors.RETRY_AFTER
         return response
     return fresh(b'{"status":"ready"}', _JSON)
+
+
+def _check_host(hosts: TrustedHosts) -> Callable[[], None]:
+    """Flask's own check, TRUSTED_HOSTS, knows no IPv6 addresses."""
+
+    def check() -> None:
+        if not hosts.trusts(request.headers.get("Host", request.host)):
+            raise RequestRefused(400, "the Host header does not name this server", "Host")
+
+    return check
 
 
 class _App(Flask):

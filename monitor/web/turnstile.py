@@ -1,7 +1,7 @@
-"""How many requests may be in the pages at once: heartbeats come in by the same threads.
+"""How many requests may wait for the store or the state at once.
 
-A page may wait for the store or the state for seconds. Without a limit a few dozen of them would
-hold every thread of a worker, and the next heartbeat would wait for them.
+A page may wait for seconds. Without a limit, a few of them would hold every thread of a worker, and
+short requests, such as `/healthz` and static files, would wait for them. Heartbeats need no thread.
 """
 
 from collections.abc import Callable, Iterable

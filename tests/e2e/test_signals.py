@@ -1,6 +1,7 @@
 """Signals to each process under about 1,000 heartbeats per second: no acknowledged heartbeat is
 lost, and a process that may finish its work cuts no reply."""
 
+import pty
 import signal
 import time
 from collections import Counter
@@ -207,7 +208,10 @@ def test_killed_processes_lose_no_acknowledged_heartbeat(tmp_path: Path) -> None
 
 
 def test_service_ends_with_its_terminal(tmp_path: Path) -> None:
-    with Service(tmp_path) as service:
+    ours, theirs = pty.openpty()
+    service = Service(tmp_path)
+    service.stdin = theirs
+    with open(ours), open(theirs), service:  # noqa: PTH123 descriptors have no path
         service.ready()
         service.beat("02:00:00:00:00:01")
         to_all(service, signal.SIGHUP)

@@ -65,6 +65,8 @@ class Running:
         self.loop: asyncio.AbstractEventLoop
         self._started, self._ended = threading.Event(), threading.Event()
         self._stopping = False
+        self.goes_on: Callable[[], bool] = lambda: not self._stopping
+        """Called on the event loop in each tick."""
         self._thread: threading.Thread
 
     def start(
@@ -88,7 +90,7 @@ class Running:
             self.port = listener.getsockname()[1]
             await self.server.listen([listener], context)
             self._started.set()
-            await self.server.run(lambda: not self._stopping)
+            await self.server.run(lambda: self.goes_on())
             await self.server.drain(PATIENCE)
             await self.server.close()
             self._ended.set()

@@ -1,0 +1,55 @@
+"""Checks the Host header of requests against the names of this server."""
+
+import ipaddress
+import re
+from collections.abc import Iterable
+
+_HOST = re.compile(r"(?P<name>[a-z0-9.-]+|\[[0-9a-f:.]+\])(?::(?P<port>[0-9]{1,5}))?")
+"""Of a Host header in lower case (RFC 9110, 7.2), without percent-encoding."""
+
+
+class TrustedHosts:
+    """The names that a Host header may have."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        """`names`: host names and addresses. A name that starts with a dot stands for all names
+        that end with it, and for itself without the dot. Ports are ignored. Empty: all hosts."""
+        wanted = [_normal(each) for each in names]
+        self._names = frozenset(each.removeprefix(".") for each in wanted)
+        self._endings = tuple(each for each in wanted if each.startswith("."))
+
+    def trusts(self, host: str) -> bool:
+        """`host`: a Host header, with or without a port."""
+        if not self._names or host in self._names:
+            return True
+        found = _HOST.fullmatch(host.lower())
+        if found is None or not 0 < int(found["port"] or 1) < 1 << 16:
+            return False
+        name = _address(found["name"])
+        return name in self._names or name.endswith(self._endings)
+
+
+def _normal(name: str) -> str:
+    """A name from the settings as it is compared."""
+    name = name.strip().lower()
+    try:
+        return f"[{ipaddress.IPv6Address(name)}]"
+    except ValueError:
+        pass
+    if name.startswith("["):
+        return _address(name.partition("]")[0] + "]")
+    name = name.partition(":")[0]
+    try:
+        return name.encode("idna").decode("ascii") if not name.isascii() else name
+    except UnicodeError:  # no host has this name
+        return name
+
+
+def _address(name: str) -> str:
+    """An IPv6 address in its shortest form; any other name as it is."""
+    if name.startswith("["):
+        try:
+            return f"[{ipaddress.IPv6Address(name[1:-1])}]"
+        except ValueError:
+            pass
+    return name
