@@ -117,24 +117,25 @@ def test_unix_socket(tmp_path: Path) -> None:
 
 
 def test_unix_socket_with_a_relative_path_is_replaced_after_a_kill(tmp_path: Path) -> None:
-    service = Service(
-        tmp_path,
-        MONITOR_SERVER_HOST="unix:data/monitor.sock",
-        MONITOR_SERVER_BASE_URL="https://heartbeats.example",
-        MONITOR_DATA_DIRECTORY="data",
-    )
-    service.working_directory = tmp_path
-    service.url = "http://localhost"
-    by = ("--unix-socket", str(tmp_path / "data" / "monitor.sock"))
-    service.start()
-    until_it_answers(service, *by)
-    assert "heartbeat-monitor: https://heartbeats.example  data: " in service.tail()
-    service.kill()
-    assert (tmp_path / "data" / "monitor.sock").exists()
+    variables = {
+        "MONITOR_SERVER_HOST": "unix:monitor.sock",
+        "MONITOR_SERVER_BASE_URL": "https://heartbeats.example",
+    }
+    path = tmp_path / "monitor.sock"
+    by = ("--unix-socket", str(path))
+    killed, service = Service(tmp_path, "web", **variables), Service(tmp_path, **variables)
+    for each in (killed, service):
+        each.working_directory, each.url = tmp_path, "http://localhost"
+    monitor(killed, "migrate")
+    killed.start()
+    until_it_answers(killed, *by)
+    killed.kill()
+    assert path.exists()
     with service:
         until_it_answers(service, *by)
+        assert "heartbeat-monitor: https://heartbeats.example  data: " in service.tail()
         assert curl("http://localhost/heartbeat", *BEAT, *by)[0] == 200
-    assert not (tmp_path / "data" / "monitor.sock").exists()
+    assert not path.exists()
 
 
 @pytest.mark.parametrize(
