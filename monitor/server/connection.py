@@ -67,8 +67,7 @@ class Connection(asyncio.Protocol):
         """No further request is read."""
         self._closing = self._advancing = self._reading_paused = self._write_paused = False
         self._on_writable: list[Callable[[], None]] = []
-        self.peer = ("", 0)
-        """Address and port of the client; ("", 0) for a UNIX socket."""
+        self._peer: tuple[str, int] | None = None
         self.deadline = _NEVER
         """When the connection is given up, by the server's time, unless the client goes on."""
         self.idle_since: float | None = None
@@ -79,10 +78,7 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A client has connected."""
         self._transport = cast(asyncio.Transport, transport)  # uvloop's is no subclass
-        address = transport.get_extra_info("peername")
-        if isinstance(address, tuple):
-            self.peer = (str(address[0]).removeprefix(_MAPPED), int(address[1]))
-        self._parser = Parser(self, self._limits, self.peer)
+        self._parser = Parser(self, self._limits)
         self.idle_since = self._server.time
         self.deadline = self.idle_since + self._limits.head_timeout
         if not self._server.admit(self):
@@ -145,6 +141,8 @@ class Connection(asyncio.Protocol):
         """See `parser.Events`."""
         self._incoming, self._size = request, 0
         self._handler = self._server.handlers.get(request.path)
+        if self._handler is None or self._server.logs_access:
+            request.peer = self._find_peer()
         if length == 0:
             return
         if length is not None:
@@ -188,6 +186,16 @@ class Connection(asyncio.Protocol):
         if len(self._waiting) >= _PIPELINED and self._transport is not None:
             self._transport.pause_reading()
             self._reading_paused = True
+
+    def _find_peer(self) -> tuple[str, int]:
+        """Address and port of the client; ("", 0) for a UNIX socket."""
+        if self._peer is None:
+            address = self._transport and self._transport.get_extra_info("peername")
+            if isinstance(address, tuple):
+                self._peer = str(address[0]).removeprefix(_MAPPED), int(address[1])
+            else:
+                self._peer = "", 0
+        return self._peer
 
     def _body_limit(self) -> int:
         return (self._handler or self._server.pages).body_limit
@@ -315,7 +323,7 @@ class Connection(asyncio.Protocol):
 
     def _refuse(self, error: RequestError) -> None:
         """Answers a malformed request after those before it, and closes the connection."""
-        self._server.log_refusal(self.peer, error)
+        self._server.log_refusal(self._find_peer(), error)
         self._ending = True
         if self._current is not None or self._waiting:
             self._waiting.append(_Turn(_MALFORMED, _Refusal(error), False, 0))
@@ -417,4 +425,4 @@ class _Refusal:
         """See `messages.Handler`."""
 
 
-_MALFORMED = Request("", "", "", "", "1.1", {}, ("", 0))
+_MALFORMED = Request("", "", "", "", "1.1", {})

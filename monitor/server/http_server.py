@@ -46,6 +46,7 @@ class HttpServer:
         self.time = self._clock()
         """Read once in each tick: exact enough for time-outs."""
         self._stop_handlers, self._access = stop_handlers, access
+        self.logs_access = access is not None
         self._connections: set[Connection] = set()
         self._buffered = 0
         self._servers: list[tuple[asyncio.Server, socket.socket]] = []

@@ -27,12 +27,14 @@ class Request:
         query: str,
         version: str,
         headers: Mapping[str, str],
-        peer: tuple[str, int],
     ) -> None:
         """`path`: without percent-encoding. `headers`: lower-case names; repeated headers are
-        joined. `peer`: address and port of the client; ("", 0) for a UNIX socket."""
+        joined."""
         self.method, self.target, self.path, self.query = method, target, path, query
-        self.version, self.headers, self.peer = version, headers, peer
+        self.version, self.headers = version, headers
+        self.peer = ("", 0)
+        """Address and port of the client, ("", 0) for a UNIX socket. Known only to pages and to the
+        access log: a look-up takes longer than most of the server's work for a heartbeat."""
         self.body: bytes | None = b""
         """None: longer than the application's limit, so it was not read."""
 

@@ -32,8 +32,8 @@ class Events(Protocol):
 class Parser:
     """Parses the requests of one connection."""
 
-    def __init__(self, events: Events, limits: Limits, peer: tuple[str, int]) -> None:
-        self._events, self._limits, self._peer = events, limits, peer
+    def __init__(self, events: Events, limits: Limits) -> None:
+        self._events, self._limits = events, limits
         self._llhttp = httptools.HttpRequestParser(self)
         self._target = b""
         self._headers: list[tuple[bytes, bytes]] = []
@@ -152,7 +152,6 @@ class Parser:
             query,
             version,
             headers,
-            self._peer,
         )
         length, expects = _length(headers, version), _expects(headers.get("expect"), version)
         if self._llhttp.should_upgrade() and length != 0:

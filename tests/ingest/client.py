@@ -59,7 +59,6 @@ def request_of(environ: dict[str, Any]) -> Request:
         environ["QUERY_STRING"],
         "1.1",
         headers,
-        ("127.0.0.1", 1),
     )
     request.body = environ["wsgi.input"].read()
     return request

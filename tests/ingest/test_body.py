@@ -15,7 +15,7 @@ LIMIT = 1_000_000
 
 
 def read(body: bytes, encoding: str, limit: int = LIMIT) -> bytes:
-    request = Request("POST", "/", "/", "", "1.1", {"content-encoding": encoding}, ("", 0))
+    request = Request("POST", "/", "/", "", "1.1", {"content-encoding": encoding})
     request.body = body
     return read_body(request, limit)
 
