@@ -7,6 +7,8 @@ from collections.abc import Iterable
 _HOST = re.compile(r"(?P<name>[a-z0-9.-]+|\[[0-9a-f:.]+\])(?::(?P<port>[0-9]{1,5}))?")
 """Of a Host header in lower case (RFC 9110, 7.2), without percent-encoding."""
 
+_REMEMBERED = 1_000
+
 
 class TrustedHosts:
     """The names that a Host header may have."""
@@ -17,11 +19,19 @@ class TrustedHosts:
         wanted = [_normal(each) for each in names]
         self._names = frozenset(each.removeprefix(".") for each in wanted)
         self._endings = tuple(each for each in wanted if each.startswith("."))
+        self._trusted: set[str] = set()
+        """Headers that were accepted: each sensor sends the same one again."""
 
     def trusts(self, host: str) -> bool:
         """`host`: a Host header, with or without a port."""
-        if not self._names or host in self._names:
+        if not self._names or host in self._trusted:
             return True
+        trusted = self._checked(host)
+        if trusted and len(self._trusted) < _REMEMBERED:
+            self._trusted.add(host)
+        return trusted
+
+    def _checked(self, host: str) -> bool:
         found = _HOST.fullmatch(host.lower())
         if found is None or not 0 < int(found["port"] or 1) < 1 << 16:
             return False
