@@ -106,14 +106,19 @@ class HttpServer:
         self.draining = True
         started = self._clock()
         await self._stop_listening()
+        # A connection with TLS is unknown until its handshake is complete.
+        until = started + self.limits.drain if self._context is not None else started
         while (
-            (self._connections or self._accepting) and self.time < started + timeout and goes_on()
+            (self._connections or self._accepting or self.time < until)
+            and self.time < started + timeout
+            and goes_on()
         ):
             self.tick()
             if self.time >= started + self.limits.drain:
                 for connection in list(self._connections):
                     connection.end()
-            if not self._accepting and all(each.only_sends_a_page for each in self._connections):
+            shaking_hands = self._accepting or self.time < until
+            if not shaking_hands and all(each.only_sends_a_page for each in self._connections):
                 self._stop_handlers_once()
             await asyncio.sleep(_DRAIN_TICK)
 

@@ -1,5 +1,5 @@
 """Fixtures of this directory."""
 
-from tests.certificates import authority
+from tests.certificates import authority, certificate
 
-__all__ = ["authority"]
+__all__ = ["authority", "certificate"]

@@ -4,14 +4,17 @@ import asyncio
 import contextlib
 import itertools
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from monitor.server.connection import Connection
 from monitor.server.listener import refuse_silently
+from tests.certificates import server_context
 from tests.server.running import LIMITS, PATIENCE, Echo, Running, received, received_until, running
 from tests.waiting import eventually
 
@@ -136,6 +139,43 @@ def test_abort_ends_pages_whose_client_does_not_read() -> None:
         assert sent.wait(PATIENCE)
         asyncio.run_coroutine_threadsafe(server.server.close(), server.loop).result(PATIENCE)
         assert closed.is_set()
+
+
+@pytest.fixture
+def tls(certificate: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """A server's context, and one of its clients."""
+    client = ssl.create_default_context(cafile=str(certificate))
+    return server_context(certificate), client
+
+
+def drain_with_clients_that_wait(server: Running, count: int) -> list[socket.socket]:
+    """Stop the server when clients have connected, and it has not accepted them yet."""
+    clients: list[socket.socket] = []
+    tasks = []
+
+    def begin() -> None:
+        clients.extend(server.connect() for _ in range(count))
+        draining = server.server.drain(PATIENCE)
+        draining.send(None)  # up to the first pause: the loop accepts no more
+        tasks.append(server.loop.create_task(draining))
+
+    on_loop(server, begin)
+    return clients
+
+
+def test_clients_without_a_handshake_do_not_delay_others(
+    tls: tuple[ssl.SSLContext, ssl.SSLContext],
+) -> None:
+    with running(context=tls[0]) as server:
+        *silent, failing, client = drain_with_clients_that_wait(server, 5)
+        failing.sendall(b"no handshake")
+        with tls[1].wrap_socket(client, server_hostname="127.0.0.1") as secure:
+            secure.sendall(GET)
+            answer = received(secure)
+        for each in (*silent, failing):
+            each.close()
+    assert answer.endswith(b"hello")
+    assert b"Connection: close" in answer
 
 
 @pytest.fixture
