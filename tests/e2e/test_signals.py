@@ -111,12 +111,29 @@ def all_up(service: Service) -> bool:
     return {each["status"] for each in service.sensors().values()} == {"up"}
 
 
+def tomorrow() -> int:
+    """A moment (ms) after all heartbeats."""
+    return time.time_ns() // 1_000_000 + DAY
+
+
+def store_of(directory: Path) -> SqliteStore:
+    """What the service has stored."""
+    return SqliteStore(directory / "data" / "heartbeats.sqlite", DAY)
+
+
+def check_never_blind(directory: Path) -> None:
+    """One coverage span lasts from the start: each worker that ended has closed its segment."""
+    store, now = store_of(directory), time.time_ns() // 1_000_000
+    eventually(lambda: store.coverage(now, tomorrow()))
+    spans = store.coverage(0, tomorrow())
+    assert len({span.start for span in spans}) == 1
+
+
 def check_stored(directory: Path, results: list[Result]) -> None:
     """Each acknowledged heartbeat is stored once, and each stored one was sent."""
     sent = {(each.mac, each.time) for each in results}
     acknowledged = {(each.mac, each.time) for each in results if each.outcome == ACKNOWLEDGED}
-    store = SqliteStore(directory / "data" / "heartbeats.sqlite", DAY)
-    beats = store.heartbeats({mac for mac, _ in sent}, 0, time.time_ns() // 1_000_000 + DAY)
+    beats = store_of(directory).heartbeats({mac for mac, _ in sent}, 0, tomorrow())
     stored = Counter((beat.mac, beat.time) for beat in beats)
     assert len(acknowledged - set(stored)) == 0
     assert set(stored) <= sent
@@ -179,6 +196,7 @@ def test_signals_that_let_a_process_finish_cut_no_reply(tmp_path: Path) -> None:
         harmless = partial(run.workers()[0].send_signal, signal.SIGUSR1)
         results = run.during("SIGUSR1 to a worker", harmless)
         assert {each.outcome for each in results} == {ACKNOWLEDGED}
+        check_never_blind(tmp_path)
 
         def restart() -> None:
             run.service.stop()
@@ -191,9 +209,11 @@ def test_signals_that_let_a_process_finish_cut_no_reply(tmp_path: Path) -> None:
 @pytest.mark.timeout(180)
 def test_killed_processes_lose_no_acknowledged_heartbeat(tmp_path: Path) -> None:
     with running(tmp_path) as run:
-        for number in (signal.SIGKILL, signal.SIGQUIT, signal.SIGABRT):
+        for number in (signal.SIGQUIT, signal.SIGABRT, signal.SIGKILL):
             worker = run.workers()[0]
             run.during(f"{number.name} to a worker", partial(worker.send_signal, number), worker)
+            if number != signal.SIGKILL:
+                check_never_blind(tmp_path)
         [shipper] = run.service.named("shipper")
         run.during("SIGKILL to the shipper", shipper.kill, shipper)
         arbiter = run.arbiter()
