@@ -117,8 +117,8 @@ class HttpServer:
             if self.time >= started + self.limits.drain:
                 for connection in list(self._connections):
                     connection.end()
-            shaking_hands = self._accepting or self.time < until
-            if not shaking_hands and all(each.only_sends_a_page for each in self._connections):
+            handshaking = self._accepting or self.time < until
+            if not handshaking and all(each.only_sends_a_page for each in self._connections):
                 self._stop_handlers_once()
             await asyncio.sleep(_DRAIN_TICK)
 
