@@ -16,7 +16,7 @@ _SEPARATE = "; "
 
 
 class Events(Protocol):
-    """What the connection is told of each request."""
+    """What the parser passes to the connection for each request."""
 
     def head_received(self, request: Request, length: int | None, expects: bool) -> None:
         """The headers are complete. `length` of the body in bytes: None if it is chunked.
