@@ -111,6 +111,10 @@ def test_unix_socket(tmp_path: Path) -> None:
         second = monitor(service, "web")
         assert second.returncode == 1
         assert f"can't listen on unix:{path}: Address already in use" in second.stderr
+        before = {each.pid for each in service.named("web")[1:]}
+        assert service.process is not None
+        service.process.send_signal(signal.SIGHUP)
+        eventually(lambda: not before & {each.pid for each in service.named("web")[1:]})
         assert curl("http://localhost/healthz", *by)[0] == 200
     assert not path.exists()
     assert "Traceback" not in service.tail()
