@@ -372,8 +372,8 @@ class Connection(asyncio.Protocol):
         return any(fcntl.ioctl(file, termios.FIONREAD, bytes(4)))
 
     def end(self) -> None:
-        """Closes the connection when it was idle for `Limits.drain`, but lets requests that have
-        begun finish."""
+        """Closes the connection when it was idle for `Limits.drain`, but lets requests in
+        progress finish."""
         if (
             self.idle_since is not None
             and self.idle_since + self._limits.drain <= self._server.time
