@@ -14,6 +14,7 @@ from monitor.clock import Clock
 from monitor.ingest import status
 from monitor.ingest.pipeline import Pipeline, SaveMetricNames
 from monitor.ingest.status import ShipperStats
+from monitor.ingest.wal.format import SUFFIX
 from monitor.ingest.wal.reader import any_worker_alive
 from monitor.model import SECOND
 from monitor.store.interface import Store, StoreError
@@ -62,11 +63,21 @@ class Shipper:
 
     def _run(self) -> None:
         with (self._directory / "shipper.lock").open("ab") as lock:
-            while not self._closing.is_set():
-                if _locked(lock.fileno()):
-                    self._work()
+            while not _locked(lock.fileno()):
+                if not self._closing.is_set():
+                    self._closing.wait(_LOCK_RETRY)
+                elif self._last_one():
+                    time.sleep(_LOCK_RETRY / 2)
+                else:
                     return
-                self._closing.wait(_LOCK_RETRY)
+            self._work()
+
+    def _last_one(self) -> bool:
+        """Whether the shipper with the lock must be stopping, too, and heartbeats may be left: this
+        one was started after a killed web process, whose shipper still has the lock."""
+        spool = self._directory / "spool"
+        left = next(spool.glob("*" + SUFFIX), None) is not None
+        return left and not any_worker_alive(spool) and time.monotonic() < self._give_up_at
 
     def close(self) -> None:
         """Ships the rest, and returns when no worker is left, after about 10 s at most. Heartbeats

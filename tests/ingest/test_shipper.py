@@ -1,7 +1,9 @@
 """Shippers and workers as processes that are stopped and killed, with a real store."""
 
+import fcntl
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -137,6 +139,16 @@ def _has_open(process: subprocess.Popen[bytes], file: Path) -> bool:
     return any(each.path == str(file) for each in psutil.Process(process.pid).open_files())
 
 
+def _is_stopping(process: subprocess.Popen[bytes]) -> bool:
+    """Whether the process has taken SIGTERM, which it blocks."""
+    if process.poll() is not None:
+        return True
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    pending = re.search(r"^ShdPnd:\s*(\w+)$", status, re.MULTILINE)
+    assert pending
+    return not int(pending[1], 16) & 1 << signal.SIGTERM - 1
+
+
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Site]:
     site = Site(tmp_path)
@@ -177,6 +189,21 @@ def test_shipper_closes_the_span_only_after_the_last_worker_has_ended(site: Site
     assert shipper.wait(30) == 0
     assert site.coverage_spans()[-1].closing
     assert site.stored() == Counter(site.acknowledged)
+
+
+def test_shipper_that_waits_for_a_stopping_one_ships_what_that_leaves(site: Site) -> None:
+    worker = site.start_worker()
+    site.record_output(worker, 20)
+    site.end(worker, signal.SIGTERM)
+    with (site.directory / "shipper.lock").open("ab") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        shipper = site.start_shipper()
+        eventually(lambda: _has_open(shipper, site.directory / "shipper.lock"))
+        shipper.terminate()
+        eventually(lambda: _is_stopping(shipper))
+    assert shipper.wait(30) == 0
+    assert site.stored() == Counter(site.acknowledged)
+    assert site.segments() == []
 
 
 def test_shipper_that_stops_while_a_worker_runs_reports_no_final_span(site: Site) -> None:
