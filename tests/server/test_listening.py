@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.ports import free_port
-from tests.server.serving import BEAT, MAC, SECRET, curl, monitor, until_it_answers, web
+from tests.server.serving import BEAT, MAC, SECRET, curl, missing, monitor, until_it_answers, web
 from tests.service import Service
 from tests.waiting import eventually
 
@@ -54,7 +54,7 @@ def skip_without_ipv6() -> None:
     try:
         socket.create_server(("::1", 0), family=socket.AF_INET6).close()
     except OSError as error:
-        pytest.skip(f"no IPv6: {error}")
+        missing(f"no IPv6: {error}")
 
 
 def test_ipv6_address_with_and_without_brackets(tmp_path: Path) -> None:
