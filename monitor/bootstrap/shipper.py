@@ -1,6 +1,7 @@
 """The shipper process."""
 
 import signal
+import time
 
 from monitor.bootstrap.stores import open_store
 from monitor.clock import Clock
@@ -9,6 +10,9 @@ from monitor.ingest.shipper import Shipper
 from monitor.model import DAY
 from monitor.settings import Settings
 from monitor.state.database import open_state
+
+_SIGNAL_INTERVAL = 0.1
+"""Seconds between two looks for a signal."""
 
 
 def run(settings: Settings) -> None:
@@ -26,7 +30,7 @@ def run(settings: Settings) -> None:
         metric_name_saver(open_state(settings.state_url), retention),
     )
     shipper.start()
-    while shipper.running:
-        if signal.sigtimedwait({signal.SIGTERM}, 1) is not None:
-            shipper.close()
-            return
+    # Not sigtimedwait: after a suspension, Python's returns as if the signal had arrived.
+    while shipper.running and signal.SIGTERM not in signal.sigpending():
+        time.sleep(_SIGNAL_INTERVAL)
+    shipper.close()

@@ -286,3 +286,21 @@ def test_shipper_that_takes_over_after_a_kill_starts_a_new_span(site: Site) -> N
     site.end(worker, signal.SIGTERM)
     site.end_shipper(second)
     assert site.stored() == Counter(site.acknowledged)
+
+
+def test_suspended_shipper_ships_when_it_is_resumed(site: Site) -> None:
+    shipper, worker = site.start_shipper(), site.start_worker(0.01)
+    site.record_output(worker, 20)
+    eventually(site.coverage_spans)
+    site.end(worker, signal.SIGTERM)  # so that a shipper which stopped would exit at once
+    shipper.send_signal(signal.SIGSTOP)
+    resumed = Clock().now() + 2_000
+    eventually(lambda: Clock().now() > resumed)
+    shipper.send_signal(signal.SIGCONT)
+    worker = site.start_worker(0.01)
+    site.record_output(worker, 20)
+    site.wait_for_coverage()
+    assert site.active_shippers() == [shipper]
+    site.end(worker, signal.SIGTERM)
+    site.end_shipper(shipper)
+    assert site.stored() == Counter(site.acknowledged)
