@@ -227,8 +227,9 @@ class Monitoring:
             return int(connection.execute(query).scalar_one())
 
     def dead_are_reported(self) -> bool:
-        """Whether a message about each dead sensor has arrived."""
-        return set.union(*self.fleet.dead) <= self.received.macs("down").keys()
+        """Whether both recipients have a message about each dead sensor."""
+        reported = self.received.macs("down").keys() & self.received.mailed
+        return set.union(*self.fleet.dead) <= reported
 
 
 @dataclass(frozen=True)
