@@ -30,7 +30,7 @@ def run(settings: Settings) -> None:
         metric_name_saver(open_state(settings.state_url), retention),
     )
     shipper.start()
-    # Not sigtimedwait: after a suspension, Python's returns as if the signal had arrived.
-    while shipper.running and signal.SIGTERM not in signal.sigpending():
+    # No time-out: when a suspension interrupts it, sigtimedwait returns as if the signal had come.
+    while shipper.running and signal.sigtimedwait({signal.SIGTERM}, 0) is None:
         time.sleep(_SIGNAL_INTERVAL)
     shipper.close()
