@@ -81,7 +81,8 @@ class GroupCommit:
         for send, response in replies:
             send(response if failure is None else not_stored(failure).response())
         if self._waiting:
-            self._begin()
+            # After one more look for requests: larger rounds need fewer syncs.
+            self._loop.call_soon(self._begin)
         else:
             self._running = False
 

@@ -51,6 +51,30 @@ class _Turn(NamedTuple):
 class Connection(asyncio.Protocol):
     """Created by the event loop for each client."""
 
+    __slots__ = (  # thousands of connections may be open
+        "_advancing",
+        "_body",
+        "_closing",
+        "_current",
+        "_ending",
+        "_handler",
+        "_incoming",
+        "_limits",
+        "_on_writable",
+        "_parser",
+        "_peer",
+        "_read_from",
+        "_reading_paused",
+        "_reserved",
+        "_server",
+        "_size",
+        "_transport",
+        "_waiting",
+        "_write_paused",
+        "deadline",
+        "idle_since",
+    )
+
     def __init__(self, server: "HttpServer") -> None:
         self._server, self._limits = server, server.limits
         self._transport: asyncio.Transport | None = None
@@ -89,13 +113,14 @@ class Connection(asyncio.Protocol):
         if self._parser is not None:
             self._parser.close()
         self._transport = self._parser = None
-        for turn in self._waiting:
-            self._server.reserve(-turn.reserved)
-        self._server.reserve(-self._reserved)
+        self._server.forget(self)
+        reserved = self._reserved + sum([turn.reserved for turn in self._waiting])
+        if reserved:
+            self._server.reserve(-reserved)
         self._waiting.clear()
         self._reserved = 0
-        self._server.forget(self)
-        self.resume_writing()
+        if self._on_writable:
+            self.resume_writing()
 
     def data_received(self, data: bytes) -> None:
         """The client sent something."""
