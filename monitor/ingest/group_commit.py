@@ -14,6 +14,10 @@ from monitor.server.messages import Response, Send
 _RETRY_AFTER = "5"
 """Seconds."""
 
+_LOOKS = 10
+"""A sync takes as much processor time as five heartbeats. So after a round for which others had to
+wait, the loop looks for further requests so many times (about 0.1 ms) before the next round."""
+
 _Replies = list[tuple[Send, Response]]
 
 
@@ -63,6 +67,13 @@ class GroupCommit:
         if self._thread is not None:
             self._thread.join()
 
+    def _gather(self, looks: int) -> None:
+        """Begins a round when the loop has looked for requests so many more times."""
+        if looks:
+            self._loop.call_soon(self._gather, looks - 1)
+        else:
+            self._begin()
+
     def _begin(self) -> None:
         replies, self._waiting = self._waiting, []
         self._rounds.put(replies)
@@ -81,8 +92,7 @@ class GroupCommit:
         for send, response in replies:
             send(response if failure is None else not_stored(failure).response())
         if self._waiting:
-            # After one more look for requests: larger rounds need fewer syncs.
-            self._loop.call_soon(self._begin)
+            self._gather(_LOOKS)
         else:
             self._running = False
 
