@@ -6,7 +6,7 @@ import termios
 from collections import deque
 from collections.abc import Callable, Iterable
 from http import HTTPStatus
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, cast
 
 from monitor.server.heads import head
 from monitor.server.messages import (
@@ -14,12 +14,12 @@ from monitor.server.messages import (
     Request,
     RequestError,
     Response,
-    Send,
     has_body,
     log_failure,
     problem,
 )
 from monitor.server.parser import Parser
+from monitor.server.turns import MALFORMED, Refusal, Turn
 
 if TYPE_CHECKING:
     from monitor.server.http_server import HttpServer
@@ -38,42 +38,8 @@ _MAPPED = "::ffff:"
 """Start of an IPv4 address on a socket for both versions."""
 
 
-class _Turn(NamedTuple):
-    """A request that waits or is handled. `reserved`: bytes of its body that count as buffered."""
-
-    request: Request
-    handler: Handler | None
-    """None: the pages."""
-    keep_alive: bool
-    reserved: int
-
-
 class Connection(asyncio.Protocol):
     """Created by the event loop for each client."""
-
-    __slots__ = (  # thousands of connections may be open
-        "_advancing",
-        "_body",
-        "_closing",
-        "_current",
-        "_ending",
-        "_handler",
-        "_incoming",
-        "_limits",
-        "_on_writable",
-        "_parser",
-        "_peer",
-        "_read_from",
-        "_reading_paused",
-        "_reserved",
-        "_server",
-        "_size",
-        "_transport",
-        "_waiting",
-        "_write_paused",
-        "deadline",
-        "idle_since",
-    )
 
     def __init__(self, server: "HttpServer") -> None:
         self._server, self._limits = server, server.limits
@@ -85,8 +51,8 @@ class Connection(asyncio.Protocol):
         self._body: list[bytes] = []
         self._size = self._reserved = 0
         self._read_from = 0.0
-        self._waiting: deque[_Turn] = deque()
-        self._current: _Turn | None = None
+        self._waiting: deque[Turn] = deque()
+        self._current: Turn | None = None
         self._ending = False
         """No further request is read."""
         self._closing = self._advancing = self._reading_paused = self._write_paused = False
@@ -205,7 +171,7 @@ class Connection(asyncio.Protocol):
             request.body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
             self._body = []
         self._incoming = None
-        self._waiting.append(_Turn(request, self._handler, keep_alive, self._reserved))
+        self._waiting.append(Turn(request, self._handler, keep_alive, self._reserved))
         self._reserved = 0
         self._ending = not keep_alive
         if len(self._waiting) >= _PIPELINED and self._transport is not None:
@@ -228,7 +194,7 @@ class Connection(asyncio.Protocol):
     def _pass_on_without_body(self, request: Request) -> None:
         """The body is too long: the application refuses the request, and the rest is not read."""
         request.body, self._body = None, []
-        self._waiting.append(_Turn(request, self._handler, False, self._reserved))
+        self._waiting.append(Turn(request, self._handler, False, self._reserved))
         self._reserved = 0
         self._ending = True
 
@@ -302,7 +268,7 @@ class Connection(asyncio.Protocol):
         else:
             on_writable()
 
-    def _connection_header(self, turn: _Turn) -> bytes:
+    def _connection_header(self, turn: Turn) -> bytes:
         """Decides whether the connection stays open after this response."""
         if not turn.keep_alive or (self._server.draining and not self._waiting):
             self._current = turn._replace(keep_alive=False)
@@ -351,7 +317,7 @@ class Connection(asyncio.Protocol):
         self._server.log_refusal(self._find_peer(), error)
         self._ending = True
         if self._current is not None or self._waiting:
-            self._waiting.append(_Turn(_MALFORMED, _Refusal(error), False, 0))
+            self._waiting.append(Turn(MALFORMED, Refusal(error), False, 0))
         else:
             self._fail(error.response())
 
@@ -432,22 +398,3 @@ class Connection(asyncio.Protocol):
             self.close_if_idle()
         else:
             self._close()
-
-
-class _Refusal:
-    """Answers a malformed request in its turn."""
-
-    body_limit = 0
-
-    def __init__(self, error: RequestError) -> None:
-        self._error = error
-
-    def handle(self, _request: Request, send: Send) -> None:
-        """See `messages.Handler`."""
-        send(self._error.response())
-
-    def refused(self) -> None:
-        """See `messages.Handler`."""
-
-
-_MALFORMED = Request("", "", "", "", "1.1", {})
