@@ -227,6 +227,15 @@ def test_killed_processes_lose_no_acknowledged_heartbeat(tmp_path: Path) -> None
         run.during("SIGINT to all processes", interrupt)
 
 
+@pytest.fixture
+def sighup() -> Iterator[None]:
+    """The service gets SIGHUP even if the tests run under nohup."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.usefixtures("sighup")
 def test_service_ends_with_its_terminal(tmp_path: Path) -> None:
     ours, theirs = pty.openpty()
     service = Service(tmp_path)
