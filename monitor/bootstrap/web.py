@@ -38,6 +38,7 @@ def run(settings: Settings, common: Sequence[str]) -> None:
     config = ServerConfig(
         host=given.host,
         port=given.port,
+        bind=given.listens_on,
         workers=given.workers,
         threads=given.threads,
         connections=given.connections,
@@ -51,7 +52,7 @@ def run(settings: Settings, common: Sequence[str]) -> None:
         Child("shipper", [*common, "shipper"], blocked=[signal.SIGTERM]),
     )
     if given.on_loopback:
-        # Without users, everybody who can connect may see and change everything.
+        # Without users, anyone who can connect can see and change everything.
         for address in server.addresses_from_systemd():
             if not ipaddress.ip_address(address).is_loopback:
                 raise SettingsError(

@@ -3,11 +3,7 @@
 from http import HTTPStatus
 from typing import Any
 
-import msgspec
-
-from monitor.server.messages import PROBLEM, Response
-
-CONTENT_TYPE = PROBLEM
+from monitor.server.messages import Response, problem
 
 
 class Problem(Exception):
@@ -29,25 +25,12 @@ class Problem(Exception):
         self.rejected = rejected
         """The rejected rows of a batch that has no valid row."""
 
-    def body(self) -> bytes:
-        """The JSON document."""
-        document: dict[str, Any] = {
-            "type": "about:blank",
-            "title": self.status.phrase,
-            "status": self.status.value,
-            "detail": self.detail,
-        }
-        if self.field is not None:
-            document["field"] = self.field
-        if self.rejected is not None:
-            document["rejected"] = self.rejected
-        return msgspec.json.encode(document)
-
     def response(self) -> Response:
         """The response with the document."""
-        headers = [
-            ("Content-Type", CONTENT_TYPE),
-            ("Cache-Control", "no-store"),
+        return problem(
+            self.status,
+            self.detail,
             *self.headers.items(),
-        ]
-        return Response(self.status.value, headers, self.body())
+            field=self.field,
+            rejected=self.rejected,
+        )

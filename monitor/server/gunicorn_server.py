@@ -57,6 +57,8 @@ class ServerConfig(NamedTuple):
     host: str
     """Host name or address, or "unix:" and a path."""
     port: int
+    bind: str
+    """Both as one text, as gunicorn reads it."""
     workers: int
     threads: int
     """Of each worker, for pages."""
@@ -73,13 +75,6 @@ class ServerConfig(NamedTuple):
         """The path of the UNIX socket; None for TCP."""
         kind, _, path = self.host.partition("unix:")
         return Path(path) if path and not kind else None
-
-    @property
-    def bind(self) -> str:
-        """The address in gunicorn's notation."""
-        if self.socket_path:
-            return f"unix:{self.socket_path}"
-        return f"{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
 
 
 class GunicornServer(BaseApplication):  # type: ignore[misc]

@@ -4,7 +4,7 @@ import logging
 import traceback
 from collections.abc import Callable, Iterable, Mapping
 from http import HTTPStatus
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
@@ -76,13 +76,14 @@ class RequestError(Exception):
         return problem(self.status, self.detail)
 
 
-def problem(status: HTTPStatus, detail: str, *headers: tuple[str, str]) -> Response:
-    """An error response."""
+def problem(status: HTTPStatus, detail: str, *headers: tuple[str, str], **more: Any) -> Response:
+    """An error response. `more`: further members of its document; None: none."""
     body = {
         "type": "about:blank",
         "title": status.phrase,
         "status": status.value,
         "detail": detail,
+        **{name: value for name, value in more.items() if value is not None},
     }
     given = [("Content-Type", PROBLEM), ("Cache-Control", "no-store"), *headers]
     return Response(status.value, given, msgspec.json.encode(body))

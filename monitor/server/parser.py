@@ -145,14 +145,7 @@ class Parser:
             raise RequestError(
                 HTTPStatus.BAD_REQUEST, "a request in HTTP/1.1 needs the header Host"
             )
-        request = Request(
-            method,
-            target,
-            path,
-            query,
-            version,
-            headers,
-        )
+        request = Request(method, target, path, query, version, headers)
         length, expects = _length(headers, version), _expects(headers.get("expect"), version)
         if self._llhttp.should_upgrade() and length != 0:
             framing = (

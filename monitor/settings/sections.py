@@ -44,7 +44,7 @@ class ServerSettings:
 
     @property
     def listens_on(self) -> str:
-        """Where the web process listens, for people."""
+        """Where the web process listens, as one text."""
         if self.host.startswith(_UNIX):
             return self.host
         return f"{_in_url(self.host)}:{self.port}"

@@ -11,7 +11,7 @@ from typing import Any
 
 from werkzeug.wsgi import ClosingIterator
 
-from monitor.ingest.problem import CONTENT_TYPE, Problem
+from monitor.server.messages import PROBLEM, problem
 from monitor.web.errors import RETRY_AFTER
 
 KEPT_FREE = 3
@@ -65,13 +65,13 @@ class Turnstile:
 
 def _refuse(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
     """Without a template: to render one takes what there is too little of."""
-    problem = Problem(HTTPStatus.SERVICE_UNAVAILABLE, _BUSY)
+    status = HTTPStatus.SERVICE_UNAVAILABLE
     headers = [("Retry-After", str(RETRY_AFTER)), ("Cache-Control", "no-store")]
     if "text/html" in environ.get("HTTP_ACCEPT", ""):
         body, kind = _BUSY.encode(), "text/plain; charset=utf-8"
         headers.append(("Refresh", str(RETRY_AFTER)))
     else:
-        body, kind = problem.body(), CONTENT_TYPE
+        body, kind = problem(status, _BUSY).body, PROBLEM
     headers += [("Content-Type", kind), ("Content-Length", str(len(body)))]
-    start_response(f"{problem.status.value} {problem.status.phrase}", headers)
+    start_response(f"{status.value} {status.phrase}", headers)
     return () if environ["REQUEST_METHOD"] == "HEAD" else (body,)

@@ -23,6 +23,7 @@ from monitor.store.interface import Store
 from monitor.store.sqlite import SqliteStore
 from tests.influxd.server import InfluxdServer
 from tests.service import Service
+from tests.small_disk import small_disk
 from tests.waiting import eventually
 
 OUTAGE = float(os.environ.get("MONITOR_TEST_OUTAGE", "12"))
@@ -132,33 +133,24 @@ def test_killed_influxd_and_worker_lose_no_acknowledged_heartbeat(
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
+def disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 4 MB that the test can fill."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(place)], capture_output=True
-    )
-    if mounted.returncode:
-        if os.environ.get("CI") == "true":
-            pytest.fail(f"no tmpfs: {mounted.stderr.decode()}")
-        pytest.skip("mounting a tmpfs needs privileges")
-    yield place
-    subprocess.run(["umount", "--lazy", str(place)], check=True)
+    with small_disk(tmp_path, "4m") as place:
+        yield place
 
 
 @pytest.mark.timeout(300)
-def test_full_wal_disk_loses_no_acknowledged_heartbeat(tmp_path: Path, small_disk: Path) -> None:
+def test_full_wal_disk_loses_no_acknowledged_heartbeat(tmp_path: Path, disk: Path) -> None:
     data = tmp_path / "data"
     data.mkdir()
-    (data / "spool").symlink_to(small_disk)
+    (data / "spool").symlink_to(disk)
     since = time.time_ns() // 1_000_000
     with Service(tmp_path, **TIMING) as service:
         service.ready()
         simulation = Simulation(service, tmp_path, OUTAGE + 36)
         eventually(lambda: simulation.acknowledged_count() > SENSORS)
         eventually(lambda: len(service.sensors()) == SENSORS, 20)
-        filler = small_disk / "filler"
+        filler = disk / "filler"
         with filler.open("wb", buffering=0) as file:
             fill(file.fileno())
         full = time.monotonic()
@@ -174,7 +166,7 @@ def test_full_wal_disk_loses_no_acknowledged_heartbeat(tmp_path: Path, small_dis
     assert "503" in summary
     assert refused < SENSORS * OUTAGE / 2
     assert len({row.mac for row in found}) == len(found) == DEAD
-    assert shutil.disk_usage(small_disk).free > 0
+    assert shutil.disk_usage(disk).free > 0
 
 
 def fill(descriptor: int) -> None:

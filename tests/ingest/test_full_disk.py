@@ -1,7 +1,5 @@
 """Workers and a shipper on a disk that is full."""
 
-import os
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,23 +13,15 @@ from monitor.ingest.wal.format import REFUSING_SUFFIX
 from monitor.ingest.wal.writer import WalUnavailable, WalWriter
 from monitor.model import DAY
 from monitor.store.sqlite import SqliteStore
+from tests.small_disk import small_disk
 from tests.waiting import eventually
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
+def disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 256 KiB."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(place)], capture_output=True
-    )
-    if mounted.returncode:
-        if os.environ.get("CI") == "true":
-            pytest.fail(f"no tmpfs: {mounted.stderr.decode()}")
-        pytest.skip("mounting a tmpfs needs privileges")
-    yield place
-    subprocess.run(["umount", "--lazy", str(place)], check=True)
+    with small_disk(tmp_path, "256k") as place:
+        yield place
 
 
 def fill(writer: WalWriter) -> list[int]:
@@ -63,11 +53,11 @@ def fill_file(path: Path) -> None:
                 continue
 
 
-def test_disk_filled_by_the_wal_recovers_after_shipping(tmp_path: Path, small_disk: Path) -> None:
-    writer = WalWriter(small_disk, Clock(), 10**9)
+def test_disk_filled_by_the_wal_recovers_after_shipping(tmp_path: Path, disk: Path) -> None:
+    writer = WalWriter(disk, Clock(), 10**9)
     kept = fill(writer)
     assert kept
-    (tmp_path / "spool").symlink_to(small_disk)
+    (tmp_path / "spool").symlink_to(disk)
     store = SqliteStore(tmp_path / "beats.sqlite", DAY, writable=True)
     store.migrate()
     shipper = Shipper(tmp_path, Clock(), lambda: store, lambda names: None)
@@ -82,15 +72,15 @@ def test_disk_filled_by_the_wal_recovers_after_shipping(tmp_path: Path, small_di
 
 
 def test_worker_started_on_a_full_disk_refuses_reports_it_and_recovers(
-    tmp_path: Path, small_disk: Path
+    tmp_path: Path, disk: Path
 ) -> None:
-    filler = small_disk / "filler"
+    filler = disk / "filler"
     fill_file(filler)
-    writer = WalWriter(small_disk, Clock(), 10**9)
-    assert list(small_disk.glob("*" + REFUSING_SUFFIX))
+    writer = WalWriter(disk, Clock(), 10**9)
+    assert list(disk.glob("*" + REFUSING_SUFFIX))
     with pytest.raises(WalUnavailable):
         writer.append([Report(1, None, True, None)])
-    (tmp_path / "spool").symlink_to(small_disk)
+    (tmp_path / "spool").symlink_to(disk)
     store = SqliteStore(tmp_path / "beats.sqlite", DAY, writable=True)
     store.migrate()
     shipper = Shipper(tmp_path, Clock(), lambda: store, lambda names: None)
@@ -101,7 +91,7 @@ def test_worker_started_on_a_full_disk_refuses_reports_it_and_recovers(
     filler.unlink()
     # The keeper notices the space without a heartbeat.
     covered = eventually(lambda: reader.coverage(0, 1 << 50))
-    assert not list(small_disk.glob("*" + REFUSING_SUFFIX))
+    assert not list(disk.glob("*" + REFUSING_SUFFIX))
     received = writer.append([Report(1, None, True, None)])
     assert covered[0].start <= received
     writer.close()
@@ -110,9 +100,9 @@ def test_worker_started_on_a_full_disk_refuses_reports_it_and_recovers(
     reader.close()
 
 
-def test_writer_without_a_segment_can_be_closed_twice(tmp_path: Path, small_disk: Path) -> None:
-    fill_file(small_disk / "filler")
-    writer = WalWriter(small_disk, Clock(), 10**9)
+def test_writer_without_a_segment_can_be_closed_twice(tmp_path: Path, disk: Path) -> None:
+    fill_file(disk / "filler")
+    writer = WalWriter(disk, Clock(), 10**9)
     writer.close()
     with (tmp_path / "other").open("wb") as other:  # gets the number of the descriptor
         writer.close()

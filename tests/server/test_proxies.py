@@ -34,7 +34,7 @@ def wrong_passwords(service: Service, *options: str) -> list[int]:
         _, page = curl(f"{service.url}/login", *cookies)
         token = re.search(r'name="csrf_token"[^>]* value="([^"]+)"', page)
         assert token is not None, page
-        form = {"csrf_token": token[1], "name": "somebody", "password": "wrong"}
+        form = {"csrf_token": token[1], "name": "anna", "password": "wrong"}
         fields = [part for name in form for part in ("--data-urlencode", f"{name}={form[name]}")]
         headers = ("-H", f"X-Forwarded-For: {address}", "-H", f"Origin: {service.url}")
         statuses.append(curl(f"{service.url}/login", *cookies, *fields, *headers)[0])
