@@ -64,6 +64,9 @@ COMMANDS = {
 
 
 _LISTENING = ("serve", "web", "check-config")
+_CHECKED_BY_PARENT = ("shipper",)
+"""Commands that another one starts after it has checked the same settings. To check them again
+would take 25 MB of memory."""
 
 OVERRIDES = {
     "host": "MONITOR_SERVER_HOST",
@@ -136,9 +139,10 @@ def _run(options: argparse.Namespace) -> int:
         given = settings.load(options.config, os.environ)
         with private_files():
             make_private(given.data_directory)
-            from monitor.bootstrap import checks  # imports the database library, unlike --help
+            if options.command not in _CHECKED_BY_PARENT:
+                from monitor.bootstrap import checks  # imports the database library, unlike --help
 
-            checks.check(given, options.command in _LISTENING)
+                checks.check(given, options.command in _LISTENING)
             options.run(given, options)
     except KeyboardInterrupt:
         return 128 + signal.SIGINT

@@ -1,5 +1,7 @@
 """Opens the heartbeat store that is configured in the settings."""
 
+from importlib import import_module
+
 from monitor.model import DAY
 from monitor.settings import Settings
 from monitor.store.interface import Store
@@ -28,3 +30,8 @@ def open_store(settings: Settings, writable: bool = False, patience: int | None 
         retention,
         patience,
     )
+
+
+def load_store(settings: Settings) -> None:
+    """Imports what `open_store` imports, for processes that are forked later: they share it."""
+    import_module(f"monitor.store.{'sqlite' if settings.influxdb is None else 'influxdb'}")

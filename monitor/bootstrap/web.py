@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from monitor.bootstrap.pages import build_pages, trusted_hosts
+from monitor.bootstrap.stores import load_store
 from monitor.child import Child
 from monitor.clock import Clock
 from monitor.ingest import status
@@ -58,6 +59,7 @@ def run(settings: Settings, common: Sequence[str]) -> None:
                 raise SettingsError(
                     [f"server.host: systemd listens on {address}; set server.host to {address} too"]
                 )
+    load_store(settings)
     server.run()
 
 

@@ -2,6 +2,7 @@
 
 import ctypes
 import errno
+import gc
 import logging
 import os
 import resource
@@ -124,6 +125,10 @@ class GunicornServer(BaseApplication):  # type: ignore[misc]
         """Runs until a signal. Raises OSError if the server can't listen, CertificateError."""
         self._check_free()
         self._tls = self._read_certificate()
+        # A worker's garbage collection would write to each object that it has from this process,
+        # and so copy the memory that they share.
+        gc.collect()
+        gc.freeze()
         _Arbiter(self).run()
 
     def _check_free(self) -> None:
