@@ -6,9 +6,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 from monitor import cli
+from monitor.ingest import status
+from tests.ports import free_port
+from tests.service import Service
+from tests.waiting import eventually
 
 _LIST = "import json, sys; print(json.dumps(sorted(sys.modules)))"
 _HEAVY = {
@@ -48,12 +53,37 @@ def test_the_supervisor_imports_no_library() -> None:
     [
         ("scheduler", {"apscheduler", "cryptography", "requests", "sqlalchemy"}),
         ("notifier", {"cryptography", "requests", "sqlalchemy"}),
-        ("shipper", {"sqlalchemy"}),
+        ("shipper", set()),
         ("web", {"argon2", "cryptography", "flask", "gunicorn", "requests", "sqlalchemy"}),
     ],
 )
 def test_a_process_imports_only_what_it_needs(process: str, needs: set[str]) -> None:
     assert imported(f"import monitor.bootstrap.{process}") == needs
+
+
+def test_running_workers_share_what_was_imported_and_the_shipper_stays_small(
+    tmp_path: Path,
+) -> None:
+    nowhere = f"http://127.0.0.1:{free_port()}"
+    influxdb = dict.fromkeys(("INFLUXDB_V2_ORG", "INFLUXDB_V2_TOKEN"), "x")
+    with Service(tmp_path, "web", INFLUXDB_V2_URL=nowhere, **influxdb) as service:
+        eventually(lambda: len(_listening(service)) == 2 and service.named("shipper"), 60)
+        for worker in _listening(service):
+            memory = worker.memory_full_info()
+            assert memory.uss < memory.rss / 2
+        (shipper,) = service.named("shipper")
+        # Its thread runs, so all that it needs at its start has been imported.
+        eventually((tmp_path / "data" / status.FILE).exists, 60)
+        assert not [each.path for each in shipper.memory_maps() if "cryptography" in each.path]
+
+
+def _listening(service: Service) -> list[psutil.Process]:
+    """The workers that accept connections. The first process is gunicorn's own."""
+    return [
+        worker
+        for worker in service.named("web")[1:]
+        if any(each.status == psutil.CONN_LISTEN for each in worker.net_connections("tcp"))
+    ]
 
 
 @pytest.mark.parametrize("command", sorted(cli.COMMANDS))
