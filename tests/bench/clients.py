@@ -5,37 +5,27 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from statistics import quantiles
 
 import psutil
-import requests
 
-from monitor.model import format_mac
+from tests.bench.browsers import browsers
 from tests.bench.grid import Fleet
+from tests.bench.sender import TOKEN, beat, ninety_ninth
 from tests.bench.table import RUNS, Row
 from tests.service import Service
 
 HALF_OPEN, SLOW, IDLE = 200, 200, 5_000
-BROWSERS, SENSORS, EXPORTED = 10, 10_000, 1_000_000
-SECONDS, RATE = 10, 500
+FLEET, EXPORTED = 10_000, 1_000_000
 MOST_AMONG_SLOW, MOST_BESIDE_PAGES = 100, 50
 """Milliseconds."""
 MOST_MEMORY, MOST_GROWTH = 20, 50
 """Kilobytes of a connection; megabytes of an export."""
 
-_TOKEN = "bench-" + "0" * 40
+_PIECE = 1_000_000
 _HALF = b"POST /heartbeat HTTP/1.1\r\nHost: localhost\r\n"
-_GET = (
-    b"GET /heartbeat?mac_address=%s HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer %s\r\n\r\n"
-)
-
-
-def _beat(number: int) -> bytes:
-    return _GET % (format_mac(0x02_00_00_10_00_00 + number).encode(), _TOKEN.encode())
 
 
 def _answered(connection: socket.socket, request: bytes) -> None:
@@ -50,23 +40,6 @@ def _answered(connection: socket.socket, request: bytes) -> None:
 
 def _open(port: int) -> socket.socket:
     return socket.create_connection(("127.0.0.1", port), 30)
-
-
-def ninety_ninth(port: int) -> float:
-    """The 99th percentile of the reply times (ms) at `RATE`, counted from when each was due."""
-    took, begin = [], time.perf_counter()
-    with ExitStack() as connections:
-        kept = connections.enter_context(_open(port))
-        for turn in range(SECONDS * RATE):
-            due = begin + turn / RATE
-            time.sleep(max(0.0, due - time.perf_counter()))
-            if turn % 10:
-                _answered(kept, _beat(turn % 1_000))
-            else:
-                with _open(port) as fresh:
-                    _answered(fresh, _beat(turn % 1_000))
-            took.append((time.perf_counter() - due) * 1e3)
-    return quantiles(took, n=100)[-1]
 
 
 @contextmanager
@@ -100,7 +73,7 @@ def idle_clients(port: int) -> Iterator[None]:
     """Kept-alive connections that have sent a heartbeat."""
     with ExitStack() as held:
         for number in range(IDLE):
-            _answered(held.enter_context(_open(port)), _beat(number))
+            _answered(held.enter_context(_open(port)), beat(number))
         yield
 
 
@@ -111,47 +84,33 @@ def _workers(service: Service) -> int:
 
 
 @contextmanager
-def browsers(url: str) -> Iterator[None]:
-    """Poll the grid every 5 s each, as browsers do."""
-    over = threading.Event()
-
-    def poll(number: int) -> None:
-        session, since = requests.Session(), ""
-        over.wait(number * 5 / BROWSERS)
-        while not over.is_set():
-            answer = session.get(f"{url}/sensors", params={"since": since} if since else {})
-            since = answer.json()["cursor"]
-            over.wait(5)
-
-    threads = [threading.Thread(target=poll, args=(number,)) for number in range(BROWSERS)]
-    for thread in threads:
-        thread.start()
+def _exporting(service: Service, growth: list[float]) -> Iterator[None]:
+    """Run `monitor export` meanwhile and to its end; how much it grew (MB) after the first rows."""
+    thread = threading.Thread(target=lambda: growth.append(_export(service)))
+    thread.start()
     yield
-    over.set()
-    for thread in threads:
-        thread.join()
+    thread.join()
 
 
-def _export(service: Service, growth: list[float], lines: list[int]) -> None:
-    """Run `monitor export`; its number of rows, and how much it grew (MB) after the first ones."""
+def _export(service: Service) -> float:
     command = [sys.executable, "-m", "monitor", "export"]
     with subprocess.Popen(command, env=service.environment, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         member, first, most, count = psutil.Process(process.pid), 0, 0, 0
-        for _ in process.stdout:
-            count += 1
-            if count % 20_000 == 0:
-                now = member.memory_info().rss
-                first, most = first or now, max(most, now)
-    growth.append((most - first) / 1e6)
-    lines.append(count - 1)
+        while piece := process.stdout.read(_PIECE):
+            count += piece.count(b"\n")
+            now = member.memory_info().rss
+            first, most = first or now, max(most, now)
+    assert process.returncode == 0
+    assert count > EXPORTED, count
+    return (most - first) / 1e6
 
 
 def rows(directory: Path, **environment: object) -> list[Row]:
     """Measure against the same server without those clients."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    variables = {"MONITOR_INGEST_TOKEN": _TOKEN, "MONITOR_INGEST_RATE_PER_SENSOR": 1_000}
+    variables = {"MONITOR_INGEST_TOKEN": TOKEN, "MONITOR_INGEST_RATE_PER_SENSOR": 1_000}
     with Service(directory, **variables, **environment) as service:
         service.ready()
         alone = [ninety_ninth(service.port) for _ in range(RUNS)]
@@ -171,20 +130,23 @@ def beside_pages(directory: Path, **environment: object) -> list[Row]:
     variables = {"MONITOR_INGEST_RATE_PER_SENSOR": 1_000_000, "MONITOR_INGEST_MAX_SENSORS": 20_000}
     with Service(directory, **variables, **environment) as service:
         service.ready()
-        fleet = Fleet(service, SENSORS)
-        fleet.fill(EXPORTED // SENSORS - 1)
-        alone = [ninety_ninth(service.port) for _ in range(RUNS)]
+        fleet = Fleet(service, FLEET)
+        fleet.fill(EXPORTED // FLEET - 1)
         growth: list[float] = []
-        lines: list[int] = []
-        measured = []
+        results: list[list[float]] = [[], [], [], []]
         for _ in range(RUNS):
-            export = threading.Thread(target=_export, args=(service, growth, lines))
+            alone, pages, export, both = results
+            alone.append(ninety_ninth(service.port))
             with browsers(service.url):
-                export.start()
-                measured.append(ninety_ninth(service.port))
-            export.join()
-        assert min(lines) >= EXPORTED, lines
+                pages.append(ninety_ninth(service.port))
+            with _exporting(service, growth):
+                export.append(ninety_ninth(service.port))
+            with browsers(service.url), _exporting(service, growth):
+                both.append(ninety_ninth(service.port))
+    what = "growth of an export of a million rows"
     return [
-        Row("p99 beside ten grids and an export", "ms", measured, alone, most=MOST_BESIDE_PAGES),
-        Row("growth of an export of a million rows", "MB", growth, [MOST_GROWTH], most=MOST_GROWTH),
+        Row("p99 beside ten grids", "ms", pages, alone),
+        Row("p99 beside an export", "ms", export, alone),
+        Row("p99 beside ten grids and an export", "ms", both, alone, most=MOST_BESIDE_PAGES),
+        Row(what, "MB", growth, [MOST_GROWTH], most=MOST_GROWTH),
     ]
