@@ -51,7 +51,7 @@ async def _answered(streams: Streams, request: bytes) -> None:
 
 
 async def _send(port: int, turns: range, begin: float) -> list[float]:
-    """The reply times (ms) of every tenth round on connections of their own."""
+    """The reply times (ms) of these heartbeats, nine of ten on one connection."""
     took = []
     kept = await asyncio.open_connection("127.0.0.1", port)
     for number, turn in enumerate(turns):
