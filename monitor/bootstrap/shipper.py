@@ -1,6 +1,7 @@
 """The shipper process."""
 
 import functools
+import gc
 import signal
 import time
 from collections.abc import Mapping
@@ -28,6 +29,9 @@ def run(settings: Settings) -> None:
         lambda: open_store(settings, writable=True),
         functools.partial(_save_metric_names, settings),
     )
+    # As in the workers: a chunk has many objects, and none in a reference cycle.
+    gc.freeze()
+    gc.set_threshold(100_000, 20, 50)
     shipper.start()
     # No time-out: when a suspension interrupts it, sigtimedwait returns as if the signal had come.
     while shipper.running and signal.sigtimedwait({signal.SIGTERM}, 0) is None:

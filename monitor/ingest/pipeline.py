@@ -1,8 +1,11 @@
 """The shipper's work while it has the lock: moves heartbeats from the WAL to the store."""
 
 import logging
+from collections import deque
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
+from typing import NamedTuple
 
 from monitor.clock import HOST_TOLERANCE, Clock
 from monitor.errors import StateUnavailable
@@ -13,8 +16,11 @@ from monitor.ingest.wal.reader import SegmentReader, WalReader
 from monitor.model import DAY, MINUTE, SECOND, Heartbeat, Seen
 from monitor.store.interface import CoverageSpan, Store, StoreRejected
 
-CHUNK = 20_000
+CHUNK = 10_000
 """Heartbeats in a chunk; the last record may exceed it."""
+
+_CHUNKS_AT_ONCE = 2
+"""While the store writes one chunk, the next one is prepared."""
 
 _MARGIN = 5
 """Safety margin (ms): the wall clock may be slewed between the readings of two processes."""
@@ -30,8 +36,21 @@ SaveMetricNames = Callable[[Mapping[str, int]], None]
 """Saves metric names, each with a sensor that sent it. May raise StateUnavailable."""
 
 
+class _Chunk(NamedTuple):
+    """Heartbeats that are being written to the store."""
+
+    heartbeats: list[Heartbeat]
+    ends: list[tuple[SegmentReader, int]]
+    """The segments that they are from, and the position after them."""
+    oldest: int
+    """When the first one was received."""
+    written: Future[None]
+
+
 class Pipeline:
     """Each `step` observes all workers, ships at most one chunk, and stores coverage when due.
+
+    Chunks are written to the store by several threads at once; all that follows is done in order.
 
     Raises StoreUnavailable and OSError; the next step then ships the same heartbeats again.
     """
@@ -59,6 +78,8 @@ class Pipeline:
         self._names_saved_on = 0
         self._unsaved_names: dict[str, int] = {}
         self._workers_alive = True
+        self._chunks: deque[_Chunk] = deque()
+        self._threads = ThreadPoolExecutor(_CHUNKS_AT_ONCE, "store")
 
     def observe(self) -> None:
         """Reads what all workers have written."""
@@ -81,14 +102,13 @@ class Pipeline:
         """Returns whether there is more to ship."""
         self.observe()
         try:
-            heartbeats, readers = self._gather()
-            if heartbeats:
-                self._ship(heartbeats)
+            while len(self._chunks) < _CHUNKS_AT_ONCE and (chunk := self._gather()):
+                self._chunks.append(chunk)
+            if self._chunks:
+                self._finish(self._chunks.popleft())
         except BaseException:
-            self._backlog.rewind()
+            self._take_back()
             raise
-        for reader in readers:
-            reader.ship()
         self._backlog.sweep()
         self._save_names()
         now = self._clock.now()
@@ -96,25 +116,35 @@ class Pipeline:
             self._pulsed_at = now if self.store_coverage() else 0
         self._maintain(now)
         self.stats.backlog_bytes = self._backlog.waiting
-        return self.stats.backlog_bytes > 0
+        return bool(self._chunks) or self.stats.backlog_bytes > 0
 
-    def _gather(self) -> tuple[list[Heartbeat], list[SegmentReader]]:
+    def _gather(self) -> _Chunk | None:
+        """Takes the next heartbeats, and begins to write them. None if there is nothing to take."""
         heartbeats: list[Heartbeat] = []
-        readers: list[SegmentReader] = []
+        ends: list[tuple[SegmentReader, int]] = []
         for reader in self._backlog.readers:
             if reader.drained:
                 continue
             if len(heartbeats) >= CHUNK:
                 break
-            readers.append(reader)
             while not reader.drained and len(heartbeats) < CHUNK:
                 heartbeats += reader.take()
-        return heartbeats, readers
+            ends.append((reader, reader.position))
+        if not ends:
+            return None
+        oldest = min((beat.received for beat in heartbeats), default=self._settled)
+        return _Chunk(heartbeats, ends, oldest, self._threads.submit(self._write, heartbeats))
 
-    def _ship(self, heartbeats: list[Heartbeat]) -> None:
+    def _write(self, heartbeats: list[Heartbeat]) -> None:
+        if heartbeats:
+            self._store.append(heartbeats)
+
+    def _finish(self, chunk: _Chunk) -> None:
+        """Waits until the chunk is written; then announces it and marks it as shipped."""
+        heartbeats = chunk.heartbeats
         refused: set[tuple[int, int, int]] = set()
         try:
-            self._store.append(heartbeats)
+            chunk.written.result()
         except StoreRejected as rejection:
             self._dead_letters.write(rejection.refused, self._clock.now())
             refused = {beat[:3] for beat, _ in rejection.refused}
@@ -123,9 +153,18 @@ class Pipeline:
         seen = [
             Seen(mac, received if live else time, live) for mac, time, received, live, _ in stored
         ]
-        self._store.announce(self._source, self.stored_up_to(), seen)
+        if heartbeats:  # else all records were damaged
+            self._store.announce(self._source, self.stored_up_to(), seen)
+        for reader, end in chunk.ends:
+            reader.ship(end)
         self.stats.shipped += len(stored)
         self._remember_names(stored)
+
+    def _take_back(self) -> None:
+        """Forgets the chunks that are being written: they are taken again."""
+        wait([chunk.written for chunk in self._chunks])
+        self._chunks.clear()
+        self._backlog.rewind()
 
     def _remember_names(self, stored: list[Heartbeat]) -> None:
         """Collects metric names to save, each with a sensor that sent it. Each name is saved once a
@@ -143,8 +182,10 @@ class Pipeline:
 
     def stored_up_to(self) -> int:
         """Everything received up to this moment (ms) is in the store."""
-        oldest = self._backlog.oldest()
-        return self._settled if oldest is None else min(self._settled, oldest - 1)
+        waiting = [chunk.oldest for chunk in self._chunks]
+        if (oldest := self._backlog.oldest()) is not None:
+            waiting.append(oldest)
+        return min([self._settled, *(received - 1 for received in waiting)])
 
     def store_coverage(self) -> bool:
         """Stores the coverage spans. Returns False if there are none."""
@@ -209,4 +250,5 @@ class Pipeline:
 
     def close(self) -> None:
         """Closes all files."""
+        self._threads.shutdown()
         self._backlog.close()

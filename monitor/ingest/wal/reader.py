@@ -65,10 +65,10 @@ class SegmentReader:
         valid = offset > HEADER_SIZE and ~offset == self._header[wal_format.SHIPPED_CHECK]
         return offset if valid else HEADER_SIZE
 
-    def ship(self) -> None:
-        """Marks all taken records as stored."""
-        self._header[wal_format.SHIPPED] = self.position
-        self._header[wal_format.SHIPPED_CHECK] = ~self.position
+    def ship(self, end: int) -> None:
+        """Marks all records before the position `end` as stored."""
+        self._header[wal_format.SHIPPED] = end
+        self._header[wal_format.SHIPPED_CHECK] = ~end
 
     def rewind(self) -> None:
         """Goes back to the last `ship`: records taken since then are taken again."""
