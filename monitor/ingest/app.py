@@ -287,8 +287,10 @@ class IngestApp:
         self, batch: Batch
     ) -> tuple[list[Report], list[UnusableRow], list[tuple[int, Ignored]]]:
         """The accepted reports, the rejected rows, and the ignored fields with their rows."""
-        kept: list[Report] = []
         rejected, skipped = batch.unusable, batch.ignored
+        if not rejected and not skipped and self._registry.knows(batch.reports):
+            return batch.reports, rejected, skipped
+        kept: list[Report] = []
         for sent, row in zip(batch.reports, batch.rows, strict=True):
             try:
                 self._check_sensor_limit(sent)

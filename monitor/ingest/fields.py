@@ -3,10 +3,10 @@
 An invalid metric never makes the heartbeat invalid: the sensor reports, so it is up.
 """
 
-import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
+from math import inf, isfinite
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
@@ -98,16 +98,19 @@ def metrics(fields: Mapping[str, Any]) -> tuple[dict[str, float] | None, Sequenc
         if name in _NOT_METRICS or value is None:
             continue
         kind = type(value)
-        if kind is not float and kind is not int and kind is not bool:
-            left_out += ignored([name], NOT_A_NUMBER)
-        elif not _is_metric_name(name):
+        if kind is not float:
+            if kind is not int and kind is not bool:
+                left_out += ignored([name], NOT_A_NUMBER)
+                continue
+            value = _float(value)
+        if not _is_metric_name(name):
             left_out += ignored([name], UNUSABLE_NAME)
         elif len(kept) >= MOST_METRICS:
             left_out += ignored([name], TOO_MANY)
-        elif (number := _float(value)) is None:
+        elif not isfinite(value):
             left_out += ignored([name], NOT_FINITE)
         else:
-            kept[name] = number
+            kept[name] = value
     return kept or None, left_out
 
 
@@ -116,9 +119,8 @@ def _is_metric_name(name: str) -> bool:
     return bool(_METRIC.fullmatch(name)) and name not in _RESERVED
 
 
-def _float(value: float) -> float | None:
+def _float(value: int) -> float:
     try:
-        number = float(value)
+        return float(value)
     except OverflowError:  # an integer of hundreds of digits
-        return None
-    return number if math.isfinite(number) else None
+        return inf

@@ -186,7 +186,8 @@ def _batch(documents: Iterable[Any], read: Callable[[Any], Any], span: AcceptedT
     for number, document in enumerate(documents):
         try:
             report, ignored = _report(read(document), live=False)
-            check_time(report, span)
+            if report.time is not None:
+                check_time(report, span)
         except UnusableReport as error:
             batch.unusable.append(UnusableRow(number, error.field, error.detail))
             continue

@@ -4,13 +4,14 @@ import hashlib
 import logging
 import threading
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from sqlalchemy import Engine
 
 from monitor.errors import StateUnavailable
 from monitor.ingest.fields import MOST_METRIC_NAMES, MOST_METRICS
+from monitor.ingest.parse import Report
 from monitor.outbox.wording import seconds
 from monitor.state import metric_names, sensors, tokens
 from monitor.state.database import reading, writing
@@ -160,6 +161,14 @@ class Registry:
     def threshold(self, mac: int) -> str:
         """The sensor's threshold in seconds, as a JSON number."""
         return self._thresholds.get(mac, self._default)
+
+    def knows(self, reports: Sequence[Report]) -> bool:
+        """Whether all sensors and metric names are known, so that no limit applies."""
+        macs = {report.mac for report in reports}
+        if not macs - self._known <= self._new:
+            return False
+        names: set[str] = set().union(*[each.metrics for each in reports if each.metrics])
+        return names <= self._metrics.keys()
 
     def admit(self, mac: int) -> bool:
         """Whether this sensor may report: it is known, or the limit of sensors is not reached."""

@@ -36,7 +36,8 @@ def heartbeat_lines(beats: Iterable[Heartbeat]) -> Iterator[str]:
         field = "received" if live else "repaired"
         fields = ""
         if metrics:
-            fields = "".join(f",m_{name}={value!r}" for name, value in metrics.items())
+            for name, value in metrics.items():
+                fields += f",m_{name}={value!r}"
         yield f"heartbeat,mac={address} {field}={received}i{fields} {time}"
         if live and time != received:
             yield f"stamped,mac={address} stamp={time}i {received}"

@@ -60,7 +60,7 @@ class Batches:
         """Wait until the last sensor's last point can be queried; then check the count.
         Counting all points repeatedly would slow down the measured run."""
         last = f"AND mac = '{_MACS[-1]}'"
-        eventually(lambda: self._count(field, since, last) >= BATCHES, 120, every=0.01)
+        eventually(lambda: self._count(field, since, last) >= BATCHES, 120, every=0.05)
 
     def _count(self, field: str, since: int, condition: str = "") -> int:
         query = f"SELECT count({field}) FROM heartbeat WHERE time >= {since}ms {condition}"

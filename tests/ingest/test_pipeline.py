@@ -1,6 +1,8 @@
 import json
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
 from typing import Any
 from unittest.mock import patch
 
@@ -268,3 +270,90 @@ def test_slow_store_is_not_reported_as_clock_error(
     pipeline.step()
     assert -6 * SECOND <= pipeline.clock_offset < -5 * SECOND
     pipeline.close()
+
+
+class BlockedStore(TestedStore):
+    """A store in which the first write of sensor 1 waits until the test allows it."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.calls: list[int] = []
+        self.allowed, self.second = Event(), Event()
+        self.fails = False
+
+    def append(self, heartbeats: Sequence[Heartbeat]) -> None:
+        """Append; the first write of sensor 1 only when it is allowed."""
+        mac = heartbeats[0].mac
+        first = mac == 1 and 1 not in self.calls
+        self.calls.append(mac)
+        if first:
+            assert self.allowed.wait(30)
+            if self.fails:
+                raise StoreUnavailable("simulated failure")
+        super().append(heartbeats)
+        if mac == 2:
+            self.second.set()
+
+
+@pytest.fixture
+def blocked(line: Line, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[BlockedStore, Pipeline]]:
+    """Two workers have received one heartbeat each, which become one chunk each."""
+    monkeypatch.setattr("monitor.ingest.pipeline.CHUNK", 1)
+    started = line.writer.append(beat(1))
+    eventually(lambda: Clock().now() > started)  # for the order of the segments
+    other = line.new_writer()
+    other.append(beat(2))
+    store = BlockedStore(line.directory / "beats.sqlite")
+    pipeline = Pipeline(line.directory, "here", store, Clock(), line.noted.update)
+    yield store, pipeline
+    store.allowed.set()
+    pipeline.close()
+    store.close()
+    other.close()
+
+
+def test_the_next_chunk_is_written_while_the_store_writes_the_first_one(
+    line: Line, blocked: tuple[BlockedStore, Pipeline]
+) -> None:
+    store, pipeline = blocked
+    cursor = store.arrivals(None).cursor
+    with ThreadPoolExecutor(1) as thread:
+        step = thread.submit(pipeline.step)
+        assert store.second.wait(30)
+        assert store.arrivals(cursor).seen == []
+        store.allowed.set()
+        assert step.result(30)
+    while pipeline.step():
+        pass
+    assert [seen.mac for seen in store.arrivals(cursor).seen] == [1, 2]
+    assert sorted(store.calls) == [1, 2]
+
+
+def test_watermark_excludes_a_chunk_that_is_being_written(
+    line: Line, blocked: tuple[BlockedStore, Pipeline]
+) -> None:
+    store, pipeline = blocked
+    cursor = store.arrivals(None).cursor
+    store.allowed.set()
+    pipeline.step()
+    arrivals = store.arrivals(cursor)
+    (first,) = arrivals.seen
+    second = next(b.received for b in line.stored() if b.mac == 2)
+    assert first.mac == 1
+    assert arrivals.watermarks["here"] < second
+
+
+def test_chunk_after_a_failed_one_is_written_again_and_announced_once(
+    line: Line, blocked: tuple[BlockedStore, Pipeline]
+) -> None:
+    store, pipeline = blocked
+    cursor = store.arrivals(None).cursor
+    store.fails = True
+    store.allowed.set()
+    with pytest.raises(StoreUnavailable):
+        pipeline.step()
+    while pipeline.step():
+        pass
+    assert sorted(store.calls) == [1, 1, 2, 2]
+    assert [b.mac for b in line.stored()] == [1, 2]
+    assert [seen.mac for seen in store.arrivals(cursor).seen] == [1, 2]
