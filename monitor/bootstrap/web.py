@@ -80,7 +80,7 @@ def _applications(settings: Settings, ignored_fields: SharedCounts) -> Applicati
         ingest.spool_limit,
         status.ClockCheck(directory / status.FILE, clock),
     )
-    commit = GroupCommit(get_running_loop(), wal.sync if ingest.fsync == "always" else None)
+    commit = GroupCommit(get_running_loop(), wal if ingest.fsync == "always" else None)
     registry = Registry(from_state(engine, retention), threshold, ingest.token, ingest.max_sensors)
     registry.start()
     server = settings.server

@@ -3,43 +3,59 @@
 import contextlib
 import threading
 from asyncio import AbstractEventLoop
-from collections.abc import Callable
 from http import HTTPStatus
 from queue import SimpleQueue
+from typing import Protocol
 
 from monitor.ingest.problem import Problem
-from monitor.ingest.wal.writer import WalUnavailable
+from monitor.ingest.wal.kernel_sync import KernelSync
+from monitor.ingest.wal.writer import UnfinishedSync, WalUnavailable
 from monitor.server.messages import Response, Send
 
 _RETRY_AFTER = "5"
 """Seconds."""
 
-_LOOKS = 10
-"""A sync takes as much processor time as five heartbeats. So after a round for which others had to
-wait, the loop looks for further requests so many times (about 0.1 ms) before the next round."""
-
 _Replies = list[tuple[Send, Response]]
+
+
+class Log(Protocol):
+    """What is synced; see `WalWriter`."""
+
+    def sync(self) -> None:
+        """Raises WalUnavailable."""
+
+    def begin_sync(self) -> UnfinishedSync | None:
+        """None: `sync` must be called."""
+
+    def end_failed_sync(self, sync: UnfinishedSync, error: OSError) -> WalUnavailable:
+        """The reason why the sync failed."""
 
 
 class GroupCommit:
     """Sends each reply when a sync that began after its append has returned.
 
-    While a sync runs on its thread, the replies of the next round gather. Created in each worker,
-    on its event loop; its methods are called there, except where they say so.
+    While a sync runs, the replies of the next round gather. The kernel runs the syncs; a thread
+    runs those that take more than that, or all if the kernel can't.
+
+    Created in each worker, on its event loop; its methods are called there, except where they say
+    so.
     """
 
-    def __init__(self, loop: AbstractEventLoop, sync: Callable[[], None] | None) -> None:
-        """`sync`: makes everything appended before survive a power failure; called on a thread.
-        Raises WalUnavailable. None: replies are sent at once."""
+    def __init__(self, loop: AbstractEventLoop, log: Log | None) -> None:
+        """`log`: has what was appended before. None: replies are sent at once."""
         self._loop = loop
         self._waiting: _Replies = []
         self._running = False
         self._rounds: SimpleQueue[_Replies | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
-        if sync is not None:
-            self._thread = threading.Thread(target=self._work, args=(sync,), name="group-commit")
-            self._thread.daemon = True
+        self._kernel: KernelSync | None = None
+        if log is not None:
+            self._log = log
+            self._thread = threading.Thread(target=self._work, name="group-commit", daemon=True)
             self._thread.start()
+            # Without it, syncs take more processor time, and replies are as safe.
+            with contextlib.suppress(OSError):
+                self._kernel = KernelSync(loop)
 
     def send(self, send: Send, response: Response) -> None:
         """Sends the reply to a heartbeat that was appended."""
@@ -62,27 +78,38 @@ class GroupCommit:
                 self._loop.call_soon_threadsafe(send, response)
 
     def close(self) -> None:
-        """Ends the thread."""
+        """Waits for the syncs that have begun."""
+        if self._kernel is not None:
+            self._kernel.close()
+            self._kernel = None
         self._rounds.put(None)
         if self._thread is not None:
             self._thread.join()
 
-    def _gather(self, looks: int) -> None:
-        """Begins a round when the loop has looked for requests so many more times."""
-        if looks:
-            self._loop.call_soon(self._gather, looks - 1)
-        else:
-            self._begin()
-
     def _begin(self) -> None:
         replies, self._waiting = self._waiting, []
-        self._rounds.put(replies)
+        if not (self._kernel and self._begin_in_kernel(self._kernel, replies)):
+            self._rounds.put(replies)
 
-    def _work(self, sync: Callable[[], None]) -> None:
+    def _begin_in_kernel(self, kernel: KernelSync, replies: _Replies) -> bool:
+        sync = self._log.begin_sync()
+        if sync is None:
+            return False
+
+        def end(error: OSError | None) -> None:
+            self._end(replies, self._log.end_failed_sync(sync, error) if error else None)
+
+        try:
+            kernel.begin(sync.file, end)
+        except OSError:
+            return False
+        return True
+
+    def _work(self) -> None:
         while (replies := self._rounds.get()) is not None:
             failure: WalUnavailable | None = None
             try:
-                sync()
+                self._log.sync()
             except WalUnavailable as error:
                 failure = error
             with contextlib.suppress(RuntimeError):
@@ -92,7 +119,7 @@ class GroupCommit:
         for send, response in replies:
             send(response if failure is None else not_stored(failure).response())
         if self._waiting:
-            self._gather(_LOOKS)
+            self._loop.call_soon(self._begin)
         else:
             self._running = False
 

@@ -42,7 +42,7 @@ class Front:
         self.loop = LoopThread()
         self.app = IngestApp(
             self.writer,
-            GroupCommit(self.loop.loop, self.writer.sync),
+            GroupCommit(self.loop.loop, self.writer),
             self.registry,
             LIMITS,
             Clock(),

@@ -338,6 +338,7 @@ def test_watermark_excludes_a_chunk_that_is_being_written(
     pipeline.step()
     arrivals = store.arrivals(cursor)
     (first,) = arrivals.seen
+    assert store.second.wait(30)
     second = next(b.received for b in line.stored() if b.mac == 2)
     assert first.mac == 1
     assert arrivals.watermarks["here"] < second

@@ -216,3 +216,59 @@ def test_sync_after_close_does_nothing(writer: WalWriter, maintenance: threading
     maintenance.set()
     writer.close()
     writer.sync()
+
+
+def test_kernel_may_sync_only_a_segment_whose_name_is_synced(writer: WalWriter) -> None:
+    append(writer)
+    assert writer.begin_sync() is None
+    writer.sync()
+    append(writer)
+    assert writer.begin_sync() is not None
+
+
+def test_kernel_may_not_sync_while_other_segments_need_it(
+    writer: WalWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append(writer)
+    writer.sync()
+    monkeypatch.setattr(wal_writer, "ROTATE_AT", 0)
+    append(writer)
+    writer.sync()
+    assert writer.begin_sync() is None
+
+
+def test_kernel_may_not_sync_while_a_sync_runs(writer: WalWriter, disk: Disk) -> None:
+    entered, leave = threading.Event(), threading.Event()
+
+    def wait() -> None:
+        entered.set()
+        assert leave.wait(TIMEOUT)
+
+    append(writer)
+    writer.sync()
+    append(writer)
+    disk.before = wait
+    thread = threading.Thread(target=writer.sync)
+    thread.start()
+    assert entered.wait(TIMEOUT)
+    assert writer.begin_sync() is None
+    leave.set()
+    thread.join(TIMEOUT)
+    assert writer.begin_sync() is not None
+
+
+def test_failed_sync_in_the_kernel_refuses_from_its_beginning(
+    writer: WalWriter, disk: Disk, tmp_path: Path
+) -> None:
+    (old,) = segments(tmp_path)
+    append(writer)
+    writer.sync()
+    append(writer)
+    sync = writer.begin_sync()
+    assert sync is not None
+    error = writer.end_failed_sync(sync, OSError(errno.EIO, "the disk has failed"))
+    assert "the disk has failed" in str(error)
+    assert refused(old) == Refusal(sync.started, None)
+    with pytest.raises(WalUnavailable):
+        writer.sync()
+    assert writer.begin_sync() is None

@@ -193,6 +193,12 @@ class SegmentWriter:
         """Whether the segment has records and all of them are stored."""
         return HEADER_SIZE < self.length <= self._header[SHIPPED]
 
+    @property
+    def file_to_sync(self) -> int | None:
+        """The file, if its data is all that has to be synced; else call `sync`."""
+        # The first `sync` also makes the name of the file survive.
+        return None if self.failed or not self._synced else self._file
+
     def sync(self) -> None:
         """Syncs to disk: everything appended before the call survives a power failure. Raises
         OSError."""

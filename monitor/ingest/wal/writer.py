@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 from zlib import crc32
 
 from monitor.clock import Clock
@@ -24,6 +25,15 @@ log = logging.getLogger(__name__)
 
 class WalUnavailable(Exception):
     """The heartbeats could not be written: the disk is full or fails."""
+
+
+class UnfinishedSync(NamedTuple):
+    """The caller of `WalWriter.begin_sync` syncs `file`."""
+
+    segment: SegmentWriter
+    file: int
+    started: int
+    """ms"""
 
 
 class WalWriter:
@@ -118,11 +128,35 @@ class WalWriter:
                 try:
                     segment.sync()
                 except OSError as error:
-                    log.error("heartbeats can't be synced to disk: %s", error)
-                    with self._lock:
-                        if self._segment is not None:
-                            self._segment.refuse(lambda: started)
-                    raise WalUnavailable(str(error)) from error
+                    raise self._sync_failed(started, error) from error
+
+    def begin_sync(self) -> UnfinishedSync | None:
+        """The beginning of a sync, for a caller that syncs the data of the file itself. None: call
+        `sync`, which may have to wait or to do more."""
+        if not self._sync_lock.acquire(blocking=False):
+            return None
+        try:
+            with self._lock:
+                segment = self._segment
+                if segment is None or self._failed or self._retired:
+                    return None
+                file = segment.file_to_sync
+            return None if file is None else UnfinishedSync(segment, file, self._clock.now())
+        finally:
+            self._sync_lock.release()
+
+    def end_failed_sync(self, sync: UnfinishedSync, error: OSError) -> WalUnavailable:
+        """The file could not be synced: the time since `begin_sync` is not covered. Returns the
+        reason."""
+        sync.segment.failed = True
+        return self._sync_failed(sync.started, error)
+
+    def _sync_failed(self, started: int, error: OSError) -> WalUnavailable:
+        log.error("heartbeats can't be synced to disk: %s", error)
+        with self._lock:
+            if self._segment is not None:
+                self._segment.refuse(lambda: started)
+        return WalUnavailable(str(error))
 
     def refuse(self) -> None:
         """Notes that a valid heartbeat was refused: this moment is not covered."""
