@@ -13,8 +13,9 @@ from types import FrameType
 
 from monitor.child import Child
 
-_STOP_TIMEOUT = 25.0
-"""Seconds that the processes have to finish their work."""
+_STOP_TIMEOUT = 35.0
+"""Seconds that the processes have to finish their work: longer than gunicorn's workers, and after
+them the shipper, may take."""
 
 
 class Supervisor:
