@@ -63,3 +63,45 @@ def test_retention_shorter_than_the_pages_show_is_refused(name: str) -> None:
     with pytest.raises(SettingsError, match="90"):
         load(None, {f"MONITOR_RETENTION_{name}_DAYS": "89"})
     load(None, {f"MONITOR_RETENTION_{name}_DAYS": "90"})
+
+
+def test_each_secret_can_be_read_from_a_file(tmp_path: Path) -> None:
+    given = {"INFLUXDB_V2_URL": "http://x", "INFLUXDB_V2_ORG": "o"}
+    secrets = {
+        name: f"https://example.org/{name}/0123456789abcdef0123456789"
+        for name in settings.secret_variables()
+    }
+    assert len(secrets) > 7
+    for name, value in secrets.items():
+        (tmp_path / name).write_text(f"{value}\r\n")
+        given[f"{name}_FILE"] = str(tmp_path / name)
+    no_files = {f"{name}_FILE": "" for name in secrets}
+    assert load(None, given) == load(None, {**given, **no_files, **secrets})
+
+
+def test_a_file_for_a_setting_that_is_no_secret_is_an_unknown_setting(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="MONITOR_SERVER_PORT_FILE: unknown setting"):
+        load(None, {"MONITOR_SERVER_PORT_FILE": str(tmp_path)})
+
+
+def test_each_secret_file_that_cannot_be_used_is_named(tmp_path: Path) -> None:
+    empty, binary = tmp_path / "empty", tmp_path / "binary"
+    empty.write_text("\n")
+    binary.write_bytes(b"\xff")
+    with pytest.raises(SettingsError) as raised:
+        load(
+            None,
+            {
+                "MONITOR_EMAIL_PASSWORD_FILE": str(tmp_path / "nowhere"),
+                "MONITOR_INGEST_TOKEN_FILE": str(empty),
+                "MONITOR_OIDC_CLIENT_SECRET_FILE": str(binary),
+                "MONITOR_SERVER_SECRET_KEY": "s3cret" * 6,
+                "MONITOR_SERVER_SECRET_KEY_FILE": str(empty),
+            },
+        )
+    assert raised.value.problems == [
+        f"MONITOR_EMAIL_PASSWORD_FILE: can't read {tmp_path}/nowhere: No such file or directory",
+        f"MONITOR_INGEST_TOKEN_FILE: {empty} is empty",
+        f"MONITOR_OIDC_CLIENT_SECRET_FILE: '{binary}' must be the path of a file with UTF-8 text",
+        "MONITOR_SERVER_SECRET_KEY_FILE: must not be set if MONITOR_SERVER_SECRET_KEY is set",
+    ]

@@ -1,4 +1,5 @@
-"""Settings from a TOML file and MONITOR_<SECTION>_<NAME> variables; reports all errors at once."""
+"""Settings from a TOML file, MONITOR_<SECTION>_<NAME> variables and files that hold secrets; reports
+all errors at once."""
 
 from monitor.settings.loading import (
     INFLUXDB_VARIABLES,
@@ -6,6 +7,7 @@ from monitor.settings.loading import (
     SettingsError,
     load,
     milliseconds,
+    secret_variables,
     variables,
 )
 from monitor.settings.sections import Settings, StoreSettings
@@ -18,5 +20,6 @@ __all__ = [
     "StoreSettings",
     "load",
     "milliseconds",
+    "secret_variables",
     "variables",
 ]

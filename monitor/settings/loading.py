@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import msgspec
 
 from monitor.model import SECOND
+from monitor.settings import secret_files
 from monitor.settings.sections import InfluxDBSettings, ServerSettings, Settings
 
 SHORTEST_KEY = 32
@@ -26,6 +27,7 @@ _OTHER_VARIABLES = {"MONITOR_CONFIG", "MONITOR_TOKEN"}
 """Variables that are not settings: the settings file, and the simulator's token."""
 
 INFLUXDB_VARIABLES = ("INFLUXDB_V2_URL", "INFLUXDB_V2_ORG", "INFLUXDB_V2_TOKEN")
+_INFLUXDB_TOKEN = INFLUXDB_VARIABLES[-1]
 
 
 class SettingsError(Exception):
@@ -50,6 +52,17 @@ def variables() -> set[str]:
     }
 
 
+def secret_variables() -> set[str]:
+    """The names of all environment variables that are secrets. Each can be read from a file, which
+    the variable with `_FILE` at the end names."""
+    return {
+        _variable(section, part.name)
+        for section, kind in _SECTIONS.items()
+        for part in fields(kind)
+        if not part.repr
+    } | {_INFLUXDB_TOKEN}
+
+
 def milliseconds(seconds: float) -> int:
     """Converts a setting in seconds to milliseconds."""
     return round(seconds * SECOND)
@@ -62,6 +75,7 @@ def load(path: Path | None, environment: Mapping[str, str]) -> Settings:
     """
     problems: list[str] = []
     tables = _read(path, problems)
+    environment = secret_files.filled_in(environment, sorted(secret_variables()), problems)
     for unknown in tables.keys() - _SECTIONS.keys():
         problems.append(_unknown_table(unknown, tables[unknown]))
     for variable in environment.keys() - variables() - _OTHER_VARIABLES:
