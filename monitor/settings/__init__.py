@@ -1,5 +1,5 @@
-"""Settings from a TOML file, MONITOR_<SECTION>_<NAME> variables and files that hold secrets; reports
-all errors at once."""
+"""Settings from a TOML file, from MONITOR_<SECTION>_<NAME> variables, and from files with secrets;
+reports all errors at once."""
 
 from monitor.settings.loading import (
     INFLUXDB_VARIABLES,

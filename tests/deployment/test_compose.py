@@ -2,6 +2,8 @@ import os
 import re
 import shutil
 import subprocess
+import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +12,11 @@ import yaml
 
 from monitor import settings
 from monitor.cli import build_parser
+from tests.certificates import Authority
+from tests.service import Service
+from tests.waiting import eventually
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 PROGRAM = {name: service for name, service in SERVICES.items() if "build" in service}
@@ -19,6 +24,17 @@ DOCKERFILE = (ROOT / "config" / "Dockerfile").read_text()
 EXAMPLE = (ROOT / "config" / "compose.env.example").read_text()
 
 _REFERENCE = re.compile(r"\$\{(?P<name>\w+)(?::(?P<kind>[?-])(?P<rest>[^}]*))?\}")
+OWN = {
+    "MONITOR_SERVER_HOST",
+    "MONITOR_SERVER_PORT",
+    "MONITOR_DATA_DIRECTORY",
+    "MONITOR_STATE_URL",
+}
+"""Settings that docker-compose.yml sets itself: it publishes the port, and has the volumes and the
+database."""
+FOR_COMPOSE = {"PUBLISH_ON", "FILES_FROM", "GRAFANA_PASSWORD"}
+"""Variables that only docker-compose reads."""
+
 REQUIRED = {
     match["name"]
     for match in _REFERENCE.finditer((ROOT / "docker-compose.yml").read_text())
@@ -77,7 +93,35 @@ def test_each_command_exists_in_the_program(name: str) -> None:
 @pytest.mark.parametrize("name", PROGRAM)
 def test_each_variable_is_read_by_the_program(name: str) -> None:
     known = settings.variables() | set(settings.INFLUXDB_VARIABLES)
+    known |= {f"{secret}_FILE" for secret in settings.secret_variables()}
     assert PROGRAM[name]["environment"].keys() <= known
+
+
+@pytest.mark.parametrize("name", PROGRAM)
+def test_each_process_gets_every_setting_that_is_no_secret(name: str) -> None:
+    handed_on = {each for each, value in PROGRAM[name]["environment"].items() if value is None}
+    assert settings.variables() - settings.secret_variables() - OWN <= handed_on
+
+
+def test_each_secret_reaches_the_processes_that_read_it() -> None:
+    channels = {"MONITOR_EMAIL_PASSWORD", "MONITOR_WEBHOOK_URL", "MONITOR_WEBHOOK_SECRET"}
+    state = {"MONITOR_STATE_URL"}
+    store = {"INFLUXDB_V2_TOKEN"}
+    own = {
+        "migrations": state | store,
+        "web": state
+        | store
+        | channels
+        | {"MONITOR_SERVER_SECRET_KEY", "MONITOR_INGEST_TOKEN", "MONITOR_OIDC_CLIENT_SECRET"},
+        "scheduler": state | store | channels | {"MONITOR_WATCHDOG_URL"},
+        "notifier": state | channels | {"MONITOR_SERVER_SECRET_KEY"},
+    }
+    assert set().union(*own.values()) == settings.secret_variables()
+    for name, secrets in own.items():
+        given = PROGRAM[name]["environment"]
+        assert given.keys() & settings.secret_variables() == secrets
+        for secret in secrets:
+            assert (f"{secret}_FILE" in given) == (given[secret] is None)
 
 
 @pytest.mark.parametrize("name", PROGRAM)
@@ -118,7 +162,8 @@ def test_each_path_exists_and_each_volume_is_named() -> None:
         assert (ROOT / service["build"]["context"] / service["build"]["dockerfile"]).is_file()
     for service in SERVICES.values():
         for mount in service.get("volumes", []):
-            assert mount.split(":")[0] in COMPOSE["volumes"]
+            source = _REFERENCE.sub(lambda match: match["rest"], mount).split(":")[0]
+            assert source in COMPOSE["volumes"] or (ROOT / source).is_dir()
     ignored = (ROOT / ".dockerignore").read_text()
     for line in re.findall(r"^COPY (?!--from)(.+)$", DOCKERFILE, re.MULTILINE):
         for source in line.split()[:-1]:
@@ -128,7 +173,7 @@ def test_each_path_exists_and_each_volume_is_named() -> None:
 
 def test_data_directory_is_on_a_volume_owned_by_the_program_user() -> None:
     directory = PROGRAM["web"]["environment"]["MONITOR_DATA_DIRECTORY"]
-    assert PROGRAM["web"]["volumes"] == [f"web-data:{directory}"]
+    assert f"web-data:{directory}" in PROGRAM["web"]["volumes"]
     assert f"--owner monitor {directory}\n" in DOCKERFILE
     assert "\nUSER monitor\n" in DOCKERFILE
 
@@ -139,8 +184,13 @@ def test_each_image_is_pinned() -> None:
     assert all(re.search(r":\d", image) for image in images)
 
 
+def test_each_process_sees_the_directory_of_files() -> None:
+    for service in PROGRAM.values():
+        assert "${FILES_FROM:-./config}:/etc/monitor:ro" in service["volumes"]
+
+
 def test_example_names_exactly_the_variables_used() -> None:
-    named = set(re.findall(r"^#?([A-Z0-9_]+)=", EXAMPLE, re.MULTILINE))
+    named = re.findall(r"^#?([A-Z0-9_]+)=", EXAMPLE, re.MULTILINE)
     asked = set(re.findall(r"^([A-Z0-9_]+)=$", EXAMPLE, re.MULTILINE))
     assert asked == REQUIRED
     handed_on = {
@@ -149,7 +199,44 @@ def test_example_names_exactly_the_variables_used() -> None:
         for name, value in service["environment"].items()
         if value is None
     }
-    assert named <= REQUIRED | handed_on | {"PUBLISH_ON", "GRAFANA_PASSWORD"}
+    assert sorted(named) == sorted(REQUIRED | handed_on | FOR_COMPOSE)
+
+
+def test_example_shows_each_default_and_otherwise_a_valid_value(tmp_path: Path) -> None:
+    shown = dict(re.findall(r"^#(MONITOR_\w+)=(.+)$", EXAMPLE, re.MULTILINE))
+    for name in [name for name in shown if name.endswith("_FILE")]:
+        (tmp_path / name).write_text("secret\n")
+        shown[name] = str(tmp_path / name)
+    shown["MONITOR_SERVER_PROXIES"] = "1"  # to trust addresses of proxies without one is an error
+    given = settings.load(None, shown)
+    for section, defaults in asdict(settings.Settings()).items():
+        for name, default in (defaults or {}).items():
+            if default and f"MONITOR_{section}_{name}".upper() in shown:
+                assert getattr(getattr(given, section), name) == default
+
+
+@pytest.mark.parametrize("tls", [False, True])
+def test_the_health_check_reaches_the_service(
+    tmp_path: Path, authority: Authority, tls: bool
+) -> None:
+    _, program, *arguments = PROGRAM["web"]["healthcheck"]["test"]
+    assert program == "python"
+    given: dict[str, object] = {}
+    if tls:
+        key = authority.issue(tmp_path / "server.crt")
+        given = {
+            "MONITOR_SERVER_CERTIFICATE": tmp_path / "server.crt",
+            "MONITOR_SERVER_KEY": key,
+            "MONITOR_SERVER_BASE_URL": "https://localhost",
+        }
+    with Service(tmp_path, **given) as service:
+        here = [sys.executable, *(each.replace(":8000", f":{service.port}") for each in arguments)]
+
+        def is_healthy() -> bool:
+            done = subprocess.run(here, env=service.environment, capture_output=True, check=False)
+            return done.returncode == 0
+
+        eventually(is_healthy)
 
 
 def test_docker_compose_accepts_the_file_with_the_example_filled_in(tmp_path: Path) -> None:

@@ -1,0 +1,5 @@
+"""A certificate authority for the services that these tests start."""
+
+from tests.certificates import authority
+
+__all__ = ["authority"]
