@@ -45,6 +45,7 @@ class Service:
         self.port = int(str(variables.get("MONITOR_SERVER_PORT", 0))) or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.command = command or ("serve",)
+        self.python = sys.executable
         self.module = "monitor"
         self.environment = environment_of(directory, self.port, **variables)
         self.log = directory / f"{self.command[0]}.log"
@@ -63,7 +64,7 @@ class Service:
         """Start the service without waiting until it is ready."""
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", self.module, *self.command],
+                [self.python, "-m", self.module, *self.command],
                 env=self.environment,
                 stdin=self.stdin,
                 stdout=log,
