@@ -58,6 +58,7 @@ def test_sensors_are_told_with_status_last_seen_and_threshold(
         "status": "up",
         "threshold_seconds": 1.5,
         "incident_since": None,
+        "acknowledged_at": None,
         "labels": {},
         "silenced_until": None,
         "silenced_by": None,

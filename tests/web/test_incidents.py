@@ -211,3 +211,17 @@ def test_a_viewer_looks_and_changes_nothing(
         assert "checkbox" not in page
     refuses(app, f"{PATH}/acknowledge", {"id": str(boiler)})
     refuses(app, f"{PATH}/silence", {"id": str(boiler), **SILENCE})
+
+
+def test_a_mistake_on_a_sensor_s_page_is_told_there(
+    operator: Visitor, two_and_an_old_one: tuple[int, int, int]
+) -> None:
+    _old, boiler, _strange = two_and_an_old_one
+    form = {"id": str(boiler), "sensor": "02:00:00:00:00:0a", **SILENCE, "comment": " "}
+    answer = operator.post(f"{PATH}/silence", form)
+    assert answer.status_code == 400
+    assert "Boiler down · heartbeat-monitor" in answer.text
+    assert 'role="alert">Reason: is required.</p>' in answer.text
+    answer = operator.post(f"{PATH}/silence", {**form, "comment": "painting"})
+    assert answer.headers["Location"] == "/sensors/02:00:00:00:00:0a"
+    assert operator.post(f"{PATH}/acknowledge", {"sensor": "nonsense"}).status_code == 404

@@ -99,7 +99,10 @@ def _page(status: int = 200, given: MaintenanceForm | None = None, **shown: str)
         zones=_zones(),
         longest=LONGEST_NAME,
         longest_rule=LONGEST_RECURRENCE,
-        given=given or MaintenanceForm(phases.zone_name(context().zone)),
+        given=given
+        or MaintenanceForm(
+            phases.zone_name(context().zone), matchers=request.args.get("matchers", "")
+        ),
         **shown,
     )
     return html(text, status)

@@ -3,7 +3,7 @@
 from datetime import tzinfo
 from typing import NamedTuple, Self
 
-from flask import Blueprint, flash, g, redirect, render_template, url_for
+from flask import Blueprint, flash, g, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
 from monitor.errors import Conflict, Invalid
@@ -64,7 +64,7 @@ def _page(status: int = 200, given: SilenceForm | None = None, **shown: str) -> 
         durations={str(each): duration(each) for each in DURATIONS},
         longest=LONGEST_COMMENT,
         clocks=phases.zone_name(context().zone),
-        given=given or SilenceForm(),
+        given=given or SilenceForm(matchers=request.args.get("matchers", "")),
         **shown,
     )
     return html(text, status)

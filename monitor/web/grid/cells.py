@@ -41,6 +41,7 @@ class Cell(NamedTuple):
     status: str
     last_seen: str
     ago: str
+    acknowledged: bool
     silenced: str
     """Why its messages are held."""
 
@@ -117,6 +118,7 @@ def cell(entry: SensorEntry, now: int) -> Cell:
         status=entry.status.value,
         last_seen="" if seen is None else format_time(seen),
         ago="never" if seen is None else ago(now - seen),
+        acknowledged=entry.acknowledged_at is not None,
         silenced=entry.held.reason if entry.held else "",
     )
 

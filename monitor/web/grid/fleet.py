@@ -57,6 +57,7 @@ class SensorEntry(NamedTuple):
     last_seen: int | None
     threshold: int
     incident_since: int | None
+    acknowledged_at: int | None
     labels: Mapping[str, str]
     held: Held | None
     """Silenced, or under maintenance."""
@@ -185,7 +186,9 @@ class Fleet:
         if sensor is None:
             threshold = self._default_threshold
             shown_status = status(seen, threshold, now)
-            return SensorEntry(mac, None, None, shown_status, seen, threshold, None, {}, None, None)
+            return SensorEntry(
+                mac, None, None, shown_status, seen, threshold, None, None, {}, None, None
+            )
         threshold = sensor.threshold or self._default_threshold
         shown_status = status(seen, threshold, now, sensor.paused, incident is not None)
         since = incident.opened_at if incident is not None else None
@@ -197,6 +200,7 @@ class Fleet:
             seen,
             threshold,
             since,
+            incident.acknowledged_at if incident is not None else None,
             sensor.labels,
             self._quiet.holds.get(mac),
             self._threads.get(incident.group_id) if incident is not None else None,

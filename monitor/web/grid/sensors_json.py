@@ -19,6 +19,7 @@ class SensorReply(msgspec.Struct):
     last_seen: str | None
     threshold_seconds: int | float
     incident_since: str | None
+    acknowledged_at: str | None
     labels: Mapping[str, str]
     silenced_until: str | None
     silenced_by: str | None
@@ -78,6 +79,7 @@ def _sensor(entry: SensorEntry) -> SensorReply:
         last_seen=_time(entry.last_seen),
         threshold_seconds=seconds(entry.threshold),
         incident_since=_time(entry.incident_since),
+        acknowledged_at=_time(entry.acknowledged_at),
         labels=entry.labels,
         silenced_until=_time(held.until) if held else None,
         silenced_by=held.reason if held else None,

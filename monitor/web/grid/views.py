@@ -6,6 +6,7 @@ from pathlib import Path
 from flask import Blueprint, Response, render_template, request
 
 from monitor.web.auth.access import public
+from monitor.web.auth.principal import shown as viewer
 from monitor.web.context import context
 from monitor.web.grid import cells
 from monitor.web.grid.search import GridFilters
@@ -20,7 +21,12 @@ blueprint = Blueprint("grid", __name__)
 @blueprint.get("/")
 def grid() -> Response:
     shown = cells.grid(context().fleet().changes(None), GridFilters.parse(request.args.getlist))
-    text = render_template("grid/grid.html", grid=shown, base_url=context().base_url)
+    text = render_template(
+        "grid/grid.html",
+        grid=shown,
+        base_url=context().base_url,
+        may_change=viewer().may("operator"),
+    )
     return fresh(text, HTML)
 
 

@@ -11,8 +11,10 @@ from monitor.web import forms
 from monitor.web.auth.access import requires
 from monitor.web.context import context
 from monitor.web.incidents.filters import IncidentFilters
-from monitor.web.incidents.pages import DURATIONS, blueprint, incident_page, list_page
+from monitor.web.incidents.pages import blueprint, incident_page, list_page
+from monitor.web.incidents.summary import DURATIONS
 from monitor.web.responses import done
+from monitor.web.sensors.page import sensor_page
 
 _WHICH = "id"
 """The form's field with the ids of incidents."""
@@ -51,6 +53,8 @@ def _with_problem(error: Invalid) -> Response:
     """The page that the form was on, with the problem."""
     number, field = _page(), error.field
     problem = f"{_FIELDS[field]}: {error}."
+    if mac := forms.typed("sensor"):
+        return sensor_page(mac, 400, problem, field)
     if number is None:
         return list_page(400, problem, field)
     return incident_page(number, 400, problem, field)
@@ -58,6 +62,8 @@ def _with_problem(error: Invalid) -> Response:
 
 def _location() -> str:
     """The page that the form was on."""
+    if mac := forms.typed("sensor"):
+        return url_for("sensor.page", mac=mac)
     number = _page()
     if number is None:
         return IncidentFilters.read().address()

@@ -8,8 +8,8 @@ from sqlalchemy import Connection
 from werkzeug.wrappers import Response
 
 from monitor.incidents.muting import Rules, covering
-from monitor.incidents.timeline import answered_by, ending
-from monitor.model import DAY, HOUR, IncidentView, format_mac
+from monitor.incidents.timeline import ending
+from monitor.model import IncidentView, format_mac
 from monitor.outbox.wording import duration
 from monitor.state import ledger, sensor_list, silences
 from monitor.state.database import reading
@@ -25,9 +25,6 @@ from monitor.web.responses import html
 
 PAGE = 100
 """The number of incidents on one page."""
-
-DURATIONS = {str(each): duration(each) for each in (HOUR, 4 * HOUR, DAY, 7 * DAY)}
-"""The choices for the duration of a silence: value in the form (ms) -> text."""
 
 _NEIGHBOURS = 20
 
@@ -101,15 +98,7 @@ def page(number: int) -> Response:
 
 def _shared(problem: str, wrong: str) -> dict[str, Any]:
     """The values that both templates need."""
-    return {
-        "mac": format_mac,
-        "answered_by": answered_by,
-        "ending": ending,
-        "durations": DURATIONS,
-        "problem": problem,
-        "wrong": wrong,
-        "given": request.form,
-    }
+    return {"mac": format_mac, "ending": ending, "problem": problem, **summary.answering(wrong)}
 
 
 def _quiet(

@@ -1,10 +1,15 @@
-"""One incident in words: a summary, and its timeline."""
+"""One incident in words, and what the form needs that acknowledges or silences it."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+from flask import request
 
 from monitor.incidents.timeline import TimelineEntry, answered_by, build_timeline, ending
-from monitor.model import Facts, IncidentView, format_time
+from monitor.model import DAY, HOUR, Facts, IncidentView, format_time
 from monitor.outbox.wording import duration
+
+DURATIONS = {str(each): duration(each) for each in (HOUR, 4 * HOUR, DAY, 7 * DAY)}
+"""The choices for the duration of a silence: value in the form (ms) -> text."""
 
 
 class Story(NamedTuple):
@@ -33,3 +38,13 @@ def lasted(case: IncidentView, now: int) -> str:
     """How long the sensor is or was silent."""
     until = now if case.closed_at is None else case.recovered_at or case.closed_at
     return duration(max(until - case.last_seen, 0))
+
+
+def answering(wrong: str) -> dict[str, Any]:
+    """The values that incidents/actions.html needs; `wrong`: the form's field at fault."""
+    return {
+        "answered_by": answered_by,
+        "durations": DURATIONS,
+        "wrong": wrong,
+        "given": request.form,
+    }

@@ -3,9 +3,10 @@
 from flask import Blueprint, Response, render_template, request
 
 from monitor.analysis.evidence import UnknownSensor
+from monitor.incidents.muting import covering
 from monitor.model import SECOND, format_mac, parse_mac
 from monitor.outbox.wording import duration
-from monitor.state import ledger, sensors
+from monitor.state import ledger, sensors, silences
 from monitor.state.database import reading
 from monitor.store.interface import StoreUnavailable
 from monitor.web.auth.principal import shown
@@ -13,7 +14,7 @@ from monitor.web.context import context
 from monitor.web.errors import RequestRefused
 from monitor.web.grid import cells, sensors_json
 from monitor.web.grid.fleet import FleetChanges
-from monitor.web.incidents.summary import story
+from monitor.web.incidents.summary import answering, story
 from monitor.web.responses import HTML, fresh
 from monitor.web.sensors import uptime_bars
 
@@ -33,8 +34,8 @@ def look(mac: str) -> tuple[int, FleetChanges]:
     return number, view
 
 
-@blueprint.get("/sensors/<mac>")
-def page(mac: str) -> Response:
+def sensor_page(mac: str, status: int = 200, mistake: str = "", wrong: str = "") -> Response:
+    """The page; with a mistake in its form, and the field at fault."""
     number, view = look(mac)
     (entry,) = view.entries
     most = min(request.args.get("outages", _INCIDENTS, int), _MOST_INCIDENTS)
@@ -45,6 +46,9 @@ def page(mac: str) -> Response:
             entry = entry._replace(name=row.name, site=row.site, threshold=threshold)
         cases = ledger.cases(connection, max(most, 1) + 1, mac=number)
         facts = ledger.facts(connection, cases[:-1] if len(cases) > most else cases)
+        rules = silences.in_force(connection, view.now, view.now)
+    held = covering(rules, [row], view.now).get(number) if row else None
+    stories = [story(fact, view.now) for fact in facts]
     uptime = _uptime(number)
     text = render_template(
         "sensors/sensor.html",
@@ -58,11 +62,22 @@ def page(mac: str) -> Response:
         labels=sorted((row.labels if row else {}).items()),
         uptime=uptime,
         is_new=uptime == [],
-        stories=[story(fact, view.now) for fact in facts],
+        stories=stories,
+        down=next((one for one in stories if one.case.closed_at is None), None),
+        held=held,
         may_change=shown().may("operator"),
         more=min(most * 4, _MOST_INCIDENTS) if len(cases) > most else None,
+        mistake=mistake,
+        **answering(wrong),
     )
-    return fresh(text, HTML)
+    response = fresh(text, HTML)
+    response.status_code = status
+    return response
+
+
+@blueprint.get("/sensors/<mac>")
+def page(mac: str) -> Response:
+    return sensor_page(mac)
 
 
 @blueprint.get("/sensors/<mac>/now")

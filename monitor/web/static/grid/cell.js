@@ -12,25 +12,28 @@ export class Cell {
     this.element = template.content.firstElementChild.cloneNode(true);
     this.link = this.element.querySelector("a");
     this.link.href = `/sensors/${sensor.mac}`;
-    for (const part of ["mark", "name", "seen", "status", "where", "hush", "spark"]) {
+    for (const part of ["mark", "name", "seen", "status", "where", "known", "hush", "spark"]) {
       this[part] = this.element.querySelector(`.${part}`);
     }
   }
 
   /** Updates the cell; `live`: whether the data is current. */
   show(now, live, withSite) {
-    const { mac, name, site, status, lastSeen, silencedUntil, silencedBy } = this.sensor;
+    const { mac, name, site, status, lastSeen, acknowledged, silencedUntil, silencedBy } = this.sensor;
     const hush = silencedUntil !== null && silencedUntil > now ? silencedBy : "";
     this.#set("name", name ?? mac, (text) => {
       this.name.textContent = text;
       this.name.classList.toggle("mac", name === null);
     });
+    this.#set("class", `cell ${status}${acknowledged || hush ? " answered" : ""}`, (text) => {
+      this.element.className = text;
+    });
     this.#set("status", status, (text) => {
-      this.element.className = `cell ${text}`;
       this.mark.className = `mark ${text}`;
       this.status.textContent = text;
     });
     this.#set("site", withSite && site ? ` · ${site}` : "", (text) => (this.where.textContent = text));
+    this.#set("known", acknowledged, (is) => (this.known.hidden = !is));
     this.#set("hush", hush, (text) => {
       this.hush.hidden = !text;
       this.hush.title = text;

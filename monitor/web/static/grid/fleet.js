@@ -73,6 +73,7 @@ function take(sensor, told) {
   sensor.lastSeen = told.last_seen === null ? null : Date.parse(told.last_seen);
   sensor.threshold = told.threshold_seconds * 1000;
   sensor.since = told.incident_since;
+  sensor.acknowledged = told.acknowledged_at !== null;
   sensor.tag = told.tag ?? sensor.tag;
   sensor.silencedUntil = told.silenced_until === null ? null : Date.parse(told.silenced_until);
   sensor.silencedBy = told.silenced_by;

@@ -52,6 +52,16 @@ export class Section {
     const part = (name) => this.#heading.querySelector(`.${name}`);
     part("of").textContent = site ?? "No site";
     part("total").textContent = sensors.length;
+    const plans = part("plans");
+    if (plans) {
+      plans.hidden = site === null;
+      for (const link of plans.children) {
+        const page = new URL(link.getAttribute("href"), window.location.href);
+        page.searchParams.set("matchers", `site=${site}`);
+        link.href = page.href;
+        link.ariaLabel = `${link.textContent} at ${site}`;
+      }
+    }
     for (const [name, count] of Object.entries({ down, unknown })) {
       const told = part(`is-${name}`);
       told.hidden = count === 0;
