@@ -38,7 +38,7 @@ def openings(
         return []
     times, threshold = view.times, registry.threshold
     for mac in silent[MOST:]:
-        deadlines.push(times[mac] + threshold(mac), mac)
+        deadlines.push(registry.silent_since(mac, times[mac]) + threshold(mac), mac)
     silent = silent[:MOST]
     view.confirm(silent, horizon - _CONFIRM_THRESHOLDS * registry.longest_threshold, now)
     down = _down(silent, view, registry, deadlines, horizon, observed)
@@ -50,7 +50,9 @@ def openings(
             threshold(mac),
             verdict.proven,
             intervals.get(mac),
-            0 if verdict.proven else observed.interruptions(times[mac], horizon),
+            0
+            if verdict.proven
+            else observed.interruptions(registry.silent_since(mac, times[mac]), horizon),
         )
         for mac, verdict in down.items()
     ]
@@ -64,7 +66,7 @@ def is_fleet_wide(registry: SensorCache, times: Mapping[int, int], horizon: int)
         if sensor.live and not sensor.paused and sensor.forgotten_at is None:
             watched += 1
             sites.add(sensor.site)
-            silence = horizon - times.get(mac, 0)
+            silence = horizon - registry.silent_since(mac, times.get(mac, 0))
             overdue += 2 * silence > registry.threshold(mac)
     return grouping.is_fleet_wide(overdue, watched, len(sites))
 
@@ -81,7 +83,8 @@ def _down(
     for mac in macs:
         if not registry.may_open(registry.sensors[mac]):
             continue
-        verdict = judge(view.times[mac], registry.threshold(mac), horizon, observed)
+        since = registry.silent_since(mac, view.times[mac])
+        verdict = judge(since, registry.threshold(mac), horizon, observed)
         if verdict.down:
             down[mac] = verdict
         else:

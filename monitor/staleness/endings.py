@@ -22,7 +22,8 @@ def closings(
         seen = times.setdefault(mac, row.last_seen)
         if sensor is None or sensor.forgotten_at is not None:
             found.append(Closing(row, Event.FORGET))
-        elif sensor.paused:
+        elif sensor.paused or (sensor.monitored_since or 0) > row.opened_at:
+            # It may have been paused and resumed since the last sweep.
             found.append(Closing(row, Event.PAUSE))
         # A blind window is not proof that the sensor is up, so it does not close the incident.
         elif observed.between(seen, horizon) <= registry.threshold(mac):

@@ -47,14 +47,25 @@ class SensorStatus(StrEnum):
 
 
 def status(
-    seen: int | None, threshold: int, now: int, paused: bool = False, incident_open: bool = False
+    seen: int | None,
+    threshold: int,
+    now: int,
+    paused: bool = False,
+    incident_open: bool = False,
+    monitored_since: int | None = None,
 ) -> SensorStatus:
     """The status. A sensor is down exactly while it has an open incident; silent without one, it is
-    unknown."""
+    unknown.
+
+    `monitored_since`: when it was resumed or added again. It is waiting until it reports, for at
+    most its threshold.
+    """
     if paused:
         return SensorStatus.PAUSED
     if incident_open:
         return SensorStatus.DOWN
     if seen is None:
+        return SensorStatus.WAITING
+    if seen < (monitored_since or 0) and now - (monitored_since or 0) <= threshold:
         return SensorStatus.WAITING
     return SensorStatus.UNKNOWN if now - seen > threshold else SensorStatus.UP

@@ -42,6 +42,11 @@ class SensorCache:
         """The sensor's threshold in ms, or the default."""
         return self.sensors[mac].threshold or self._default
 
+    def silent_since(self, mac: int, seen: int) -> int:
+        """Since when the silence of a sensor last seen at `seen` counts: a sensor that was paused
+        or removed then, and is monitored again, has its whole threshold."""
+        return max(seen, self.sensors[mac].monitored_since or 0)
+
     def may_open(self, sensor: Sensor) -> bool:
         """Whether silence of this sensor may open an incident: it has reported live, is neither
         paused nor deleted, and has no open incident."""
@@ -64,4 +69,4 @@ class SensorCache:
 
 
 def _deadline_inputs(row: Sensor) -> tuple[object, ...]:
-    return row.threshold, row.live, row.paused, row.forgotten_at
+    return row.threshold, row.live, row.paused, row.forgotten_at, row.monitored_since

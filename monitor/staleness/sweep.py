@@ -275,12 +275,16 @@ class Sweep:
 
     def _deadlines_of(self, macs: Iterable[int]) -> Iterable[tuple[int, int]]:
         """(earliest deadline, mac) of the sensors whose silence may open an incident."""
-        times = self._view.times
         for mac in macs:
-            if mac not in times:
+            if mac not in self._view.times:
                 self._unseen.add(mac)
             elif self._registry.may_open(self._registry.sensors[mac]):
-                yield times[mac] + self._registry.threshold(mac), mac
+                yield self._deadline(mac), mac
+
+    def _deadline(self, mac: int) -> int:
+        """When the sensor is down if it stays silent and all time is observed."""
+        since = self._registry.silent_since(mac, self._view.times[mac])
+        return since + self._registry.threshold(mac)
 
     def _judge(
         self,
@@ -308,7 +312,7 @@ class Sweep:
         write_all(self._engine, lease, self._steps(decision, alerting, now), record)
         self._to_register.clear()
         self._placed = {}
-        self._push_recovered(decision.closings)
+        self._push_closed(decision.closings)
         return Outcome(
             reach.horizon, len(decision.new), len(decision.openings), len(decision.closings)
         )
@@ -350,15 +354,14 @@ class Sweep:
             ),
         ]
 
-    def _push_recovered(self, closings: Iterable[Closing]) -> None:
+    def _push_closed(self, closings: Iterable[Closing]) -> None:
         """Gives sensors whose silence may open an incident again a new deadline."""
         if self._deadlines is None:
             return
         for closing in closings:
-            if closing.event in (Event.RECOVER, Event.CHANGE_THRESHOLD):
-                mac = closing.incident.mac
-                deadline = self._view.times[mac] + self._registry.threshold(mac)
-                self._deadlines.push(deadline, mac)
+            mac = closing.incident.mac
+            if closing.event is not Event.FORGET and not self._registry.sensors[mac].paused:
+                self._deadlines.push(self._deadline(mac), mac)
 
     def _record(
         self, connection: Connection, reach: Advance, sources: dict[str, Source], now: int

@@ -7,7 +7,14 @@ from sqlalchemy import Connection, delete, insert, select, update
 
 from monitor.clock import SENSOR_TOLERANCE
 from monitor.state import tally
-from monitor.state.tables import blind_window, incident, notification, service, source
+from monitor.state.tables import (
+    blind_window,
+    incident,
+    notification,
+    sensor,
+    service,
+    source,
+)
 
 
 class Progress(NamedTuple):
@@ -79,7 +86,7 @@ def record_notices(
 def set_back(connection: Connection, now: int, version: int) -> None:
     """Limits all recorded times to `now`, because the clock was ahead.
 
-    This concerns the progress, open incidents, and messages.
+    This concerns the progress, open incidents, messages, and since when sensors are monitored.
     """
     was = progress(connection)
     connection.execute(
@@ -99,6 +106,11 @@ def set_back(connection: Connection, now: int, version: int) -> None:
         connection.execute(
             update(incident).where(ahead).values({column: now, incident.c.version: version})
         )
+    connection.execute(
+        update(sensor)
+        .where(sensor.c.monitored_since > now)
+        .values(monitored_since=now, version=version)
+    )
     waiting = notification.c.state.in_(("pending", "claimed")) & (notification.c.created_at > now)
     connection.execute(
         update(notification)

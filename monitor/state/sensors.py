@@ -26,6 +26,8 @@ class Sensor(NamedTuple):
     paused: bool
     forgotten_at: int | None
     version: int
+    monitored_since: int | None = None
+    """When a user last resumed it, or added it again after it was removed (ms)."""
 
 
 _COLUMNS = (
@@ -38,6 +40,7 @@ _COLUMNS = (
     sensor.c.paused,
     sensor.c.forgotten_at,
     sensor.c.version,
+    sensor.c.monitored_since,
 )
 
 
@@ -159,6 +162,7 @@ def configure_all(
     new = [_row({"key": mac, "live": False, "version": version}) for mac in changes.keys() - known]
     if new:
         connection.execute(insert(sensor), new)
+    _begin_monitoring(connection, changes)
     by_columns: dict[tuple[str, ...], list[dict[str, Any]]] = defaultdict(list)
     for mac, values in changes.items():
         given = {f"new_{name}": value for name, value in values.items()}
@@ -169,6 +173,15 @@ def configure_all(
         connection.execute(changed.values(version=version, forgotten_at=None, **values), rows)
     for mark, of_pause in ((True, pauses.begin), (False, pauses.end)):
         of_pause(connection, [mac for mac, given in changes.items() if given.get("paused") is mark])
+
+
+def _begin_monitoring(connection: Connection, changes: Mapping[int, Mapping[str, Any]]) -> None:
+    """Records that sensors which are paused or forgotten are monitored from now on."""
+    resumed = [mac for mac, given in changes.items() if given.get("paused") is False]
+    for macs, before in ((changes, sensor.c.forgotten_at.is_not(None)), (resumed, sensor.c.paused)):
+        for some in in_chunks(macs):
+            again = update(sensor).where(sensor.c.mac.in_(some), before)
+            connection.execute(again.values(monitored_since=database_now(connection)))
 
 
 def forget(connection: Connection, mac: int, version: int) -> None:

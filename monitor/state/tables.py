@@ -67,6 +67,8 @@ sensor = Table(
     # Whether it has sent a live heartbeat: only then may its silence open an incident.
     Column("live", Boolean, nullable=False),
     Column("paused", Boolean, nullable=False, default=False),
+    # When it was last resumed, or added again after it was removed.
+    Column("monitored_since", BigInteger),
     # Set for a tombstone. Readers find removals by its version.
     Column("forgotten_at", BigInteger),
     Column("version", BigInteger, nullable=False),

@@ -84,3 +84,10 @@ def test_status_is_down_exactly_while_an_incident_is_open() -> None:
     assert status(1_000, 600, 1_601, incident_open=True) is SensorStatus.DOWN
     assert status(None, 600, 0) is SensorStatus.WAITING
     assert status(1_000, 600, 9_999, paused=True) is SensorStatus.PAUSED
+
+
+def test_resumed_sensor_is_waiting_for_at_most_its_threshold() -> None:
+    assert status(1_000, 600, 2_600, monitored_since=2_000) is SensorStatus.WAITING
+    assert status(1_000, 600, 2_601, monitored_since=2_000) is SensorStatus.UNKNOWN
+    assert status(2_100, 600, 2_601, monitored_since=2_000) is SensorStatus.UP
+    assert status(1_000, 600, 2_300, incident_open=True, monitored_since=2_000) is SensorStatus.DOWN

@@ -67,6 +67,8 @@ class IncidentChecks:
         sensor = self._sensors[row.mac]
         assert sensor.has_live_heartbeat(now), f"{row}: only known from history"
         assert not sensor.paused, f"{row} is paused"
+        since_resumed = horizon - sensor.monitored_since
+        assert since_resumed > row.threshold, f"{row}: resumed {since_resumed} ms ago"
         attempts = [t for t in sensor.attempts if horizon - row.threshold < t.time <= horizon]
         stored, lived = [t for t in attempts if t.stored_at], [t for t in attempts if t.live]
         assert not stored, f"{row}: stored at {stored[-1].time}, horizon {horizon}"
@@ -126,7 +128,8 @@ class IncidentChecks:
         sensor, seen = self._sensors[row.mac], self._sensors[row.mac].stored_until
         self._figures[f"closed: {row.closed_reason}"] += 1
         if row.closed_reason == "paused":
-            assert sensor.paused, f"{row} is not paused"
+            was_paused = sensor.paused or sensor.monitored_since > row.opened_at
+            assert was_paused, f"{row} was not paused"
             return
         silent_for = self._observed_between(seen, horizon)
         assert silent_for <= sensor.threshold, f"{row} closed though silent for {silent_for} ms"
@@ -144,8 +147,10 @@ class IncidentChecks:
             if sensor.paused or not sensor.has_live_heartbeat(earlier):
                 continue
             seen, row = sensor.stored_until, silent.get(sensor.mac)
-            proven = now - max(seen, since) > sensor.threshold
-            presumed = self._observed_between(seen, now) > PRESUMED_AFTER * sensor.threshold
+            silent_since = max(seen, sensor.monitored_since)
+            proven = now - max(silent_since, since) > sensor.threshold
+            observed = self._observed_between(silent_since, now)
+            presumed = observed > PRESUMED_AFTER * sensor.threshold
             if proven or presumed:
                 assert row, f"{sensor} is silent since {seen}, listened since {since}, now {now}"
             elif row and now - seen <= sensor.threshold:

@@ -18,6 +18,8 @@ class Sensor:
     next_at: int
     alive: bool = True
     paused: bool = False
+    monitored_since: int = 0
+    """When it was last resumed after a pause."""
     attempts: list[Attempt] = field(default_factory=list, repr=False)
 
     def resume(self, moment: int) -> None:

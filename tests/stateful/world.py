@@ -179,6 +179,8 @@ class World:
 
     def pause(self, sensor: Sensor, paused: bool) -> None:
         """Pause or unpause a sensor."""
+        if sensor.paused and not paused:
+            sensor.monitored_since = self.now
         sensor.paused = paused
         self._configure(sensor, paused=paused)
 

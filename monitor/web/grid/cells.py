@@ -12,7 +12,7 @@ from monitor.web.grid.search import GridFilters, natural, order
 WORST_FIRST = {
     SensorStatus.DOWN: "no heartbeat for longer than the sensor's threshold",
     SensorStatus.UNKNOWN: "silent, but monitoring was blind (received nothing), so it may be up",
-    SensorStatus.WAITING: "registered, but has never reported",
+    SensorStatus.WAITING: "has not reported since it was registered or resumed",
     SensorStatus.UP: "reported within the threshold",
     SensorStatus.PAUSED: "paused: not monitored",
 }

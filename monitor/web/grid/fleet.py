@@ -190,7 +190,8 @@ class Fleet:
                 mac, None, None, shown_status, seen, threshold, None, None, {}, None, None
             )
         threshold = sensor.threshold or self._default_threshold
-        shown_status = status(seen, threshold, now, sensor.paused, incident is not None)
+        is_down, monitored_since = incident is not None, sensor.monitored_since
+        shown_status = status(seen, threshold, now, sensor.paused, is_down, monitored_since)
         since = incident.opened_at if incident is not None else None
         return SensorEntry(
             mac,
