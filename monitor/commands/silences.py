@@ -146,6 +146,11 @@ def _show_windows(row: MaintenanceRow, now: int) -> None:
         zone = ZoneInfo(row.zone)
         there = f"{local(start, zone):{_MINUTE}} to {local(stop, zone):{_MINUTE}}"
         print(f"    {there}  ({local(start, UTC):{_MINUTE}} to {local(stop, UTC):{_MINUTE}})")
+    skipped = maintenance.skipped_months(row, now, _NEXT)
+    if skipped:
+        print(
+            f"    skips months without this day: {', '.join(f'{each:%Y-%m}' for each in skipped)}"
+        )
 
 
 def _by(row: SilenceRow | MaintenanceRow) -> str:

@@ -1,8 +1,9 @@
 """Maintenance: windows in the local time of a time zone, once or recurring.
 
 A window starts and stops in local time, so 22:00 to 06:00 lasts seven or nine hours when the clocks
-change. A start or stop that the clocks skip moves by the skipped time (PEP 495). Of a time that
-occurs twice, a start is the first, a stop the second.
+change. A start or stop that the clocks skip moves by the skipped time (PEP 495). If the start
+moves to the stop or past it, the window keeps its length. Of a time that occurs twice, a start is
+the first, a stop the second.
 """
 
 from collections.abc import Iterable
@@ -85,6 +86,8 @@ def occurrences(window: MaintenanceWindow, since: int, until: int) -> list[tuple
     for start in _starts(window, first, _day(until) + _ZONE_OFFSET):
         stop = datetime.combine(start.date() + length, window.stop.time())
         begins, ends = _begin(start, window.zone), _end(stop, window.zone)
+        if ends <= begins:
+            ends = begins + (window.stop - window.start) // timedelta(milliseconds=1)
         if window.ended_at is not None:
             ends = min(ends, window.ended_at)
         if begins < min(ends, until) and ends > since:
@@ -100,6 +103,15 @@ def upcoming(window: MaintenanceWindow, now: int, most: int) -> list[tuple[int, 
         if len(found) >= most:
             break
     return found[:most]
+
+
+def skipped_months(window: MaintenanceWindow, now: int, most: int) -> list[datetime]:
+    """The first days of the next months in which the window would recur, but which have no such
+    day; at most `most`."""
+    if window.recurrence is None or window.ended_at is not None:
+        return []
+    today = (_EPOCH + timedelta(milliseconds=now)).astimezone(window.zone).replace(tzinfo=None)
+    return window.recurrence.skipped_months(today, most)
 
 
 def parse(

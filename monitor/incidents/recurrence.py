@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from itertools import islice
 from typing import Literal
 from zoneinfo import ZoneInfo
 
@@ -15,6 +16,7 @@ from dateutil import rrule
 
 MOST_OCCURRENCES = 1_000
 LONGEST_INTERVAL = 366
+_LOOK_FOR_SKIPPED = timedelta(days=9 * 366)
 
 Frequency = Literal[0, 1, 2, 3]
 """YEARLY to DAILY, with the numbers of dateutil."""
@@ -54,6 +56,37 @@ class Recurrence:
         """The occurrences from `first` to `last`, inclusive."""
         return _between(self, first, last)
 
+    def skipped_months(self, after: datetime, most: int) -> list[datetime]:
+        """The first days of the first months, from that of `after`, in which the rule would apply
+        but has no date, such as February for the 31st. At most `most`, within nine years."""
+        first = max(_month(after), self.start)
+        last = first + _LOOK_FOR_SKIPPED
+        dates = self.between(first, last)
+        if self.count is not None or self.until is not None:
+            last = dates[-1] if dates else first
+        dated = {_month(date) for date in dates}
+        months = self._months(_month(last))
+        due = (month for month in months if first <= month and month not in dated)
+        return list(islice(due, most))
+
+    def _months(self, last: datetime) -> Iterator[datetime]:
+        """The months before `last`, a first day, to which the rule applies if it is monthly or
+        yearly."""
+        if self.frequency not in (rrule.MONTHLY, rrule.YEARLY):
+            return iter(())
+        yearly = self.frequency == rrule.YEARLY
+        months = self.months or ((self.start.month,) if yearly else None)
+        return iter(
+            rrule.rrule(
+                self.frequency,
+                dtstart=_month(self.start),
+                interval=self.interval,
+                until=last - timedelta(days=1),
+                bymonth=months,
+                bymonthday=1,
+            )
+        )
+
     def _from(self, first: datetime) -> Iterator[datetime]:
         """The occurrences in order; may omit those before `first`, to save time."""
         start = self.start
@@ -74,6 +107,10 @@ class Recurrence:
                 bysetpos=self.positions or None,
             )
         )
+
+
+def _month(moment: datetime) -> datetime:
+    return moment.replace(day=1, hour=0, minute=0)
 
 
 @lru_cache(maxsize=1024)

@@ -1,6 +1,7 @@
 """Maintenance: holds messages about matching sensors in planned windows."""
 
 from collections.abc import Iterable
+from datetime import datetime
 
 from sqlalchemy import Connection, Engine
 
@@ -100,6 +101,13 @@ def next_windows(row: MaintenanceRow, now: int, most: int) -> list[tuple[int, in
     """(start, stop) in ms of the next windows, at most `most`. A current window is the first."""
     planned = read_maintenance(row)
     return [] if planned is None else maintenance.upcoming(planned.window, now, most)
+
+
+def skipped_months(row: MaintenanceRow, now: int, most: int) -> list[datetime]:
+    """The next months that have no day of this maintenance although it recurs in each, such as
+    February for the 31st; at most `most`. Each is a month's first day."""
+    planned = read_maintenance(row)
+    return [] if planned is None else maintenance.skipped_months(planned.window, now, most)
 
 
 def _found(connection: Connection, number: int) -> MaintenanceRow:

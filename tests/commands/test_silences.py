@@ -71,6 +71,14 @@ def test_maintenance_is_planned_and_shown_in_its_zone_and_in_utc(
     assert run(capsys, "maintenance", "list", "--past").startswith("1\tpast\tpaint")
 
 
+def test_maintenance_names_the_months_that_it_skips(capsys: pytest.CaptureFixture[str]) -> None:
+    monthly = (*PAINT[:-4], "--start", "2026-03-31T01:30", "--stop", "2026-03-31T03:30")
+    planned = run(capsys, *monthly, "--recurrence", "FREQ=MONTHLY")
+    skipped = "    skips months without this day: 2026-04, 2026-06, 2026-09"
+    assert planned.splitlines()[-1] == skipped
+    assert run(capsys, "maintenance", "list").splitlines()[-1] == skipped
+
+
 @pytest.mark.parametrize(
     ("arguments", "error"),
     [

@@ -7,7 +7,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monitor.errors import Invalid
-from monitor.incidents.maintenance import MaintenanceWindow, extended, occurrences, parse, upcoming
+from monitor.incidents.maintenance import (
+    MaintenanceWindow,
+    extended,
+    occurrences,
+    parse,
+    skipped_months,
+    upcoming,
+)
 from monitor.incidents.silence import MuteSpan
 from monitor.model import DAY, HOUR, MINUTE, format_time, parse_time
 
@@ -51,9 +58,12 @@ def shown(minutes: list[tuple[int, datetime]], moment: datetime) -> list[int]:
 def brute_force(
     minutes: list[tuple[int, datetime]], start: datetime, stop: datetime
 ) -> list[tuple[int, int]]:
-    """From the first time that the local time is `start` to the last time that it is `stop`."""
+    """From the first time that the local time is `start` to the last time that it is `stop`. If
+    only the start is skipped, it may move past the stop: then the window keeps its length."""
     begins, ends = min(shown(minutes, start)), max(shown(minutes, stop))
-    return [(begins, ends)] if begins < ends else []
+    if ends <= begins:
+        ends = begins + round((stop - start).total_seconds() * 1000)
+    return [(begins, ends)]
 
 
 def in_utc(windows: list[tuple[int, int]]) -> list[str]:
@@ -120,13 +130,45 @@ def test_window_during_a_change_of_the_clocks(
     assert in_utc(found) == [expected]
 
 
-def test_window_with_its_skipped_start_moved_past_its_stop_is_left_out() -> None:
-    window = parse("Europe/Berlin", "2026-03-28T02:30", "2026-03-28T03:15", "FREQ=DAILY")
-    march = parse_time("2026-03-28T00:00:00Z")
-    assert in_utc(occurrences(window, march, march + 3 * DAY)) == [
-        "03-28T01:30/03-28T02:15",
-        "03-30T00:30/03-30T01:15",
+@pytest.mark.parametrize(("stop", "expected"), [("03:00", "02:00"), ("03:15", "02:15")])
+def test_window_with_its_skipped_start_moved_past_its_stop_keeps_its_length(
+    stop: str, expected: str
+) -> None:
+    window = parse("Europe/Berlin", "2026-03-28T02:30", f"2026-03-28T{stop}", "FREQ=DAILY")
+    sunday = parse_time("2026-03-29T00:00:00Z")
+    assert in_utc(occurrences(window, sunday, sunday + DAY // 2)) == [
+        f"03-29T01:30/03-29T{expected}"
     ]
+
+
+@pytest.mark.parametrize(
+    ("start", "rule", "skipped"),
+    [
+        ("2026-01-31", "FREQ=MONTHLY", ["2026-02", "2026-04", "2026-06"]),
+        ("2026-01-30", "FREQ=MONTHLY", ["2026-02", "2027-02", "2028-02"]),
+        ("2026-01-29", "FREQ=MONTHLY", ["2026-02", "2027-02", "2029-02"]),
+        ("2026-01-28", "FREQ=MONTHLY", []),
+        ("2026-01-31", "FREQ=MONTHLY;BYMONTHDAY=-1", []),
+        ("2026-01-31", "FREQ=MONTHLY;BYMONTHDAY=15,31", []),
+        ("2026-01-31", "FREQ=MONTHLY;INTERVAL=3", ["2026-04", "2027-04", "2028-04"]),
+        ("2026-01-31", "FREQ=MONTHLY;COUNT=3", ["2026-02", "2026-04"]),
+        ("2026-01-31", "FREQ=MONTHLY;UNTIL=20260401", ["2026-02"]),
+        ("2026-01-29", "FREQ=MONTHLY;BYDAY=5TH", ["2026-02", "2026-03", "2026-05"]),
+        ("2024-02-29", "FREQ=YEARLY", ["2026-02", "2027-02", "2029-02"]),
+        ("2024-02-29", "FREQ=YEARLY;INTERVAL=4", []),
+        ("2026-01-31", "FREQ=WEEKLY", []),
+        ("2026-01-31", None, []),
+    ],
+)
+def test_months_without_the_day_are_named(start: str, rule: str | None, skipped: list[str]) -> None:
+    window = parse("Europe/Berlin", f"{start}T08:00", f"{start}T09:00", rule)
+    found = skipped_months(window, parse_time("2026-02-10T12:00:00Z"), 3)
+    assert [f"{month:%Y-%m}" for month in found] == skipped
+
+
+def test_ended_maintenance_skips_no_months() -> None:
+    window = parse("UTC", "2026-01-31T08:00", "2026-01-31T09:00", "FREQ=MONTHLY", ended_at=HOUR)
+    assert skipped_months(window, parse_time("2026-01-31T12:00:00Z"), 3) == []
 
 
 def test_occurrences_returns_only_windows_that_overlap_the_time() -> None:

@@ -70,6 +70,15 @@ def test_a_window_is_planned_shown_by_both_clocks_and_ended(rig: Rig, operator: 
         ({"repeats": "WEEKLY"}, "FREQ=WEEKLY", "every Sunday"),
         ({"repeats": "WEEKLY", "day": "SU"}, "FREQ=WEEKLY;BYDAY=SU", "every Sunday"),
         ({"repeats": "MONTHLY"}, "FREQ=MONTHLY", "every month on day 1"),
+        (
+            {
+                "repeats": "MONTHLY;BYMONTHDAY=-1",
+                "start": "2026-02-28T01:30",
+                "stop": "2026-02-28T03:30",
+            },
+            "FREQ=MONTHLY;BYMONTHDAY=-1",
+            "every month on the last day",
+        ),
         ({"repeats": "rule", "rule": "freq=monthly;byday=1SU"}, "FREQ=MONTHLY;BYDAY=1SU", None),
     ],
 )
@@ -138,3 +147,11 @@ def test_viewers_foreign_pages_and_strangers_plan_and_end_nothing(
     assert logged_in(app, "viewer").get(PATH).status_code == 403
     assert operator.post(f"{PATH}/99/end", {}, PATH).status_code == 404
     assert there(rig) == before
+
+
+def test_months_without_the_day_of_a_window_are_named(operator: Visitor) -> None:
+    at = {"start": "2026-03-31T01:30", "stop": "2026-03-31T03:30", "repeats": "MONTHLY"}
+    operator.post(PATH, FORM | at, PATH)
+    page = operator.get(f"{PATH}?state=upcoming").text
+    skipped = "Months without this day are skipped: April 2026, June 2026, September 2026."
+    assert page.count(skipped) == 2, "once where it was planned, once in the list"

@@ -23,6 +23,7 @@ REPEATS = {
     "DAILY": "every day",
     "WEEKLY": "every week",
     "MONTHLY": "every month",
+    "MONTHLY;BYMONTHDAY=-1": "every month on the last day",
     "rule": "by a rule",
 }
 _NEXT = 3
@@ -80,6 +81,8 @@ class Shown(NamedTuple):
     often: str
     windows: Sequence[tuple[int, int]]
     """(start, stop) in ms of current and future windows; of the first window if there are none."""
+    skipped: str
+    """Which months are skipped, as a sentence."""
 
 
 blueprint = Blueprint("admin_maintenance", __name__)
@@ -132,7 +135,8 @@ def schedule() -> Response:
         )
     except Invalid as error:
         return _page(400, given, **forms.mistake(error, _TITLES))
-    flash(f"{row.name} scheduled. {phases.coverage(context().covered([row])[row.id])}")
+    covers = phases.coverage(context().covered([row])[row.id])
+    flash(f"{row.name} scheduled. {covers} {_skipped(row, now)}".rstrip())
     phase = maintenance.phase_of(row, now)
     return redirect(url_for("admin_maintenance.listed", state=phase), 303)
 
@@ -153,7 +157,12 @@ def end(number: int) -> Response:
 
 def _shown(row: MaintenanceRow, now: int) -> Shown:
     windows = maintenance.next_windows(row, now, _NEXT) or maintenance.next_windows(row, 0, 1)
-    return Shown(row, recurrence_text.often(row.recurrence, row.start), windows)
+    often = recurrence_text.often(row.recurrence, row.start)
+    return Shown(row, often, windows, _skipped(row, now))
+
+
+def _skipped(row: MaintenanceRow, now: int) -> str:
+    return recurrence_text.skipped(maintenance.skipped_months(row, now, _NEXT))
 
 
 @cache

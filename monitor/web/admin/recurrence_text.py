@@ -1,6 +1,7 @@
 """The recurrence and the windows of maintenance, in words."""
 
 import re
+from collections.abc import Sequence
 from datetime import datetime
 
 DAYS = {
@@ -28,6 +29,7 @@ def often(rule: str | None, start: str) -> str:
         "FREQ=DAILY": "every day",
         "FREQ=WEEKLY": f"every {first:%A}",
         "FREQ=MONTHLY": f"every month on day {first.day}",
+        "FREQ=MONTHLY;BYMONTHDAY=-1": "every month on the last day",
     }
     if rule in simple:
         return simple[rule]
@@ -36,3 +38,12 @@ def often(rule: str | None, start: str) -> str:
         return rule or ""
     *others, last = (DAYS[day] for day in chosen[1].split(","))
     return f"every {', '.join(others)} and {last}" if others else f"every {last}"
+
+
+def skipped(months: Sequence[datetime]) -> str:
+    """Which months have no such day; "" without months."""
+    if not months:
+        return ""
+    return (
+        f"Months without this day are skipped: {', '.join(f'{month:%B %Y}' for month in months)}."
+    )
