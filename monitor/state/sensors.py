@@ -30,18 +30,7 @@ class Sensor(NamedTuple):
     """When a user last resumed it, or added it again after it was removed (ms)."""
 
 
-_COLUMNS = (
-    sensor.c.mac,
-    sensor.c.name,
-    sensor.c.site,
-    sensor.c.labels,
-    sensor.c.threshold,
-    sensor.c.live,
-    sensor.c.paused,
-    sensor.c.forgotten_at,
-    sensor.c.version,
-    sensor.c.monitored_since,
-)
+_COLUMNS = tuple(sensor.c[name] for name in Sensor._fields)
 
 
 def current_version(connection: Connection) -> int:
