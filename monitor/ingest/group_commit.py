@@ -78,7 +78,7 @@ class GroupCommit:
                 self._loop.call_soon_threadsafe(send, response)
 
     def close(self) -> None:
-        """Waits for the syncs that have begun."""
+        """Waits for the syncs that are running."""
         if self._kernel is not None:
             self._kernel.close()
             self._kernel = None

@@ -75,7 +75,7 @@ class KernelSync:
             done(OSError(-result, os.strerror(-result)) if result < 0 else None)
 
     def close(self) -> None:
-        """Waits for a sync that has begun."""
+        """Waits for a sync that is running."""
         self._loop.remove_reader(self._notice)
         while self._done is not None:
             self._collect()
