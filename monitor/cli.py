@@ -137,6 +137,9 @@ def _run(options: argparse.Namespace) -> int:
     os.environ.update(overrides)  # for the processes that `serve` starts
     try:
         given = settings.load(options.config, os.environ)
+        for variable, value in given.for_outgoing.items():
+            os.environ[variable] = value
+            os.environ.pop(f"{variable}_FILE", None)
         with private_files():
             make_private(given.data_directory)
             if options.command not in _CHECKED_BY_PARENT:

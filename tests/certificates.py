@@ -33,10 +33,11 @@ class Authority:
         self._make(self.certificate, self._key, "/CN=authority")
 
     def issue(self, certificate: Path, name: str = "server") -> Path:
-        """Write a certificate for this host, and its key beside it; return the path of the key."""
+        """Write a certificate for this host, also by this name, and its key beside it; return the
+        path of the key."""
         key = certificate.with_suffix(".key")
         signed = f"-CA {self.certificate} -CAkey {self._key}"
-        names = "subjectAltName=IP:127.0.0.1,IP:::1,DNS:localhost"
+        names = f"subjectAltName=IP:127.0.0.1,IP:::1,DNS:localhost,DNS:{name}"
         self._make(certificate, key, f"/CN={name} {signed} -addext {names}")
         return key
 

@@ -7,12 +7,15 @@ import shutil
 import subprocess
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
 import psycopg
 import pytest
+
+from tests.ports import free_port
 
 _USER = "postgres"
 
@@ -28,10 +31,7 @@ def fresh_database(template: str = EMPTY) -> str:
     with _STARTING:
         server = _server()
     if server is None:
-        reason = "no PostgreSQL server programs (initdb, pg_ctl) found"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
+        raise _missing()
     name = f"test_{uuid4().hex}"
     with psycopg.connect(host=server, user=_USER, dbname=_USER, autocommit=True) as connection:
         connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
@@ -45,19 +45,54 @@ def _server() -> str | None:
     if programs is None:
         return None
     directory = Path(tempfile.mkdtemp(prefix="monitor-pg-"))
+    atexit.register(_start(programs, directory, "-c listen_addresses=''"))
+    return str(directory)
+
+
+@contextmanager
+def server_with_tls(certificate: Path) -> Iterator[str]:
+    """The URL of the database of a server of its own, on a loopback port with this certificate,
+    whose key is beside it; skips the test where there is no PostgreSQL."""
+    programs = _programs()
+    if programs is None:
+        raise _missing()
+    directory, port = Path(tempfile.mkdtemp(prefix="monitor-pg-")), free_port()
+    for file in (certificate, certificate.with_suffix(".key")):
+        shutil.copy(file, directory)
+        (directory / file.name).chmod(0o600)
+        if os.geteuid() == 0:
+            shutil.chown(directory / file.name, "nobody")
+    options = f"-c listen_addresses=127.0.0.1 -c port={port} -c ssl=on"
+    options += f" -c ssl_cert_file={directory / certificate.name}"
+    options += f" -c ssl_key_file={directory / certificate.with_suffix('.key').name}"
+    stop = _start(programs, directory, options)
+    try:
+        yield f"postgresql://{_USER}@127.0.0.1:{port}/{_USER}"
+    finally:
+        stop()
+
+
+def _start(programs: Path, directory: Path, options: str) -> Callable[[], None]:
+    """Starts a server with its data in the directory; returns the function that stops it."""
     cluster = directory / "cluster"
     run = _as_owner_of(directory)
     run(programs / "initdb", "-D", cluster, "-U", _USER, "--auth=trust", "--no-sync", "-E", "UTF8")
-    options = f"-c listen_addresses='' -c unix_socket_directories={directory} -c fsync=off"
+    options += f" -c unix_socket_directories={directory} -c fsync=off"
     log = directory / "log"
     run(programs / "pg_ctl", "-D", cluster, "-w", "-l", log, "-o", options, "start")
 
-    @atexit.register
     def stop() -> None:
         run(programs / "pg_ctl", "-D", cluster, "-m", "immediate", "stop")
         shutil.rmtree(directory, ignore_errors=True)
 
-    return str(directory)
+    return stop
+
+
+def _missing() -> BaseException:
+    reason = "no PostgreSQL server programs (initdb, pg_ctl) found"
+    if os.environ.get("CI") == "true":
+        return pytest.fail.Exception(reason)
+    return pytest.skip.Exception(reason)
 
 
 def _programs() -> Path | None:

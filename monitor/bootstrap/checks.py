@@ -7,6 +7,7 @@ from sqlalchemy.exc import ArgumentError
 from monitor.bootstrap.channels import email_channel, webhook_channel
 from monitor.bootstrap.stores import open_store
 from monitor.bootstrap.vaults import check_key
+from monitor.outgoing import trust
 from monitor.server.tls import CertificateError, server_context
 from monitor.settings import Settings, SettingsError
 from monitor.state import migrating, tokens
@@ -37,6 +38,11 @@ def check(settings: Settings, listens: bool) -> None:
         except ValueError as error:  # starts with the name of the channel's setting
             name, _, reason = str(error).partition(":")
             problems.append(f"{section}.{_NAMES.get(name, name)}:{reason}")
+    if settings.tls.ca_file:
+        try:
+            trust.tls_context()
+        except OSError as error:  # also for a file without certificates
+            problems.append(f"tls.ca_file: can't use {settings.tls.ca_file}: {error.strerror}")
     server = settings.server
     if server.certificate and listens:
         try:

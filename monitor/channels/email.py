@@ -22,6 +22,7 @@ import msgspec
 from monitor.channels import addresses
 from monitor.channels.interface import Message, SendFailed
 from monitor.model import SECOND
+from monitor.outgoing import trust
 
 TIMEOUT = 10
 """Seconds for each step of the SMTP session."""
@@ -110,7 +111,7 @@ class Email:
 
     @contextmanager
     def _session(self) -> Iterator[smtplib.SMTP]:
-        context = ssl.create_default_context()
+        context = trust.tls_context()
         session = _Session(
             self._server,
             self._port,

@@ -1,7 +1,8 @@
 """HTTP requests to receivers: one request per call, only to an address that was checked.
 
-No redirects, no proxies, no .netrc; TLS is verified against the host name. Errors don't contain
-URLs, because their paths are often the receiver's secret.
+No redirects, no .netrc; TLS is verified against the host name. A proxy, if one is set, resolves
+host names itself: then the address is checked as far as this host can resolve it. Errors don't
+contain URLs, because their paths are often the receiver's secret.
 """
 
 import json
@@ -9,19 +10,20 @@ import logging
 import re
 import socket
 from collections.abc import Mapping
+from contextlib import suppress
 from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple
 from urllib.parse import urlencode, urlsplit
 
 import requests
 import urllib3
-from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import NameResolutionError, NewConnectionError
 
 from monitor.channels import addresses
 from monitor.channels.interface import SendFailed
 from monitor.model import SECOND
+from monitor.outgoing.http import Adapter, Session, proxy_for
 
 TIMEOUTS = (4, 10)
 """Seconds to connect, and between two chunks of the response."""
@@ -126,11 +128,12 @@ def _post_with_login(
 def _call(
     method: str, url: str, body: bytes | None, headers: Mapping[str, str], allow_internal: bool
 ) -> Answer:
-    with requests.Session() as session:
-        session.trust_env = False
+    with Session() as session:
         for scheme in ("http://", "https://"):
             session.mount(scheme, _Transport(allow_internal))
         try:
+            if proxy_for(url):
+                _check_name(url, allow_internal)
             with session.request(
                 method,
                 url,
@@ -148,6 +151,13 @@ def _call(
     if not 200 <= answer.status < 300:
         raise Refused(answer)
     return answer
+
+
+def _check_name(url: str, allow_internal: bool) -> None:
+    """Raises addresses.Internal. A name that only the proxy can resolve is left to the proxy."""
+    parts = urlsplit(url)
+    with suppress(socket.gaierror):
+        addresses.resolve(parts.hostname or "", parts.port or 0, allow_internal)
 
 
 def _read(response: requests.Response) -> bytes:
@@ -177,6 +187,8 @@ def _retry_after(headers: Mapping[str, str]) -> int | None:
 
 
 def _failure(error: requests.RequestException) -> SendFailed:
+    if isinstance(error, requests.exceptions.ProxyError):
+        return SendFailed("no connection through the proxy", permanent=False)
     if isinstance(error, requests.exceptions.SSLError):
         return SendFailed("the TLS connection is not trusted", permanent=False)
     if isinstance(error, requests.Timeout):
@@ -225,7 +237,7 @@ def _pools(allow_internal: bool) -> dict[str, type[urllib3.HTTPConnectionPool]]:
 _POOLS = {allowed: _pools(allowed) for allowed in (False, True)}
 
 
-class _Transport(HTTPAdapter):
+class _Transport(Adapter):
     """A transport adapter for Requests that uses these connections."""
 
     def __init__(self, allow_internal: bool) -> None:

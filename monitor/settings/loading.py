@@ -243,6 +243,8 @@ def _contradictions(settings: Settings) -> list[str]:
         problems.append("oidc.issuer: must look like https://host/path")
     if settings.oidc.issuer and not settings.oidc.client_id:
         problems.append("oidc.client_id: must be set if oidc.issuer is set")
+    if settings.outgoing.proxy and not _is_web_address(settings.outgoing.proxy):
+        problems.append("outgoing.proxy: must look like http://proxy.example.org:3128")
     try:
         ZoneInfo(settings.alerts.time_zone)
     except (ZoneInfoNotFoundError, ValueError, OSError):

@@ -1,6 +1,6 @@
 """The settings and their defaults, by section."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
@@ -172,6 +172,20 @@ class WatchdogSettings:
 
 
 @dataclass(frozen=True)
+class TlsSettings:
+    """Which certificates of other hosts are trusted."""
+
+    ca_file: str = ""
+
+
+@dataclass(frozen=True)
+class OutgoingSettings:
+    """How requests to other hosts are sent."""
+
+    proxy: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True)
 class OidcSettings:
     """Login with an OpenID Connect provider; off while `issuer` is empty."""
 
@@ -210,8 +224,20 @@ class Settings:
     webhook: WebhookSettings = WebhookSettings()
     watchdog: WatchdogSettings = WatchdogSettings()
     oidc: OidcSettings = OidcSettings()
+    tls: TlsSettings = TlsSettings()
+    outgoing: OutgoingSettings = OutgoingSettings()
     influxdb: InfluxDBSettings | None = None
     """Not a section: set by INFLUXDB_V2_URL, _ORG and _TOKEN."""
+
+    @property
+    def for_outgoing(self) -> Mapping[str, str]:
+        """The environment variables that `monitor.outgoing` reads, in this process and its
+        children."""
+        given = {
+            "MONITOR_TLS_CA_FILE": self.tls.ca_file,
+            "MONITOR_OUTGOING_PROXY": self.outgoing.proxy,
+        }
+        return {name: value for name, value in given.items() if value}
 
     @property
     def data_directory(self) -> Path:

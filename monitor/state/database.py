@@ -30,6 +30,7 @@ from sqlalchemy.exc import TimeoutError as PoolExhausted
 
 from monitor.damage import damage
 from monitor.errors import StateUnavailable
+from monitor.outgoing import trust
 
 Value = TypeVar("Value")
 
@@ -91,6 +92,7 @@ def _open_server(url: URL) -> Engine:
             "connect_timeout": BUSY,
             "tcp_user_timeout": 2000 * BUSY,
             "options": timeouts,
+            **_authorities(url),
         },
     )
     opened = weakref.ref(engine)
@@ -102,6 +104,17 @@ def _open_server(url: URL) -> Engine:
 
     os.register_at_fork(after_in_child=forget_parents_connections)
     return engine
+
+
+def _authorities(url: URL) -> dict[str, str]:
+    """Only for modes that always verify. In the others, the file would turn verification on, and
+    the driver would continue without TLS if it fails."""
+    mode = url.query.get("sslmode") or os.environ.get("PGSSLMODE", "")
+    named = "sslrootcert" in url.query or "PGSSLROOTCERT" in os.environ
+    file = trust.authorities_file()
+    if not file or named or mode not in ("verify-ca", "verify-full"):
+        return {}
+    return {"sslrootcert": file}
 
 
 @contextmanager

@@ -24,6 +24,12 @@ _WITHOUT_CONTENT = ("/api/v2/write", "/api/v2/delete")
 """InfluxDB answers successful requests to these paths with 204 only."""
 
 
+NO_TLS = (
+    "InfluxDB can't be reached: TLS failed; if its certificate is from a private authority, set "
+    "tls.ca_file"
+)
+
+
 def is_influxdb(headers: Mapping[str, str] | None) -> bool:
     """Whether the response is from InfluxDB; `headers` must be case-insensitive."""
     return headers is not None and _VERSION_HEADER in headers
@@ -50,6 +56,8 @@ class StrictClient(RESTClientObject):  # type: ignore[misc]
         except UnicodeDecodeError as error:
             raise StoreUnavailable("something other than InfluxDB answered in bytes") from error
         except ApiException as error:
+            if not error.status:  # there was no response: the library means an error of TLS
+                raise StoreUnavailable(NO_TLS) from error
             too_large = error.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE
             if too_large or is_influxdb(error.headers):
                 raise

@@ -17,6 +17,7 @@ from influxdb_client.client.write_api import SYNCHRONOUS
 from influxdb_client.rest import ApiException
 
 from monitor.model import DAY, HOUR, SECOND, Heartbeat, Seen, format_mac, parse_mac
+from monitor.outgoing.http import client_options
 from monitor.store import influx_gaps, influx_last_seen, packing
 from monitor.store.influx_answers import StrictClient, foreign, is_influxdb
 from monitor.store.influxql import Influxql, Series, Value, chunks, integer, within
@@ -52,7 +53,8 @@ _WHOLE_RANGE_ABOVE = 5_000
 _REFUSALS = frozenset({400, 413, 422})
 _DROPPED = re.compile(r"dropped[ =](\d+)")
 _NOW = 'import "array"\narray.from(rows: [{now: int(v: now())}])'
-_NOW_ANSWER = re.compile(rb",result,table,now\r\n,,0,(\d+)\s*\Z")
+_READABLE = "SELECT closing FROM pulse WHERE time > now() - 1s LIMIT 1"
+_NOW_ANSWER = re.compile(rb",result,table,now\r\n,_result,0,(\d+)\s*\Z")
 
 
 class InfluxStore:
@@ -75,7 +77,9 @@ class InfluxStore:
             raise ValueError("the InfluxDB token has characters that are not allowed in a header")
         self._org, self._retention = org, retention
         self._heartbeats, self._arrivals = heartbeats_bucket, arrivals_bucket
-        self._client = InfluxDBClient(url=url, token=token, org=org, timeout=_TIMEOUT)
+        self._client = InfluxDBClient(
+            url=url, token=token, org=org, timeout=_TIMEOUT, **client_options(url)
+        )
         api = self._client.api_client
         api.rest_client = StrictClient(api.configuration)
         self._write_api = self._client.write_api(write_options=SYNCHRONOUS)
@@ -308,9 +312,10 @@ class InfluxStore:
         """Does nothing: the buckets have a retention."""
 
     def ping(self) -> int:
-        """Queried in Flux, because InfluxQL can't return the time."""
-        with _translated():
-            answer = self._client.query_api().query_raw(_NOW).read()
+        """Queried in Flux, because InfluxQL can't return the time. A statement in InfluxQL comes
+        first: a store that can be written to, and not read, is not ready."""
+        self._queries.ask(self._heartbeats, _READABLE)
+        answer = self._queries.flux(self._org, _NOW)
         now = _NOW_ANSWER.search(answer)
         if now is None:
             raise StoreUnavailable(f"InfluxDB did not send its time: {answer[:80]!r}")

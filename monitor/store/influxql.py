@@ -5,15 +5,16 @@ fails, for example because the bucket is missing or the token may not read it. A
 then look as if no sensor had reported.
 """
 
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 
 import msgspec
 import requests
 
 from monitor.decoding import from_json
 from monitor.model import SECOND, format_mac
-from monitor.store.influx_answers import foreign, is_influxdb
+from monitor.outgoing.http import Session
+from monitor.store.influx_answers import NO_TLS, foreign, is_influxdb
 from monitor.store.interface import StoreUnavailable
 
 _ROWS_PER_CHUNK = 10_000
@@ -45,11 +46,9 @@ class Influxql:
 
     def __init__(self, url: str, token: str, timeout: int, patience: int | None = None) -> None:
         """`timeout`: the default for a query (ms); `patience`: the maximum for all queries (ms)."""
-        self._url, self._timeout = f"{url}/query", min(timeout, patience or timeout)
+        self._server, self._timeout = url, min(timeout, patience or timeout)
         self._patience = patience
-        self._session = requests.Session()
-        # A proxy or .netrc from the environment would apply to queries but not to writes.
-        self._session.trust_env = False
+        self._session = Session()
         self._session.headers.update(
             {"Authorization": f"Token {token}", "Accept": "application/json"}
         )
@@ -83,16 +82,28 @@ class Influxql:
         if result.partial:
             raise StoreUnavailable("InfluxDB ended its answer too early")
 
-    @contextmanager
     def _request(
         self, bucket: str, query: str, options: dict[str, str], timeout: int
+    ) -> AbstractContextManager[requests.Response]:
+        parameters = {"db": bucket, **options}
+        return self._post(f"{self._server}/query", parameters, {"q": query}, timeout)
+
+    @contextmanager
+    def _post(
+        self,
+        url: str,
+        parameters: Mapping[str, str],
+        body: bytes | Mapping[str, str],
+        timeout: int,
+        headers: Mapping[str, str] | None = None,
     ) -> Iterator[requests.Response]:
         timeout = min(timeout, self._patience or timeout)
         try:
             with self._session.post(
-                self._url,
-                params={"db": bucket, **options},
-                data={"q": query},
+                url,
+                params=parameters,
+                data=body,
+                headers=headers,
                 timeout=(self._timeout / SECOND, timeout / SECOND),
                 stream=True,
                 allow_redirects=False,
@@ -103,8 +114,21 @@ class Influxql:
                     reason = answer.text[:200]
                     raise StoreUnavailable(f"InfluxDB answered {answer.status_code}: {reason}")
                 yield answer
+        except requests.exceptions.SSLError as error:
+            raise StoreUnavailable(NO_TLS) from error
         except requests.RequestException as error:
             raise StoreUnavailable(f"InfluxDB can't be reached: {type(error).__name__}") from error
+
+    def flux(self, org: str, query: str) -> bytes:
+        """The result of a query in Flux, as CSV."""
+        with self._post(
+            f"{self._server}/api/v2/query",
+            {"org": org},
+            query.encode(),
+            self._timeout,
+            {"Content-Type": "application/vnd.flux", "Accept": "application/csv"},
+        ) as answer:
+            return answer.content
 
     def close(self) -> None:
         """Closes the connections."""

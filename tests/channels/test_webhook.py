@@ -256,7 +256,7 @@ def signed_headers(hook: Receiver, request: int = 0) -> dict[str, str]:
     return {name.lower(): value for name, value in hook.requests[request].headers.items()}
 
 
-def test_proxy_and_netrc_settings_of_the_environment_are_ignored(
+def test_address_on_this_machine_is_called_without_the_proxy_and_netrc(
     hook: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9/")
@@ -302,7 +302,7 @@ def test_untrusted_certificate_is_refused(
     with receiver(tls=server_context(certificate)) as hook:
         assert failure(hook.url).detail == "the TLS connection is not trusted"
         assert hook.requests == []
-        monkeypatch.setattr("requests.adapters.DEFAULT_CA_BUNDLE_PATH", str(certificate))
+        monkeypatch.setenv("MONITOR_TLS_CA_FILE", str(certificate))
         Webhook(hook.url, allow_internal=True).send(MESSAGE)
         assert len(hook.requests) == 1
 
@@ -310,7 +310,7 @@ def test_untrusted_certificate_is_refused(
 def test_certificate_of_another_name_is_refused(
     certificate: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("requests.adapters.DEFAULT_CA_BUNDLE_PATH", str(certificate))
+    monkeypatch.setenv("MONITOR_TLS_CA_FILE", str(certificate))
     resolve = socket.getaddrinfo
     place = ("127.0.0.1", 0)
 

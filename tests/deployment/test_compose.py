@@ -105,7 +105,7 @@ def test_each_process_gets_every_setting_that_is_no_secret(name: str) -> None:
 
 def test_each_secret_reaches_the_processes_that_read_it() -> None:
     channels = {"MONITOR_EMAIL_PASSWORD", "MONITOR_WEBHOOK_URL", "MONITOR_WEBHOOK_SECRET"}
-    state = {"MONITOR_STATE_URL"}
+    state = {"MONITOR_STATE_URL", "MONITOR_OUTGOING_PROXY"}  # every process gets these
     store = {"INFLUXDB_V2_TOKEN"}
     own = {
         "migrations": state | store,

@@ -89,14 +89,21 @@ class InfluxdServer:
     org = "monitor"
     bucket = "heartbeats"
 
-    def __init__(self, binary: Path, directory: Path) -> None:
+    def __init__(
+        self,
+        binary: Path,
+        directory: Path,
+        certificate: Path | None = None,
+        authority: Path | None = None,
+    ) -> None:
+        """`certificate`: to listen with TLS; its key is beside it. `authority`: who signed it."""
         self.directory = directory
         self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = f"{'https' if certificate else 'http'}://127.0.0.1:{self.port}"
         self.token = secrets.token_hex(16)
         self.log = directory / "influxd.log"
         self.process: subprocess.Popen[bytes] | None = None
-        self._binary = binary
+        self._binary, self._certificate, self._authority = binary, certificate, authority
         self._companion: subprocess.Popen[bytes] | None = None
         self._is_set_up = False
 
@@ -127,6 +134,9 @@ class InfluxdServer:
             "--http-bind-address": f"127.0.0.1:{self.port}",
             "--log-level": "warn",
         }
+        if self._certificate:
+            arguments["--tls-cert"] = self._certificate
+            arguments["--tls-key"] = self._certificate.with_suffix(".key")
         # influxd also reads settings from its working directory and its environment.
         environment = {k: v for k, v in os.environ.items() if not k.startswith("INFLUXD_")}
         with self.log.open("ab") as log:
@@ -210,6 +220,8 @@ class InfluxdServer:
     ) -> requests.Response:
         with requests.Session() as session:
             session.trust_env = False  # ignore proxy settings of the environment on loopback
+            if self._authority:
+                session.verify = str(self._authority)
             return session.request(method, self.url + path, json=body, timeout=10)
 
     def _log_tail(self) -> str:

@@ -5,13 +5,15 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from authlib.common.errors import AuthlibBaseError
-from authlib.integrations.flask_client import OAuth
+from authlib.integrations.flask_client import FlaskOAuth2App, OAuth
+from authlib.integrations.requests_client import OAuth2Session
 from flask import Flask, current_app, redirect, request, session
 from joserfc.errors import JoseError
 from requests import RequestException
 from werkzeug.wrappers import Response as AnyResponse
 
 from monitor.errors import Conflict, Invalid
+from monitor.outgoing.http import Session
 from monitor.services import users
 from monitor.state.users import User
 from monitor.web.auth.access import public
@@ -30,6 +32,16 @@ _NO_ANSWER = (RequestException, ValueError, RecursionError)
 _UNAVAILABLE = "The login provider can't be reached right now, or sent an invalid answer."
 
 
+class _Session(Session, OAuth2Session):  # type: ignore[misc]
+    """Authlib's session, with the authorities and the proxy of all outgoing requests."""
+
+
+class _Client(FlaskOAuth2App):  # type: ignore[misc]
+    """Authlib's client, with that session."""
+
+    client_cls = _Session
+
+
 class _Login(NamedTuple):
     """A provider, and Authlib's client for it."""
 
@@ -41,6 +53,7 @@ def add_to(app: Flask, provider: Provider) -> None:
     """Add the views, and the client of the provider that they use."""
     client = OAuth(app).register(
         "provider",
+        client_cls=_Client,
         client_id=provider.client_id,
         client_secret=provider.client_secret,
         server_metadata_url=f"{provider.issuer.rstrip('/')}/.well-known/openid-configuration",

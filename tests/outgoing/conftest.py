@@ -1,0 +1,5 @@
+"""A certificate authority that no other program trusts."""
+
+from tests.certificates import authority
+
+__all__ = ["authority"]
