@@ -17,7 +17,7 @@ WRONG_CLOCK = 10 * SECOND
 heartbeats, which would be stored with wrong times, nor judge sensors."""
 
 SENSOR_TOLERANCE = 1 * MINUTE
-"""How far a sensor's clock may be ahead (ms): heartbeats with later times are rejected."""
+"""How far a sensor's clock may be ahead (ms): later times are ignored, and refused as history."""
 
 
 class Clock:

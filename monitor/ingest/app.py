@@ -138,16 +138,17 @@ class IngestApp:
         try:
             if method in _WRITING:
                 self._check_caller(request)
-                report, skipped = self._posted(request)
+                sent = self._posted(request)
             elif method in _READING:
                 self._check_caller(request)
-                report, skipped = parse.query(request.query)
+                sent = parse.query(request.query)
             else:
                 raise _not_allowed(_READING + _WRITING)
-            if report.time is not None:
-                parse.check_time(report, self._span())
         except UnusableReport as error:
             raise Problem(HTTPStatus.BAD_REQUEST, error.detail, error.field) from error
+        if sent.report.time is not None:
+            sent = parse.with_accepted_time(sent, self._span())
+        report, skipped = sent
         self._check_sensor_limit(report)
         self._check_rate(report.mac)
         if report.metrics:

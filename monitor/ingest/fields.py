@@ -1,6 +1,7 @@
 """Fields of a heartbeat other than address and time: metrics, and which are ignored and why.
 
-An invalid metric never makes the heartbeat invalid: the sensor reports, so it is up.
+Neither an invalid metric nor an invalid time makes a live heartbeat invalid: the sensor reports, so
+it is up.
 """
 
 import re
@@ -26,6 +27,9 @@ UNUSABLE_NAME = "unusable_name"
 GIVEN_TWICE = "given_twice"
 TOO_MANY = "too_many_metrics"
 NO_ROOM = "too_many_names"
+UNREADABLE_TIME = "unreadable_time"
+TIME_AHEAD = "time_in_the_future"
+TIME_TOO_OLD = "time_too_old"
 
 DETAILS = {
     NOT_A_NUMBER: "is not a number",
@@ -39,6 +43,14 @@ DETAILS = {
     NO_ROOM: (
         f"is a new metric name above the limit: one sensor can add {MOST_METRICS} names, and "
         f"the fleet can use {MOST_METRIC_NAMES}"
+    ),
+    UNREADABLE_TIME: (
+        "is not RFC 3339 text with an offset, Unix seconds or Unix milliseconds; "
+        "the time of receipt is used"
+    ),
+    TIME_AHEAD: "is in the future; the time of receipt is used; check the sensor's clock",
+    TIME_TOO_OLD: (
+        "is older than the retention time; the time of receipt is used; check the sensor's clock"
     ),
 }
 """Reason why a field is ignored -> description. The reasons are label values in /metrics."""

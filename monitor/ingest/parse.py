@@ -7,7 +7,15 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from monitor.ingest.fields import Ignored, form, metrics
+from monitor.ingest.fields import (
+    TIME_AHEAD,
+    TIME_TOO_OLD,
+    UNREADABLE_TIME,
+    Ignored,
+    form,
+    ignored,
+    metrics,
+)
 from monitor.model import SECOND, parse_mac, parse_time
 
 _MILLISECONDS_FROM = 1e11
@@ -89,8 +97,8 @@ class Batch(NamedTuple):
 
 
 def single(body: bytes, query: str = "") -> Sent:
-    """The report in a JSON body, with additional fields from a query string. The caller checks its
-    time. Raises UnusableReport."""
+    """The report in a JSON body, with additional fields from a query string. The caller applies
+    `with_accepted_time`. Raises UnusableReport."""
     fields = _document(body)
     if not query or type(fields) is not dict:
         return _report(fields, live=True)
@@ -108,14 +116,14 @@ def posted_form(body: bytes, query: str = "") -> Sent:
 
 def query(text: str) -> Sent:
     """The same from the query string of `GET /heartbeat?…`. Raises UnusableReport."""
-    fields, ignored = _form(text)
-    return _report(fields, live=True, ignored=ignored)
+    fields, repeated = _form(text)
+    return _report(fields, live=True, skipped=repeated)
 
 
-def _with_query(query: str, fields: dict[str, Any], ignored: Sequence[Ignored]) -> Sent:
+def _with_query(query: str, fields: dict[str, Any], skipped: Sequence[Ignored]) -> Sent:
     """Adds the query's fields. Fields of the body have precedence."""
     more, repeated = _form(query)
-    return _report(more | fields, live=True, ignored=[*ignored, *repeated])
+    return _report(more | fields, live=True, skipped=[*skipped, *repeated])
 
 
 def _form(text: str) -> tuple[dict[str, Any], list[Ignored]]:
@@ -125,7 +133,18 @@ def _form(text: str) -> tuple[dict[str, Any], list[Ignored]]:
         raise UnusableReport(None, f"the form or query is malformed: {error}") from error
 
 
-def check_time(report: Report, span: AcceptedTimes) -> None:
+def with_accepted_time(sent: Sent, span: AcceptedTimes) -> Sent:
+    """The live report, without its own time if that is outside `span`: the sensor reports now, so
+    the time of receipt is used, and `time` is ignored."""
+    report, skipped = sent
+    if report.time is None or span.earliest <= report.time <= span.latest:
+        return sent
+    reason = TIME_AHEAD if report.time > span.latest else TIME_TOO_OLD
+    stamped_by_us = Report(report.mac, None, report.live, report.metrics)
+    return Sent(stamped_by_us, [*skipped, *ignored(["time"], reason)])
+
+
+def _check_time(report: Report, span: AcceptedTimes) -> None:
     """Raises UnusableReport if the report has a time of its own and it is outside `span`."""
     if report.time is None:
         return
@@ -185,16 +204,16 @@ def _batch(documents: Iterable[Any], read: Callable[[Any], Any], span: AcceptedT
     batch = Batch([], [], [], [])
     for number, document in enumerate(documents):
         try:
-            report, ignored = _report(read(document), live=False)
+            report, skipped = _report(read(document), live=False)
             if report.time is not None:
-                check_time(report, span)
+                _check_time(report, span)
         except UnusableReport as error:
             batch.unusable.append(UnusableRow(number, error.field, error.detail))
             continue
         batch.reports.append(report)
         batch.rows.append(number)
-        if ignored:
-            batch.ignored.extend((number, field) for field in ignored)
+        if skipped:
+            batch.ignored.extend((number, field) for field in skipped)
     return batch
 
 
@@ -219,8 +238,10 @@ def _with_plain_numbers(body: bytes) -> bytes:
     return _NOT_FINITE.sub(b"1e999", body)
 
 
-def _report(fields: Any, live: bool, ignored: Sequence[Ignored] = ()) -> Sent:
-    """`live`: whether a report with a time of its own is still a live one, not history."""
+def _report(fields: Any, live: bool, skipped: Sequence[Ignored] = ()) -> Sent:
+    """`live`: whether a report with a time of its own is still a live one, not history. Then an
+    unreadable time is ignored; otherwise it raises UnusableReport. `skipped`: fields ignored
+    already."""
     if type(fields) is not dict:
         raise UnusableReport(None, f"the heartbeat must be an object like {_EXAMPLE}")
     text = fields.get("mac_address")
@@ -232,12 +253,17 @@ def _report(fields: Any, live: bool, ignored: Sequence[Ignored] = ()) -> Sent:
     except ValueError as error:
         raise UnusableReport("mac_address", str(error)) from error
     if len(fields) == 1:
-        return Sent(Report(mac, None, True, None), ignored)
-    stamp = fields.get("time")
-    time = None if stamp is None else _time(stamp)
+        return Sent(Report(mac, None, True, None), skipped)
     kept, unusable = metrics(fields)
+    stamp = fields.get("time")
+    try:
+        time = None if stamp is None else _time(stamp)
+    except UnusableReport:
+        if not live:
+            raise
+        time, unusable = None, [*unusable, *ignored(["time"], UNREADABLE_TIME)]
     report = Report(mac, time, live or time is None, kept)
-    return Sent(report, [*ignored, *unusable] if ignored else unusable)
+    return Sent(report, [*skipped, *unusable] if skipped else unusable)
 
 
 def _time(value: object) -> int:

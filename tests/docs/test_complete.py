@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from monitor import cli
+from monitor.ingest.fields import DETAILS
 from tests.web.whole import Whole
 
 ROOT = Path(__file__).parents[2]
@@ -43,6 +44,11 @@ def test_every_metric_is_documented() -> None:
     assert len(found) > 20
     for kind, name in found:
         assert f"`{name}{'_total' if kind == 'counter' else ''}`" in ADMINISTRATORS
+
+
+@pytest.mark.parametrize("reason", DETAILS)
+def test_every_reason_for_an_ignored_field_is_documented(reason: str) -> None:
+    assert f"| `{reason}` |" in (ROOT / "docs" / "sensors.md").read_text()
 
 
 def test_every_api_route_is_documented(tmp_path: Path) -> None:

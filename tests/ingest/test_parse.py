@@ -13,7 +13,10 @@ from monitor.ingest.fields import (
     GIVEN_TWICE,
     NOT_A_NUMBER,
     NOT_FINITE,
+    TIME_AHEAD,
+    TIME_TOO_OLD,
     TOO_MANY,
+    UNREADABLE_TIME,
     UNUSABLE_NAME,
 )
 from monitor.ingest.parse import AcceptedTimes, Report, Sent, TooManyRows, UnusableReport
@@ -29,9 +32,7 @@ def body(**fields: Any) -> bytes:
 
 
 def single(data: bytes) -> Report:
-    report, _ = parse.single(data)
-    parse.check_time(report, SPAN)
-    return report
+    return parse.with_accepted_time(parse.single(data), SPAN).report
 
 
 def left_out(sent: Sent) -> dict[str, str]:
@@ -109,13 +110,14 @@ names = st.sampled_from(["mac_address", "time", "battery", "received", "m"]) | s
 @given(values | st.dictionaries(names, values, max_size=20))
 def test_any_json_is_refused_or_gives_a_valid_report(document: Any) -> None:
     try:
-        report, ignored = parse.single(json.dumps(document).encode())
-        parse.check_time(report, SPAN)
+        sent = parse.single(json.dumps(document).encode())
     except UnusableReport:
         return
+    report, ignored = parse.with_accepted_time(sent, SPAN)
     msgspec.json.encode(ignored)
-    present = {name for name, value in document.items() if value is not None}
-    assert len(present - {"mac_address", "time"}) == len(report.metrics or ()) + len(ignored)
+    present = {name for name, value in document.items() if value is not None} - {"mac_address"}
+    kept = len(report.metrics or ()) + (report.time is not None)
+    assert len(present) == kept + len(ignored)
     assert 0 <= report.mac < 2**48
     assert report.live
     assert report.time is None or SPAN.earliest <= report.time <= SPAN.latest
@@ -143,16 +145,40 @@ def test_time_is_rfc_3339_or_unix_seconds_or_milliseconds(stamp: object, moment:
     [
         ({"mac_address": "02:00"}, "mac_address"),
         ({"mac_address": 5}, "mac_address"),
-        ({"time": "2026-11-23T01:02:00"}, "time"),
-        ({"time": True}, "time"),
-        ({"time": format_time(NOW + 2 * MINUTE)}, "time"),
-        ({"time": format_time(NOW - 91 * DAY)}, "time"),
     ],
 )
 def test_error_names_the_field(fields: dict[str, Any], named: str | None) -> None:
     with pytest.raises(UnusableReport) as caught:
         single(body(**fields))
     assert caught.value.field == named
+
+
+WRONG_TIMES = [
+    ("2026-11-23T01:02:00", UNREADABLE_TIME),
+    ("yesterday", UNREADABLE_TIME),
+    (True, UNREADABLE_TIME),
+    (10**400, TIME_AHEAD),
+    ([], UNREADABLE_TIME),
+    (5, TIME_TOO_OLD),
+    (format_time(NOW - 91 * DAY), TIME_TOO_OLD),
+    (format_time(NOW + 2 * MINUTE), TIME_AHEAD),
+    (1e300, TIME_AHEAD),
+]
+
+
+@pytest.mark.parametrize(("stamp", "reason"), WRONG_TIMES)
+def test_wrong_time_of_a_live_heartbeat_is_ignored_and_named(stamp: object, reason: str) -> None:
+    sent = parse.with_accepted_time(parse.single(body(time=stamp, fw="1", rssi=-70)), SPAN)
+    assert sent.report == Report(MAC, None, True, {"rssi": -70.0})
+    assert left_out(sent) == {"fw": NOT_A_NUMBER, "time": reason}
+
+
+@pytest.mark.parametrize(("stamp", "_reason"), WRONG_TIMES)
+def test_row_with_a_wrong_time_is_refused(stamp: object, _reason: str) -> None:
+    row = body(time=stamp, rssi=-70)
+    for batch in (parse.array(b"[%s]" % row, SPAN, 9), parse.lines(row, SPAN, 9)):
+        assert batch.reports == []
+        assert [unusable.field for unusable in batch.unusable] == ["time"]
 
 
 @pytest.mark.parametrize(
