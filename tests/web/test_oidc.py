@@ -161,6 +161,25 @@ def test_a_token_that_the_provider_did_not_sign_is_refused(app: Flask, vouching:
     assert not visitor.is_in()
 
 
+def test_userinfo_adds_to_the_identity_token(app: Flask, state: Engine, vouching: Vouching) -> None:
+    del vouching.claims["groups"]
+    vouching.more = {"sub": ZOE["sub"], "groups": ["chiefs"]}
+    assert logged_in(Visitor(app)).status_code == 303
+    assert person(state, "zoe@example.org").role == "administrator"
+
+
+@pytest.mark.parametrize(
+    "more", [{"sub": "4712", "groups": ["chiefs"]}, {"groups": ["chiefs"]}, ["chiefs"], "chiefs"]
+)
+def test_userinfo_that_is_not_about_this_user_is_refused(
+    app: Flask, vouching: Vouching, more: object
+) -> None:
+    vouching.more = more
+    visitor = Visitor(app)
+    assert logged_in(visitor).status_code == 503
+    assert not visitor.is_in()
+
+
 def test_a_provider_by_another_name_is_refused(app: Flask, vouching: Vouching) -> None:
     vouching.answers = {"issuer": "https://evil.example"}
     assert Visitor(app).get("/login/provider").status_code == 503

@@ -25,6 +25,8 @@ class Vouching:
         self.key = self.published = RSAKey.generate_key(2048, {"kid": "1"})
         self.answers: dict[str, Any] = {}
         """Put into the metadata on top."""
+        self.more: Any = None
+        """The answer of the userinfo endpoint; None: there is no endpoint."""
         port = free_port()
         self.issuer = f"http://127.0.0.1:{port}"
         self._codes: dict[str, dict[str, str]] = {}
@@ -43,6 +45,7 @@ class Vouching:
                     "token_endpoint": f"{self.issuer}/token",
                     "jwks_uri": f"{self.issuer}/keys",
                     "id_token_signing_alg_values_supported": ["RS256", "none"],
+                    **({"userinfo_endpoint": f"{self.issuer}/me"} if self.more else {}),
                     **self.answers,
                 }
             )
@@ -80,6 +83,11 @@ class Vouching:
             }
             signed = jwt.encode({"alg": "RS256", "kid": "1"}, claims, self.key)
             return jsonify({"access_token": "x", "token_type": "Bearer", "id_token": signed})
+
+        @app.get("/me")
+        def userinfo() -> Any:
+            assert request.headers["Authorization"] == "Bearer x"
+            return jsonify(self.more)
 
         @app.get("/keys")
         def keys() -> Response:

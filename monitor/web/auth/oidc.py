@@ -86,9 +86,7 @@ def to_provider() -> AnyResponse:
 def answered() -> AnyResponse:
     """The provider redirects back to this view."""
     try:
-        claims = _checked_client().authorize_access_token().get("userinfo")
-        if not claims:
-            raise ValueError("no identity token")
+        claims = _claims(_checked_client())
     except (AuthlibBaseError, JoseError, *_NO_ANSWER) as error:
         return _unavailable(error)
     try:
@@ -114,6 +112,29 @@ def _checked_client() -> Any:
     algorithms = found.get("id_token_signing_alg_values_supported", ["RS256"])
     found["id_token_signing_alg_values_supported"] = sorted(_SIGNATURES.intersection(algorithms))
     return client
+
+
+def _claims(client: Any) -> Mapping[str, Any]:
+    """What the provider says about the user: in the identity token, and at its userinfo endpoint if
+    it has one. Many hand out groups and the email address only there.
+
+    Raises ValueError, and the errors of Authlib, joserfc and Requests.
+    """
+    token = client.authorize_access_token()
+    identity: Mapping[str, Any] | None = token.get("userinfo")
+    if not identity:
+        raise ValueError("no identity token")
+    endpoint = client.server_metadata.get("userinfo_endpoint")
+    if not endpoint:
+        return identity
+    answer = client.get(endpoint, token=token)
+    answer.raise_for_status()
+    more = answer.json()
+    if not isinstance(more, dict):
+        raise ValueError("the userinfo endpoint sent no object")
+    if more.get("sub") != identity["sub"]:  # OpenID Connect Core 1.0, section 5.3.2
+        raise ValueError("the userinfo endpoint answered about another user")
+    return {**identity, **more}
 
 
 def _user(claims: Mapping[str, Any]) -> User:

@@ -20,7 +20,7 @@ class Provider:
     client_id: str
     client_secret: str = field(repr=False)
     claim: str
-    """The claim of the identity token that holds a user's groups."""
+    """The claim that holds a user's groups."""
     groups: Mapping[str, Iterable[str]]
     """Role -> the groups that have it; `*` stands for all users."""
     domain: str = ""
