@@ -1,15 +1,34 @@
 """Finds the open incidents that end, and those whose last seen changes."""
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from monitor.incidents.machine import Event
 from monitor.incidents.service import Closing
+from monitor.model import Seen
 from monitor.staleness.blindness import ObservedTime
 from monitor.staleness.sensor_cache import SensorCache
 
+Returns = Mapping[int, Collection[int]]
+"""mac -> times (ms) of the live heartbeats that this sweep read."""
+
+
+def returns(arrivals: Iterable[Seen], registry: SensorCache) -> Returns:
+    """The live heartbeats among these of sensors with an open incident."""
+    found: dict[int, list[int]] = defaultdict(list)
+    if registry.open_incidents:
+        for mac, time, live in arrivals:
+            if live and mac in registry.open_incidents:
+                found[mac].append(time)
+    return found
+
 
 def closings(
-    registry: SensorCache, times: dict[int, int], horizon: int, observed: ObservedTime
+    registry: SensorCache,
+    times: dict[int, int],
+    horizon: int,
+    observed: ObservedTime,
+    returned: Returns,
 ) -> list[Closing]:
     """The incidents that end at the horizon.
 
@@ -28,10 +47,23 @@ def closings(
         # A blind window is not proof that the sensor is up, so it does not close the incident.
         elif observed.between(seen, horizon) <= registry.threshold(mac):
             if seen > row.last_seen:
-                found.append(Closing(row, Event.RECOVER, recovered_at=seen))
+                first = _first_proof(returned.get(mac, ()), row.last_seen, seen, row.threshold)
+                found.append(Closing(row, Event.RECOVER, recovered_at=first))
             elif registry.threshold(mac) > row.threshold:
                 found.append(Closing(row, Event.CHANGE_THRESHOLD))
     return found
+
+
+def _first_proof(times: Collection[int], last_seen: int, seen: int, threshold: int) -> int:
+    """When the sensor was first alive again: the first of the heartbeats up to `seen` that are not
+    further apart than the threshold. One that arrived late, from within the silence, may be far
+    apart from them."""
+    first = seen
+    for time in sorted(times, reverse=True):
+        if time <= last_seen or first - time > threshold:
+            break
+        first = min(first, time)
+    return first
 
 
 def moved(

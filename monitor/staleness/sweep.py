@@ -117,6 +117,7 @@ class Sweep:
         self._followed_at = 0
         self._swept_at = -1  # no sweep of this process has succeeded yet
         self._placed: dict[int, str] = {}
+        self._returned: endings.Returns = {}
         self._read_from = 0
 
     def clock_offset(self, clock: Clock) -> int:
@@ -255,7 +256,9 @@ class Sweep:
             if position is None:
                 self._collect_unregistered(recent)
         self._read_from = self._view.position
-        for mac, time, live in self._view.refresh(now):
+        arrivals = self._view.refresh(now)
+        self._returned = endings.returns(arrivals, self._registry)
+        for mac, time, live in arrivals:
             if self._registry.must_register(mac, time, live):
                 first, was_live = self._to_register.get(mac, (time, False))
                 self._to_register[mac] = (min(first, time), was_live or live)
@@ -326,7 +329,7 @@ class Sweep:
             store, view, registry, self._deadlines, horizon, observed, now
         )
         fleet_wide = bool(openings) and beginnings.is_fleet_wide(registry, view.times, horizon)
-        closings = endings.closings(registry, view.times, horizon, observed)
+        closings = endings.closings(registry, view.times, horizon, observed, self._returned)
         moved = endings.moved(registry, view.times, closings)
         return _Decision(
             # A sweep that failed later may have registered some of them already.

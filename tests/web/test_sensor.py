@@ -108,6 +108,10 @@ def test_a_forgotten_sensor_is_unknown(rig: Rig, client: FlaskClient) -> None:
     assert client.get("/sensors/02:00:00:00:00:0a", headers=BROWSER).status_code == 200
     rig.forget(MAC)
     rig.clock.ahead += SECOND
+    page = client.get("/sensors/02:00:00:00:00:0a", headers=BROWSER)
+    assert page.status_code == 404
+    assert "02:00:00:00:00:0a was removed on 20" in page.text
+    assert "and has not reported since" in page.text
     assert client.get("/sensors/02:00:00:00:00:0a", headers=BROWSER).status_code == 404
 
 

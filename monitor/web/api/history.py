@@ -55,7 +55,7 @@ blueprint = Blueprint("api_history", __name__, url_prefix="/api/v1")
 
 @blueprint.errorhandler(UnknownSensor)
 def unknown(_error: UnknownSensor) -> Response:
-    return errors.problem(404, "this sensor has never reported here")
+    return errors.problem(404, "this sensor has never reported here, or was removed")
 
 
 @blueprint.get("/sparklines")

@@ -5,7 +5,7 @@ from flask import Blueprint, Response, render_template, request
 from monitor.analysis.evidence import UnknownSensor
 from monitor.incidents.muting import covering
 from monitor.model import SECOND, format_mac, parse_mac
-from monitor.outbox.wording import duration
+from monitor.outbox.wording import duration, long
 from monitor.state import ledger, sensors, silences
 from monitor.state.database import reading
 from monitor.store.interface import StoreUnavailable
@@ -30,7 +30,7 @@ def look(mac: str) -> tuple[int, FleetChanges]:
     number = _address(mac)
     view = context().fleet().one(number)
     if not view.entries:
-        raise RequestRefused(404, f"{format_mac(number)} has never reported here.")
+        raise RequestRefused(404, f"{format_mac(number)} {_absence(number)}.")
     return number, view
 
 
@@ -84,6 +84,16 @@ def page(mac: str) -> Response:
 def now(mac: str) -> Response:
     _number, view = look(mac)
     return fresh(sensors_json.encode(view), "application/json")
+
+
+def _absence(mac: int) -> str:
+    """Why the fleet does not have this sensor."""
+    with reading(context().engine) as connection:
+        row = sensors.find(connection, mac)
+    if row is None or row.forgotten_at is None:
+        return "has never reported here"
+    removed = long(row.forgotten_at, context().zone)
+    return f"was removed on {removed} and has not reported since"
 
 
 def _address(text: str) -> int:
