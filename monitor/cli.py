@@ -1,16 +1,16 @@
 """The command line: one subcommand for each process and each task."""
 
 import argparse
-import logging
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 
-from monitor import settings
+from monitor import logs, program, settings
 from monitor.commands import sentence
 from monitor.errors import Invalid, MonitorError
 from monitor.keyfile import make_private, private_files
@@ -68,6 +68,9 @@ _CHECKED_BY_PARENT = ("shipper",)
 """Commands that another one starts after it has checked the same settings. To check them again
 would take 25 MB of memory."""
 
+_CREATES_DATA = ("serve", "web", "shipper", "scheduler", "notifier", "migrate", "check-config")
+"""Commands that may start where there is no data directory yet."""
+
 OVERRIDES = {
     "host": "MONITOR_SERVER_HOST",
     "port": "MONITOR_SERVER_PORT",
@@ -120,12 +123,39 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UnicodeEncodeError:
         parser.error("the arguments must be UTF-8")
     options = parser.parse_args(given_arguments)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
-    logging.getLogger("apscheduler").setLevel(logging.WARNING)
-    logging.getLogger("alembic").setLevel(logging.WARNING)
-    if options.command == "simulate":
-        return int(options.run(options))
-    return _run(options)
+    try:
+        status = int(options.run(options)) if options.command == "simulate" else _run(options)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Without this, the interpreter would report the closed pipe again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return status
+
+
+def _require_data(given: settings.Settings, command: str) -> None:
+    """Raises MonitorError if a command that needs data finds none: it must not create a second data
+    directory where the service does not run."""
+    directory = given.data_directory
+    if command in _CREATES_DATA or given.state.url or directory.exists():
+        return
+    raise MonitorError(
+        f"there is no data in {directory}; run the command in the directory where the service "
+        "runs, or set MONITOR_DATA_DIRECTORY to its data directory; "
+        "`monitor serve` creates it"
+    )
+
+
+@contextmanager
+def _left_as_found(directory: Path, command: str) -> Iterator[None]:
+    """Removes the data directory that `check-config` has created to see whether it can."""
+    found = directory.exists()
+    try:
+        yield
+    finally:
+        if command == "check-config" and not found:
+            with suppress(OSError):
+                directory.rmdir()
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -140,7 +170,9 @@ def _run(options: argparse.Namespace) -> int:
         for variable, value in given.for_outgoing.items():
             os.environ[variable] = value
             os.environ.pop(f"{variable}_FILE", None)
-        with private_files():
+        logs.configure(given.log.level, given.log.format)
+        _require_data(given, options.command)
+        with private_files(), _left_as_found(given.data_directory, options.command):
             make_private(given.data_directory)
             if options.command not in _CHECKED_BY_PARENT:
                 from monitor.bootstrap import checks  # imports the database library, unlike --help
@@ -158,9 +190,13 @@ def _run(options: argparse.Namespace) -> int:
             print(f"  {problem}", file=sys.stderr)
         return 1
     except Invalid as error:
-        print(f"monitor {options.command}: {error.field}: {error}", file=sys.stderr)
-        return 1
+        return _failed(options, f"{error.field}: {error}")
     except MonitorError as error:
-        print(f"monitor {options.command}: {error}", file=sys.stderr)
-        return 1
+        return _failed(options, str(error))
     return 0
+
+
+def _failed(options: argparse.Namespace, reason: str) -> int:
+    hint = reason.replace("`monitor ", f"`{program.command()} ")
+    print(f"monitor {options.command}: {hint}", file=sys.stderr)
+    return 1

@@ -183,6 +183,27 @@ class Facts(NamedTuple):
     suppressions: list[Suppression]
 
 
+_DURATION = re.compile(r"(?:\d{1,9}(?:\.\d{1,3})?(?:d|h|min|m|s))+", re.ASCII)
+_DURATION_PART = re.compile(r"([\d.]+)(d|h|min|m|s)", re.ASCII)
+_NUMBER = re.compile(r"\d{1,18}(?:\.\d{1,9})?", re.ASCII)
+_UNITS = {"d": DAY, "h": HOUR, "min": MINUTE, "m": MINUTE, "s": SECOND}
+
+
+def parse_duration(text: str, unit: int | None = SECOND) -> int:
+    """Parses `90s`, `5m`, `1d12h` or `2 min`, and returns ms. A number alone is in `unit` (ms); if
+    that is None, a unit is required.
+
+    Raises ValueError.
+    """
+    given = "".join(text.lower().split())
+    if unit is not None and _NUMBER.fullmatch(given):
+        return round(float(given) * unit)
+    if not _DURATION.fullmatch(given):
+        raise ValueError("must be like 90s, 5m, 4h or 1d12h")
+    parts = _DURATION_PART.findall(given)
+    return round(sum(float(number) * _UNITS[name] for number, name in parts))
+
+
 def parse_mac(text: str) -> int:
     """Parses a MAC address in a usual format: 02:00:…, 02-00-…, 0200.0000.0000 or only hex digits.
 

@@ -15,7 +15,7 @@ from sqlalchemy import Engine
 
 from monitor.clock import WRONG_CLOCK, Clock
 from monitor.errors import StateUnavailable
-from monitor.model import MINUTE, SECOND
+from monitor.model import MINUTE, SECOND, format_mac
 from monitor.staleness.sweep import Sweep
 from monitor.state import leases, retention
 from monitor.state.leases import Lease, LeaseLost
@@ -34,6 +34,8 @@ leader, and this process exits, so that it is restarted."""
 _RETENTION_INTERVAL, _LONGEST_RETENTION = 60, 10.0
 """Seconds between two runs of the retention job, and the maximum length of a run."""
 
+_MOST_LOGGED = 20
+"""Sensors of one sweep that the log names."""
 _PAUSE = 0.05
 """Seconds between two transactions of the retention job, to let other writers in."""
 
@@ -128,7 +130,11 @@ class Leadership:
         with self._renewing(lease):
             outcome = self._sweep.run(lease, self._clock.now())
         if outcome.opened or outcome.closed:
-            logger.info("incidents opened: %d, closed: %d", outcome.opened, outcome.closed)
+            counts = len(outcome.opened), len(outcome.closed)
+            logger.info("incidents opened: %d, closed: %d", *counts)
+        for macs, event in ((outcome.opened, "is down"), (outcome.closed, "is not down any more")):
+            for mac in macs[:_MOST_LOGGED]:
+                logger.info("the sensor %s", event, extra={"sensor": format_mac(mac)})
         if self._watchdog is not None:
             self._watchdog.swept(outcome.horizon, self._clock.now())
 

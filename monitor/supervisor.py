@@ -3,7 +3,6 @@
 Run as `python -m monitor.supervisor`, it imports only what it needs, to save memory.
 """
 
-import logging
 import os
 import signal
 import sys
@@ -11,6 +10,7 @@ import time
 from collections.abc import Sequence
 from types import FrameType
 
+from monitor import logs
 from monitor.child import Child
 
 _STOP_TIMEOUT = 35.0
@@ -56,9 +56,10 @@ class Supervisor:
 
 
 def main() -> int:
-    """Runs and supervises all processes. This process's arguments come before their names."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
-    common = sys.argv[1:]
+    """Runs and supervises all processes. Arguments: level and form of the log, and what comes
+    before the names of the processes."""
+    level, form, *common = sys.argv[1:]
+    logs.configure(level, form)
     web = Child("web", [*common, "web"], sockets=_sockets())
     others = [Child(name, [*common, name]) for name in ("scheduler", "notifier")]
     Supervisor([web, *others], web).run()

@@ -40,27 +40,29 @@ def test_token_is_shown_once_listed_and_revoked(
 
 def test_sensor_is_configured_by_any_notation_of_its_address(data: Path) -> None:
     assert cli.main(["migrate"]) == 0
-    command = ["sensor", "02-00-00-00-00-0A", "--site", "North", "--threshold", "90"]
+    command = ["sensor", "set", "02-00-00-00-00-0A", "--site", "North", "--threshold", "90"]
     assert cli.main(command) == 0
-    assert cli.main(["sensor", "0200.0000.000a", "--paused", "yes"]) == 0
+    assert cli.main(["sensor", "set", "0200.0000.000a", "--paused", "yes"]) == 0
     with reading(open_state(f"sqlite:///{data / 'state.sqlite'}")) as connection:
         row = connection.execute(select(sensor)).one()
     assert (row.mac, row.site, row.threshold) == (0x02000000000A, "North", 90_000)
     assert row.paused
-    assert cli.main(["sensor", "02:00:00:00:00:0a"]) == 1
+    assert cli.main(["sensor", "set", "02:00:00:00:00:0a"]) == 1
 
 
 def test_single_labels_can_be_added_changed_and_removed(data: Path) -> None:
     assert cli.main(["migrate"]) == 0
     mac = "02:00:00:00:00:0a"
-    assert cli.main(["sensor", mac, "--label", "floor=3", "--label", "severity=warning"]) == 0
-    assert cli.main(["sensor", mac, "--label", "floor=", "--label", "room=a=b"]) == 0
+    assert (
+        cli.main(["sensor", "set", mac, "--label", "floor=3", "--label", "severity=warning"]) == 0
+    )
+    assert cli.main(["sensor", "set", mac, "--label", "floor=", "--label", "room=a=b"]) == 0
     with reading(open_state(f"sqlite:///{data / 'state.sqlite'}")) as connection:
         labels = connection.execute(select(sensor.c.labels)).scalar_one()
     assert labels == {"severity": "warning", "room": "a=b"}
     for bad in ("floor", "=3", "site=North", "a b=c"):
         with pytest.raises(SystemExit):
-            cli.main(["sensor", mac, "--label", bad])
+            cli.main(["sensor", "set", mac, "--label", bad])
 
 
 def test_every_settings_error_is_printed(
@@ -118,7 +120,7 @@ def test_only_configured_channels_are_created() -> None:
 @pytest.mark.parametrize("value", ["-5", "inf", "nan", "1e18", "0.0001"])
 def test_invalid_threshold_is_refused(value: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
-        cli.main(["sensor", "02:00:00:00:00:0a", f"--threshold={value}"])
+        cli.main(["sensor", "set", "02:00:00:00:00:0a", f"--threshold={value}"])
     assert "threshold" in capsys.readouterr().err
 
 

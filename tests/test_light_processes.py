@@ -119,7 +119,7 @@ def test_the_options_of_serve_reach_its_processes(
     options = ["--host", "127.0.0.1", "--port", "8123", "--data", str(tmp_path)]
     assert cli.main(["serve", *options]) == 0
     assert [os.environ[variable] for variable in cli.OVERRIDES.values()] == options[1::2]
-    assert replaced == [[sys.executable, "-m", "monitor.supervisor"]]
+    assert replaced == [[sys.executable, "-m", "monitor.supervisor", "info", "text"]]
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,8 @@ sys.exit(main())
 def test_signal_during_the_handler_of_another_does_not_hang(tmp_path: Path, command: str) -> None:
     environment = environment_of(tmp_path, free_port())
     subprocess.run([sys.executable, "-m", "monitor", "migrate"], env=environment, check=True)
-    module, arguments = ("supervisor", []) if command == "supervisor" else ("__main__", [command])
+    of_supervisor = ("supervisor", ["info", "text"])
+    module, arguments = of_supervisor if command == "supervisor" else ("__main__", [command])
     script = _INTERRUPTED.replace("{module}", module)
     with subprocess.Popen(
         [sys.executable, "-c", script, *arguments], env=environment, stdout=subprocess.PIPE

@@ -8,12 +8,14 @@ from collections.abc import Callable
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from monitor import program
 from monitor.bootstrap.alerting import frame
 from monitor.bootstrap.channels import own_channels
 from monitor.bootstrap.vaults import open_vault
 from monitor.channels import kinds
 from monitor.clock import Clock
 from monitor.commands import CommandFailed, add_action
+from monitor.commands.listing import add_json, print_json, print_table
 from monitor.errors import NotFound
 from monitor.outbox import catalogue
 from monitor.outbox.wording import long, plain
@@ -23,6 +25,7 @@ from monitor.state import channels
 from monitor.state.channels import Health, Stored
 from monitor.state.database import open_state, reading
 from monitor.state.users import COMMAND_LINE
+from monitor.web.api.channels import shape, shape_of_settings
 
 
 def add(command: Callable[..., argparse.ArgumentParser]) -> None:
@@ -45,7 +48,8 @@ def add(command: Callable[..., argparse.ArgumentParser]) -> None:
     changed.add_argument(
         "--enabled", choices=("yes", "no"), help="no: the channel sends nothing until you set yes"
     )
-    action("list", _list, "list all channels, and whether their last message was sent")
+    listed = action("list", _list, "list all channels, and whether their last message was sent")
+    add_json(listed, "channel")
     for name, run, summary in (
         ("show", _show, "show the settings of a channel, and which secrets are set"),
         ("remove", _remove, "remove a channel, and cancel its pending messages"),
@@ -118,7 +122,8 @@ def _add(given: Settings, options: argparse.Namespace) -> None:
             created_at=Clock().now(),
         ),
     )
-    print(f"{options.name} created; `monitor channel test {options.name}` sends a test message")
+    test = f"{program.command()} channel test {options.name}"
+    print(f"{options.name} created; `{test}` sends a test message")
 
 
 def _set(given: Settings, options: argparse.Namespace) -> None:
@@ -137,20 +142,22 @@ def _set(given: Settings, options: argparse.Namespace) -> None:
     print(f"{options.name} changed")
 
 
-def _list(given: Settings, _options: argparse.Namespace) -> None:
+def _list(given: Settings, options: argparse.Namespace) -> None:
     zone = ZoneInfo(given.alerts.time_zone)
     with reading(open_state(given.state_url)) as connection:
         health = channels.health(connection)
         stored = channels.load(connection, open_vault(given))
-    for channel in own_channels(given):
-        name = channel.name
-        print(f"{name}\tfrom the settings\tdefault\t{_lately(health.get(name), zone)}")
+    own = [channel.name for channel in own_channels(given)]
+    if options.json:
+        print_json(shape_of_settings(name, health.get(name)) for name in own)
+        print_json(shape(each, health.get(each.name)) for each in stored)
+        return
+    rows = [(name, "from the settings", "default", _lately(health.get(name), zone)) for name in own]
     for each in stored:
         use = "default" if each.is_default else "used by routes"
-        print(
-            f"{each.name}\t{each.kind}\t{use if each.enabled else 'switched off'}\t"
-            + (each.broken or _lately(health.get(each.name), zone))
-        )
+        lately = each.broken or _lately(health.get(each.name), zone)
+        rows.append((each.name, each.kind, use if each.enabled else "switched off", lately))
+    print_table(("name", "kind", "use", "lately"), rows)
 
 
 def _show(given: Settings, options: argparse.Namespace) -> None:

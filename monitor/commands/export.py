@@ -1,8 +1,6 @@
 """`monitor export`: heartbeats as CSV or NDJSON."""
 
 import argparse
-import os
-import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import msgspec
@@ -106,10 +104,5 @@ def _ndjson(beats: Iterable[Heartbeat]) -> Iterator[str]:
 
 
 def _print(lines: Iterable[str]) -> None:
-    try:
-        for line in lines:
-            print(line)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # The reader has closed the pipe. Otherwise the interpreter would report it again at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    for line in lines:
+        print(line)

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 from monitor.clock import Clock
 from monitor.commands import CommandFailed
+from monitor.commands.listing import add_json, print_list
 from monitor.incidents import machine
 from monitor.incidents.timeline import answered_by
 from monitor.model import GREATEST_ID, IncidentView, format_mac
@@ -17,6 +18,7 @@ from monitor.settings import Settings
 from monitor.state import ledger
 from monitor.state.database import open_state, reading
 from monitor.state.users import COMMAND_LINE
+from monitor.web.api.shapes import case_shape
 
 _MOST = 1_000
 
@@ -25,6 +27,7 @@ def add(command: Callable[..., argparse.ArgumentParser]) -> None:
     """Add the subcommands to the parser."""
     listed = command("incidents", _incidents)
     listed.add_argument("--open", action="store_true", help="list only open incidents")
+    add_json(listed, "incident")
     known = command("acknowledge", _acknowledge)
     known.add_argument(
         "ids", type=number, nargs="+", metavar="ID", help="number that `monitor incidents` shows"
@@ -64,9 +67,18 @@ def _incidents(given: Settings, options: argparse.Namespace) -> None:
     zone = ZoneInfo(given.alerts.time_zone)
     with reading(open_state(given.state_url)) as connection:
         found = ledger.cases(connection, _MOST, still_open=True if options.open else None)
-    for case in found:
-        since = f"silent since {long(case.last_seen, zone)}"
-        print(f"{case.id}\t{describe(case)}\t{since}\t{incident_state(case, zone)}")
+    print_list(
+        found,
+        options.json,
+        case_shape,
+        ("id", "sensor", "silent since", "state"),
+        lambda case: (
+            str(case.id),
+            describe(case),
+            long(case.last_seen, zone),
+            incident_state(case, zone),
+        ),
+    )
 
 
 def _acknowledge(given: Settings, options: argparse.Namespace) -> None:

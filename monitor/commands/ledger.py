@@ -5,11 +5,10 @@ from collections.abc import Callable
 from datetime import tzinfo
 from zoneinfo import ZoneInfo
 
-import msgspec
-
 from monitor.clock import Clock
 from monitor.commands import CommandFailed, option
 from monitor.commands.incidents import describe, incident_state, number
+from monitor.commands.listing import add_json, print_json
 from monitor.incidents.timeline import build_timeline
 from monitor.model import Facts, parse_mac, parse_time
 from monitor.outbox.wording import long, plain
@@ -33,9 +32,7 @@ def add(command: Callable[..., argparse.ArgumentParser]) -> None:
         metavar="TIME",
         help="incidents that were open at this time or later, such as 2026-11-23T03:42:00Z",
     )
-    shown.add_argument(
-        "--json", action="store_true", help="print one JSON document for each incident"
-    )
+    add_json(shown, "incident")
 
 
 def _ledger(given: Settings, options: argparse.Namespace) -> None:
@@ -51,7 +48,7 @@ def _ledger(given: Settings, options: argparse.Namespace) -> None:
     now, zone = Clock().now(), ZoneInfo(given.alerts.time_zone)
     for fact in reversed(facts):  # the newest at the end, next to the prompt
         if options.json:
-            print(msgspec.json.encode(ledger_shape(fact, now)).decode())
+            print_json([ledger_shape(fact, now)])
         else:
             _show(fact, now, zone)
 

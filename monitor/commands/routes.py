@@ -4,10 +4,11 @@ import argparse
 from collections.abc import Callable
 
 from monitor.bootstrap.channels import channel_names
-from monitor.commands import CommandFailed, add_action
+from monitor.commands import CommandFailed, add_action, option
+from monitor.commands.listing import add_json, print_list
 from monitor.errors import Invalid
-from monitor.model import SECOND
-from monitor.outbox.wording import plain
+from monitor.model import SECOND, parse_duration
+from monitor.outbox.wording import duration
 from monitor.services import routes
 from monitor.services.routes import LONGEST_WAIT
 from monitor.settings import Settings
@@ -15,6 +16,7 @@ from monitor.state import routing
 from monitor.state.database import open_state, reading
 from monitor.state.routing import RouteRow
 from monitor.state.users import COMMAND_LINE
+from monitor.web.api.shapes import route_shape
 
 _OPTIONS = {"name": "NAME", "matchers": "--match", "channels": "--channel"}
 
@@ -49,24 +51,25 @@ def add(command: Callable[..., argparse.ArgumentParser]) -> None:
     )
     new.add_argument(
         "--escalate-after",
-        type=_seconds,
-        metavar="SECONDS",
-        help="how long to wait for an acknowledgement",
+        type=option(_wait),
+        metavar="DURATION",
+        help="how long to wait for an acknowledgement, such as 15m; a number alone is in seconds",
     )
     new.add_argument(
         "--position", type=_position, help="place in the order of routes; 1: first (default: last)"
     )
-    add_action(actions, "list", "list all routes, in the order in which they are tried")
+    listed = add_action(actions, "list", "list all routes, in the order in which they are tried")
+    add_json(listed, "route")
     removed = add_action(actions, "remove", "remove a route")
     removed.set_defaults(run=_remove)
     removed.add_argument("name", help="name of the route")
 
 
-def _seconds(text: str) -> float:
-    seconds = float(text)
-    if not 1 <= seconds <= LONGEST_WAIT / SECOND:
-        raise argparse.ArgumentTypeError("must be from 1 second to 30 days")
-    return seconds
+def _wait(text: str) -> int:
+    wait = parse_duration(text)
+    if not SECOND <= wait <= LONGEST_WAIT:
+        raise ValueError("must be from 1 second to 30 days")
+    return wait
 
 
 def _position(text: str) -> int:
@@ -77,32 +80,40 @@ def _position(text: str) -> int:
 
 
 def _add(given: Settings, options: argparse.Namespace) -> None:
-    after = options.escalate_after
     row = RouteRow(
         name=options.name,
         matchers=options.match,
         channels=options.channel,
         escalate_to=options.escalate_to,
-        escalate_after=None if after is None else round(after * SECOND),
+        escalate_after=options.escalate_after,
     )
     of_settings = channel_names(given)
     try:
         routes.add(open_state(given.state_url), COMMAND_LINE, row, of_settings, options.position)
     except Invalid as error:
-        option = _OPTIONS.get(error.field, f"--{error.field.replace('_', '-')}")
-        raise CommandFailed(f"{option}: {error}") from error
+        name = _OPTIONS.get(error.field, f"--{error.field.replace('_', '-')}")
+        raise CommandFailed(f"{name}: {error}") from error
     print(f"route {options.name} created")
 
 
-def _list(given: Settings, _options: argparse.Namespace) -> None:
+def _list(given: Settings, options: argparse.Namespace) -> None:
     with reading(open_state(given.state_url)) as connection:
         rows = routing.routes(connection)
-    for position, row in enumerate(rows, 1):
-        later = ""
-        if row.escalate_after is not None:
-            later = f", after {row.escalate_after / SECOND:g} s {', '.join(row.escalate_to)}"
-        meant = plain(", ".join(row.matchers)) or "all sensors"
-        print(f"{position}\t{row.name}\t{meant}\t{', '.join(row.channels)}{later}")
+    print_list(
+        list(enumerate(rows, 1)),
+        options.json,
+        lambda numbered: route_shape(*numbered),
+        ("position", "name", "sensors", "channels", "escalation"),
+        lambda numbered: _cells(*numbered),
+    )
+
+
+def _cells(position: int, row: RouteRow) -> tuple[str, ...]:
+    later = ""
+    if row.escalate_after is not None:
+        later = f"after {duration(row.escalate_after)}: {', '.join(row.escalate_to)}"
+    meant = ", ".join(row.matchers) or "all"
+    return str(position), row.name, meant, ", ".join(row.channels), later
 
 
 def _remove(given: Settings, options: argparse.Namespace) -> None:

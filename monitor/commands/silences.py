@@ -1,29 +1,29 @@
 """`monitor silence` and `monitor maintenance`."""
 
 import argparse
-import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC
+from functools import partial
 from zoneinfo import ZoneInfo
 
 from monitor.clock import Clock
-from monitor.commands import Actions, CommandFailed, add_action
+from monitor.commands import Actions, CommandFailed, add_action, option
 from monitor.commands.incidents import number, user
+from monitor.commands.listing import add_json, print_list
 from monitor.errors import Invalid
-from monitor.model import DAY, HOUR, MINUTE, SECOND, parse_time
-from monitor.outbox.wording import local, long, plain
+from monitor.model import parse_duration, parse_time
+from monitor.outbox.wording import local, long
 from monitor.services import maintenance, silences
 from monitor.settings import Settings
 from monitor.state.database import open_state
-from monitor.state.silences import MaintenanceRow, SilenceRow
+from monitor.state.silences import MaintenanceRow
 from monitor.state.users import COMMAND_LINE
+from monitor.web.api.maintenance import shape as maintenance_shape
+from monitor.web.api.silences import shape as silence_shape
 
 _NEXT = 3
 _MINUTE = "%Y-%m-%d %H:%M %Z"
-_UNITS = {"d": DAY, "h": HOUR, "min": MINUTE, "m": MINUTE, "s": SECOND}
-_DURATION = re.compile(r"(?:\d{1,6}(?:d|h|min|m|s))+", re.ASCII)
-_PART = re.compile(r"(\d+)(d|h|min|m|s)", re.ASCII)
 _OPTIONS = {
     "matchers": "--match",
     "starts_at": "--from",
@@ -43,7 +43,10 @@ def add(command: Callable[..., argparse.ArgumentParser]) -> None:
     )
     until = begin.add_mutually_exclusive_group(required=True)
     until.add_argument(
-        "--for", dest="duration", type=_duration_of, help="duration, such as 90min, 4h or 1d12h"
+        "--for",
+        dest="duration",
+        type=option(partial(parse_duration, unit=None)),
+        help="duration, such as 90min or 4h",
     )
     until.add_argument(
         "--until", type=_time, metavar="TIME", help="end, such as 2026-11-23T03:42:00Z"
@@ -83,6 +86,7 @@ def _match(parser: argparse.ArgumentParser) -> None:
 def _list_and_end(actions: Actions, many: str, one: str) -> None:
     listed = add_action(actions, "list", f"list current and future {many}")
     listed.add_argument("--past", action="store_true", help=f"list past {many} instead")
+    add_json(listed, one.removeprefix("a "))
     end = add_action(actions, "end", f"end {one} now")
     end.add_argument("id", type=number, metavar="ID", help="number that the list shows")
 
@@ -102,11 +106,21 @@ def _silence(given: Settings, options: argparse.Namespace) -> None:
         silences.end(engine, COMMAND_LINE, options.id, now)
         print(f"silence {options.id} has ended")
     else:
-        rows = silences.listed(engine, "past" if options.past else None, now)
-        for row in rows:
-            lasts = f"{long(row.starts_at, zone)} to {long(row.ends_at, zone)}"
-            phase, meant = silences.phase_of(row, now), ", ".join(row.matchers)
-            print(f"{row.id}\t{phase}\t{plain(meant)}\t{lasts}\t{_by(row)}: {plain(row.comment)}")
+        print_list(
+            silences.listed(engine, "past" if options.past else None, now),
+            options.json,
+            lambda row: silence_shape(row, now),
+            ("id", "state", "sensors", "from", "until", "by", "comment"),
+            lambda row: (
+                str(row.id),
+                silences.phase_of(row, now),
+                ", ".join(row.matchers),
+                long(row.starts_at, zone),
+                long(row.ends_at, zone),
+                row.created_by,
+                row.comment,
+            ),
+        )
 
 
 def _maintenance(given: Settings, options: argparse.Namespace) -> None:
@@ -132,19 +146,27 @@ def _maintenance(given: Settings, options: argparse.Namespace) -> None:
         maintenance.end(engine, COMMAND_LINE, options.id, now)
         print(f"maintenance {options.id} has ended")
     else:
-        rows = maintenance.listed(engine, "past" if options.past else None, now)
-        for row in rows:
-            phase, meant = maintenance.phase_of(row, now), ", ".join(row.matchers)
-            rule = row.recurrence or "once"
-            print(f"{row.id}\t{phase}\t{plain(row.name)}\t{plain(meant)}\t{rule}\t{_by(row)}")
-            _show_windows(row, now)
+        print_list(
+            maintenance.listed(engine, "past" if options.past else None, now),
+            options.json,
+            lambda row: maintenance_shape(row, now),
+            ("id", "state", "name", "sensors", "recurrence", "next window", "by"),
+            lambda row: (
+                str(row.id),
+                maintenance.phase_of(row, now),
+                row.name,
+                ", ".join(row.matchers),
+                row.recurrence or "once",
+                next((_window(row, *each) for each in maintenance.next_windows(row, now, 1)), ""),
+                row.created_by,
+            ),
+        )
 
 
 def _show_windows(row: MaintenanceRow, now: int) -> None:
     """Prints the next windows in local time and in UTC."""
     for start, stop in maintenance.next_windows(row, now, _NEXT):
-        zone = ZoneInfo(row.zone)
-        there = f"{local(start, zone):{_MINUTE}} to {local(stop, zone):{_MINUTE}}"
+        there = _window(row, start, stop)
         print(f"    {there}  ({local(start, UTC):{_MINUTE}} to {local(stop, UTC):{_MINUTE}})")
     skipped = maintenance.skipped_months(row, now, _NEXT)
     if skipped:
@@ -153,8 +175,9 @@ def _show_windows(row: MaintenanceRow, now: int) -> None:
         )
 
 
-def _by(row: SilenceRow | MaintenanceRow) -> str:
-    return f"by {plain(row.created_by)}"
+def _window(row: MaintenanceRow, start: int, stop: int) -> str:
+    zone = ZoneInfo(row.zone)
+    return f"{local(start, zone):{_MINUTE}} to {local(stop, zone):{_MINUTE}}"
 
 
 @contextmanager
@@ -165,13 +188,6 @@ def _option_named() -> Iterator[None]:
     except Invalid as error:
         option = _OPTIONS.get(error.field, f"--{error.field}")
         raise CommandFailed(f"{option}: {error}") from error
-
-
-def _duration_of(text: str) -> int:
-    lowered = text.strip().lower()
-    if not _DURATION.fullmatch(lowered):
-        raise argparse.ArgumentTypeError("must be like 90min, 4h or 1d12h")
-    return sum(int(number) * _UNITS[unit] for number, unit in _PART.findall(lowered))
 
 
 def _time(text: str) -> int:

@@ -5,11 +5,12 @@ from collections.abc import Callable
 
 from monitor.clock import Clock
 from monitor.commands import add_action
+from monitor.commands.listing import add_json, print_list
 from monitor.model import format_time
 from monitor.services import tokens
 from monitor.settings import Settings
 from monitor.state.database import open_state
-from monitor.state.tokens import INGEST, ROLES, check_name
+from monitor.state.tokens import INGEST, ROLES, Token, check_name
 from monitor.state.users import COMMAND_LINE
 
 
@@ -26,7 +27,7 @@ def add(command: Callable[..., argparse.ArgumentParser]) -> None:
         help="ingest (default): send heartbeats; viewer: read the API; operator: also "
         "acknowledge incidents and silence sensors; administrator: also change channels and routes",
     )
-    add_action(actions, "list", "list names and roles of tokens")
+    add_json(add_action(actions, "list", "list names and roles of tokens"), "token")
     revoked = add_action(actions, "revoke", "revoke a token: it is no longer accepted")
     revoked.add_argument("name", help="name of the token")
 
@@ -46,6 +47,16 @@ def _token(given: Settings, options: argparse.Namespace) -> None:
     elif options.action == "revoke":
         tokens.revoke(engine, COMMAND_LINE, options.name, now)
     else:
-        for token in tokens.listed(engine):
-            end = f"revoked {format_time(token.revoked_at)}" if token.revoked_at else "active"
-            print(f"{token.name}\t{token.role}\tmade {format_time(token.created_at)}\t{end}")
+        titles = ("name", "role", "created", "state")
+        print_list(tokens.listed(engine), options.json, _shape, titles, _cells)
+
+
+def _cells(token: Token) -> tuple[str, ...]:
+    end = f"revoked {format_time(token.revoked_at)}" if token.revoked_at else "active"
+    return token.name, token.role, format_time(token.created_at), end
+
+
+def _shape(token: Token) -> dict[str, str | None]:
+    revoked = format_time(token.revoked_at) if token.revoked_at else None
+    created = format_time(token.created_at)
+    return {"name": token.name, "role": token.role, "created_at": created, "revoked_at": revoked}

@@ -4,11 +4,13 @@ import argparse
 import getpass
 import sys
 from collections.abc import Callable
+from typing import Any
 
 from sqlalchemy import Engine
 
 from monitor.clock import Clock
 from monitor.commands import CommandFailed, add_action
+from monitor.commands.listing import add_json, print_list
 from monitor.errors import NotFound
 from monitor.model import format_time
 from monitor.services import users
@@ -30,7 +32,7 @@ def add(command: Callable[..., argparse.ArgumentParser]) -> None:
     first.epilog = "The command asks for the password, or reads it as one line from standard input."
     user = command("user", _user)
     actions = user.add_subparsers(dest="action", required=True, metavar="ACTION")
-    add_action(actions, "list", "list names, roles and last logins")
+    add_json(add_action(actions, "list", "list names, roles and last logins"), "user")
     for name, summary in (
         ("deactivate", "log out a user and block further logins"),
         ("password", "ask for a new password, or read it from standard input, and set it"),
@@ -73,7 +75,8 @@ def _reset(engine: Engine, known: User, options: argparse.Namespace) -> None:
 def _user(given: Settings, options: argparse.Namespace) -> None:
     engine = open_state(given.state_url)
     if options.action == "list":
-        _list(engine)
+        titles = ("name", "email", "role", "last login")
+        print_list(users.listed(engine), options.json, _shape, titles, _cells)
     elif options.action == "deactivate":
         person = users.find(engine, options.name)
         users.change(engine, COMMAND_LINE, person.id, active=False)
@@ -84,12 +87,20 @@ def _user(given: Settings, options: argparse.Namespace) -> None:
         print(f"{person.name} has a new password")
 
 
-def _list(engine: Engine) -> None:
-    for one in users.listed(engine):
-        last = one.last_login_at
-        seen = "never logged in" if last is None else f"last logged in {format_time(last)}"
-        role = one.role if one.active else f"{one.role}, deactivated"
-        print(f"{one.name}\t{one.email or '-'}\t{role}\t{seen}")
+def _cells(one: User) -> tuple[str, ...]:
+    role = one.role if one.active else f"{one.role}, deactivated"
+    seen = "never" if one.last_login_at is None else format_time(one.last_login_at)
+    return one.name, one.email or "", role, seen
+
+
+def _shape(one: User) -> dict[str, Any]:
+    return {
+        "name": one.name,
+        "email": one.email,
+        "role": one.role,
+        "active": one.active,
+        "last_login_at": None if one.last_login_at is None else format_time(one.last_login_at),
+    }
 
 
 def _asked(given: str | None, prompt: str) -> str:

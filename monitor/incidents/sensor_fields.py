@@ -5,7 +5,7 @@ import unicodedata
 from collections.abc import Iterable, Mapping
 
 from monitor.errors import Invalid
-from monitor.model import SECOND
+from monitor.model import SECOND, parse_duration
 from monitor.outbox import wording
 
 LONGEST_WORDS = 200
@@ -34,16 +34,20 @@ def words(field: str, text: str) -> str | None:
 
 
 def threshold(text: str) -> int | None:
-    """Parses seconds, and returns ms; None if empty: then the default applies. Raises Invalid."""
+    """Parses seconds or a duration such as `5m`, and returns ms; None if empty: then the default
+    applies. Raises Invalid."""
     if not text.strip():
         return None
     try:
-        seconds = float(text)
+        length = parse_duration(text)
     except ValueError:
-        seconds = 0.0
-    if not SHORTEST_THRESHOLD <= seconds <= LONGEST_THRESHOLD:
-        raise Invalid("threshold", "must be from 0.1 seconds to ten years, or empty")
-    return round(seconds * SECOND)
+        length = 0
+    if not SHORTEST_THRESHOLD * SECOND <= length <= LONGEST_THRESHOLD * SECOND:
+        raise Invalid(
+            "threshold",
+            "must be seconds or a duration such as 5m, from 0.1 seconds to ten years, or empty",
+        )
+    return length
 
 
 def written(threshold: int | None) -> str:

@@ -216,7 +216,12 @@ class Delivery:
 
     def _record_sent(self, worker: ChannelWorker, claim: Claim, now: int) -> None:
         _log.info(
-            "channel %s: %s %s sent (attempt %d)", worker.name, claim.kind, claim.key, claim.attempt
+            "channel %s: %s %s sent (attempt %d)",
+            worker.name,
+            claim.kind,
+            claim.key,
+            claim.attempt,
+            extra=_about(claim),
         )
         # Open alerts are sent again to such a receiver anyway: it needs no reminder.
         lasting = worker.active_channel.lasting
@@ -241,6 +246,7 @@ class Delivery:
             claim.attempt,
             "no more attempts" if again is None else "will be tried again",
             failure.detail,
+            extra=_about(claim),
         )
         _record_persistently(
             claim,
@@ -277,3 +283,9 @@ def send_test(channel: Channel, now: int, frame: Frame) -> None:
     """Sends a test message. Raises SendFailed."""
     body = message.compose_test(now, frame)
     ChannelWorker(ActiveChannel(channel)).send(message_of(secrets.token_hex(16), body))
+
+
+def _about(claim: Claim) -> dict[str, str]:
+    """The sensor for the log, if the message is about one."""
+    members = claim.body["members"]
+    return {"sensor": members[0]["mac_address"]} if len(members) == 1 else {}

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
-from monitor.model import SECOND
+from monitor.model import SECOND, parse_duration
 from monitor.settings import secret_files
 from monitor.settings.sections import InfluxDBSettings, ServerSettings, Settings
 
@@ -165,8 +165,9 @@ def _section(
         if given is None:  # TOML has no null
             continue
         try:
+            value = _seconds(given) if _is_duration(hint) and isinstance(given, str) else given
             values[part.name] = (
-                _from_text(given, hint) if variable in environment else msgspec.convert(given, hint)
+                _from_text(value, hint) if variable in environment else msgspec.convert(value, hint)
             )
         except msgspec.ValidationError:
             where = variable if variable in environment else f"{section}.{part.name}"
@@ -175,11 +176,23 @@ def _section(
     return kind(**values)
 
 
-def _from_text(text: str, hint: Any) -> Any:
+def _is_duration(hint: Any) -> bool:
+    return any(getattr(part, "description", None) == "seconds" for part in get_args(hint))
+
+
+def _seconds(text: str) -> float | str:
+    """The duration in seconds; unchanged if it is none, for the error about its type."""
+    try:
+        return parse_duration(text) / SECOND
+    except ValueError:
+        return text
+
+
+def _from_text(given: object, hint: Any) -> Any:
     value = (
-        [part.strip() for part in text.split(",") if part.strip()]
-        if (hint == tuple[str, ...])
-        else text
+        [part.strip() for part in given.split(",") if part.strip()]
+        if isinstance(given, str) and hint == tuple[str, ...]
+        else given
     )
     return msgspec.convert(value, hint, strict=False)
 
@@ -199,9 +212,12 @@ def _expected(hint: Any) -> str:
     if hint is str:
         return "a string in quotes"
     kind, limits = get_args(hint)
+    if _is_duration(hint):
+        return (
+            f"a number of seconds from {limits.ge} to {limits.le}, or a duration such as "
+            '"90s" or "5m"'
+        )
     what = "a whole number" if kind is int else "a number"
-    if limits.description:
-        what += f" of {limits.description}"
     return (
         f"{what}, at least {limits.ge}"
         if limits.le is None

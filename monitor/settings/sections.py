@@ -200,6 +200,14 @@ class OidcSettings:
 
 
 @dataclass(frozen=True)
+class LogSettings:
+    """What the service logs to standard error."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["text", "json"] = "text"
+
+
+@dataclass(frozen=True)
 class InfluxDBSettings:
     """The InfluxDB to use, from the variables that its own client reads."""
 
@@ -226,6 +234,7 @@ class Settings:
     oidc: OidcSettings = OidcSettings()
     tls: TlsSettings = TlsSettings()
     outgoing: OutgoingSettings = OutgoingSettings()
+    log: LogSettings = LogSettings()
     influxdb: InfluxDBSettings | None = None
     """Not a section: set by INFLUXDB_V2_URL, _ORG and _TOKEN."""
 

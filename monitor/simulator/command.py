@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from rich.console import Console
 
-from monitor.model import format_mac, parse_mac
+from monitor.model import format_mac, parse_duration, parse_mac
 from monitor.simulator import trace
 from monitor.simulator.plan import PlannedHeartbeat, SimulatedFleet, plan
 from monitor.simulator.progress import shown
@@ -24,10 +24,11 @@ from monitor.simulator.tally import Tally
 
 
 def add(command: Callable[..., argparse.ArgumentParser]) -> None:
-    """Adds the subcommand to the parser. Its durations are in seconds."""
+    """Adds the subcommand to the parser. Numbers without a unit are in seconds."""
     parser = command("simulate", run)
     parser.epilog = (
         "The ingest token is read from $MONITOR_TOKEN. "
+        "A DURATION is like 90s or 5m; a number alone is in seconds. "
         "The exit status is 1 if a reply had a status other than 2xx."
     )
     parser.add_argument(
@@ -38,8 +39,8 @@ def add(command: Callable[..., argparse.ArgumentParser]) -> None:
     )
     parser.add_argument(
         "--duration",
-        type=_seconds,
-        metavar="SECONDS",
+        type=_duration,
+        metavar="DURATION",
         help="length of the run (default: until Ctrl-C)",
     )
     parser.add_argument(
@@ -82,7 +83,7 @@ def _add_fleet(group: "argparse._ArgumentGroup") -> None:
     fleet = SimulatedFleet
     add("--sensors", _count, f"number of sensors (default: {fleet.sensors})")
     add("--first-mac", _mac, f"lowest MAC address (default: {format_mac(fleet.first_mac)})")
-    add("--interval", _seconds, f"time between two heartbeats (default: {fleet.interval // 1000})")
+    add("--interval", _duration, f"time between heartbeats (default: {fleet.interval // 1000}s)")
     add(
         "--jitter",
         _share,
@@ -91,15 +92,15 @@ def _add_fleet(group: "argparse._ArgumentGroup") -> None:
     add("--die", _share, "share of the sensors that become silent (default: 0)")
     add(
         "--die-after",
-        _seconds,
-        f"time until they become silent (default: {fleet.die_after // 1000})",
+        _duration,
+        f"time until they become silent (default: {fleet.die_after // 1000}s)",
     )
-    add("--return-after", _seconds, "time until they report again (default: never)")
+    add("--return-after", _duration, "time until they report again (default: never)")
     add("--flap", _share, "share of the sensors that flap (default: 0)")
     add(
         "--flap-silence",
-        _seconds,
-        f"length of each silence of a flapping sensor (default: {fleet.flap_silence // 1000})",
+        _duration,
+        f"length of each silence of a flapping sensor (default: {fleet.flap_silence // 1000}s)",
     )
     add("--seed", int, f"seed of the random numbers (default: {fleet.seed})")
 
@@ -150,7 +151,10 @@ def _drive(
     sender = Sender(target, arguments.connections, tally, record)
     began = time.monotonic()
     try:
-        with _ended_by_signals(sender), shown(tally, errors, length and length / 1000):
+        with (
+            _ended_by_signals(sender),
+            shown(tally, errors, length and length / 1000, arguments.url),
+        ):
             sender.run(reports)
     finally:
         summary = tally.summary(time.monotonic() - began)
@@ -202,8 +206,14 @@ def _positive(text: str) -> float:
     return number
 
 
-def _seconds(text: str) -> int:
-    return max(1, round(1000 * _positive(text)))
+def _duration(text: str) -> int:
+    try:
+        length = parse_duration(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} {error}") from error
+    if not length:
+        raise argparse.ArgumentTypeError(f"{text} is not more than 0")
+    return length
 
 
 def _share(text: str) -> float:
@@ -220,4 +230,4 @@ def _count(text: str) -> int:
     return int(number)
 
 
-_METAVARS = {_count: "N", int: "N", _mac: "MAC", _seconds: "SECONDS", _share: "SHARE"}
+_METAVARS = {_count: "N", int: "N", _mac: "MAC", _duration: "DURATION", _share: "SHARE"}

@@ -12,12 +12,22 @@ from monitor.simulator.tally import Tally
 
 _LINE_EVERY = 5.0
 _BAR_EVERY = 0.2
+_LOOK_EVERY = 0.05
+"""Seconds between two looks for the reason why nothing is acknowledged."""
+_HINTS = {
+    "status 401": "set MONITOR_TOKEN to an ingest token",
+    "status 421": "use a host name in --url that the server accepts",
+}
+"""What the problem starts with -> what to do."""
 
 
 @contextmanager
-def shown(tally: Tally, console: Console, seconds: float | None) -> Iterator[None]:
-    """Shows the progress from a thread while the body runs. `seconds`: expected length."""
+def shown(tally: Tally, console: Console, seconds: float | None, url: str) -> Iterator[None]:
+    """Shows the progress from a thread while the body runs, and why nothing is acknowledged.
+    `seconds`: expected length; `url`: the server's."""
     ended = threading.Event()
+    look = threading.Thread(target=_explain, args=(tally, console, url, ended), daemon=True)
+    look.start()
     show = _bar if console.is_terminal else _lines
     thread = threading.Thread(target=show, args=(tally, console, seconds, ended), daemon=True)
     thread.start()
@@ -26,6 +36,19 @@ def shown(tally: Tally, console: Console, seconds: float | None) -> Iterator[Non
     finally:
         ended.set()
         thread.join()
+        look.join()
+
+
+def _explain(tally: Tally, console: Console, url: str, ended: threading.Event) -> None:
+    """Says once, and at once, why nothing is acknowledged."""
+    while not (tally.acknowledged or tally.problem):
+        if ended.wait(_LOOK_EVERY):
+            break
+    if problem := tally.problem:
+        hints = (hint for start, hint in _HINTS.items() if problem.startswith(start))
+        advice = next(hints, "check that the server runs, and --url")
+        text = f"nothing is acknowledged by {url}: {problem}; {advice}"
+        console.print(text, markup=False, highlight=False)
 
 
 def _bar(tally: Tally, console: Console, seconds: float | None, ended: threading.Event) -> None:

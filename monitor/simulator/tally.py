@@ -56,6 +56,17 @@ class Tally:
             self.unsent += 1
 
     @property
+    def problem(self) -> str:
+        """Why nothing is acknowledged, in one line. Empty while there is no such reason."""
+        with self._lock:
+            if any(200 <= status < 300 for status in self.statuses):
+                return ""
+            if self._bodies:
+                status, body = next(iter(self._bodies.items()))
+                return f"status {status} {body}".rstrip()
+            return next(iter(self.errors), "")
+
+    @property
     def acknowledged(self) -> int:
         """Number of heartbeats with a 2xx reply."""
         with self._lock:

@@ -69,8 +69,9 @@ class Outcome:
 
     horizon: int
     registered: int
-    opened: int
-    closed: int
+    opened: Sequence[int]
+    """MAC addresses, also of `closed`."""
+    closed: Sequence[int]
 
 
 class _Decision(NamedTuple):
@@ -317,7 +318,10 @@ class Sweep:
         self._placed = {}
         self._push_closed(decision.closings)
         return Outcome(
-            reach.horizon, len(decision.new), len(decision.openings), len(decision.closings)
+            reach.horizon,
+            len(decision.new),
+            [opening.sensor.mac for opening in decision.openings],
+            [closing.incident.mac for closing in decision.closings],
         )
 
     def _decide(self, horizon: int, observed: ObservedTime, now: int) -> _Decision:

@@ -1,13 +1,14 @@
 """`monitor channel` and `monitor route`."""
 
 import io
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine, insert
 
-from monitor import settings
+from monitor import program, settings
 from monitor.bootstrap.vaults import open_vault
 from monitor.cli import build_parser
 from monitor.commands import CommandFailed
@@ -73,11 +74,15 @@ def test_channel_is_added_shown_changed_tested_and_removed(run: Run, hook: Recei
     added = run(
         "channel", "add", "ops", "webhook", f"url={hook.url}", "--default", "yes", "--budget", "9"
     )
-    assert added == "ops created; `monitor channel test ops` sends a test message\n"
+    assert added == f"ops created; `{program.command()} channel test ops` sends a test message\n"
     assert run("channel", "list").splitlines() == [
-        "webhook\tfrom the settings\tdefault\tnever used",
-        "ops\twebhook\tdefault\tnever used",
+        "NAME     KIND               USE      LATELY",
+        "webhook  from the settings  default  never used",
+        "ops      webhook            default  never used",
     ]
+    own, ops = map(json.loads, run("channel", "list", "--json").splitlines())
+    assert (own["name"], own["from_settings"]) == ("webhook", True)
+    assert (ops["name"], ops["kind"], ops["budget"]) == ("ops", "webhook", 9)
     assert run("channel", "test", "ops") == "sent through ops\n"
     assert run("send", "ops") == "sent through ops\n"
     assert len(hook.requests) == 2
@@ -165,13 +170,16 @@ def test_routes_are_added_listed_and_removed(run: Run) -> None:
     run("route", "add", "rest", "--channel", "webhook")
     run(
         *("route", "add", "night", "--match", "site=Harbour|Mill", "--match", "severity=critical"),
-        *("--channel", "browsers", "--escalate-to", "webhook", "--escalate-after", "900"),
+        *("--channel", "browsers", "--escalate-to", "webhook", "--escalate-after", "15m"),
         *("--position", "1"),
     )
     assert run("route", "list").splitlines() == [
-        "1\tnight\tsite=Harbour|Mill, severity=critical\tbrowsers, after 900 s webhook",
-        "2\trest\tall sensors\twebhook",
+        "POSITION  NAME   SENSORS                               CHANNELS  ESCALATION",
+        "1         night  site=Harbour|Mill, severity=critical  browsers  after 15 min: webhook",
+        "2         rest   all                                   webhook   -",
     ]
+    first, _ = map(json.loads, run("route", "list", "--json").splitlines())
+    assert (first["name"], first["escalate_after_seconds"]) == ("night", 900)
     assert run("route", "remove", "night") == "route night removed\n"
     with pytest.raises(CommandFailed, match="no route 'night'"):
         run("route", "remove", "night")

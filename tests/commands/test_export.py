@@ -1,8 +1,6 @@
 """`monitor export`."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -92,16 +90,3 @@ def test_selection_without_sensors_or_time_is_refused(
 ) -> None:
     assert cli.main(["export", *arguments]) == 1
     assert error in capsys.readouterr().err
-
-
-def test_reader_can_close_the_pipe_early(tmp_path: Path) -> None:
-    store = SqliteStore(tmp_path / "heartbeats.sqlite", 90 * DAY, writable=True)
-    store.append([Heartbeat(1, NOW + n, NOW + n) for n in range(20_000)])
-    store.close()
-    export = [sys.executable, "-m", "monitor", "export"]
-    with subprocess.Popen(export, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        assert process.stderr is not None
-        assert process.stdout.readline().startswith(b"time,")
-        process.stdout.close()
-        assert (process.stderr.read(), process.wait()) == (b"", 0)

@@ -34,11 +34,13 @@ def test_incidents_are_listed_and_acknowledged(
     still_open = cases.incident(1, group)
     listed = run(capsys, "incidents")
     assert listed.splitlines() == [
-        f"{still_open}\tBoiler [2J (00:00:00:00:00:01) at Harbour\t"
-        "silent since 2026-11-23 00:51:00 UTC\topen",
-        f"{closed}\tBoiler [2J (00:00:00:00:00:01) at Harbour\t"
-        "silent since 2026-11-23 00:51:00 UTC\trecovered 2026-11-23 01:03:00 UTC",
+        "ID  SENSOR                                     SILENT SINCE             STATE",
+        f"{still_open}   Boiler [2J (00:00:00:00:00:01) at Harbour  2026-11-23 00:51:00 UTC  open",
+        f"{closed}   Boiler [2J (00:00:00:00:00:01) at Harbour  "
+        "2026-11-23 00:51:00 UTC  recovered 2026-11-23 01:03:00 UTC",
     ]
+    (shown,) = map(json.loads, run(capsys, "incidents", "--open", "--json").splitlines())
+    assert (shown["id"], shown["site"], shown["state"]) == (still_open, "Harbour", "open")
     assert run(capsys, "acknowledge", str(still_open), "--by", "the night shift") == (
         f"{still_open} is acknowledged\n"
     )
@@ -49,8 +51,8 @@ def test_incidents_are_listed_and_acknowledged(
         )
     assert by == "the night shift"
     only = run(capsys, "incidents", "--open").splitlines()
-    assert len(only) == 1
-    assert only[0].endswith("by the night shift")
+    assert len(only) == 2
+    assert only[1].endswith("by the night shift")
     error = run(capsys, "acknowledge", str(closed), "999", status=1)
     assert f"incident {closed} is closed" in error
     assert "no incident 999" in error
@@ -113,7 +115,8 @@ def test_tokens_are_listed_with_their_role(
     secret = run(capsys, "token", "create", "night", "--role", "operator").strip()
     listed = run(capsys, "token", "list")
     assert secret not in listed
-    assert [line.split("\t")[:2] for line in listed.splitlines()] == [
+    assert [line.split()[:2] for line in listed.splitlines()] == [
+        ["NAME", "ROLE"],
         ["roof", "ingest"],
         ["night", "operator"],
     ]

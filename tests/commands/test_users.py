@@ -1,6 +1,7 @@
 """`monitor createsuperuser` and `monitor user`."""
 
 import io
+import json
 import os
 import pty
 import subprocess
@@ -54,7 +55,17 @@ def test_createsuperuser_reads_options_and_the_password_from_standard_input(
     made = person(state, "anna")
     assert (made.role, made.active, made.email) == ("administrator", True, "anna@example.org")
     assert passwords.matches(made.password, PASSWORD)
-    assert run("user", "list") == "Anna\tanna@example.org\tadministrator\tnever logged in\n"
+    assert run("user", "list").splitlines() == [
+        "NAME  EMAIL             ROLE           LAST LOGIN",
+        "Anna  anna@example.org  administrator  never",
+    ]
+    assert json.loads(run("user", "list", "--json")) == {
+        "name": "Anna",
+        "email": "anna@example.org",
+        "role": "administrator",
+        "active": True,
+        "last_login_at": None,
+    }
     with reading(state) as connection:
         (entry,) = audit.listed(connection, 10)
     assert (entry.who, entry.what, entry.subject) == ("command line", "user created", "Anna")
@@ -114,7 +125,7 @@ def test_last_administrator_cannot_be_deactivated(state: Engine, run: CommandRun
     assert "last administrator" in run("user", "deactivate", "Anna", status=1)
     run("createsuperuser", "--name", "Bert")
     assert run("user", "deactivate", "Anna") == "Anna can no longer log in\n"
-    assert "Anna\t-\tadministrator, deactivated\tnever" in run("user", "list")
+    assert "Anna  -      administrator, deactivated  never" in run("user", "list")
 
 
 @pytest.mark.parametrize("arguments", [(), ("--name", "a@b"), ("--name", "Anna", "--email", "x")])

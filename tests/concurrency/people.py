@@ -93,7 +93,7 @@ def command(variables: Mapping[str, str], chance: random.Random, macs: tuple[int
     mac = format_mac(chance.choice(macs))
     line = chance.choice(
         (
-            ["sensor", mac, "--label", f"n={chance.randrange(9)}"],
+            ["sensor", "set", mac, "--label", f"n={chance.randrange(9)}"],
             ["acknowledge", str(chance.randrange(1, 9))],
             ["silence", "add", "--match", "site=North", "--for", "1m", "--comment", "x"],
             ["token", "create", f"token {chance.randrange(20)}"],

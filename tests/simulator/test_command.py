@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console
 
 from monitor.cli import build_parser
-from monitor.model import SECOND, format_mac
+from monitor.model import MINUTE, SECOND, format_mac
 from monitor.simulator import command, progress
 from monitor.simulator.plan import PlannedHeartbeat, SimulatedFleet, plan
 from monitor.simulator.tally import Tally
@@ -232,10 +232,43 @@ def test_progress_is_a_bar_on_a_terminal_and_lines_otherwise(
     tally, screen = Tally(), StringIO()
     tally.replied(200, b"", 0.001, 0.001)
     console = Console(file=screen, force_terminal=terminal, width=100)
-    with progress.shown(tally, console, 100):
+    with progress.shown(tally, console, 100, "http://localhost"):
         eventually(lambda: "1 sent, 1 acknowledged, 0 not" in screen.getvalue())
     assert ("━" in screen.getvalue()) == terminal
     assert ("of 100 s:" in screen.getvalue()) != terminal
+
+
+def test_reason_why_nothing_is_acknowledged_is_printed_at_once(receiver: Receiver) -> None:
+    receiver.status, receiver.reply = 401, {"title": "a valid token is required"}
+    run = simulate_alone("--url", receiver.url, "--interval", "0.1", "--sensors", 1)
+    try:
+        assert run.stderr is not None
+        first = run.stderr.readline()  # the run itself has no end
+    finally:
+        run.send_signal(signal.SIGINT)
+        run.communicate(timeout=30)
+    assert first.startswith(f"nothing is acknowledged by {receiver.url}: status 401")
+    assert "a valid token is required" in first
+    assert "set MONITOR_TOKEN" in first
+
+
+def test_server_that_does_not_run_is_named_at_once(capsys: pytest.CaptureFixture[str]) -> None:
+    url = f"http://127.0.0.1:{free_port()}"
+    simulate("--url", url, "--sensors", 1, "--interval", "0.1s", "--duration", "0.5s")
+    assert f"nothing is acknowledged by {url}: Connection refused" in capsys.readouterr().err
+
+
+def test_no_reason_is_printed_when_heartbeats_are_acknowledged(
+    receiver: Receiver, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert simulate("--url", receiver.url, *FLEET) == 0
+    assert "nothing is acknowledged" not in capsys.readouterr().err
+
+
+def test_durations_have_units() -> None:
+    parser = build_parser("simulate")
+    given = parser.parse_args(["simulate", "--duration", "1h30m", "--interval", "5m"])
+    assert (given.duration, given.interval) == (90 * MINUTE, 5 * MINUTE)
 
 
 def test_summary_shows_percentiles() -> None:

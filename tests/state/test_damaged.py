@@ -67,7 +67,7 @@ def test_error_for_a_state_without_tables_names_migrate(state_url: str) -> None:
         ["token", "list"],
         ["channel", "list"],
         ["user", "list"],
-        ["sensor", MAC, "--name", "Cellar"],
+        ["sensor", "set", MAC, "--name", "Cellar"],
     ],
 )
 def test_every_command_fails_with_a_one_line_error(

@@ -110,18 +110,18 @@ def test_it_says_where_messages_about_a_sensor_would_go(visitor: Visitor) -> Non
         ({"name": "n", **CELLAR, "escalate": "email"}, "If not acknowledged after: "),
         (
             {"name": "n", **CELLAR, "escalate": "email", "after": "soon"},
-            "If not acknowledged after: must be a number",
+            "If not acknowledged after: must be minutes, or a duration",
         ),
         (
             {"name": "n", **CELLAR, "escalate": "email", "after": "inf"},
-            "If not acknowledged after: must be a number",
+            "If not acknowledged after: must be minutes, or a duration",
         ),
         (
             {"name": "n", **CELLAR, "escalate": "email", "after": "nan"},
-            "If not acknowledged after: must be a number",
+            "If not acknowledged after: must be minutes, or a duration",
         ),
         (
-            {"name": "n", **CELLAR, "escalate": "email", "after": "1e9"},
+            {"name": "n", **CELLAR, "escalate": "email", "after": "1000000000"},
             "If not acknowledged after: must be from",
         ),
     ],

@@ -109,7 +109,7 @@ def test_commands_are_told_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         (("maintenance", "end", "1"), "maintenance ended"),
         (("token", "create", "roof"), "token created"),
         (("token", "revoke", "roof"), "token revoked"),
-        (("sensor", "02:00:00:00:00:01", "--name", "Boiler"), "sensor changed"),
+        (("sensor", "set", "02:00:00:00:00:01", "--name", "Boiler"), "sensor changed"),
     ]
     for arguments, _ in commands:
         assert cli.main(list(arguments)) == 0, arguments

@@ -10,7 +10,7 @@ from werkzeug.wrappers import Response
 from monitor.errors import Conflict, Invalid
 from monitor.incidents.matching import attributes
 from monitor.incidents.routing import BROWSERS, read
-from monitor.model import MINUTE, format_mac, parse_mac
+from monitor.model import MINUTE, format_mac, parse_duration, parse_mac
 from monitor.outbox.wording import duration
 from monitor.services import routes
 from monitor.state import channels, routing, sensors
@@ -63,9 +63,11 @@ class RouteForm(NamedTuple):
         after = None
         if self.after:
             try:
-                after = round(float(self.after) * MINUTE)
-            except (ValueError, OverflowError) as error:
-                raise Invalid("escalate_after", "must be a number of minutes") from error
+                after = parse_duration(self.after, MINUTE)
+            except ValueError as error:
+                raise Invalid(
+                    "escalate_after", "must be minutes, or a duration such as 90s or 4h"
+                ) from error
         matchers = forms.lines(self.matchers)
         return RouteRow(name, matchers, list(self.channels), list(self.escalate_to), after)
 

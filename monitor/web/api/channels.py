@@ -78,9 +78,11 @@ blueprint = Blueprint("api_channels", __name__, url_prefix="/api/v1/channels")
 def listed() -> Response:
     with reading(context().engine) as connection:
         health = channels.health(connection)
-        shapes = [_of_settings(name, health.get(name)) for name in context().channels.of_settings]
+        shapes = [
+            shape_of_settings(name, health.get(name)) for name in context().channels.of_settings
+        ]
         for stored in channels.load(connection, context().vault):
-            shapes.append(_shape(stored, health.get(stored.name)))
+            shapes.append(shape(stored, health.get(stored.name)))
     return body.reply({"channels": shapes})
 
 
@@ -90,8 +92,8 @@ def one(name: str) -> Response:
     with reading(context().engine) as connection:
         health = channels.health(connection).get(name)
         if name in context().channels.of_settings:
-            return body.reply(_of_settings(name, health))
-        return body.reply(_shape(context().channels.found(connection, name), health))
+            return body.reply(shape_of_settings(name, health))
+        return body.reply(shape(context().channels.found(connection, name), health))
 
 
 @blueprint.post("")
@@ -110,7 +112,7 @@ def add() -> Response:
         created_at=context().clock.now(),
     )
     context().channels.add(g.principal, new)
-    return body.reply(_shape(new, None), 201)
+    return body.reply(shape(new, None), 201)
 
 
 @blueprint.patch("/<name>")
@@ -122,7 +124,7 @@ def change(name: str) -> Response:
     new = context().channels.change(g.principal, name, sent.settings, sent.secrets, **values)
     with reading(context().engine) as connection:
         health = channels.health(connection).get(name)
-    return body.reply(_shape(new, health))
+    return body.reply(shape(new, health))
 
 
 @blueprint.delete("/<name>")
@@ -139,7 +141,8 @@ def test(name: str) -> Response:
     return body.reply({"sent": error is None, "error": error})
 
 
-def _shape(stored: Stored, health: Health | None) -> ChannelShape:
+def shape(stored: Stored, health: Health | None) -> ChannelShape:
+    """A channel of the state as JSON."""
     return ChannelShape(
         name=stored.name,
         kind=stored.kind,
@@ -155,7 +158,8 @@ def _shape(stored: Stored, health: Health | None) -> ChannelShape:
     )
 
 
-def _of_settings(name: str, health: Health | None) -> ChannelShape:
+def shape_of_settings(name: str, health: Health | None) -> ChannelShape:
+    """A channel of the settings as JSON."""
     return ChannelShape(
         name=name,
         kind=name,

@@ -68,13 +68,13 @@ blueprint = Blueprint("api_maintenance", __name__, url_prefix="/api/v1/maintenan
 def listed() -> Response:
     query, now = body.query(MaintenanceQuery), context().clock.now()
     rows = maintenance.listed(context().engine, query.state, now)
-    return body.reply({"maintenance": [_shape(row, now) for row in rows]})
+    return body.reply({"maintenance": [shape(row, now) for row in rows]})
 
 
 @blueprint.get("/<int:number>")
 @requires("viewer")
 def one(number: int) -> Response:
-    return body.reply(_shape(maintenance.find(context().engine, number), context().clock.now()))
+    return body.reply(shape(maintenance.find(context().engine, number), context().clock.now()))
 
 
 @blueprint.post("")
@@ -92,17 +92,18 @@ def schedule() -> Response:
         planned.recurrence,
         now,
     )
-    return body.reply(_shape(row, now), 201)
+    return body.reply(shape(row, now), 201)
 
 
 @blueprint.post("/<int:number>/end")
 @requires("operator")
 def end(number: int) -> Response:
     now = context().clock.now()
-    return body.reply(_shape(maintenance.end(context().engine, g.principal, number, now), now))
+    return body.reply(shape(maintenance.end(context().engine, g.principal, number, now), now))
 
 
-def _shape(row: MaintenanceRow, now: int) -> MaintenanceShape:
+def shape(row: MaintenanceRow, now: int) -> MaintenanceShape:
+    """A maintenance as JSON, with its next windows."""
     windows = maintenance.next_windows(row, now, _NEXT)
     return MaintenanceShape(
         id=row.id,

@@ -16,6 +16,7 @@ from monitor.state import routing
 from monitor.state.database import reading
 from monitor.state.routing import RouteRow
 from monitor.web.api import body
+from monitor.web.api.shapes import RouteShape, route_shape
 from monitor.web.auth.access import requires
 from monitor.web.context import context
 
@@ -42,17 +43,6 @@ class Order(msgspec.Struct, forbid_unknown_fields=True):
     """The names of all routes, in their new order."""
 
     order: list[str]
-
-
-class RouteShape(msgspec.Struct):
-    """A route."""
-
-    name: str
-    position: int
-    matchers: list[str]
-    channels: list[str]
-    escalate_to: list[str]
-    escalate_after_seconds: float | None
 
 
 blueprint = Blueprint("api_routes", __name__, url_prefix="/api/v1/routes")
@@ -117,19 +107,7 @@ def _row(name: str, given: RouteChanges) -> RouteRow:
 def _shapes() -> list[RouteShape]:
     with reading(context().engine) as connection:
         rows = routing.routes(connection)
-    return [
-        RouteShape(
-            name=row.name,
-            position=position,
-            matchers=row.matchers,
-            channels=row.channels,
-            escalate_to=row.escalate_to,
-            escalate_after_seconds=(
-                None if row.escalate_after is None else row.escalate_after / SECOND
-            ),
-        )
-        for position, row in enumerate(rows, 1)
-    ]
+    return [route_shape(position, row) for position, row in enumerate(rows, 1)]
 
 
 def _shape(name: str) -> RouteShape:

@@ -1,4 +1,4 @@
-"""Incidents and their ledger as JSON, for the API and the command line."""
+"""Incidents, their ledger and routes as JSON, for the API and the command line."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,6 +8,7 @@ import msgspec
 from monitor.incidents import machine
 from monitor.incidents.timeline import build_timeline
 from monitor.model import SECOND, Facts, IncidentView, format_mac, format_time
+from monitor.state.routing import RouteRow
 
 
 class CaseShape(msgspec.Struct):
@@ -61,6 +62,30 @@ def case_shape(case: IncidentView) -> CaseShape:
         closed_at=time(case.closed_at),
         closed_reason=case.closed_reason,
         recovered_at=time(case.recovered_at),
+    )
+
+
+class RouteShape(msgspec.Struct):
+    """A route."""
+
+    name: str
+    position: int
+    matchers: list[str]
+    channels: list[str]
+    escalate_to: list[str]
+    escalate_after_seconds: float | None
+
+
+def route_shape(position: int, row: RouteRow) -> RouteShape:
+    """A route as JSON."""
+    after = row.escalate_after
+    return RouteShape(
+        name=row.name,
+        position=position,
+        matchers=row.matchers,
+        channels=row.channels,
+        escalate_to=row.escalate_to,
+        escalate_after_seconds=None if after is None else after / SECOND,
     )
 
 

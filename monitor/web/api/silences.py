@@ -54,13 +54,13 @@ blueprint = Blueprint("api_silences", __name__, url_prefix="/api/v1/silences")
 def listed() -> Response:
     query, now = body.query(SilenceQuery), context().clock.now()
     rows = silences.listed(context().engine, query.state, now)
-    return body.reply({"silences": [_shape(row, now) for row in rows]})
+    return body.reply({"silences": [shape(row, now) for row in rows]})
 
 
 @blueprint.get("/<int:number>")
 @requires("viewer")
 def one(number: int) -> Response:
-    return body.reply(_shape(silences.find(context().engine, number), context().clock.now()))
+    return body.reply(shape(silences.find(context().engine, number), context().clock.now()))
 
 
 @blueprint.post("")
@@ -79,14 +79,14 @@ def start() -> Response:
     row = silences.start(
         context().engine, g.principal, sent.matchers, starts_at, ends_at, sent.comment, now
     )
-    return body.reply(_shape(row, now), 201)
+    return body.reply(shape(row, now), 201)
 
 
 @blueprint.post("/<int:number>/end")
 @requires("operator")
 def end(number: int) -> Response:
     now = context().clock.now()
-    return body.reply(_shape(silences.end(context().engine, g.principal, number, now), now))
+    return body.reply(shape(silences.end(context().engine, g.principal, number, now), now))
 
 
 def moment(field: str, text: str) -> int:
@@ -97,7 +97,8 @@ def moment(field: str, text: str) -> int:
         raise RequestRefused(400, f"must be like 2026-11-23T03:42:00Z: {error}", field) from error
 
 
-def _shape(row: SilenceRow, now: int) -> SilenceShape:
+def shape(row: SilenceRow, now: int) -> SilenceShape:
+    """A silence as JSON."""
     return SilenceShape(
         id=row.id,
         state=silences.phase_of(row, now),
