@@ -69,8 +69,7 @@ class Outcome:
 
     horizon: int
     registered: int
-    opened: Sequence[int]
-    """MAC addresses, also of `closed`."""
+    opened: Sequence[int]  # MAC addresses
     closed: Sequence[int]
 
 
