@@ -156,7 +156,7 @@ def _maintenance(given: Settings, options: argparse.Namespace) -> None:
                 maintenance.phase_of(row, now),
                 row.name,
                 ", ".join(row.matchers),
-                row.recurrence or "once",
+                _recurrence(row, now),
                 next((_window(row, *each) for each in maintenance.next_windows(row, now, 1)), ""),
                 row.created_by,
             ),
@@ -168,11 +168,18 @@ def _show_windows(row: MaintenanceRow, now: int) -> None:
     for start, stop in maintenance.next_windows(row, now, _NEXT):
         there = _window(row, start, stop)
         print(f"    {there}  ({local(start, UTC):{_MINUTE}} to {local(stop, UTC):{_MINUTE}})")
-    skipped = maintenance.skipped_months(row, now, _NEXT)
-    if skipped:
-        print(
-            f"    skips months without this day: {', '.join(f'{each:%Y-%m}' for each in skipped)}"
-        )
+    if skipped := _skipped(row, now):
+        print(f"    skips months without this day: {skipped}")
+
+
+def _recurrence(row: MaintenanceRow, now: int) -> str:
+    skipped = _skipped(row, now)
+    return (row.recurrence or "once") + (f" (skips {skipped})" if skipped else "")
+
+
+def _skipped(row: MaintenanceRow, now: int) -> str:
+    """The next months without the day of the maintenance."""
+    return ", ".join(f"{each:%Y-%m}" for each in maintenance.skipped_months(row, now, _NEXT))
 
 
 def _window(row: MaintenanceRow, start: int, stop: int) -> str:

@@ -87,7 +87,8 @@ def test_maintenance_names_the_months_that_it_skips(capsys: pytest.CaptureFixtur
     planned = run(capsys, *monthly, "--recurrence", "FREQ=MONTHLY")
     skipped = "    skips months without this day: 2026-04, 2026-06, 2026-09"
     assert planned.splitlines()[-1] == skipped
-    assert run(capsys, "maintenance", "list").splitlines()[-1] == skipped
+    listed = run(capsys, "maintenance", "list").splitlines()[-1]
+    assert "FREQ=MONTHLY (skips 2026-04, 2026-06, 2026-09)" in listed
 
 
 @pytest.mark.parametrize(
