@@ -78,6 +78,10 @@ class Member(NamedTuple):
     """Number of blind windows during the silence."""
     flapping_since: int | None = None
     """While the sensor is flapping: when the first incident of the episode opened."""
+    refused_at: int | None = None
+    """When its last heartbeat was refused, if that is known."""
+    refused_for: str | None = None
+    """Why: a key of `refusal.REASONS`."""
 
 
 class MessageContext(NamedTuple):

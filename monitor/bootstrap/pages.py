@@ -14,7 +14,7 @@ from monitor.bootstrap.vaults import open_vault
 from monitor.channels.webpush import contact
 from monitor.clock import Clock
 from monitor.ingest import status
-from monitor.ingest.counts import SharedCounts
+from monitor.ingest.counts import ServerCounts
 from monitor.model import DAY, SECOND
 from monitor.services.browsers import BrowserService
 from monitor.services.channels import ChannelService
@@ -36,9 +36,7 @@ _PAGE_PATIENCE = 5 * SECOND
 _LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
 
 
-def build_pages(
-    settings: Settings, engine: Engine, clock: Clock, ignored_fields: SharedCounts
-) -> Flask:
+def build_pages(settings: Settings, engine: Engine, clock: Clock, counts: ServerCounts) -> Flask:
     """Builds the application with all pages and the API."""
     vault, framing = open_vault(settings), frame(settings)
     threshold = milliseconds(settings.staleness.threshold)
@@ -78,7 +76,7 @@ def build_pages(
             settings.alerts.allow_internal,
         ),
         readiness=Readiness(shipper_status, engine, clock, judging),
-        metrics=metrics.registry(engine, clock, shipper_status, judging, ignored_fields),
+        metrics=metrics.registry(engine, clock, shipper_status, judging, counts),
     )
     return create_app(context, trusted_hosts=trusted_hosts(settings))
 

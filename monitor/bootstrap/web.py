@@ -13,12 +13,13 @@ from monitor.child import Child
 from monitor.clock import Clock
 from monitor.ingest import status
 from monitor.ingest.app import PATHS, IngestApp, IngestLimits
-from monitor.ingest.counts import SharedCounts
-from monitor.ingest.fields import DETAILS
+from monitor.ingest.counts import ServerCounts, new_counts
 from monitor.ingest.group_commit import GroupCommit
+from monitor.ingest.refused import RefusedHeartbeats, saver
 from monitor.ingest.registry import Registry, from_state
 from monitor.ingest.wal.writer import WalWriter
 from monitor.model import DAY
+from monitor.refusal import UNAVAILABLE
 from monitor.server.forwarded import LOOPBACK, FromProxies
 from monitor.server.gunicorn_server import Applications, GunicornServer, ServerConfig
 from monitor.server.wsgi import Application
@@ -35,7 +36,7 @@ def run(settings: Settings, common: Sequence[str]) -> None:
     `common`: arguments of `monitor` before the command, for the shipper.
     """
     given = settings.server
-    ignored_fields = SharedCounts(list(DETAILS))
+    counts = new_counts()
     config = ServerConfig(
         host=given.host,
         port=given.port,
@@ -49,7 +50,7 @@ def run(settings: Settings, common: Sequence[str]) -> None:
     )
     server = GunicornServer(
         config,
-        lambda: _applications(settings, ignored_fields),
+        lambda: _applications(settings, counts),
         Child("shipper", [*common, "shipper"], blocked=[signal.SIGTERM]),
     )
     if given.on_loopback:
@@ -67,7 +68,7 @@ def _path(text: str) -> Path | None:
     return Path(text) if text else None
 
 
-def _applications(settings: Settings, ignored_fields: SharedCounts) -> Applications:
+def _applications(settings: Settings, counts: ServerCounts) -> Applications:
     """Builds one worker's ingest app, WAL writer and pages. Called after the fork, on the event
     loop."""
     clock, engine = Clock(), open_state(settings.state_url)
@@ -80,11 +81,19 @@ def _applications(settings: Settings, ignored_fields: SharedCounts) -> Applicati
         ingest.spool_limit,
         status.ClockCheck(directory / status.FILE, clock),
     )
-    commit = GroupCommit(get_running_loop(), wal if ingest.fsync == "always" else None)
     registry = Registry(from_state(engine, retention), threshold, ingest.token, ingest.max_sensors)
     registry.start()
+    refused = RefusedHeartbeats(
+        counts.refused_heartbeats, registry.is_registered, saver(engine, clock), clock
+    )
+    refused.start()
+    commit = GroupCommit(
+        get_running_loop(),
+        wal if ingest.fsync == "always" else None,
+        lambda number: refused.add(UNAVAILABLE, number, None),
+    )
     server = settings.server
-    pages: Application = build_pages(settings, engine, clock, ignored_fields)
+    pages: Application = build_pages(settings, engine, clock, counts)
     if server.proxies:
         pages = FromProxies(pages, server.proxy_networks or LOOPBACK)
     # A worker allocates tens of thousands of rows without reference cycles. With the default
@@ -98,7 +107,8 @@ def _applications(settings: Settings, ignored_fields: SharedCounts) -> Applicati
         IngestLimits(retention, ingest.body_limit, ingest.batch_rows, ingest.rate_per_sensor),
         clock,
         trusted_hosts(settings),
-        ignored_fields,
+        counts.ignored_fields,
+        refused,
     )
 
     def stop_ingest() -> None:
@@ -108,6 +118,7 @@ def _applications(settings: Settings, ignored_fields: SharedCounts) -> Applicati
 
     def close() -> None:
         stop_ingest()
+        refused.close()
         registry.close()
 
     return Applications(

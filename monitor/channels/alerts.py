@@ -10,6 +10,7 @@ from typing import Any
 
 from monitor.channels.interface import Message
 from monitor.model import DAY, HOUR, MINUTE, SECOND, format_time, parse_time
+from monitor.refusal import PRESUMED, REASONS
 
 SILENT = "SensorSilent"
 
@@ -80,14 +81,13 @@ def _end(message: Message, member: Mapping[str, Any]) -> int:
 
 def _evidence(member: Mapping[str, Any]) -> str:
     usual = member["usual_interval_seconds"]
+    # Messages of earlier versions have neither.
+    refused, reason = member.get("refused_at"), member.get("refused_for", "")
     return (
         f"Last seen {member['last_seen']}; threshold {member['threshold_seconds']:g} s"
         + ("" if usual is None else f"; usually reports every {usual:g} s")
-        + (
-            ""
-            if member["proven"]
-            else "; presumed down, because monitoring was blind during the silence"
-        )
+        + ("" if refused is None else f"; last refused {refused}: {REASONS[reason]}")
+        + ("" if member["proven"] else f"; {PRESUMED}")
         + "."
     )
 

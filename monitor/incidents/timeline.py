@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from monitor.model import Facts, IncidentView, Sending, Suppression
 from monitor.outbox import wording
+from monitor.refusal import PRESUMED
 
 _MESSAGES = {
     "down": "the alert",
@@ -91,7 +92,7 @@ class _Explained:
 
 
 def _incident_events(case: IncidentView, format_time: FormatTime) -> Iterator[TimelineEntry]:
-    why = "" if case.proven else "; presumed down, because monitoring was blind during the silence"
+    why = "" if case.proven else f"; {PRESUMED}"
     text = (
         f"silent since {format_time(case.last_seen)}, longer than its threshold of "
         f"{wording.duration(case.threshold)}{why}"

@@ -29,9 +29,11 @@ from monitor.ingest.parse import (
     UnusableRow,
 )
 from monitor.ingest.problem import Problem
+from monitor.ingest.refused import ReadingTime, RefusedHeartbeats
 from monitor.ingest.registry import Registry
 from monitor.ingest.wal.writer import WalUnavailable, WalWriter
 from monitor.model import SECOND, format_mac, format_time
+from monitor.refusal import INVALID, SENSOR_LIMIT, UNAVAILABLE
 from monitor.server.hosts import TrustedHosts
 from monitor.server.messages import Request, Response, Send, log_failure
 
@@ -80,6 +82,7 @@ class IngestApp:
         clock: Clock,
         hosts: Iterable[str],
         ignored_fields: SharedCounts,
+        refused: RefusedHeartbeats,
     ) -> None:
         """`hosts`: accepted Host headers, see `TrustedHosts`. `ignored_fields`: counters, named
         by the reasons in `fields.DETAILS`."""
@@ -88,6 +91,7 @@ class IngestApp:
         self._limits, self._clock = limits, clock
         self._hosts = TrustedHosts(hosts)
         self._ignored_fields = ignored_fields
+        self._refused, self._reading_time = refused, ReadingTime()
         self._most_in_window = round(limits.rate_per_sensor * _RATE_WINDOW)
         self._counts: dict[int, int] = {}
         self._window_ends = 0.0
@@ -112,6 +116,7 @@ class IngestApp:
     def refused(self) -> None:
         """The server refused a heartbeat that may be valid."""
         self._wal.refuse()
+        self._refused.add(UNAVAILABLE, 1, None)
 
     def close(self) -> None:
         """Waits for requests on threads."""
@@ -126,24 +131,38 @@ class IngestApp:
             else:
                 body = self._single(request, method)
         except Problem as problem:
-            return problem.response(), False
+            return self._refuse(request, problem), False
         except Exception as error:  # noqa: BLE001 any error, so that the sensor gets a response
             log_failure(error)
             failed = Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "the request failed")
-            return failed.response(), False
+            return self._refuse(request, failed), False
         headers = _NOT_CACHED if method in _READING else _ACCEPTED
         return Response(200, headers, body), True
 
+    def _refuse(self, request: Request, problem: Problem) -> Response:
+        """Counts the heartbeats of a refused request, and finds their sensors."""
+        if problem.reason:
+            senders = self._reading_time.read(lambda: self._senders(request))
+            self._refused.add(problem.reason, len(senders or ()) or 1, senders)
+        return problem.response()
+
+    def _senders(self, request: Request) -> Sequence[int]:
+        """The sensor of each heartbeat in a request, as far as they can be read."""
+        try:
+            if request.path.startswith(BATCH):
+                return [report.mac for report in self._read_batch(request).reports]
+            return [self._sent(request, request.method).report.mac]
+        except UnusableReport as error:
+            return () if error.mac is None else (error.mac,)
+        except Exception:  # noqa: BLE001 the request is refused whatever it contains
+            return ()
+
     def _single(self, request: Request, method: str) -> bytes:
         try:
-            if method in _WRITING:
-                self._check_caller(request)
-                sent = self._posted(request)
-            elif method in _READING:
-                self._check_caller(request)
-                sent = parse.query(request.query)
-            else:
+            if method not in _READING + _WRITING:
                 raise _not_allowed(_READING + _WRITING)
+            self._check_caller(request)
+            sent = self._sent(request, method)
         except UnusableReport as error:
             raise Problem(HTTPStatus.BAD_REQUEST, error.detail, error.field) from error
         if sent.report.time is not None:
@@ -159,6 +178,9 @@ class IngestApp:
         if skipped:
             self._ignored_fields.add(reason for _, reason in skipped)
         return self._reply(report, received, skipped)
+
+    def _sent(self, request: Request, method: str) -> Sent:
+        return self._posted(request) if method in _WRITING else parse.query(request.query)
 
     def _posted(self, request: Request) -> Sent:
         """Parses a request body. Many clients send no Content-Type or a wrong one, so the body is
@@ -209,17 +231,20 @@ class IngestApp:
             self._second = second, text
         return f"{text}{rest:03d}Z"
 
-    def _batch(self, request: Request, method: str) -> bytes:
-        if method not in _WRITING:
-            raise _not_allowed(_WRITING)
-        self._check_caller(request)
+    def _read_batch(self, request: Request) -> Batch:
         body = read_body(request, self._limits.body)
         lines = _media_type(request.headers.get("content-type", "")) in _LINES or _starts_with(
             body, b"{"
         )
         read = parse.lines if lines else parse.array
+        return read(body, self._span(), self._limits.batch_rows)
+
+    def _batch(self, request: Request, method: str) -> bytes:
+        if method not in _WRITING:
+            raise _not_allowed(_WRITING)
+        self._check_caller(request)
         try:
-            batch = read(body, self._span(), self._limits.batch_rows)
+            batch = self._read_batch(request)
         except UnusableReport as error:
             raise Problem(HTTPStatus.BAD_REQUEST, error.detail, error.field) from error
         except TooManyRows as error:
@@ -234,7 +259,8 @@ class IngestApp:
         ]
         if not kept:
             detail = "all rows were rejected" if rejected else "the request has no rows"
-            raise Problem(HTTPStatus.BAD_REQUEST, detail, rejected=listed)
+            counted = "" if rejected else None
+            raise Problem(HTTPStatus.BAD_REQUEST, detail, rejected=listed, reason=counted)
         received = self._append(kept)
         self._ignored_fields.add(reason for _, (_, reason) in skipped)
         return msgspec.json.encode(
@@ -275,7 +301,7 @@ class IngestApp:
     def _check_sensor_limit(self, report: Report) -> None:
         """Raises Problem for a new sensor above the limit."""
         if not self._registry.admit(report.mac):
-            raise Problem(HTTPStatus.FORBIDDEN, _SENSOR_LIMIT, "mac_address")
+            raise Problem(HTTPStatus.FORBIDDEN, _SENSOR_LIMIT, "mac_address", reason=SENSOR_LIMIT)
 
     def _with_known_metrics(self, report: Report) -> tuple[Report, Sequence[Ignored]]:
         """The report without surplus metrics, and the surplus metrics as ignored fields."""
@@ -291,22 +317,31 @@ class IngestApp:
         rejected, skipped = batch.unusable, batch.ignored
         if not rejected and not skipped and self._registry.knows(batch.reports):
             return batch.reports, rejected, skipped
+        self._count_rejected(INVALID, rejected)
         kept: list[Report] = []
+        above_limit: list[UnusableRow] = []
         for sent, row in zip(batch.reports, batch.rows, strict=True):
             try:
                 self._check_sensor_limit(sent)
             except Problem as problem:
-                rejected.append(UnusableRow(row, problem.field, problem.detail))
+                above_limit.append(UnusableRow(row, problem.field, problem.detail, sent.mac))
                 continue
             report = sent
             if sent.metrics:
                 report, surplus = self._with_known_metrics(sent)
                 skipped.extend((row, field) for field in surplus)
             kept.append(report)
+        self._count_rejected(SENSOR_LIMIT, above_limit)
+        rejected = [*rejected, *above_limit]
         # Ignored fields are not reported for rejected rows.
         refused = {row.row for row in rejected}
         skipped = sorted(pair for pair in skipped if pair[0] not in refused)
         return kept, sorted(rejected), skipped
+
+    def _count_rejected(self, reason: str, rows: Sequence[UnusableRow]) -> None:
+        if rows:
+            known = [row.mac for row in rows if row.mac is not None]
+            self._refused.add(reason, len(rows), known)
 
     def _check_rate(self, mac: int) -> None:
         """Counts a heartbeat. Raises Problem for a sensor that reports too often."""

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from http import HTTPStatus
 
 from monitor.ingest.problem import Problem
+from monitor.refusal import OTHER_SITE, UNSAFE_URL
 from monitor.server.hosts import TrustedHosts
 
 _SAME_SITE = ("none", "same-origin")
@@ -24,14 +25,21 @@ def check_site(headers: Mapping[str, str]) -> None:
     site = headers.get("sec-fetch-site")
     if site is not None:
         if site not in _SAME_SITE:
-            raise Problem(HTTPStatus.FORBIDDEN, "requests from pages of other sites are refused")
+            raise _other_site()
         return
     # Over plain HTTP, browsers send only this header.
     origin = headers.get("origin")
     if origin is not None and origin.partition("://")[2] != headers.get("host"):
-        raise Problem(
-            HTTPStatus.FORBIDDEN, "requests from pages of other sites are refused", "Origin"
-        )
+        raise _other_site("Origin")
+
+
+def _other_site(field: str | None = None) -> Problem:
+    return Problem(
+        HTTPStatus.FORBIDDEN,
+        "requests from pages of other sites are refused",
+        field,
+        reason=OTHER_SITE,
+    )
 
 
 def check_query(query: str) -> None:
@@ -43,6 +51,7 @@ def check_query(query: str) -> None:
                 HTTPStatus.BAD_REQUEST,
                 "a token in a URL ends up in logs; send the header Authorization: Bearer TOKEN",
                 name,
+                reason=UNSAFE_URL,
             )
 
 

@@ -5,6 +5,10 @@ import os
 import threading
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from monitor.ingest.fields import DETAILS
+from monitor.refusal import REASONS
 
 _SLOTS = 1_024
 """Each worker has its own slot, chosen by its process id, because adding is not atomic between
@@ -34,3 +38,17 @@ class SharedCounts:
         """Name -> count since the server started."""
         step = len(self._columns)
         return {name: sum(self._counts[column::step]) for name, column in self._columns.items()}
+
+
+class ServerCounts(NamedTuple):
+    """All counters of the ingest app."""
+
+    ignored_fields: SharedCounts
+    """Named by the reasons in `fields.DETAILS`."""
+    refused_heartbeats: SharedCounts
+    """Named by the reasons in `refusal.REASONS`."""
+
+
+def new_counts() -> ServerCounts:
+    """Counters that are all zero."""
+    return ServerCounts(SharedCounts(list(DETAILS)), SharedCounts(list(REASONS)))

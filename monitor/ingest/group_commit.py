@@ -3,6 +3,7 @@
 import contextlib
 import threading
 from asyncio import AbstractEventLoop
+from collections.abc import Callable
 from http import HTTPStatus
 from queue import SimpleQueue
 from typing import Protocol
@@ -41,8 +42,12 @@ class GroupCommit:
     so.
     """
 
-    def __init__(self, loop: AbstractEventLoop, log: Log | None) -> None:
-        """`log`: has what was appended before. None: replies are sent at once."""
+    def __init__(
+        self, loop: AbstractEventLoop, log: Log | None, refused: Callable[[int], None]
+    ) -> None:
+        """`log`: has what was appended before. None: replies are sent at once. `refused`: called
+        with the number of requests that are refused because a sync failed."""
+        self._refused = refused
         self._loop = loop
         self._waiting: _Replies = []
         self._running = False
@@ -116,6 +121,8 @@ class GroupCommit:
                 self._loop.call_soon_threadsafe(self._end, replies, failure)
 
     def _end(self, replies: _Replies, failure: WalUnavailable | None) -> None:
+        if failure is not None:
+            self._refused(len(replies))
         for send, response in replies:
             send(response if failure is None else not_stored(failure).response())
         if self._waiting:

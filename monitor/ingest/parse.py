@@ -66,12 +66,14 @@ class AcceptedTimes(NamedTuple):
 
 
 class UnusableReport(ValueError):
-    """An invalid report; `field` is None if the error is not in one field."""
+    """An invalid report; `field` is None if the error is not in one field, `mac` is None if its
+    sensor is not known."""
 
-    def __init__(self, field: str | None, detail: str) -> None:
+    def __init__(self, field: str | None, detail: str, mac: int | None = None) -> None:
         super().__init__(detail)
         self.field = field
         self.detail = detail
+        self.mac = mac
 
 
 class TooManyRows(Exception):
@@ -84,6 +86,8 @@ class UnusableRow(NamedTuple):
     row: int
     field: str | None
     detail: str
+    mac: int | None = None
+    """The sensor, if it is known."""
 
 
 class Batch(NamedTuple):
@@ -149,9 +153,10 @@ def _check_time(report: Report, span: AcceptedTimes) -> None:
     if report.time is None:
         return
     if report.time > span.latest:
-        raise UnusableReport("time", "is in the future; check the sensor's clock")
+        detail = "is in the future; check the sensor's clock"
+        raise UnusableReport("time", detail, report.mac)
     if report.time < span.earliest:
-        raise UnusableReport("time", "is older than the retention time")
+        raise UnusableReport("time", "is older than the retention time", report.mac)
 
 
 def array(body: bytes, span: AcceptedTimes, most: int) -> Batch:
@@ -208,7 +213,7 @@ def _batch(documents: Iterable[Any], read: Callable[[Any], Any], span: AcceptedT
             if report.time is not None:
                 _check_time(report, span)
         except UnusableReport as error:
-            batch.unusable.append(UnusableRow(number, error.field, error.detail))
+            batch.unusable.append(UnusableRow(number, error.field, error.detail, error.mac))
             continue
         batch.reports.append(report)
         batch.rows.append(number)
@@ -257,7 +262,7 @@ def _report(fields: Any, live: bool, skipped: Sequence[Ignored] = ()) -> Sent:
     kept, unusable = metrics(fields)
     stamp = fields.get("time")
     try:
-        time = None if stamp is None else _time(stamp)
+        time = None if stamp is None else _time(stamp, mac)
     except UnusableReport:
         if not live:
             raise
@@ -266,12 +271,13 @@ def _report(fields: Any, live: bool, skipped: Sequence[Ignored] = ()) -> Sent:
     return Sent(report, [*skipped, *unusable] if skipped else unusable)
 
 
-def _time(value: object) -> int:
+def _time(value: object, mac: int) -> int:
     if isinstance(value, bool) or not isinstance(value, str | int | float):
-        raise UnusableReport("time", "must be RFC 3339 text or Unix seconds")
+        raise UnusableReport("time", "must be RFC 3339 text or Unix seconds", mac)
     try:
         if isinstance(value, str):
             return parse_time(value)
         return round(value if value > _MILLISECONDS_FROM else value * SECOND)
     except (ValueError, OverflowError) as error:
-        raise UnusableReport("time", f"is not a time like 2026-11-23T03:42:00Z: {error}") from error
+        detail = f"is not a time like 2026-11-23T03:42:00Z: {error}"
+        raise UnusableReport("time", detail, mac) from error

@@ -3,6 +3,7 @@
 from http import HTTPStatus
 from typing import Any
 
+from monitor.refusal import OF_STATUS
 from monitor.server.messages import Response, problem
 
 
@@ -16,6 +17,7 @@ class Problem(Exception):
         field: str | None = None,
         headers: dict[str, str] | None = None,
         rejected: list[dict[str, Any]] | None = None,
+        reason: str | None = None,
     ) -> None:
         super().__init__(detail)
         self.status = status
@@ -24,6 +26,8 @@ class Problem(Exception):
         self.headers = headers or {}
         self.rejected = rejected
         """The rejected rows of a batch that has no valid row."""
+        self.reason = OF_STATUS[status] if reason is None else reason
+        """A key of `refusal.REASONS`; "" if its heartbeats are counted already."""
 
     def response(self) -> Response:
         """The response with the document."""

@@ -170,6 +170,10 @@ class Registry:
         names: set[str] = set().union(*[each.metrics for each in reports if each.metrics])
         return names <= self._metrics.keys()
 
+    def is_registered(self, mac: int) -> bool:
+        """Whether the state has this sensor."""
+        return mac in self._known
+
     def admit(self, mac: int) -> bool:
         """Whether this sensor may report: it is known, or the limit of sensors is not reached."""
         if mac in self._known or mac in self._new:

@@ -20,7 +20,14 @@ from monitor.model import FLEET, Held, Member, MessageContext
 from monitor.outbox.notifications import UNFINISHED
 from monitor.outbox.recipients import Candidate, Due
 from monitor.state import incidents
-from monitor.state.tables import alert_group, incident, notification, notification_incident, sensor
+from monitor.state.tables import (
+    alert_group,
+    incident,
+    notification,
+    notification_incident,
+    refusal,
+    sensor,
+)
 
 Hold = Callable[[Connection, Mapping[int, Member], str, int], Mapping[int, Held]]
 """(connection, incident id -> member, kind, now) -> incident id -> why it is held now."""
@@ -160,8 +167,11 @@ def _members(*conditions: ColumnElement[bool]) -> Select[Any]:
             incident.c.usual_interval,
             incident.c.interruptions,
             incident.c.flapping_since,
+            refusal.c.at,
+            refusal.c.reason,
         )
         .join(sensor, sensor.c.mac == incident.c.mac, isouter=True)
+        .join(refusal, refusal.c.mac == incident.c.mac, isouter=True)
         .where(*conditions)
         .order_by(incident.c.last_seen, incident.c.mac)
     )

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from monitor.model import SECOND, Member, MessageContext, format_mac, format_time
 from monitor.outbox.wording import at, counted, duration, label, long, name, number
+from monitor.refusal import REASONS
 
 LISTED = 10
 """How many members the text lists. It gives only the number of the others."""
@@ -38,7 +39,8 @@ def compose(
     the fleet if it is fleet-wide), `neighbours_silent`, `silent` (open incidents of the group),
     `count` and `members`, of which the first 1,000 are listed, each with `mac`, `name`, `site`,
     `labels`, `last_seen`, `threshold_seconds`, `usual_interval_seconds`, `proven`,
-    `interruptions`, `opened_at`, `recovered_at`. Times are RFC 3339 in UTC.
+    `interruptions`, `opened_at`, `recovered_at`, `refused_at` and `refused_for` (the last refused
+    heartbeat and why, if known). Times are RFC 3339 in UTC.
     """
     subject, explanation = _subject_and_explanation(context, frame)
     link = _link(context, frame)
@@ -213,10 +215,23 @@ def _silent_line(member: Member, context: MessageContext, frame: Frame) -> str:
         parts.append(
             f"usually reports every {duration(member.usual_interval)}, {heartbeats} missed"
         )
+    refused = _refused(member, context.time)
+    if refused:
+        parts.append(refused)
     if not member.proven:
         times = f" {member.interruptions} times" if member.interruptions > 1 else ""
-        parts.append(f"presumed down, because monitoring was blind{times} during the silence")
+        blind = member.interruptions or not refused
+        cause = f"monitoring was blind{times}" if blind else "its heartbeats were refused"
+        parts.append(f"presumed down, because {cause} during the silence")
     return f"- {label(member, context.site)}: {'; '.join(parts)}"
+
+
+def _refused(member: Member, time: int) -> str:
+    """`last refused 20 s ago: 401, …`, if a heartbeat was refused during the silence."""
+    at, reason = member.refused_at, REASONS.get(member.refused_for or "")
+    if at is None or reason is None or at <= member.last_seen:
+        return ""
+    return f"last refused {duration(max(time - at, 0))} ago: {reason}"
 
 
 def _recovered_line(member: Member, context: MessageContext, frame: Frame) -> str:
@@ -269,4 +284,6 @@ def _data(member: Member) -> dict[str, Any]:
         "interruptions": member.interruptions,
         "opened_at": format_time(member.opened_at),
         "recovered_at": None if member.recovered_at is None else format_time(member.recovered_at),
+        "refused_at": None if member.refused_at is None else format_time(member.refused_at),
+        "refused_for": member.refused_for,
     }

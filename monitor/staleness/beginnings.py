@@ -1,6 +1,6 @@
 """Finds the silent sensors that are down, and confirms them in the store."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 from monitor.incidents import grouping
 from monitor.incidents.service import Opening
@@ -27,13 +27,16 @@ def openings(
     horizon: int,
     observed: ObservedTime,
     now: int,
+    refused: Callable[[Collection[int]], Mapping[int, int]],
 ) -> list[Opening]:
     """Judges the sensors whose deadline passed, and confirms those that seem down in the store.
 
-    Sensors that are not down get a new deadline. If more than MOST are down, the next sweep judges
+    `refused`: for MAC addresses, when a heartbeat was last refused by our fault. Sensors that are
+    not down get a new deadline. If more than MOST are down, the next sweep judges
     the rest. Raises StoreUnavailable.
     """
-    silent = [*_down(deadlines.passed(horizon), view, registry, deadlines, horizon, observed)]
+    passed = _down(deadlines.passed(horizon), view, registry, deadlines, horizon, observed, {})
+    silent = [*passed]
     if not silent:
         return []
     times, threshold = view.times, registry.threshold
@@ -41,7 +44,7 @@ def openings(
         deadlines.push(registry.silent_since(mac, times[mac]) + threshold(mac), mac)
     silent = silent[:MOST]
     view.confirm(silent, horizon - _CONFIRM_THRESHOLDS * registry.longest_threshold, now)
-    down = _down(silent, view, registry, deadlines, horizon, observed)
+    down = _down(silent, view, registry, deadlines, horizon, observed, refused(silent))
     intervals = usual_intervals(store, {mac: (times[mac], threshold(mac)) for mac in down}, horizon)
     return [
         Opening(
@@ -78,13 +81,14 @@ def _down(
     deadlines: Deadlines,
     horizon: int,
     observed: ObservedTime,
+    refused: Mapping[int, int],
 ) -> dict[int, Verdict]:
     down = {}
     for mac in macs:
         if not registry.may_open(registry.sensors[mac]):
             continue
-        since = registry.silent_since(mac, view.times[mac])
-        verdict = judge(since, registry.threshold(mac), horizon, observed)
+        since, threshold = registry.silent_since(mac, view.times[mac]), registry.threshold(mac)
+        verdict = judge(since, threshold, horizon, observed, refused.get(mac, 0))
         if verdict.down:
             down[mac] = verdict
         else:

@@ -20,14 +20,17 @@ class Verdict(NamedTuple):
     deadline: int
 
 
-def judge(seen: int, threshold: int, horizon: int, observed: ObservedTime) -> Verdict:
+def judge(
+    seen: int, threshold: int, horizon: int, observed: ObservedTime, refused: int = 0
+) -> Verdict:
     """Judges a sensor last seen at `seen` by the observed time up to `horizon`.
 
     First rule (proven): more than `threshold` observed since the later of its last heartbeat and
-    the last blind window. Second rule (presumed): more than five thresholds observed since its
+    the last blind window, and since `refused`: when a heartbeat of it was last refused by our fault
+    (ms). Second rule (presumed): more than five thresholds observed since its
     last heartbeat. `deadline` assumes no further blind window; blind windows only delay it.
     """
-    deadline = max(seen, observed.last_blind(horizon)) + threshold
+    deadline = max(seen, observed.last_blind(horizon), refused) + threshold
     if deadline < horizon:
         return Verdict(True, True, deadline)
     presumed = horizon + PRESUMED_AFTER * threshold - observed.between(seen, horizon)

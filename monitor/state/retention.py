@@ -34,6 +34,7 @@ from monitor.state.tables import (
     notification,
     notification_incident,
     pause,
+    refusal,
     silence,
     suppression,
 )
@@ -111,6 +112,7 @@ def _steps(kept: RetentionConfig, now: int) -> Iterator[Step]:
         _older(alert_group.c.id, alert_group.c.closed_at, before).where(~or_(*of_group)),
         _removing(alert_group.c.id),
     )
+    yield Step(_older(refusal.c.mac, refusal.c.at, before), _removing(refusal.c.mac))
     yield Step(_older(pause.c.id, pause.c.stop, before), _removing(pause.c.id))
     yield Step(_older(silence.c.id, silence.c.ends_at, before), _removing(silence.c.id))
     yield Step(select(maintenance.c.id).where(_ended(before)), _removing(maintenance.c.id))

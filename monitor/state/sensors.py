@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Engine, bindparam, func, insert, select, update
 
-from monitor.state import pauses
+from monitor.state import pauses, refusals
 from monitor.state.database import GREATEST, database_now, in_chunks, in_pages
 from monitor.state.tables import sensor, service
 
@@ -176,5 +176,6 @@ def _begin_monitoring(connection: Connection, changes: Mapping[int, Mapping[str,
 def forget(connection: Connection, mac: int, version: int) -> None:
     """Makes a sensor a tombstone: only a heartbeat received later registers it again."""
     configure(connection, mac, version, paused=False)
+    refusals.forget(connection, mac)
     gone = update(sensor).where(sensor.c.mac == mac)
     connection.execute(gone.values(forgotten_at=database_now(connection)))

@@ -333,6 +333,26 @@ metric = Table(
     Column("last_sent_at", BigInteger, nullable=False, server_default="0"),
 )
 
+# The last refused heartbeat of each sensor.
+refusal = Table(
+    "refusal",
+    metadata,
+    Column("mac", BigInteger, primary_key=True, autoincrement=False),
+    Column("at", BigInteger, nullable=False, index=True),
+    # A key of `refusal.REASONS`.
+    Column("reason", String(20), nullable=False),
+)
+
+# Numbers of refused heartbeats, for some minutes.
+refused_count = Table(
+    "refused_count",
+    metadata,
+    Column("id", RowId, primary_key=True),
+    Column("at", BigInteger, nullable=False, index=True),
+    Column("reason", String(20), nullable=False),
+    Column("number", Integer, nullable=False),
+)
+
 # Leases. Each new leader increments `generation`. Times are of the database's clock.
 lease = Table(
     "lease",

@@ -25,7 +25,7 @@ from monitor.analysis.figures import Figures, Latency
 from monitor.clock import Clock
 from monitor.errors import StateUnavailable
 from monitor.ingest import status
-from monitor.ingest.counts import SharedCounts
+from monitor.ingest.counts import ServerCounts, SharedCounts
 from monitor.model import SECOND
 from monitor.state.database import reading
 from monitor.state.tally import BOUNDS
@@ -54,10 +54,10 @@ class _ServiceCollector(Collector):
         clock: Clock,
         shipper: Path,
         judging: Judging,
-        ignored_fields: SharedCounts,
+        counts: ServerCounts,
     ) -> None:
         self._engine, self._clock, self._shipper = engine, clock, shipper
-        self._judging, self._ignored_fields = judging, ignored_fields
+        self._judging, self._counts = judging, counts
         self._lock = threading.Lock()
         self._last = _Read(0, None)
 
@@ -89,7 +89,14 @@ class _ServiceCollector(Collector):
         yield _counter(
             "ignored_fields",
             "Fields of heartbeats that this host ignored, by reason.",
-            {(reason,): count for reason, count in self._ignored_fields.totals().items()},
+            _by_reason(self._counts.ignored_fields),
+            ["reason"],
+        )
+        yield _counter(
+            "refused_heartbeats",
+            "Heartbeats that this host refused, by reason. A request that can't be read counts as "
+            "one.",
+            _by_reason(self._counts.refused_heartbeats),
             ["reason"],
         )
 
@@ -125,11 +132,11 @@ def registry(
     clock: Clock,
     shipper_status: Path,
     judging: Judging,
-    ignored_fields: SharedCounts,
+    counts: ServerCounts,
 ) -> CollectorRegistry:
     """The registry of a worker process, for `Context.metrics`."""
     made = CollectorRegistry(auto_describe=False)
-    made.register(_ServiceCollector(engine, clock, shipper_status, judging, ignored_fields))
+    made.register(_ServiceCollector(engine, clock, shipper_status, judging, counts))
     return made
 
 
@@ -265,6 +272,10 @@ def _shipping(path: Path, now: int) -> Iterator[Metric]:
             "Time since the watermark: all that this host received before it is stored.",
             _age(stats.watermark, now),
         )
+
+
+def _by_reason(counts: SharedCounts) -> Values:
+    return {(reason,): count for reason, count in counts.totals().items()}
 
 
 def _age(moment: int, now: int) -> float:

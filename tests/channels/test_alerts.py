@@ -133,3 +133,9 @@ def test_test_message_is_an_alert_of_five_minutes() -> None:
 def test_a_thousand_alerts_are_smaller_than_800_kb() -> None:
     many = [sensor(MAC + number, labels={"line": "3"}) for number in range(1_000)]
     assert len(json.dumps(alerts_of(message_about("down", *many)))) < 800_000
+
+
+def test_description_states_that_heartbeats_are_refused() -> None:
+    (alert,) = alerts_of(message_about("down", sensor(MAC, refused_at=NOW, refused_for="host")))
+    assert f"; last refused {format_time(NOW)}: " in alert["annotations"]["description"]
+    assert "421, the Host header does not name this server" in alert["annotations"]["description"]

@@ -13,8 +13,7 @@ from werkzeug.test import TestResponse
 from monitor.bootstrap.pages import build_pages
 from monitor.bootstrap.stores import open_store
 from monitor.clock import Clock
-from monitor.ingest.counts import SharedCounts
-from monitor.ingest.fields import DETAILS
+from monitor.ingest.counts import new_counts
 from monitor.model import format_mac
 from monitor.settings import load
 from monitor.state import incidents
@@ -49,7 +48,7 @@ class Operator:
         store.close()
         add_user(state, name, "administrator")
         self._state = state
-        app = build_pages(settings, state, Clock(), SharedCounts(list(DETAILS)))
+        app = build_pages(settings, state, Clock(), new_counts())
         self._visitor = logged_in(app, name)
         self._token = self._visitor.token("/account")
 

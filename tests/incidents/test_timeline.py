@@ -61,7 +61,7 @@ def test_timeline_has_opening_acknowledgement_and_closing(state: Engine, cases: 
     )
     assert texts(state, number, None) == [
         "silent since 2026-11-23 00:51:00 UTC, longer than its threshold of 10 min; "
-        "presumed down, because monitoring was blind during the silence",
+        "presumed down, because monitoring was blind or refused its heartbeats",
         "no one was notified: there is no channel",
         "acknowledged by email by link",
         "closed: recovered, first heartbeat at 2026-11-23 02:01:59 UTC",

@@ -70,11 +70,15 @@ class Server:
 
     def __init__(self, loop: asyncio.AbstractEventLoop, log: Log | None) -> None:
         self.loop = loop
-        self.commit = on_loop(loop, lambda: GroupCommit(loop, log))
+        self.commit = on_loop(loop, lambda: GroupCommit(loop, log, self._refused))
         self.sent: SimpleQueue[Response] = SimpleQueue()
+        self.refused = 0
 
     def close(self) -> None:
         on_loop(self.loop, self.commit.close)
+
+    def _refused(self, number: int) -> None:
+        self.refused += number
 
     def reply(self, count: int = 1) -> None:
         """Appended heartbeats are to be answered; returns when the loop has handled that."""
@@ -157,6 +161,7 @@ def test_failed_sync_turns_only_the_replies_of_its_round_into_503(
     assert answer.status == 503
     assert dict(answer.headers)["Retry-After"] == "5"
     assert b"the disk has failed" in answer.body
+    assert server.refused == 1
     disk.wait_for_sync()
     disk.failure = None
     disk.release()
@@ -177,7 +182,7 @@ def test_reply_from_a_thread_waits_for_the_sync_if_something_was_appended(
 
 def test_reply_from_a_thread_after_the_end_of_the_loop_is_dropped() -> None:
     loop = LoopThread()
-    commit = GroupCommit(loop.loop, None)
+    commit = GroupCommit(loop.loop, None, lambda _number: None)
     loop.close()
     sent: SimpleQueue[Response] = SimpleQueue()
     for appended in (True, False):

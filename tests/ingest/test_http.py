@@ -15,9 +15,10 @@ from werkzeug.test import TestResponse
 from monitor.clock import Clock
 from monitor.errors import StateUnavailable
 from monitor.ingest.app import IngestApp, IngestLimits
-from monitor.ingest.counts import SharedCounts
+from monitor.ingest.counts import new_counts
 from monitor.ingest.fields import DETAILS, NOT_A_NUMBER
 from monitor.ingest.group_commit import GroupCommit
+from monitor.ingest.refused import RefusalsToSave, RefusedHeartbeats
 from monitor.ingest.registry import Registry, RegistryChanges
 from monitor.ingest.wal.reader import WalReader
 from monitor.ingest.wal.writer import WalWriter
@@ -38,16 +39,22 @@ class Front:
         self.writer = WalWriter(directory / "spool", Clock(), spool_limit)
         self.registry = Registry(self._load, 10 * MINUTE, "", max_sensors)
         self.refresh()
-        self.ignored = SharedCounts(list(DETAILS))
+        self.counts = new_counts()
+        self.ignored = self.counts.ignored_fields
+        self.saved: list[RefusalsToSave] = []
+        self.refused = RefusedHeartbeats(
+            self.counts.refused_heartbeats, self.registry.is_registered, self._save, Clock()
+        )
         self.loop = LoopThread()
         self.app = IngestApp(
             self.writer,
-            GroupCommit(self.loop.loop, self.writer),
+            GroupCommit(self.loop.loop, self.writer, lambda _number: None),
             self.registry,
             LIMITS,
             Clock(),
             ["localhost"],
             self.ignored,
+            self.refused,
         )
         self.client = client(self.app, self.loop.loop)
 
@@ -60,6 +67,9 @@ class Front:
         if self.tokens is None:
             raise StateUnavailable("simulated failure")
         return RegistryChanges(version + 1, True, self.known, bool(self.tokens), self.tokens, {})
+
+    def _save(self, refused: RefusalsToSave) -> None:
+        self.saved = [refused]
 
     def refresh(self) -> None:
         """As the thread does every other second."""

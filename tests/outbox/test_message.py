@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from monitor.model import DAY, HOUR, MINUTE, SECOND, Member, MessageContext, parse_time
 from monitor.outbox import wording
 from monitor.outbox.message import LISTED_IN_DATA, Frame, compose, compose_notice, compose_test
+from monitor.refusal import REASONS, UNAUTHORIZED
 from monitor.staleness.blindness import BlindWindow
 from monitor.staleness.notices import Behind, Notices, SentNotices, behind_text, blind_text
 from tests.moments import ZONES, other_moments
@@ -180,6 +181,8 @@ def test_body_has_all_fields_for_programs() -> None:
             "interruptions": 0,
             "opened_at": "2026-11-23T14:12:50.000Z",
             "recovered_at": "2026-11-23T14:12:50.000Z",
+            "refused_at": None,
+            "refused_for": None,
         }
     ]
 
@@ -214,6 +217,8 @@ members = st.builds(
     proven=st.booleans(),
     opened_at=moments,
     recovered_at=st.none() | moments,
+    refused_at=st.none() | moments,
+    refused_for=st.none() | st.sampled_from([*REASONS]),
     labels=st.dictionaries(st.text(max_size=9), st.text(max_size=9), max_size=2),
     usual_interval=st.none() | st.integers(1, 10**10),
 )
@@ -344,3 +349,15 @@ def test_only_a_full_share_is_a_hundred_percent() -> None:
     assert wording.percent(None) is None
     assert wording.percent(1.0) == 100.0
     assert wording.percent(1 - 1e-9) == 99.999
+
+
+def test_refused_heartbeats_are_evidence() -> None:
+    refused = {"refused_at": TIME - 20 * SECOND, "refused_for": UNAUTHORIZED}
+    body = down(member(**refused))
+    told = "last refused 20 s ago: 401, the token is missing or not valid"
+    assert told in body["text"]
+    assert body["members"][0]["refused_for"] == "unauthorized"
+    presumed = down(member(proven=False, **refused))["text"]
+    assert f"{told}; presumed down, because its heartbeats were refused during" in presumed
+    before = down(member(refused_at=TIME - DAY, refused_for=UNAUTHORIZED))
+    assert "refused" not in before["text"]

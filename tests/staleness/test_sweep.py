@@ -7,12 +7,14 @@ from sqlalchemy import Engine, select, update
 
 from monitor.incidents.service import Alerting
 from monitor.model import DAY, MINUTE, SECOND, Heartbeat, Seen
+from monitor.refusal import INVALID, UNAUTHORIZED
 from monitor.staleness.sweep import Options, Outcome, Sweep
-from monitor.state import incidents, leases, sensors
+from monitor.state import incidents, leases, refusals, sensors
 from monitor.state.database import open_state, reading, writing
 from monitor.state.incidents import Incident
 from monitor.state.leases import Lease, LeaseLost
 from monitor.state.migrating import migrate
+from monitor.state.refusals import Refused
 from monitor.state.tables import alert_group, blind_window, notification, sensor
 from monitor.store.interface import CoverageSpan, StoreUnavailable
 from monitor.store.sqlite import SqliteStore
@@ -113,6 +115,52 @@ def test_silence_of_exactly_the_threshold_opens_no_incident(world: World) -> Non
     world.store_heartbeats(1)
     world.pass_time(THRESHOLD)
     assert world.incidents() == []
+
+
+def refuse(world: World, mac: int, reason: str) -> None:
+    with writing(world.engine) as connection:
+        refusals.record(connection, {mac: Refused(world.now, reason)}, {}, world.now)
+
+
+def pass_time_refusing(world: World, duration: int, mac: int, reason: str) -> None:
+    """The sensor reports each minute, and is refused."""
+    end = world.now + duration
+    while world.now < end:
+        refuse(world, mac, reason)
+        world.pass_time(MINUTE)
+
+
+def test_sensor_that_we_refuse_is_not_down_until_it_is_presumed_down(world: World) -> None:
+    world.store_heartbeats(1, 2)
+    world.pass_time(MINUTE, 1, 2)
+    pass_time_refusing(world, 5 * THRESHOLD, 1, UNAUTHORIZED)
+    assert {row.mac for row in world.incidents()} == {2}
+    pass_time_refusing(world, 2 * MINUTE, 1, UNAUTHORIZED)
+    presumed = next(row for row in world.incidents() if row.mac == 1)
+    assert not presumed.proven
+
+
+def test_sensor_that_dies_after_it_was_refused_is_down(world: World) -> None:
+    world.store_heartbeats(1)
+    pass_time_refusing(world, 15 * MINUTE, 1, UNAUTHORIZED)
+    assert world.incidents() == []
+    world.pass_time(THRESHOLD)
+    assert [row.proven for row in world.incidents()] == [True]
+
+
+def test_invalid_heartbeats_do_not_excuse_silence(world: World) -> None:
+    world.store_heartbeats(1)
+    pass_time_refusing(world, 12 * MINUTE, 1, INVALID)
+    assert len(world.incidents()) == 1
+
+
+def test_refusal_by_a_clock_that_was_ahead_does_not_excuse_silence(world: World) -> None:
+    world.store_heartbeats(1)
+    with writing(world.engine) as connection:
+        later = {1: Refused(world.now + DAY, UNAUTHORIZED)}
+        refusals.record(connection, later, {}, world.now)
+    world.pass_time(12 * MINUTE)
+    assert len(world.incidents()) == 1
 
 
 def test_heartbeat_closes_the_incident_and_the_next_silence_opens_another(world: World) -> None:

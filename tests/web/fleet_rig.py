@@ -13,8 +13,9 @@ from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 from monitor.analysis.history import History
 from monitor.clock import Clock
 from monitor.model import DAY, MINUTE, Heartbeat, Seen
-from monitor.state import incidents, sensors
+from monitor.state import incidents, refusals, sensors
 from monitor.state.database import writing
+from monitor.state.refusals import Refused
 from monitor.state.tables import sensor, service
 from monitor.store.sqlite import SqliteStore
 from monitor.web.app import create_app
@@ -94,6 +95,12 @@ class Rig:
         self.writer.append(heartbeats)
         seen = [Seen(heartbeat.mac, heartbeat.seen, True) for heartbeat in heartbeats]
         self.writer.announce("a", now, seen)
+
+    def refuse(self, mac: int, reason: str, number: int = 1) -> None:
+        """Workers refused heartbeats of this sensor now."""
+        now = self.clock.now()
+        with writing(self.engine) as connection:
+            refusals.record(connection, {mac: Refused(now, reason)}, {reason: number}, now)
 
     def register(self, *macs: int) -> None:
         """The sweep learned of these sensors."""

@@ -4,7 +4,8 @@ import re
 
 from playwright.sync_api import Page, expect
 
-from monitor.model import SECOND
+from monitor.model import MINUTE, SECOND
+from monitor.refusal import UNAUTHORIZED
 from monitor.state import horizon
 from monitor.state.database import writing
 from tests.web.fleet_rig import Rig, Server
@@ -96,3 +97,26 @@ def test_who_is_logged_out_meanwhile_is_told_so(rig: Rig, server: Server, page: 
     page.route("**/sensors*", lambda route: route.fulfill(status=401, json=refused))
     ask_again(rig, page)
     expect(page.get_by_role("alert")).to_contain_text("You are logged out. Reload this page")
+
+
+def test_refused_heartbeats_are_shown_while_they_are_refused(
+    rig: Rig, server: Server, page: Page
+) -> None:
+    rig.beat(1, ago=11 * MINUTE)
+    rig.register(1)
+    rig.refuse(1, UNAUTHORIZED, 300)
+    show(page, server)
+    told = page.get_by_role("region", name="Warnings")
+    expect(told).to_have_text(
+        "300 heartbeats refused (401) in the last minute: the token is missing or not valid."
+    )
+    expect(page.locator("html")).to_have_attribute("data-live", "yes")
+    expect(page.locator("#grid .cell")).to_have_class(re.compile("unknown"))
+    with page.context.new_page() as without_script:
+        without_script.route("**/*.js", lambda route: route.abort())
+        without_script.goto(server.url)
+        expect(without_script.get_by_text("300 heartbeats refused (401)")).to_be_visible()
+    rig.clock.ahead += 2 * MINUTE
+    rig.judge()
+    ask_again(rig, page)
+    expect(told).to_be_hidden()

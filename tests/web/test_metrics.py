@@ -14,10 +14,11 @@ from sqlalchemy import Engine, update
 
 from monitor.clock import Clock
 from monitor.ingest import status
-from monitor.ingest.counts import SharedCounts
+from monitor.ingest.counts import ServerCounts, new_counts
 from monitor.ingest.fields import DETAILS, NOT_A_NUMBER
 from monitor.model import MINUTE, SECOND
 from monitor.outbox import served_channels
+from monitor.refusal import INVALID, REASONS, UNAUTHORIZED
 from monitor.state import health, horizon
 from monitor.state.database import open_state, writing
 from monitor.state.tables import incident, notification, service, source
@@ -74,12 +75,11 @@ def cases(state: Engine) -> Cases:
 
 
 def client_of(
-    engine: Engine, clock: Still, directory: Path, ignored: SharedCounts | None = None
+    engine: Engine, clock: Still, directory: Path, counts: ServerCounts | None = None
 ) -> FlaskClient:
     judging = Judging(clock, MINUTE)
-    ignored = ignored or SharedCounts(list(DETAILS))
     shipper = directory / status.FILE
-    registry = metrics.registry(engine, clock, shipper, judging, ignored)
+    registry = metrics.registry(engine, clock, shipper, judging, counts or new_counts())
     context = build_context(engine, clock, metrics=registry, local=True)
     return create_app(context).test_client()
 
@@ -338,14 +338,26 @@ def test_only_names_of_channels_are_told_never_errors_sensors_or_secrets(
 def test_fields_left_out_of_heartbeats_are_counted_by_reason_in_all_workers(
     state: Engine, clock: Still, tmp_path: Path
 ) -> None:
-    counts = SharedCounts(list(DETAILS))
+    counts = new_counts()
+    ignored = counts.ignored_fields
     worker = os.fork()
     if worker == 0:
-        counts.add([NOT_A_NUMBER, NOT_A_NUMBER])
+        ignored.add([NOT_A_NUMBER, NOT_A_NUMBER])
         os._exit(0)
     assert os.waitpid(worker, 0)[1] == 0
-    counts.add([NOT_A_NUMBER])
+    ignored.add([NOT_A_NUMBER])
     found = samples(client_of(state, clock, tmp_path, counts))
     name = "heartbeat_monitor_ignored_fields_total"
     by_reason = {labels[0][1]: value for (sample, labels), value in found.items() if sample == name}
     assert by_reason == dict.fromkeys(DETAILS, 0) | {NOT_A_NUMBER: 3}
+
+
+def test_refused_heartbeats_are_counted_by_reason(
+    state: Engine, clock: Still, tmp_path: Path
+) -> None:
+    counts = new_counts()
+    counts.refused_heartbeats.add([UNAUTHORIZED, UNAUTHORIZED, INVALID])
+    found = samples(client_of(state, clock, tmp_path, counts))
+    name = "heartbeat_monitor_refused_heartbeats_total"
+    by_reason = {labels[0][1]: value for (sample, labels), value in found.items() if sample == name}
+    assert by_reason == dict.fromkeys(REASONS, 0) | {UNAUTHORIZED: 2, INVALID: 1}

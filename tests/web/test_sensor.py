@@ -8,6 +8,7 @@ from flask.testing import FlaskClient
 from monitor.analysis.history import UptimeSpan
 from monitor.analysis.uptime import Uptime
 from monitor.model import DAY, MINUTE, SECOND
+from monitor.refusal import UNAUTHORIZED
 from monitor.web.grid.fleet import Fleet, SensorEntry
 from monitor.web.sensors import uptime_bars
 from tests.cases import Cases
@@ -211,3 +212,12 @@ def test_former_outages_are_a_link_away(rig: Rig, client: FlaskClient) -> None:
     assert "Earlier ones</a>" not in page
     for odd in ("-3", "0", "x", "9" * 30):
         assert client.get(f"{path}?outages={odd}", headers=BROWSER).status_code == 200
+
+
+def test_the_last_refused_heartbeat_is_shown(rig: Rig, client: FlaskClient) -> None:
+    rig.beat(MAC)
+    rig.register(MAC)
+    rig.refuse(MAC, UNAUTHORIZED)
+    rig.judge()
+    told = words(client.get("/sensors/02:00:00:00:00:0a", headers=BROWSER).text)
+    assert " UTC : 401, the token is missing or not valid Threshold" in told

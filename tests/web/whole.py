@@ -12,8 +12,7 @@ from monitor.bootstrap.pages import build_pages
 from monitor.bootstrap.stores import open_store
 from monitor.bootstrap.vaults import open_vault
 from monitor.clock import Clock
-from monitor.ingest.counts import SharedCounts
-from monitor.ingest.fields import DETAILS
+from monitor.ingest.counts import new_counts
 from monitor.model import DAY, HOUR, MINUTE, Heartbeat, Seen
 from monitor.settings import load
 from monitor.state import audit, channels, horizon, routes, sensors, silences, tokens
@@ -56,7 +55,7 @@ class Whole:
         self.engine: Engine = open_state(settings.state_url)
         migrate(self.engine)
         self._fill(Clock().now(), open_vault(settings))
-        self.app: Flask = build_pages(settings, self.engine, Clock(), SharedCounts(list(DETAILS)))
+        self.app: Flask = build_pages(settings, self.engine, Clock(), new_counts())
 
     def rules(self) -> Iterator[Rule]:
         """All that can be asked for, but static files."""

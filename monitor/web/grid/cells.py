@@ -11,7 +11,10 @@ from monitor.web.grid.search import GridFilters, natural, order
 
 WORST_FIRST = {
     SensorStatus.DOWN: "no heartbeat for longer than the sensor's threshold",
-    SensorStatus.UNKNOWN: "silent, but monitoring was blind (received nothing), so it may be up",
+    SensorStatus.UNKNOWN: (
+        "silent, but monitoring was blind (received nothing) or refused its heartbeats, so it may "
+        "be up"
+    ),
     SensorStatus.WAITING: "has not reported since it was registered or resumed",
     SensorStatus.UP: "reported within the threshold",
     SensorStatus.PAUSED: "paused: not monitored",
@@ -78,6 +81,7 @@ class Grid(NamedTuple):
     title: str
     time: str
     problem: str | None
+    warnings: Sequence[str]
 
     @property
     def first(self) -> int:
@@ -105,6 +109,7 @@ def grid(changes: FleetChanges, filters: GridFilters | None = None) -> Grid:
         title=_title(counts),
         time=format_time(changes.now),
         problem=explained(changes),
+        warnings=changes.warnings,
     )
 
 

@@ -3,7 +3,7 @@
 import logging
 import secrets
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import NamedTuple
 
@@ -18,9 +18,10 @@ from monitor.staleness.rules import SensorStatus, status
 from monitor.staleness.sensor_cache import SensorCache
 from monitor.state import horizon as horizon_rows
 from monitor.state import incidents as incident_rows
-from monitor.state import sensors, silences
+from monitor.state import refusals, sensors, silences
 from monitor.state.database import reading
 from monitor.store.interface import Store, StoreError
+from monitor.web import warnings
 from monitor.web.grid.cursor import GridCursor, Turns
 from monitor.web.grid.muted import Quiet
 
@@ -82,6 +83,8 @@ class FleetChanges(NamedTuple):
     problem: str | None
     """Why this is an older view, as of `stale_since`."""
     stale_since: int | None
+    warnings: Sequence[str] = ()
+    """What else needs attention, as sentences."""
 
 
 class Fleet:
@@ -117,6 +120,7 @@ class Fleet:
         self._refreshing: Future[None] | None = None
         self._started_at = self._store_read_at = self._state_read_at = 0
         self._problem: str | None = None
+        self._warnings: Sequence[str] = ()
 
     def changes(self, cursor: str | None) -> FleetChanges:
         """What changed after `cursor`; everything for one that is None, no cursor, too old, or
@@ -143,6 +147,7 @@ class Fleet:
             hindrance=self._hindrance or (NO_SWEEP if now - self._swept_at > _STALE_AFTER else ""),
             problem=problem,
             stale_since=stale_since if problem else None,
+            warnings=self._warnings,
         )
 
     def _first_unknown_turn(
@@ -265,6 +270,7 @@ class Fleet:
         with reading(self._engine) as connection:
             progress = horizon_rows.progress(connection)
             rules = silences.in_force(connection, now, now)
+            refused = refusals.recent_counts(connection, now)
         # Rows newer than the version just read do no harm: they are read again the next time.
         rows = list(sensors.newer(self._engine, known))
         incidents = list(incident_rows.newer(self._engine, known))
@@ -279,6 +285,7 @@ class Fleet:
         self._view.set_back(progress.reset_at, progress.reset_from, now)
         self._horizon, self._swept_at = progress.horizon, progress.swept_at
         self._hindrance = progress.hindrance
+        self._warnings = warnings.refused(refused)
 
     def _read_arrivals(self, now: int) -> None:
         if not self._view.filled or now - self._store_read_at > _REFILL_AFTER:

@@ -1,6 +1,6 @@
 """The JSON of `GET /sensors`."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -39,6 +39,8 @@ class FleetReply(msgspec.Struct):
     reset: bool
     problem: str | None
     stale_since: str | None
+    warnings: Sequence[str]
+    """What else needs attention, as sentences."""
     forgotten: list[str]
     sensors: list[SensorReply]
 
@@ -54,6 +56,7 @@ def encode(changes: FleetChanges) -> bytes:
             reset=changes.reset,
             problem=changes.problem,
             stale_since=_time(changes.stale_since),
+            warnings=changes.warnings,
             forgotten=[format_mac(mac) for mac in changes.forgotten],
             sensors=[_sensor(entry) for entry in changes.entries],
         )

@@ -6,7 +6,8 @@ from monitor.analysis.evidence import UnknownSensor
 from monitor.incidents.muting import covering
 from monitor.model import SECOND, format_mac, parse_mac
 from monitor.outbox.wording import duration, long
-from monitor.state import ledger, sensors, silences
+from monitor.refusal import REASONS
+from monitor.state import ledger, refusals, sensors, silences
 from monitor.state.database import reading
 from monitor.store.interface import StoreUnavailable
 from monitor.web.auth.principal import shown
@@ -44,6 +45,7 @@ def sensor_page(mac: str, status: int = 200, mistake: str = "", wrong: str = "")
         if row is not None:  # the fleet's copy may be older than what was just changed
             threshold = row.threshold or entry.threshold
             entry = entry._replace(name=row.name, site=row.site, threshold=threshold)
+        last_refused = refusals.last(connection, number)
         cases = ledger.cases(connection, max(most, 1) + 1, mac=number)
         facts = ledger.facts(connection, cases[:-1] if len(cases) > most else cases)
         rules = silences.in_force(connection, view.now, view.now)
@@ -57,6 +59,8 @@ def sensor_page(mac: str, status: int = 200, mistake: str = "", wrong: str = "")
         problem=cells.explained(view),
         now=view.now,
         last_seen=entry.last_seen,
+        refused=last_refused,
+        refused_for=REASONS[last_refused.reason] if last_refused else None,
         threshold=duration(entry.threshold),
         threshold_seconds=entry.threshold / SECOND,
         labels=sorted((row.labels if row else {}).items()),

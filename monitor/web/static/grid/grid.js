@@ -14,7 +14,7 @@ import { bothTimes, title, written } from "../words.js";
 const BLIND_AFTER = 15_000, SILENT_AFTER = 15_000;
 
 const at = (id) => document.getElementById(id);
-const root = at("grid"), banner = at("banner"), asOf = at("as-of"), icon = at("icon");
+const root = at("grid"), banner = at("banner"), warnings = at("warnings"), asOf = at("as-of"), icon = at("icon");
 const counters = new Map(
   [...document.querySelectorAll("#filters .pill")].map((pill) => [pill.dataset.status, pill]),
 );
@@ -34,6 +34,7 @@ function receive(reply) {
   reachedAt = serverNow();
   answeredAt = Date.now();
   trouble = troubleIn(reply);
+  warn(reply.warnings);
   asOf.dateTime = reply.stale_since ?? reply.time;
   asOf.textContent = written(Date.parse(asOf.dateTime));
   if (started) notices.tell(events);
@@ -70,6 +71,18 @@ function troubleIn({ time, horizon, hindrance, problem, stale_since: staleSince 
   const judged = Date.parse(horizon);
   if (now - judged <= BLIND_AFTER) return "";
   return `Monitoring has been behind since ${written(judged)}. Silent sensors can't be detected. ${hindrance}`;
+}
+
+/** Shows what needs attention although the page is live. */
+function warn(sentences) {
+  const shown = [...warnings.children].map((paragraph) => paragraph.textContent);
+  warnings.hidden = sentences.length === 0;
+  if (shown.join("\n") === sentences.join("\n")) return;
+  warnings.replaceChildren(...sentences.map((sentence) => {
+    const paragraph = document.createElement("p");
+    paragraph.textContent = sentence;
+    return paragraph;
+  }));
 }
 
 /** A warning if there was no reply for some time: the computer slept or the request hangs. */
