@@ -1,12 +1,15 @@
 """Finds the silent sensors that are down, and confirms them in the store."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
+
+from sqlalchemy import Engine
 
 from monitor.incidents import grouping
 from monitor.incidents.service import Opening
 from monitor.staleness.blindness import ObservedTime
 from monitor.staleness.deadlines import Deadlines
 from monitor.staleness.evidence import usual_intervals
+from monitor.staleness.excuses import refused_by_us
 from monitor.staleness.last_seen import LastSeen
 from monitor.staleness.rules import Verdict, judge
 from monitor.staleness.sensor_cache import SensorCache
@@ -27,13 +30,12 @@ def openings(
     horizon: int,
     observed: ObservedTime,
     now: int,
-    refused: Callable[[Collection[int]], Mapping[int, int]],
+    engine: Engine,
 ) -> list[Opening]:
     """Judges the sensors whose deadline passed, and confirms those that seem down in the store.
 
-    `refused`: for MAC addresses, when a heartbeat was last refused by our fault. Sensors that are
-    not down get a new deadline. If more than MOST are down, the next sweep judges
-    the rest. Raises StoreUnavailable.
+    Sensors that are not down get a new deadline. If more than MOST are down, the next sweep judges
+    the rest. Raises StoreUnavailable, StateUnavailable.
     """
     passed = _down(deadlines.passed(horizon), view, registry, deadlines, horizon, observed, {})
     silent = [*passed]
@@ -44,7 +46,9 @@ def openings(
         deadlines.push(registry.silent_since(mac, times[mac]) + threshold(mac), mac)
     silent = silent[:MOST]
     view.confirm(silent, horizon - _CONFIRM_THRESHOLDS * registry.longest_threshold, now)
-    down = _down(silent, view, registry, deadlines, horizon, observed, refused(silent))
+    since = horizon - registry.longest_threshold
+    refused = refused_by_us(engine, silent, since, now)
+    down = _down(silent, view, registry, deadlines, horizon, observed, refused)
     intervals = usual_intervals(store, {mac: (times[mac], threshold(mac)) for mac in down}, horizon)
     return [
         Opening(

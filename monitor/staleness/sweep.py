@@ -6,7 +6,7 @@ point can be repeated.
 """
 
 import logging
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass, field, replace
 from typing import NamedTuple
 
@@ -36,7 +36,7 @@ from monitor.staleness.self_monitoring import SelfMonitoring
 from monitor.staleness.sensor_cache import SensorCache
 from monitor.state import horizon as horizon_rows
 from monitor.state import incidents as incident_rows
-from monitor.state import leases, refusals, sensors
+from monitor.state import leases, sensors
 from monitor.state.database import reading, writing
 from monitor.state.horizon import Progress
 from monitor.state.leases import Lease
@@ -328,14 +328,8 @@ class Sweep:
         store, view, registry = self._store, self._view, self._registry
         if self._deadlines is None:
             self._deadlines = Deadlines(self._deadlines_of(registry.sensors))
-
-        def refused(macs: Collection[int]) -> Mapping[int, int]:
-            since = horizon - registry.longest_threshold
-            with reading(self._engine) as connection:
-                return refusals.by_our_fault(connection, macs, since, now + HOST_TOLERANCE)
-
         openings = beginnings.openings(
-            store, view, registry, self._deadlines, horizon, observed, now, refused
+            store, view, registry, self._deadlines, horizon, observed, now, self._engine
         )
         fleet_wide = bool(openings) and beginnings.is_fleet_wide(registry, view.times, horizon)
         closings = endings.closings(registry, view.times, horizon, observed, self._returned)

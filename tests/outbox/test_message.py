@@ -352,7 +352,7 @@ def test_only_a_full_share_is_a_hundred_percent() -> None:
 
 
 def test_refused_heartbeats_are_evidence() -> None:
-    refused = {"refused_at": TIME - 20 * SECOND, "refused_for": UNAUTHORIZED}
+    refused: dict[str, Any] = {"refused_at": TIME - 20 * SECOND, "refused_for": UNAUTHORIZED}
     body = down(member(**refused))
     told = "last refused 20 s ago: 401, the token is missing or not valid"
     assert told in body["text"]
