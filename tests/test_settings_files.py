@@ -1,7 +1,7 @@
 """Settings files that are valid, and invalid ones with the error that each must give.
 
-Files beside `NAME.toml`: `NAME.env` (the environment), `NAME.error` (what `monitor check-config`
-prints to standard error), `NAME/` (a data directory).
+Files beside `NAME.toml`: `NAME.env` (the environment), `NAME.error` or `NAME.warning` (what
+`monitor check-config` prints to standard error), `NAME/` (a data directory).
 """
 
 import logging
@@ -64,7 +64,18 @@ def test_a_bad_file_gives_the_error_beside_it(
     assert capsys.readouterr().err.replace(f"{here / 'bad'}/", "") == expected.read_text()
 
 
+@pytest.mark.parametrize("name", names("warned"))
+def test_settings_that_can_not_work_together_give_the_warning_beside_them(
+    here: Path, name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    expected = FILES / "warned" / f"{name}.warning"
+    assert expected.exists(), f"write the expected warning to {expected}"
+    monkeypatch.setenv("MONITOR_DATA_DIRECTORY", str(here / "data"))
+    assert check(here / "warned", name, monkeypatch) == 0
+    assert capsys.readouterr().err == expected.read_text()
+
+
 def test_every_file_belongs_to_a_settings_file() -> None:
-    for directory in ("good", "bad"):
+    for directory in ("good", "bad", "warned"):
         found = {path.stem for path in (FILES / directory).iterdir()}
         assert found == set(names(directory))

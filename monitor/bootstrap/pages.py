@@ -84,9 +84,10 @@ def build_pages(settings: Settings, engine: Engine, clock: Clock, counts: Server
 def trusted_hosts(settings: Settings) -> Sequence[str]:
     """The accepted Host headers; empty for all."""
     server = settings.server
-    if server.hosts or not server.on_loopback:
-        return server.hosts
-    return (*_LOOPBACK_NAMES, urlsplit(server.base_url).hostname or "localhost")
+    if not server.hosts and not server.on_loopback:
+        return ()
+    own = urlsplit(server.base_url).hostname or "localhost"
+    return (*server.hosts, own, *(_LOOPBACK_NAMES if server.on_loopback else ()))
 
 
 def _provider(settings: Settings) -> Provider | None:

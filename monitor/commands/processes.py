@@ -1,12 +1,15 @@
 """`monitor serve`, `web`, `shipper`, `scheduler`, `notifier`, `migrate` and `check-config`."""
 
 import argparse
+import logging
 import os
 import sys
 from collections.abc import Callable
 
 from monitor.commands import CommandFailed
-from monitor.settings import Settings
+from monitor.settings import Settings, warnings
+
+log = logging.getLogger(__name__)
 
 # Each process imports only what it runs, so that it starts quickly and stays small.
 
@@ -46,6 +49,8 @@ def _web(given: Settings, options: argparse.Namespace) -> None:
     from monitor.bootstrap import web
 
     _require_token(given)
+    for warning in warnings(given):
+        log.warning(warning)
     try:
         web.run(given, _common(options))
     except OSError as error:
@@ -91,3 +96,5 @@ def _migrate(given: Settings, _options: argparse.Namespace) -> None:
 def _check_config(given: Settings, _options: argparse.Namespace) -> None:
     store = f"InfluxDB at {given.influxdb.url}" if given.influxdb else "embedded SQLite"
     print(f"the settings are valid: store {store}, data in {given.data_directory}")
+    for warning in warnings(given):
+        print(f"warning: {warning}", file=sys.stderr)

@@ -4,10 +4,16 @@ import ipaddress
 import re
 from collections.abc import Iterable
 
-_HOST = re.compile(r"(?P<name>[a-z0-9.-]+|\[[0-9a-f:.]+\])(?::(?P<port>[0-9]{1,5}))?")
+_HOST = re.compile(r"(?P<name>[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::(?P<port>[0-9]{1,5}))?")
 """Of a Host header in lower case (RFC 9110, 7.2), without percent-encoding."""
 
 _REMEMBERED = 1_000
+
+
+def is_name(name: str) -> bool:
+    """Whether `TrustedHosts` can compare this name with a Host header."""
+    closed = "]" in name if "[" in name else True
+    return closed and "/" not in name and _HOST.fullmatch(_normal(name)) is not None
 
 
 class TrustedHosts:

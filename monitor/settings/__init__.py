@@ -11,6 +11,7 @@ from monitor.settings.loading import (
     variables,
 )
 from monitor.settings.sections import Settings, StoreSettings
+from monitor.settings.warnings import warnings
 
 __all__ = [
     "INFLUXDB_VARIABLES",
@@ -22,4 +23,5 @@ __all__ = [
     "milliseconds",
     "secret_variables",
     "variables",
+    "warnings",
 ]

@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import msgspec
 
 from monitor.model import SECOND, parse_duration
+from monitor.server import hosts
 from monitor.settings import secret_files
 from monitor.settings.sections import InfluxDBSettings, ServerSettings, Settings
 
@@ -303,6 +304,12 @@ def _server_contradictions(server: ServerSettings) -> list[str]:
         problems.append("server.base_url: must start with https:// if server.certificate is set")
     if server.key and not server.certificate:
         problems.append("server.certificate: must be set if server.key is set")
+    for each in server.hosts:
+        if not hosts.is_name(each):
+            problems.append(
+                f"server.hosts: {_shown(each)} must be a host name or an address such as "
+                '"monitor.example.org", or an ending such as ".example.org"'
+            )
     for each in server.proxy_addresses:
         try:
             ip_network(each)

@@ -16,7 +16,8 @@ DaysShown = Annotated[int, Meta(ge=90, le=36_500)]
 Rate = Annotated[float, Meta(ge=0.1, le=1_000_000)]
 Seconds = Annotated[float, Meta(ge=0.1, le=10 * 365 * 86_400, description="seconds")]
 
-_LOOPBACK = ("127.0.0.1", "::1", "localhost")
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+"""Names of this machine, which other hosts can't reach."""
 _UNIX = "unix:"
 
 
@@ -57,12 +58,12 @@ class ServerSettings:
     @property
     def on_loopback(self) -> bool:
         """Whether only this host can connect."""
-        return self.host in _LOOPBACK or self.host.startswith(_UNIX)
+        return self.host in LOOPBACK or self.host.startswith(_UNIX)
 
     @property
     def local(self) -> bool:
         """Whether only this host can connect, and there is no proxy for other hosts."""
-        return self.on_loopback and urlsplit(self.base_url).hostname in _LOOPBACK
+        return self.on_loopback and urlsplit(self.base_url).hostname in LOOPBACK
 
     @property
     def address(self) -> str:

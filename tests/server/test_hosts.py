@@ -2,7 +2,7 @@
 
 import pytest
 
-from monitor.server.hosts import TrustedHosts
+from monitor.server.hosts import TrustedHosts, is_name
 
 NAMES = (
     "Example.org",
@@ -11,6 +11,7 @@ NAMES = (
     "::1",
     "[fd00:0::1]:8000",
     "m\u00fcller.example",
+    "monitor_web",
 )
 
 
@@ -27,6 +28,7 @@ NAMES = (
         "[0:0:0:0:0:0:0:1]:8000",
         "[FD00::1]",
         "xn--mller-kva.example",
+        "monitor_web:8000",
     ],
 )
 def test_accepted(host: str) -> None:
@@ -63,3 +65,15 @@ def test_refused(host: str) -> None:
 def test_without_names_every_host_is_accepted() -> None:
     assert TrustedHosts(()).trusts("any.example")
     assert TrustedHosts(()).trusts("")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_usable_names(name: str) -> None:
+    assert is_name(name)
+
+
+@pytest.mark.parametrize(
+    "name", ["", "*", "*.example.org", "https://example.org", "example.org/", "[::1", "a b", "a@b"]
+)
+def test_names_that_no_header_can_have(name: str) -> None:
+    assert not is_name(name)

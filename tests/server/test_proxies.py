@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from monitor.server.forwarded import LOOPBACK, FromProxies
-from tests.server.serving import curl, web
+from tests.server.serving import BEAT, curl, web
 from tests.service import Service
 
 pytestmark = pytest.mark.timeout(120)
@@ -75,6 +75,24 @@ def test_clients_of_a_unix_socket_are_proxies(tmp_path: Path) -> None:
     }
     with web(tmp_path, "http://localhost", *by, **variables) as service:
         assert wrong_passwords(service, *by) == USED
+
+
+def test_base_url_names_the_service_beside_other_names(tmp_path: Path) -> None:
+    settings: dict[str, object] = {
+        "MONITOR_SERVER_BASE_URL": "https://Monitor.example.org",
+        "MONITOR_SERVER_HOSTS": "other.example.org",
+        "MONITOR_SERVER_PROXIES": 1,
+    }
+    with web(tmp_path, "http://127.0.0.1:{port}", **settings) as service:
+        for name in ("monitor.example.ORG", "Other.example.org:443", "localhost", "[::1]"):
+            host = ("-H", f"Host: {name}")
+            assert curl(f"{service.url}/login", *host)[0] == 200, name
+            assert curl(f"{service.url}/heartbeat", *BEAT, *host)[0] == 200, name
+        unknown = ("-H", "Host: 10.1.2.3:8000")
+        assert curl(f"{service.url}/login", *unknown)[0] == 400
+        assert curl(f"{service.url}/heartbeat", *BEAT, *unknown)[0] == 421
+        assert curl(f"{service.url}/healthz", *unknown)[0] == 200
+        assert curl(f"{service.url}/readyz", *unknown)[0] == 503  # nothing judges here
 
 
 class Seen:

@@ -243,9 +243,11 @@ def test_our_own_mistake_shows_no_traceback(rig: Rig, caplog: pytest.LogCaptureF
 
 def test_a_foreign_host_is_refused(rig: Rig) -> None:
     client = rig.build_app(trusted_hosts=["monitor.example"]).test_client()
-    assert client.get("/healthz", headers={"Host": "monitor.example"}).status_code == 200
+    assert client.get("/sensors", headers={"Host": "monitor.example"}).status_code == 200
     evil = {"Host": "evil.example"}
-    problem(client.get("/healthz", headers=evil), 400)
+    problem(client.get("/sensors", headers=evil), 400)
+    assert client.get("/healthz", headers=evil).status_code == 200
+    assert client.get("/readyz", headers=evil).status_code == 200
     page = client.get("/", headers=BROWSER | evil)
     assert page.status_code == 400
 

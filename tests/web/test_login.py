@@ -20,6 +20,9 @@ from tests.web.visitors import BROWSER, PASSWORD, Visitor, add_user, build_app, 
 __all__ = ["state", "state_url"]
 
 
+ANNA = {"name": "Anna", "password": PASSWORD}
+
+
 class Still(Clock):
     """Goes only when told to."""
 
@@ -412,3 +415,30 @@ def test_a_link_ends_with_time_and_cannot_be_forged(
     assert Visitor(app).get(path[:-1] + ("A" if path[-1] != "A" else "B")).status_code == 410
     clock.time += LIFETIME
     assert Visitor(app).get(path).status_code == 410
+
+
+@pytest.mark.parametrize("origin", ["http://heartbeats.example", "http://localhost", None])
+def test_login_over_http_names_the_address_that_works(state: Engine, origin: str | None) -> None:
+    app = build_app(state, base_url="https://heartbeats.example")
+    visitor = without_cookies(app)
+    headers = {**BROWSER, "Origin": origin} if origin else BROWSER
+    answer = visitor.post("/login", ANNA, "/login", headers=headers)
+    assert answer.status_code == 403
+    told = "You opened this page over http, but logins work over https only. "
+    assert f"{told}Open https://heartbeats.example instead." in answer.text
+    assert "expired" not in answer.text
+
+
+def test_login_behind_a_proxy_that_does_not_say_https_is_not_blamed_on_http(state: Engine) -> None:
+    app = build_app(state, base_url="https://heartbeats.example")
+    headers = {**BROWSER, "Origin": "https://heartbeats.example"}
+    answer = without_cookies(app).post("/login", ANNA, "/login", headers=headers)
+    assert answer.status_code == 403
+    assert "This page has expired" in answer.text
+
+
+def without_cookies(app: Flask) -> Visitor:
+    """A visitor by http, where a browser keeps no cookie that is for https only."""
+    visitor = Visitor(app)
+    visitor.client = app.test_client(use_cookies=False)
+    return visitor

@@ -19,9 +19,8 @@ def check() -> None:
     try:
         validate_csrf(request.headers.get(HEADER) or request.form.get(FIELD))
     except ValidationError as error:
-        raise RequestRefused(
-            403, "This page has expired. Reload it and try again.", HEADER
-        ) from error
+        told = _over_http() or "This page has expired. Reload it and try again."
+        raise RequestRefused(403, told, HEADER) from error
 
 
 def check_origin() -> None:
@@ -32,13 +31,28 @@ def check_origin() -> None:
         )
     origin = request.headers.get("Origin")
     own = (_origin(context().base_url), f"{request.scheme}://{request.host}")
-    if origin is not None and origin not in own:
-        raise RequestRefused(
-            403,
-            f"This request came from a page of {origin}. If that is the address of "
-            f"heartbeat-monitor, set server.base_url to it. It is {context().base_url} now.",
-            "Origin",
-        )
+    if origin is None or origin in own:
+        return
+    told = _over_http() if origin.replace("http:", "https:", 1) == own[0] else None
+    raise RequestRefused(
+        403,
+        told
+        or f"This request came from a page of {origin}. If that is the address of "
+        f"heartbeat-monitor, set server.base_url to it. It is {context().base_url} now.",
+        "Origin",
+    )
+
+
+def _over_http() -> str | None:
+    """What to tell the user of a page that was opened over http where only https works: the browser
+    sends no cookie of the session, so the request seems to belong to no page."""
+    opened = request.headers.get("Origin", f"{request.scheme}:")
+    if not context().https or opened.startswith("https:"):
+        return None
+    return (
+        "You opened this page over http, but logins work over https only. "
+        f"Open {context().base_url} instead."
+    )
 
 
 def _origin(address: str) -> str:
