@@ -165,6 +165,11 @@ def _run(options: argparse.Namespace) -> int:
         if (value := getattr(options, option, None)) is not None
     }
     os.environ.update(overrides)  # for the processes that `serve` starts
+    if linked := sorted(settings.linked_variables(os.environ)):
+        told = f"warning: ignored the variables of Kubernetes Services: {', '.join(linked)}"
+        print(told, file=sys.stderr)
+        for variable in linked:  # so that those processes don't warn again
+            del os.environ[variable]
     try:
         given = settings.load(options.config, os.environ)
         for variable, value in given.for_outgoing.items():

@@ -16,7 +16,7 @@ import msgspec
 
 from monitor.model import SECOND, parse_duration
 from monitor.server import hosts
-from monitor.settings import secret_files
+from monitor.settings import secret_files, service_links
 from monitor.settings.sections import InfluxDBSettings, ServerSettings, Settings
 
 SHORTEST_KEY = 32
@@ -64,6 +64,11 @@ def secret_variables() -> set[str]:
     } | {_INFLUXDB_TOKEN}
 
 
+def linked_variables(environment: Mapping[str, str]) -> set[str]:
+    """The names of variables that Kubernetes has set for a Service; they are no settings."""
+    return service_links.links(environment, variables())
+
+
 def milliseconds(seconds: float) -> int:
     """Converts a setting in seconds to milliseconds."""
     return round(seconds * SECOND)
@@ -79,7 +84,8 @@ def load(path: Path | None, environment: Mapping[str, str]) -> Settings:
     environment = secret_files.filled_in(environment, sorted(secret_variables()), problems)
     for unknown in tables.keys() - _SECTIONS.keys():
         problems.append(_unknown_table(unknown, tables[unknown]))
-    for variable in environment.keys() - variables() - _OTHER_VARIABLES:
+    linked = linked_variables(environment)
+    for variable in environment.keys() - variables() - _OTHER_VARIABLES - linked:
         if variable.startswith("MONITOR_") and not variable.startswith("MONITOR_TEST_"):
             hint = _did_you_mean(get_close_matches(variable, sorted(variables()), 1, 0.85))
             problems.append(f"{variable}: unknown setting{hint}")
@@ -171,6 +177,9 @@ def _section(
                 _from_text(value, hint) if variable in environment else msgspec.convert(value, hint)
             )
         except msgspec.ValidationError:
+            if variable in environment and service_links.is_link(given):
+                problems.append(service_links.explained(variable, given))
+                continue
             where = variable if variable in environment else f"{section}.{part.name}"
             shown = f", not {_shown(given)}" if part.repr else ""
             problems.append(f"{where}: must be {_expected(hint)}{shown}")
