@@ -244,6 +244,11 @@ def _influxdb(environment: Mapping[str, str], problems: list[str]) -> InfluxDBSe
     for name, value in zip(INFLUXDB_VARIABLES[1:], (org, token), strict=True):
         if not value:
             problems.append(f"{name}: must be set if INFLUXDB_V2_URL is set")
+    if not re.fullmatch(r"[\x21-\x7e]*", token):  # a header can't hold it, or would cut it
+        problems.append(
+            "INFLUXDB_V2_TOKEN: has a line break, a space or a character that is not ASCII; set it "
+            "to the token alone"
+        )
     return InfluxDBSettings(url.rstrip("/"), org, token)
 
 

@@ -162,6 +162,11 @@ def _hindrance(error: DBAPIError | PoolExhausted, database: str | None) -> str |
     words = str(cause).strip()
     if getattr(cause, "sqlstate", None) == _UNDEFINED_TABLE or words.startswith("no such table"):
         return f"the state has no tables, or not all of them: run `monitor migrate` ({words})"
+    if words.startswith("attempt to write a readonly database"):
+        return (
+            f"can't write to {database}: let the user who runs `monitor` write to the file and its "
+            f"directory ({words})"
+        )
     passing = isinstance(error, OperationalError | InterfaceError | PoolExhausted)
     invalidated = getattr(error, "connection_invalidated", False)
     return damage(cause, database) or (words if passing or invalidated else None)
