@@ -288,4 +288,4 @@ def send_test(channel: Channel, now: int, frame: Frame) -> None:
 def _about(claim: Claim) -> dict[str, str]:
     """The sensor for the log, if the message is about one."""
     members = claim.body["members"]
-    return {"sensor": members[0]["mac_address"]} if len(members) == 1 else {}
+    return {"sensor": members[0]["mac"]} if len(members) == 1 else {}
