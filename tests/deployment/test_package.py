@@ -148,7 +148,7 @@ def test_service_runs_from_the_installed_wheel(python: Path, tmp_path: Path) -> 
                 assert Path(process.cmdline()[0]).is_relative_to(python.parents[1])
         program = python.with_name("monitor")
         listed = subprocess.run(
-            [program, "sensor", "02:00:00:00:00:01", "--name", "Cellar"],
+            [program, "sensor", "set", "02:00:00:00:00:01", "--name", "Cellar"],
             cwd=tmp_path,
             env=service.environment,
             capture_output=True,
