@@ -69,6 +69,8 @@ def test_store_channels_and_watchdog_are_reached(
             "MONITOR_WATCHDOG_ALLOW_INTERNAL": "true",
             "MONITOR_WEBHOOK_URL": hook.url,
             "MONITOR_WEBHOOK_ALLOW_INTERNAL": "true",
+            # The watchdog calls after a sweep if coverage is recent, so many sweeps must be tried.
+            "MONITOR_STALENESS_SWEEP_INTERVAL": "1",
         }
         with Service(tmp_path, **given) as service:
             service.ready()
