@@ -39,12 +39,12 @@ def imported(statement: str) -> set[str]:
     return _HEAVY.intersection(json.loads(done.stdout.splitlines()[-1]))
 
 
-def test_the_help_text_imports_no_library() -> None:
+def test_help_text_imports_no_library() -> None:
     statement = "import contextlib, monitor.cli\nwith contextlib.suppress(SystemExit):"
     assert imported(f"{statement}\n    monitor.cli.main(['--help'])\n") == set()
 
 
-def test_the_supervisor_imports_no_library() -> None:
+def test_supervisor_imports_no_library() -> None:
     assert imported("import monitor.supervisor") == set()
 
 
@@ -57,7 +57,7 @@ def test_the_supervisor_imports_no_library() -> None:
         ("web", {"argon2", "cryptography", "flask", "gunicorn", "requests", "sqlalchemy"}),
     ],
 )
-def test_a_process_imports_only_what_it_needs(process: str, needs: set[str]) -> None:
+def test_process_imports_only_what_it_needs(process: str, needs: set[str]) -> None:
     assert imported(f"import monitor.bootstrap.{process}") == needs
 
 
@@ -94,13 +94,13 @@ def test_every_command_is_registered(command: str, capsys: pytest.CaptureFixture
     assert cli.COMMANDS[command][1].casefold() in printed.casefold()
 
 
-def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+def test_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="0"):
         cli.main(["--version"])
     assert capsys.readouterr().out.startswith("monitor 0.")
 
 
-def test_a_settings_file_may_have_the_name_of_a_command(
+def test_settings_file_may_have_the_name_of_a_command(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -109,7 +109,7 @@ def test_a_settings_file_may_have_the_name_of_a_command(
     assert cli.main(["--config", "token", "check-config"]) == 0
 
 
-def test_the_options_of_serve_reach_its_processes(
+def test_options_of_serve_reach_its_processes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for variable in cli.OVERRIDES.values():
@@ -129,7 +129,7 @@ def test_the_options_of_serve_reach_its_processes(
         (["--port", "70000"], "--port: "),
     ],
 )
-def test_a_wrong_option_of_serve_is_named(
+def test_wrong_option_of_serve_is_named(
     arguments: list[str],
     problem: str,
     tmp_path: Path,

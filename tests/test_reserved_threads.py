@@ -20,7 +20,7 @@ from monitor.state.migrating import migrate
 from monitor.web.turnstile import Turnstile
 from tests.service import Service
 from tests.waiting import eventually
-from tests.web.whole import Whole
+from tests.web.complete_app import CompleteApp
 
 MAC = "02:00:00:00:00:01"
 PAGES = 40
@@ -68,8 +68,8 @@ def test_heartbeats_are_accepted_while_pages_wait_for_a_hanging_store(tmp_path: 
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Whole:
-    return Whole(tmp_path_factory.mktemp("whole"), "http://localhost")
+def complete_app(tmp_path_factory: pytest.TempPathFactory) -> CompleteApp:
+    return CompleteApp(tmp_path_factory.mktemp("whole"), "http://localhost")
 
 
 def alive(service: Service) -> bool:
@@ -140,11 +140,11 @@ def test_failed_page_frees_its_place() -> None:
     ],
 )
 def test_requests_that_bypass_the_turnstile_do_not_query_the_state(
-    whole: Whole, method: str, path: str
+    complete_app: CompleteApp, method: str, path: str
 ) -> None:
     transactions: list[Connection] = []
-    event.listen(whole.engine, "begin", transactions.append)
+    event.listen(complete_app.engine, "begin", transactions.append)
     headers = {"Accept": "text/html", "Authorization": "Bearer of-no-one"}
-    answer = whole.app.test_client().open(path, method=method, headers=headers)
+    answer = complete_app.app.test_client().open(path, method=method, headers=headers)
     assert answer.status_code in (200, 404, 405)
     assert transactions == []

@@ -10,7 +10,7 @@ from monitor.settings import Settings, SettingsError, load
 EXAMPLE = Path(__file__).parent.parent / "config" / "monitor.example.toml"
 
 
-def test_the_example_shows_every_setting_with_its_default() -> None:
+def test_example_shows_every_setting_with_its_default() -> None:
     shown = tomllib.loads(EXAMPLE.read_text())
     defaults = asdict(Settings())
     del defaults["influxdb"]
@@ -34,7 +34,7 @@ def test_variables_override_the_file(tmp_path: Path) -> None:
     assert given.email.recipients == ("a@b", "c@d")
 
 
-def test_a_settings_file_that_is_missing_is_an_error(tmp_path: Path) -> None:
+def test_settings_file_that_is_missing_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(
         SettingsError, match=r"nowhere\.toml: can't read the settings file: No such"
     ):
@@ -79,7 +79,7 @@ def test_each_secret_can_be_read_from_a_file(tmp_path: Path) -> None:
     assert load(None, given) == load(None, {**given, **no_files, **secrets})
 
 
-def test_a_file_for_a_setting_that_is_no_secret_is_an_unknown_setting(tmp_path: Path) -> None:
+def test_file_for_a_setting_that_is_no_secret_is_an_unknown_setting(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="MONITOR_SERVER_PORT_FILE: unknown setting"):
         load(None, {"MONITOR_SERVER_PORT_FILE": str(tmp_path)})
 

@@ -40,7 +40,7 @@ def check(directory: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> int:
 
 
 @pytest.mark.parametrize("name", names("good"))
-def test_a_good_file_is_valid_and_gives_no_warning(
+def test_good_file_is_valid_and_gives_no_warning(
     here: Path,
     name: str,
     monkeypatch: pytest.MonkeyPatch,
@@ -55,7 +55,7 @@ def test_a_good_file_is_valid_and_gives_no_warning(
 
 
 @pytest.mark.parametrize("name", names("bad"))
-def test_a_bad_file_gives_the_error_beside_it(
+def test_bad_file_gives_the_error_beside_it(
     here: Path, name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     expected = FILES / "bad" / f"{name}.error"

@@ -1,5 +1,5 @@
 """A second signal that arrives while the first is being handled: Ctrl-C in a terminal together with
-SIGTERM from a supervisor, or an impatient person."""
+SIGTERM from a supervisor, or an impatient user."""
 
 import subprocess
 import sys

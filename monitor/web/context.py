@@ -48,7 +48,7 @@ class Context:
     base_url: str
     """The address of this service in links, as in the settings."""
     zone: tzinfo
-    """The time zone of moments on pages."""
+    """The time zone in which pages show times."""
     local: bool
     """Only this machine can connect, without a proxy that serves others."""
     proxies: int

@@ -1,4 +1,4 @@
-"""Moments on pages: in the service's time zone, or in the viewer's if JavaScript is on."""
+"""Times on pages: in the service's time zone, or in the viewer's if JavaScript is on."""
 
 import re
 

@@ -18,12 +18,12 @@ KEPT_FREE = 3
 """Threads of each worker that pages can't take."""
 
 _WAITING = 1
-"""Requests that may wait for others to leave: each holds a thread that is kept free."""
+"""Requests that may wait for others to end: each holds one of the threads kept free."""
 _PATIENCE = 1.0
-"""Seconds that they wait: a browser asks for several things at once, most of them short."""
+"""Seconds that they wait: a browser sends several requests at once, most of them short."""
 
 _STATIC, _ALIVE = "/static/", "/healthz"
-"""What asks neither the store nor the state, its errors included."""
+"""Paths that use neither the store nor the state, not even for errors."""
 
 _BUSY = "The server is busy. Try again soon."
 
@@ -31,10 +31,10 @@ Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
 class Turnstile:
-    """A WSGI application before another one. Made in each worker, after the fork."""
+    """A WSGI middleware. Create it in each worker, after the fork."""
 
     def __init__(self, pages: Application, slots: int) -> None:
-        """`slots`: requests that `pages` may work on at once, their answers included."""
+        """`slots`: how many requests `pages` may handle at once, until their responses are sent."""
         self._pages = pages
         self._slots, self._queue = BoundedSemaphore(slots), BoundedSemaphore(_WAITING)
 
@@ -64,7 +64,7 @@ class Turnstile:
 
 
 def _refuse(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-    """Without a template: to render one takes what there is too little of."""
+    """Without a template, because pages read the current user from the state."""
     status = HTTPStatus.SERVICE_UNAVAILABLE
     headers = [("Retry-After", str(RETRY_AFTER)), ("Cache-Control", "no-store")]
     if "text/html" in environ.get("HTTP_ACCEPT", ""):

@@ -11,7 +11,7 @@ from monitor.model import SECOND
 from tests.waiting import eventually
 
 
-class Still(Clock):
+class SettableClock(Clock):
     """A clock that a test sets."""
 
     time = 1_800_000_000_000
@@ -35,7 +35,7 @@ class Work:
 
 
 def test_error_is_raised_in_all_waiting_threads_and_next_call_retries() -> None:
-    memory, work = Memory[str, int](Still(), SECOND, 10), Work()
+    memory, work = Memory[str, int](SettableClock(), SECOND, 10), Work()
     with ThreadPoolExecutor(4) as pool:
         waiting = [pool.submit(memory.shared, "key", work, 60.0) for _ in range(4)]
         eventually(lambda: work.times == 1)
@@ -46,7 +46,7 @@ def test_error_is_raised_in_all_waiting_threads_and_next_call_retries() -> None:
 
 
 def test_wait_times_out_while_the_work_continues() -> None:
-    memory, work = Memory[str, int](Still(), SECOND, 10), Work()
+    memory, work = Memory[str, int](SettableClock(), SECOND, 10), Work()
     work.times = 1
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(memory.shared, "key", work, 60.0)
@@ -58,7 +58,7 @@ def test_wait_times_out_while_the_work_continues() -> None:
 
 
 def test_stale_value_is_returned_during_recomputation_until_it_is_too_old() -> None:
-    clock = Still()
+    clock = SettableClock()
     memory, work = Memory[str, int](clock, SECOND, 10, 10 * SECOND), Work()
     memory.put("key", 7)
     clock.time += SECOND

@@ -130,7 +130,7 @@ def test_test_message_is_an_alert_of_five_minutes() -> None:
     assert alert["endsAt"] == format_time(NOW + 5 * MINUTE)
 
 
-def test_a_thousand_alerts_are_smaller_than_800_kb() -> None:
+def test_thousand_alerts_are_smaller_than_800_kb() -> None:
     many = [sensor(MAC + number, labels={"line": "3"}) for number in range(1_000)]
     assert len(json.dumps(alerts_of(message_about("down", *many)))) < 800_000
 

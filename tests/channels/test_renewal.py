@@ -92,7 +92,7 @@ def test_open_alerts_fire_after_a_restart_and_end_on_recovery(
     assert kinds == [("down", "sent", 1), ("recovered", "sent", 1)]
 
 
-def test_an_alert_that_is_not_sent_again_expires(
+def test_alert_that_is_not_sent_again_expires(
     state: Engine, outages: Outages, running: real.Alertmanager, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(alerts, "FIRING", 3 * SECOND)

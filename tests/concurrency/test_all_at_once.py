@@ -17,8 +17,8 @@ from monitor.outbox.candidates import RecipientConfig
 from monitor.state.database import reading
 from monitor.state.tables import incident, notification, notification_incident
 from tests.concurrency.conftest import Sides
-from tests.concurrency.people import Operator, command, settings_of
 from tests.concurrency.test_held_commits import MonitoredFleet, misplaced
+from tests.concurrency.users import Operator, command, settings_of
 from tests.staleness.test_sweep import ALERTING
 
 SENSORS = (1, 2, 3, 8, 9)

@@ -216,9 +216,7 @@ def test_example_shows_each_default_and_otherwise_a_valid_value(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("tls", [False, True])
-def test_the_health_check_reaches_the_service(
-    tmp_path: Path, authority: Authority, tls: bool
-) -> None:
+def test_health_check_reaches_the_service(tmp_path: Path, authority: Authority, tls: bool) -> None:
     _, program, *arguments = PROGRAM["web"]["healthcheck"]["test"]
     assert program == "python"
     given: dict[str, object] = {}

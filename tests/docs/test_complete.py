@@ -8,7 +8,7 @@ import pytest
 
 from monitor import cli
 from monitor.ingest.fields import DETAILS
-from tests.web.whole import Whole
+from tests.web.complete_app import CompleteApp
 
 ROOT = Path(__file__).parents[2]
 ADMINISTRATORS = (ROOT / "docs" / "administrators.md").read_text()
@@ -54,7 +54,9 @@ def test_every_reason_for_an_ignored_field_is_documented(reason: str) -> None:
 def test_every_api_route_is_documented(tmp_path: Path) -> None:
     text = (ROOT / "docs" / "api.md").read_text()
     rules = [
-        rule for rule in Whole(tmp_path, "http://monitor.example").rules() if "/api/" in rule.rule
+        rule
+        for rule in CompleteApp(tmp_path, "http://monitor.example").rules()
+        if "/api/" in rule.rule
     ]
     assert rules
     for rule in rules:

@@ -76,12 +76,12 @@ def test_every_command_runs(service: Service, tmp_path: Path) -> None:
     assert ran > 20
 
 
-def test_the_python_example_runs(service: Service) -> None:
+def test_python_example_runs(service: Service) -> None:
     (example,) = blocks("docs/sensors.md", "python")
     exec(example.replace("localhost:8000", f"127.0.0.1:{service.port}"), {})
     assert "02:00:00:00:00:00" in service.sensors()
 
 
-def test_the_telegraf_example_is_valid() -> None:
+def test_telegraf_example_is_valid() -> None:
     (example,) = blocks("docs/sensors.md", "toml")
     assert tomllib.loads(example)["outputs"]["http"][0]["method"] == "POST"

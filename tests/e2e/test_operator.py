@@ -11,7 +11,7 @@ from playwright.sync_api import BrowserContext, Page, expect, sync_playwright
 
 from tests.service import Service
 from tests.waiting import eventually
-from tests.web.browser import STOPPED, chromium, complaints_of
+from tests.web.browser import STOPPED, chromium, errors_of
 from tests.web.notices import RECORD, shown
 
 PASSWORD = "correct horse battery"
@@ -66,7 +66,7 @@ def test_operator_logs_in_acknowledges_and_sees_the_recovery(
     context.add_init_script(RECORD)
     people(service, "createsuperuser", "--name", "Anna", "--email", "")
     page, other = context.new_page(), context.new_page()
-    complaints = [complaints_of(page), complaints_of(other)]
+    page_errors = [errors_of(page), errors_of(other)]
     dialogs: list[str] = []
     page.on("dialog", lambda dialog: dialogs.append(dialog.message))
 
@@ -117,6 +117,6 @@ def test_operator_logs_in_acknowledges_and_sees_the_recovery(
     service.beat(MAC)
     expect(other.locator("#grid .cell.up .name")).to_have_text(NAME)
     assert other.evaluate("window.notReloaded")
-    messages = [text for each in complaints for text in each]
+    messages = [text for each in page_errors for text in each]
     assert [text for text in messages if not any(gone in text for gone in _GONE)] == []
     assert dialogs == []

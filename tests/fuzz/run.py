@@ -14,15 +14,15 @@ from pathlib import Path
 import requests
 
 from tests import postgres
-from tests.fuzz.ground import Ground
 from tests.fuzz.memory import Memory, Trend
 from tests.fuzz.mutations import mutate
 from tests.fuzz.request import Answer, Request, send
+from tests.fuzz.target import Target
 from tests.fuzz.valid import ENDING, Entry, entries
 from tests.influxd.server import InfluxdServer, require_influxd
 from tests.receiver import receiver
 from tests.waiting import eventually
-from tests.web.whole import INGEST_TOKEN
+from tests.web.complete_app import INGEST_TOKEN
 
 _THREADS = 4
 _VALID_SHARE, _ELSE_SHARE = 0.1, 0.1
@@ -64,9 +64,9 @@ class Report:
 class Fuzz:
     """Generates requests: the same seed and number give the same request."""
 
-    def __init__(self, ground: Ground, report: Report) -> None:
-        self._ground, self._report = ground, report
-        self._entries = list(entries(ground))
+    def __init__(self, target: Target, report: Report) -> None:
+        self._target, self._report = target, report
+        self._entries = list(entries(target))
         self._lock, self._read = threading.Lock(), 0
         self._granted: set[str] = set()
         self._refused: dict[str, str] = {}
@@ -78,12 +78,12 @@ class Fuzz:
         valid = number < len(self._entries) or chance.random() < _VALID_SHARE
         regularly = number % _RENEW_EVERY == 0
         if regularly or (valid and entry.method != "GET"):
-            self._ground.renew(sessions=regularly or entry.rule in ENDING)
-        request = entry.make(self._ground, chance)
+            self._target.renew(sessions=regularly or entry.rule in ENDING)
+        request = entry.make(self._target, chance)
         if not valid:
             self._impersonate(entry, request, chance)
             mutate(request, chance)
-        answer = send(self._ground.service.port, request)
+        answer = send(self._target.service.port, request)
         self._look(number, entry, request, answer, valid)
 
     def _impersonate(self, entry: Entry, request: Request, chance: random.Random) -> None:
@@ -91,8 +91,8 @@ class Fuzz:
         if chance.random() > _ELSE_SHARE or entry.rule in ENDING:
             return
         name = chance.choice(("viewer", "operator"))
-        bearer = chance.choice((self._ground.bearers[name], "forged", INGEST_TOKEN))
-        cookie = chance.choice((self._ground.sessions[name].cookie, "monitor=forged", ""))
+        bearer = chance.choice((self._target.bearers[name], "forged", INGEST_TOKEN))
+        cookie = chance.choice((self._target.sessions[name].cookie, "monitor=forged", ""))
         request.replace(b"Authorization", b"Bearer " + bearer.encode())
         request.replace(b"Cookie", cookie.encode())
 
@@ -120,7 +120,7 @@ class Fuzz:
         )
 
     def _read_log(self, number: int, entry: Entry, request: Request) -> None:
-        log = self._ground.service.log
+        log = self._target.service.log
         size = log.stat().st_size
         if size == self._read:
             return
@@ -159,21 +159,21 @@ def run(count: int, seed: int, growth: float = GROWTH, servers: bool = False) ->
     report = Report(Path(tempfile.mkdtemp(prefix="monitor-fuzz-")), seed, count)
     with ExitStack() as stack:
         hook = stack.enter_context(receiver())
-        ground = Ground(report.directory, hook, **(_servers(report, stack) if servers else {}))
-        stack.enter_context(ground.service)
-        ground.service.ready()
-        ground.renew()
-        fuzz = Fuzz(ground, report)
-        before = [process.pid for process in ground.service.family()]
+        target = Target(report.directory, hook, **(_servers(report, stack) if servers else {}))
+        stack.enter_context(target.service)
+        target.service.ready()
+        target.renew()
+        fuzz = Fuzz(target, report)
+        before = [process.pid for process in target.service.family()]
         began = time.monotonic()
         with ThreadPoolExecutor(_THREADS) as pool:
             list(pool.map(fuzz.case, range(count // 2)))
             print(f"{count // 2} requests after {time.monotonic() - began:.0f} s")
-            with Memory(ground.service) as memory:
+            with Memory(target.service) as memory:
                 list(pool.map(fuzz.case, range(count // 2, count)))
         report.seconds, report.memory = time.monotonic() - began, memory.trends()
-        ground.renew()
-        after = [process.pid for process in ground.service.family()]
+        target.renew()
+        after = [process.pid for process in target.service.family()]
         if after != before:
             report.failures.append(f"processes died or were added: {before} -> {after}")
         report.failures += [
@@ -182,10 +182,10 @@ def run(count: int, seed: int, growth: float = GROWTH, servers: bool = False) ->
             if trend.growth > growth
         ]
         report.failures += fuzz.never_granted()
-        _still_works(ground, report)
-    tracebacks = ground.service.log.read_text("utf-8", "replace").count("Traceback")
+        _still_works(target, report)
+    tracebacks = target.service.log.read_text("utf-8", "replace").count("Traceback")
     if tracebacks:
-        report.failures.append(f"{tracebacks} tracebacks in {ground.service.log}")
+        report.failures.append(f"{tracebacks} tracebacks in {target.service.log}")
     return report
 
 
@@ -200,9 +200,9 @@ def _servers(report: Report, stack: ExitStack) -> Mapping[str, object]:
     }
 
 
-def _still_works(ground: Ground, report: Report) -> None:
+def _still_works(target: Target, report: Report) -> None:
     """Check that a heartbeat is stored and its sensor has a page."""
-    url, mac = ground.service.url, "02:00:00:00:01:00"
+    url, mac = target.service.url, "02:00:00:00:01:00"
     sent = requests.post(
         f"{url}/heartbeat",
         json={"mac_address": mac},
@@ -213,7 +213,7 @@ def _still_works(ground: Ground, report: Report) -> None:
         report.failures.append(f"the last heartbeat was refused: {sent.status_code} {sent.text}")
         return
     received = sent.json()["time"]
-    bearer = {"Authorization": f"Bearer {ground.bearers['viewer']}"}
+    bearer = {"Authorization": f"Bearer {target.bearers['viewer']}"}
 
     def stored() -> bool:
         answer = requests.get(f"{url}/api/v1/sensors/{mac}/heartbeats", headers=bearer, timeout=30)
@@ -223,7 +223,7 @@ def _still_works(ground: Ground, report: Report) -> None:
         eventually(stored, 30)
     except AssertionError:
         report.failures.append("the last heartbeat was not stored within 30 s")
-    cookie = {"Cookie": ground.sessions["viewer"].cookie, "Accept": "text/html"}
+    cookie = {"Cookie": target.sessions["viewer"].cookie, "Accept": "text/html"}
     page = requests.get(f"{url}/sensors/{mac}", headers=cookie, timeout=30)
     if page.status_code != 200:
         report.failures.append(f"the sensor's page answers {page.status_code} at the end")

@@ -13,10 +13,10 @@ import requests
 from werkzeug.routing import Rule
 
 from monitor.model import HOUR
-from tests.fuzz.ground import CHOOSER, KEPT, LEAVER, REMOVABLE, VICTIM, Ground
 from tests.fuzz.request import Request
+from tests.fuzz.target import CHOOSER, KEPT, LEAVER, REMOVABLE, VICTIM, Target
+from tests.web.complete_app import INGEST_TOKEN
 from tests.web.visitors import PASSWORD
-from tests.web.whole import INGEST_TOKEN
 
 _PARAMETER = re.compile(r"<(?:any\(([^)]*)\):|\w+:)?(\w+)>")
 _MAC = "02:00:00:00:00:0a"
@@ -37,15 +37,15 @@ class Entry:
 
     method: str
     rule: str
-    make: Callable[[Ground, random.Random], Request]
+    make: Callable[[Target, random.Random], Request]
 
     def __str__(self) -> str:
         return f"{self.method} {self.rule}"
 
 
-def entries(ground: Ground) -> Iterator[Entry]:
+def entries(target: Target) -> Iterator[Entry]:
     """All rules of the URL map, and the ingest paths with their weight."""
-    for rule in ground.rules:
+    for rule in target.rules:
         for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
             yield Entry(method, rule.rule, _maker(method, rule))
     yield Entry("GET", "/static", _static)
@@ -55,22 +55,22 @@ def entries(ground: Ground) -> Iterator[Entry]:
         yield Entry("POST", "/heartbeats", _batch)
 
 
-def _static(ground: Ground, _chance: random.Random) -> Request:
-    headers = [("Host", f"127.0.0.1:{ground.service.port}")]
-    return _request("GET", ground.static, "", headers)
+def _static(target: Target, _chance: random.Random) -> Request:
+    headers = [("Host", f"127.0.0.1:{target.service.port}")]
+    return _request("GET", target.static, "", headers)
 
 
-def _maker(method: str, rule: Rule) -> Callable[[Ground, random.Random], Request]:
-    def make(ground: Ground, chance: random.Random) -> Request:
-        path = _path(method, rule.rule, ground, chance)
+def _maker(method: str, rule: Rule) -> Callable[[Target, random.Random], Request]:
+    def make(target: Target, chance: random.Random) -> Request:
+        path = _path(method, rule.rule, target, chance)
         if rule.rule.startswith("/api/") or rule.rule in ("/sensors", "/metrics"):
-            return _of_program(method, rule.rule, path, ground, chance)
-        return _of_browser(method, rule.rule, path, ground, chance)
+            return _of_program(method, rule.rule, path, target, chance)
+        return _of_browser(method, rule.rule, path, target, chance)
 
     return make
 
 
-def _path(method: str, rule: str, ground: Ground, chance: random.Random) -> str:
+def _path(method: str, rule: str, target: Target, chance: random.Random) -> str:
     numbers = {
         "silences": "silence",
         "maintenance": "maintenance",
@@ -84,10 +84,10 @@ def _path(method: str, rule: str, ground: Ground, chance: random.Random) -> str:
         "mac": _MAC,
         "name": REMOVABLE if "channels" in rule and removes else KEPT,
         "down": str(chance.randrange(20)),
-        "token": ground.texts["password" if rule.startswith("/password") else "acknowledge"],
-        "key": ground.texts["public"],
-        "signed": ground.texts["badge"],
-        "number": str(ground.numbers.get(numbers.get(kind, ""), 1)),
+        "token": target.texts["password" if rule.startswith("/password") else "acknowledge"],
+        "key": target.texts["public"],
+        "signed": target.texts["badge"],
+        "number": str(target.numbers.get(numbers.get(kind, ""), 1)),
     }
 
     def value(found: re.Match[str]) -> str:
@@ -100,35 +100,35 @@ def _path(method: str, rule: str, ground: Ground, chance: random.Random) -> str:
 
 
 def _of_browser(
-    method: str, rule: str, path: str, ground: Ground, chance: random.Random
+    method: str, rule: str, path: str, target: Target, chance: random.Random
 ) -> Request:
     name = "administrator"
     if rule in ("/login", "/password/<token>") or rule.startswith(_OPEN):
         name = ""
     elif rule in ENDING:
         name = LEAVER
-    session = ground.sessions[name]
-    headers = [("Host", f"127.0.0.1:{ground.service.port}"), ("Accept", "text/html,*/*;q=0.8")]
+    session = target.sessions[name]
+    headers = [("Host", f"127.0.0.1:{target.service.port}"), ("Accept", "text/html,*/*;q=0.8")]
     headers.append(("Cookie", session.cookie))
     if method == "GET":
         query = chance.choice(_QUERIES.get(rule, ("",)))
         return _request(method, path, query, headers)
-    form = dict(_form(rule, ground, chance))
+    form = dict(_form(rule, target, chance))
     form["csrf_token"] = session.csrf
-    headers += [("Content-Type", _FORM), ("Origin", ground.service.url)]
+    headers += [("Content-Type", _FORM), ("Origin", target.service.url)]
     return _request(method, path, "", headers, urlencode(form, doseq=True).encode())
 
 
 def _of_program(
-    method: str, rule: str, path: str, ground: Ground, chance: random.Random
+    method: str, rule: str, path: str, target: Target, chance: random.Random
 ) -> Request:
     headers = [
-        ("Host", f"127.0.0.1:{ground.service.port}"),
-        ("Authorization", f"Bearer {ground.bearers['administrator']}"),
+        ("Host", f"127.0.0.1:{target.service.port}"),
+        ("Authorization", f"Bearer {target.bearers['administrator']}"),
     ]
     if method == "GET":
         return _request(method, path, chance.choice(_QUERIES.get(rule, ("",))), headers)
-    content = _content(method, rule, ground, chance)
+    content = _content(method, rule, target, chance)
     if content is None:
         return _request(method, path, "", headers)
     headers.append(("Content-Type", _JSON))
@@ -165,11 +165,11 @@ _QUERIES: Mapping[str, Sequence[str]] = {
 }
 
 
-def _form(rule: str, ground: Ground, chance: random.Random) -> Form:
+def _form(rule: str, target: Target, chance: random.Random) -> Form:
     some = f"f{chance.randrange(10**6)}"
     if rule == "/admin/sensors/import/confirm":
-        return _previewed(ground, some)
-    number = str(ground.numbers["incident"])
+        return _previewed(target, some)
+    number = str(target.numbers["incident"])
     channel = {"kind": "webhook", "settings.url": "http://127.0.0.1:9/x", "enabled": "yes"}
     forms: Mapping[str, Form] = {
         "/login": {"name": "viewer", "password": PASSWORD, "next": "/"},
@@ -214,11 +214,11 @@ def _form(rule: str, ground: Ground, chance: random.Random) -> Form:
     return forms.get(rule, {"sure": "yes"})
 
 
-def _previewed(ground: Ground, some: str) -> Form:
+def _previewed(target: Target, some: str) -> Form:
     """The form that confirms an import."""
-    session = ground.sessions["administrator"]
+    session = target.sessions["administrator"]
     page = requests.post(
-        f"{ground.service.url}/admin/sensors/import",
+        f"{target.service.url}/admin/sensors/import",
         {"csrf_token": session.csrf, "text": f"mac_address,name\n{_MAC},{some}\n"},
         headers={"Cookie": session.cookie, "Accept": "text/html"},
         timeout=30,
@@ -227,14 +227,14 @@ def _previewed(ground: Ground, some: str) -> Form:
     return {name: html.unescape(value) for name, value in found}
 
 
-def _content(method: str, rule: str, ground: Ground, chance: random.Random) -> Any:
+def _content(method: str, rule: str, target: Target, chance: random.Random) -> Any:
     some = f"f{chance.randrange(10**6)}"
     settings = {"url": "http://127.0.0.1:9/x"}
     route = {"matchers": ["site=Cellar"], "channels": ["x"]}
     contents: Mapping[tuple[str, str], Any] = {
         ("POST", "/channels"): {"name": some, "kind": "webhook", "settings": settings},
         ("PATCH", "/channels/<name>"): {"settings": settings, "enabled": True, "budget": 5},
-        ("POST", "/incidents/acknowledge"): {"ids": [ground.numbers["incident"]]},
+        ("POST", "/incidents/acknowledge"): {"ids": [target.numbers["incident"]]},
         ("POST", "/maintenance"): {
             "name": some,
             "matchers": ["site=Cellar"],
@@ -244,7 +244,7 @@ def _content(method: str, rule: str, ground: Ground, chance: random.Random) -> A
             "recurrence": "FREQ=DAILY",
         },
         ("POST", "/routes"): {**route, "name": some},
-        ("PUT", "/routes"): {"order": _order(ground)}
+        ("PUT", "/routes"): {"order": _order(target)}
         if (method, rule[7:]) == ("PUT", "/routes")
         else None,
         ("PUT", "/routes/<name>"): {**route, "escalate_to": ["x"], "escalate_after_seconds": 60},
@@ -253,24 +253,24 @@ def _content(method: str, rule: str, ground: Ground, chance: random.Random) -> A
             "comment": some,
             "duration_seconds": 600,
         },
-        ("POST", "/webpush/subscriptions"): ground.browser,
-        ("DELETE", "/webpush/subscriptions"): {"endpoint": ground.browser["endpoint"]},
+        ("POST", "/webpush/subscriptions"): target.browser,
+        ("DELETE", "/webpush/subscriptions"): {"endpoint": target.browser["endpoint"]},
     }
     return contents.get((method, rule.removeprefix("/api/v1")))
 
 
-def _order(ground: Ground) -> list[str]:
+def _order(target: Target) -> list[str]:
     answer = requests.get(
-        f"{ground.service.url}/api/v1/routes",
-        headers={"Authorization": f"Bearer {ground.bearers['administrator']}"},
+        f"{target.service.url}/api/v1/routes",
+        headers={"Authorization": f"Bearer {target.bearers['administrator']}"},
         timeout=30,
     )
     return [route["name"] for route in answer.json()["routes"]]
 
 
-def _ingest_headers(ground: Ground) -> list[tuple[str, str]]:
+def _ingest_headers(target: Target) -> list[tuple[str, str]]:
     return [
-        ("Host", f"127.0.0.1:{ground.service.port}"),
+        ("Host", f"127.0.0.1:{target.service.port}"),
         ("Authorization", f"Bearer {INGEST_TOKEN}"),
     ]
 
@@ -280,18 +280,18 @@ def _beat(chance: random.Random) -> dict[str, Any]:
     return {"mac_address": f"02:00:00:00:01:{chance.randrange(200):02x}", "battery": 3.1}
 
 
-def _heartbeat(ground: Ground, chance: random.Random) -> Request:
-    headers = [*_ingest_headers(ground), ("Content-Type", _JSON)]
+def _heartbeat(target: Target, chance: random.Random) -> Request:
+    headers = [*_ingest_headers(target), ("Content-Type", _JSON)]
     return _request("POST", "/heartbeat", "", headers, json.dumps(_beat(chance)).encode())
 
 
-def _query_heartbeat(ground: Ground, chance: random.Random) -> Request:
-    return _request("GET", "/heartbeat", urlencode(_beat(chance)), _ingest_headers(ground))
+def _query_heartbeat(target: Target, chance: random.Random) -> Request:
+    return _request("GET", "/heartbeat", urlencode(_beat(chance)), _ingest_headers(target))
 
 
-def _batch(ground: Ground, chance: random.Random) -> Request:
+def _batch(target: Target, chance: random.Random) -> Request:
     rows = [json.dumps(_beat(chance)) for _ in range(chance.randrange(1, 9))]
     kind = chance.choice((_JSON, _LINES))
     body = "\n".join(rows) if kind == _LINES else f"[{','.join(rows)}]"
-    headers = [*_ingest_headers(ground), ("Content-Type", kind)]
+    headers = [*_ingest_headers(target), ("Content-Type", kind)]
     return _request("POST", "/heartbeats", "", headers, body.encode())

@@ -312,7 +312,7 @@ def blocked(line: Line, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Block
     other.close()
 
 
-def test_the_next_chunk_is_written_while_the_store_writes_the_first_one(
+def test_next_chunk_is_written_while_the_store_writes_the_first_one(
     line: Line, blocked: tuple[BlockedStore, Pipeline]
 ) -> None:
     store, pipeline = blocked

@@ -15,7 +15,7 @@ from monitor.outbox.message import LISTED_IN_DATA, Frame, compose, compose_notic
 from monitor.refusal import REASONS, UNAUTHORIZED
 from monitor.staleness.blindness import BlindWindow
 from monitor.staleness.notices import Behind, Notices, SentNotices, behind_text, blind_text
-from tests.moments import ZONES, other_moments
+from tests.time_formats import ZONES, other_formats
 
 TIME = parse_time("2026-11-23T14:13:20Z")
 URL = "https://monitor.example.org"
@@ -254,17 +254,17 @@ def test_subject_is_one_line_and_body_is_json_for_any_names_and_times(
 
 
 @given(contexts, st.sampled_from(["UTC", "Europe/Berlin", "America/St_Johns"]))
-def test_all_moments_of_a_message_have_one_format_and_one_zone(
+def test_all_times_of_a_message_have_one_format_and_one_zone(
     context: MessageContext, zone: str
 ) -> None:
     members = [each._replace(name="Boiler", site="Hall A") for each in context.members]
     body = compose(context._replace(members=members, site=None), Frame(URL, ZoneInfo(zone)))
-    assert not other_moments(body["subject"] + "\n" + body["text"])
+    assert not other_formats(body["subject"] + "\n" + body["text"])
     assert set(ZONES.findall(body["text"])) <= set(names_of(zone))
 
 
 @pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin", "America/St_Johns"])
-def test_all_moments_of_a_notice_have_one_format_and_one_zone(zone: str) -> None:
+def test_all_times_of_a_notice_have_one_format_and_one_zone(zone: str) -> None:
     frame = Frame(URL, ZoneInfo(zone))
     windows = [BlindWindow(TIME - 2 * DAY, TIME - DAY), BlindWindow(TIME - HOUR, TIME - MINUTE)]
     sent = SentNotices()
@@ -276,7 +276,7 @@ def test_all_moments_of_a_notice_have_one_format_and_one_zone(zone: str) -> None
     ]
     for subject, sentences in texts:
         body = compose_notice(subject, sentences, TIME, "thread", frame)
-        assert not other_moments(body["subject"] + "\n" + body["text"])
+        assert not other_formats(body["subject"] + "\n" + body["text"])
         assert set(ZONES.findall(body["text"])) <= set(names_of(zone))
 
 
@@ -287,7 +287,7 @@ def names_of(zone: str) -> list[str]:
     return [f"{day:%Z}" for day in days]
 
 
-def test_moments_are_written_in_the_zone_of_the_settings() -> None:
+def test_times_are_written_in_the_zone_of_the_settings() -> None:
     context = _context("down", [member()], {})
     body = compose(context, Frame(URL, ZoneInfo("Europe/Berlin")))
     assert body["subject"].endswith("silent since 2026-11-23 15:03:15 CET")
@@ -338,11 +338,11 @@ def test_message_about_one_sensor_links_to_its_page() -> None:
     assert down(member(1), member(2))["link"] == f"{URL}/"
 
 
-def test_moments_in_another_format_are_found() -> None:
+def test_times_in_another_format_are_found() -> None:
     right = "last seen 2026-11-23 14:03:12 CET (02:00:00:00:00:01)"
-    assert other_moments(right) == []
-    assert other_moments(f"{right}, on 22 November") == ["22 November"]
-    assert other_moments(f"{right}, since 14:03 CET") == ["14:03"]
+    assert other_formats(right) == []
+    assert other_formats(f"{right}, on 22 November") == ["22 November"]
+    assert other_formats(f"{right}, since 14:03 CET") == ["14:03"]
 
 
 def test_only_a_full_share_is_a_hundred_percent() -> None:

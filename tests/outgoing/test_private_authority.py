@@ -135,7 +135,7 @@ def test_email_is_sent(
         assert len(box.accepted) == 1
 
 
-def test_login_provider_is_asked(
+def test_login_provider_is_reached(
     tmp_path: Path, authority: Authority, monkeypatch: pytest.MonkeyPatch, state: Engine
 ) -> None:
     authority.issue(tmp_path / "server.crt")

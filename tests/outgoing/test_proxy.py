@@ -46,7 +46,7 @@ def test_request_without_tls_goes_through_the_proxy(monkeypatch: pytest.MonkeyPa
         assert through.requests == [f"GET {url}"]
 
 
-def test_address_that_is_internal_is_refused_before_the_proxy_is_asked(
+def test_internal_address_is_refused_without_contacting_the_proxy(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     with proxy() as through:
@@ -65,7 +65,7 @@ def test_proxy_that_does_not_answer_is_named_without_its_url(
     assert caught.value.detail == "no connection through the proxy"
 
 
-def test_this_machine_and_excepted_hosts_are_asked_directly(
+def test_this_machine_and_excepted_hosts_are_contacted_directly(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("MONITOR_OUTGOING_PROXY", "http://proxy.test:3128")
@@ -77,7 +77,7 @@ def test_this_machine_and_excepted_hosts_are_asked_directly(
     assert proxy_for("https://example.com") == "http://proxy.test:3128"
 
 
-def test_the_influxdb_client_logs_in_to_the_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_influxdb_client_logs_in_to_the_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MONITOR_OUTGOING_PROXY", "http://me:s%2F3@proxy.test:3128")
     options = client_options("http://influxdb.test:8086")
     assert options["proxy"] == "http://me:s%2F3@proxy.test:3128"

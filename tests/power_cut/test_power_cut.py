@@ -89,7 +89,7 @@ def test_without_a_sync_before_each_reply_some_are_lost(scene: Scene) -> None:
     assert lost
 
 
-def test_a_new_directory_of_the_log_survives(disk: Disk) -> None:
+def test_new_directory_of_the_log_survives(disk: Disk) -> None:
     clock = Clock()
     directories = [disk.path / str(number) / "spool" for number in range(5)]
     for mac, directory in enumerate(directories, start=1):

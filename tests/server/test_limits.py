@@ -103,7 +103,7 @@ def test_connection_above_the_limit_gets_503_if_none_is_idle() -> None:
             connection.close()
 
 
-def test_bodies_in_memory_are_limited_and_a_refused_handler_learns_of_it() -> None:
+def test_bodies_in_memory_are_limited_and_a_refused_handler_is_notified() -> None:
     echo = Echo(keeps=True)
     with running(handlers={"/echo": echo}, limits=Limits(buffered=150_000)) as server:
         with server.connect() as first:

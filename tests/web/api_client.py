@@ -1,4 +1,4 @@
-"""The API alone, with a token for each role."""
+"""Calls of the API, with a token for each role."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -30,12 +30,12 @@ class Api:
         return answer
 
     def refused(self, status: int, method: str, path: str, body: Any = None) -> tuple[Any, str]:
-        """The field at fault and the reason given."""
+        """Assert that the call is refused; the field at fault and the reason."""
         answer = self.call(method, path, body)
         assert answer.status_code == status, answer.text
         assert answer.content_type == "application/problem+json"
-        told: Mapping[str, Any] = answer.get_json(force=True)
-        return told.get("field"), told["detail"]
+        problem: Mapping[str, Any] = answer.get_json(force=True)
+        return problem.get("field"), problem["detail"]
 
 
 def apis(

@@ -1,4 +1,4 @@
-"""Debian's Chromium behind Playwright, and what a page complained about."""
+"""Debian's Chromium with Playwright, and the errors of a page."""
 
 import os
 import shutil
@@ -15,7 +15,7 @@ STOPPED = (
     "ERR_EMPTY_RESPONSE",
     "ERR_SOCKET_NOT_CONNECTED",
 )
-"""What Chromium reports when the server stops, by the moment at which the request meets it."""
+"""Chromium's errors when the server stops; they depend on the state of the connection."""
 
 _ARGUMENTS = [
     "--no-sandbox",
@@ -26,7 +26,7 @@ _ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-_TELL_VIOLATIONS = """
+_LOG_VIOLATIONS = """
 document.addEventListener("securitypolicyviolation", (event) =>
   console.error(`policy violated: ${event.violatedDirective} ${event.blockedURI}`));
 """
@@ -36,7 +36,7 @@ document.addEventListener("securitypolicyviolation", (event) =>
 def chromium(playwright: Playwright, with_notices: bool = False) -> Iterator[Browser]:
     """A browser; without one the test is skipped, in CI it fails.
 
-    Debian's headless shell needs about half the CPU time of the whole Chromium, but shows no
+    Debian's headless shell needs about half the CPU time of the full Chromium, but shows no
     notices.
     """
     shell = None if with_notices else shutil.which("chromium-headless-shell")
@@ -52,13 +52,14 @@ def chromium(playwright: Playwright, with_notices: bool = False) -> Iterator[Bro
         browser.close()
 
 
-def complaints_of(page: Page) -> list[str]:
-    """Grows with each error on the page's console, broken policy or uncaught exception."""
-    complaints: list[str] = []
-    page.add_init_script(_TELL_VIOLATIONS)
-    page.on("pageerror", lambda error: complaints.append(str(error)))
+def errors_of(page: Page) -> list[str]:
+    """A list that grows with each console error, CSP violation and uncaught exception of the
+    page."""
+    page_errors: list[str] = []
+    page.add_init_script(_LOG_VIOLATIONS)
+    page.on("pageerror", lambda error: page_errors.append(str(error)))
     page.on(
         "console",
-        lambda message: complaints.append(message.text) if message.type == "error" else None,
+        lambda message: page_errors.append(message.text) if message.type == "error" else None,
     )
-    return complaints
+    return page_errors

@@ -4,11 +4,11 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, Playwright, expect, sync_playwright
 
-from tests.web.browser import STOPPED, chromium, complaints_of
+from tests.web.browser import STOPPED, chromium, errors_of
 from tests.web.fleet_rig import Rig, Server, serving
 
-# What tests do on purpose: a server that is stopped, or wants a login.
-_WANTED = (*STOPPED, "401 (Unauthorized)")
+# Errors that tests cause on purpose: a stopped server, or a missing login.
+_EXPECTED = (*STOPPED, "401 (Unauthorized)")
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def browser(playwright: Playwright) -> Iterator[Browser]:
 
 @pytest.fixture
 def server(rig: Rig) -> Iterator[Server]:
-    """The pages of the rig's fleet, judged up to now."""
+    """A server with the pages of the rig's fleet, which is judged up to now."""
     rig.judge()
     with serving(rig.build_app()) as running:
         yield running
@@ -41,10 +41,10 @@ def server(rig: Rig) -> Iterator[Server]:
 
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
-    """Fails the test when the page complained: an error, a broken policy, an exception."""
+    """A page; the test fails if it had a console error, a CSP violation or an exception."""
     context = browser.new_context(viewport={"width": 1280, "height": 720})
     opened = context.new_page()
-    complaints = complaints_of(opened)
+    page_errors = errors_of(opened)
     yield opened
     context.close()
-    assert [text for text in complaints if not text.endswith(_WANTED)] == []
+    assert [text for text in page_errors if not text.endswith(_EXPECTED)] == []

@@ -47,7 +47,7 @@ def build_context(
 ) -> Context:
     """Without a store, unless `fleet` (a function that opens it) and `history` are given.
 
-    Everybody has to log in, unless `local`. `own_channels` are those of the settings. `others` are
+    Requests need a login, unless `local`. `own_channels` are those of the settings. `others` are
     further fields of Context.
     """
     clock = clock or Clock()

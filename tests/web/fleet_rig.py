@@ -1,4 +1,4 @@
-"""A real store, a real state and the pages over them, with a clock that can be put forward."""
+"""A real store and state and the pages that use them, with a clock that can be advanced."""
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -26,8 +26,8 @@ from tests.web.contexts import build_context
 THRESHOLD = 10 * MINUTE
 
 
-class Ahead(Clock):
-    """The real clock, put forward; it stands still after `stop`."""
+class AdjustableClock(Clock):
+    """The real clock plus `ahead` ms; it stands still after `stop`."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -42,10 +42,10 @@ class Ahead(Clock):
 
 
 class Rig:
-    """What the shipper and the sweep would write, written by hand."""
+    """A store and a state that a test fills as the shipper and the sweep would."""
 
     def __init__(self, directory: Path) -> None:
-        self.directory, self.clock = directory, Ahead()
+        self.directory, self.clock = directory, AdjustableClock()
         self.writer = SqliteStore(directory / "heartbeats.sqlite", 90 * DAY, writable=True)
         self.writer.migrate()
         self.engine = new_state(directory / "state.sqlite")
@@ -53,11 +53,11 @@ class Rig:
         self.reasons: list[str] = []
 
     def fleet(self) -> Fleet:
-        """The fleet as one more worker process would read it."""
+        """A Fleet as one more worker process would have it."""
         return Fleet(self._reader(), self.engine, self.clock, THRESHOLD, 90 * DAY)
 
     def history(self) -> History:
-        """The past as one more worker process would read it."""
+        """A History as one more worker process would have it."""
         return History(self._reader(), self.engine, self.clock, THRESHOLD, 90 * DAY)
 
     def _reader(self) -> SqliteStore:
@@ -71,8 +71,8 @@ class Rig:
         trusted_hosts: Sequence[str] = (),
         **options: Any,
     ) -> Flask:
-        """`options`: of `build_context`. Unless given otherwise, anyone on this machine may look
-        until users are added."""
+        """`options`: of `build_context`. By default local requests need no login until users are
+        added."""
         given = {
             "base_url": "http://127.0.0.1:8000",
             "fleet": open_fleet or self.fleet,
@@ -89,7 +89,7 @@ class Rig:
             store.close()
 
     def beat(self, *macs: int, ago: int = 0) -> None:
-        """These sensors were heard `ago` ms before now, and it was stored and announced."""
+        """Store and announce a heartbeat of each sensor, received `ago` ms before now."""
         now = self.clock.now()
         heartbeats = [Heartbeat(mac, now - ago, now - ago) for mac in macs]
         self.writer.append(heartbeats)
@@ -103,18 +103,18 @@ class Rig:
             refusals.record(connection, {mac: Refused(now, reason)}, {reason: number}, now)
 
     def register(self, *macs: int) -> None:
-        """The sweep learned of these sensors."""
+        """Register these sensors, as the sweep does."""
         with writing(self.engine) as connection:
             version = sensors.next_version(connection)
             sensors.register(connection, [(mac, self.clock.now(), True) for mac in macs], version)
 
     def configure(self, mac: int, **values: Any) -> None:
-        """A person set name, site, threshold or paused."""
+        """Set name, site, threshold, labels or paused, as a user does."""
         with writing(self.engine) as connection:
             sensors.configure(connection, mac, sensors.next_version(connection), **values)
 
     def forget(self, mac: int) -> None:
-        """A person removed the sensor."""
+        """Remove the sensor, as a user does."""
         with writing(self.engine) as connection:
             version = sensors.next_version(connection)
             sensors.configure(connection, mac, version)
@@ -123,7 +123,7 @@ class Rig:
             )
 
     def open_incidents(self, macs: Iterable[int], silent_for: int = 11 * MINUTE) -> int:
-        """The sweep found them silent; returns when."""
+        """Open an incident of each sensor, as the sweep does; the time."""
         now = self.clock.now()
         with writing(self.engine) as connection:
             version = sensors.next_version(connection)
@@ -144,7 +144,7 @@ class Rig:
         return now
 
     def close_incident(self, mac: int) -> None:
-        """The sweep heard the sensor again."""
+        """Close the incident of a recovered sensor, as the sweep does."""
         with writing(self.engine) as connection:
             version = sensors.next_version(connection)
             row = incidents.open_incidents(connection)[mac]
@@ -158,18 +158,18 @@ class Rig:
             incidents.change(connection, {row.id: values})
 
     def judge(self, ago: int = 0) -> None:
-        """The sweep judged up to `ago` ms before now."""
+        """Set the horizon to `ago` ms before now, as the sweep does."""
         with writing(self.engine) as connection:
             connection.execute(update(service).values(horizon=self.clock.now() - ago))
 
 
-class _Quiet(WSGIRequestHandler):
+class _SilentRequestHandler(WSGIRequestHandler):
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         pass
 
 
 class Server:
-    """The application behind a real port; can be stopped and started on the same one."""
+    """Serves the application on a port; can be stopped, and started again on the same port."""
 
     def __init__(self, app: Flask) -> None:
         self._app = app
@@ -182,7 +182,7 @@ class Server:
 
     def start(self) -> None:
         server = make_server(
-            "127.0.0.1", self.port, self._app, threaded=True, request_handler=_Quiet
+            "127.0.0.1", self.port, self._app, threaded=True, request_handler=_SilentRequestHandler
         )
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
         thread.start()

@@ -1,4 +1,4 @@
-"""What tests do with the grid in a browser."""
+"""Actions on the grid in a browser."""
 
 import re
 
@@ -9,19 +9,19 @@ from tests.web.fleet_rig import Rig, Server
 
 
 def show(page: Page, server: Server, address: str = "/") -> None:
-    """Open the grid and wait until its script has had the first answer."""
+    """Open the grid and wait until its script has received the first response."""
     page.goto(server.url + address)
     expect(page.locator("html")).to_have_attribute("data-live", re.compile("yes|no"))
 
 
-def ask_again(rig: Rig, page: Page) -> None:
-    """Let the server read anew, and the page poll now instead of in five seconds."""
+def poll_now(rig: Rig, page: Page) -> None:
+    """Let the server refresh its data, and the page poll now instead of in five seconds."""
     rig.clock.ahead += SECOND
     page.evaluate("window.dispatchEvent(new Event('online'))")
 
 
 def names(page: Page) -> list[str]:
-    """Of the cells in the page, in order."""
+    """The names in the cells of the page, in order."""
     return page.locator("#grid .name").all_text_contents()
 
 

@@ -1,4 +1,4 @@
-"""The link in a message."""
+"""The page of the link in a message."""
 
 import logging
 import re
@@ -29,7 +29,7 @@ VAULT = Vault("k" * 32)
 link = acknowledge_link.links(VAULT, BASE)
 
 
-class Still(Clock):
+class SettableClock(Clock):
     """A clock that a test sets."""
 
     def __init__(self) -> None:
@@ -40,42 +40,42 @@ class Still(Clock):
         return self.time
 
 
-def app_client(engine: Engine, clock: Still, zone: tzinfo = UTC) -> FlaskClient:
+def app_client(engine: Engine, clock: SettableClock, zone: tzinfo = UTC) -> FlaskClient:
     context = build_context(engine, clock, vault=VAULT, base_url=BASE, zone=zone)
     return create_app(context).test_client()
 
 
-def words(page: TestResponse) -> str:
-    """Its moments without their elements."""
+def text_of(page: TestResponse) -> str:
+    """The page without its `time` elements."""
     return re.sub("</?time[^>]*>", "", page.text)
 
 
 @pytest.fixture
-def clock() -> Still:
-    return Still()
+def clock() -> SettableClock:
+    return SettableClock()
 
 
 @pytest.fixture
-def client(state: Engine, clock: Still) -> FlaskClient:
+def client(state: Engine, clock: SettableClock) -> FlaskClient:
     return app_client(state, clock)
 
 
-class Told:
-    """A message about three sensors: one silent, one acknowledged, one heard again."""
+class AlertMessage:
+    """A message about three sensors: one is silent, one acknowledged, one has recovered."""
 
     def __init__(self, state: Engine) -> None:
         cases = Cases(state)
         group = cases.group()
         cases.sensor(1, name="<script>alert(1)</script>", site="Harbour")
         self.silent = cases.incident(1, group)
-        self.known = cases.incident(
+        self.acknowledged = cases.incident(
             2, group, acknowledged_at=NOW, acknowledged_by="the <b>night</b> shift"
         )
-        self.over = cases.incident(3, group, closed_at=NOW, closed_reason="recovered")
-        self.stranger = cases.incident(4, group)
+        self.closed = cases.incident(3, group, closed_at=NOW, closed_reason="recovered")
+        self.other = cases.incident(4, group)
         self.message = cases.message(
             group,
-            [self.silent, self.known, self.over],
+            [self.silent, self.acknowledged, self.closed],
             state="sent",
             body={"subject": "3 sensors at <i>Harbour</i> silent"},
         )
@@ -83,12 +83,12 @@ class Told:
 
 
 @pytest.fixture
-def told(state: Engine) -> Told:
-    return Told(state)
+def alert(state: Engine) -> AlertMessage:
+    return AlertMessage(state)
 
 
-def everything(state: Engine) -> dict[str, list[object]]:
-    """The whole state."""
+def all_rows(state: Engine) -> dict[str, list[object]]:
+    """Table -> all its rows."""
     with reading(state) as connection:
         return {
             table.name: [tuple(row) for row in connection.execute(select(table))]
@@ -97,19 +97,19 @@ def everything(state: Engine) -> dict[str, list[object]]:
 
 
 def acknowledged(state: Engine) -> dict[int, str | None]:
-    """incident -> by whom."""
+    """Incident -> the name of the user who acknowledged it."""
     with reading(state) as connection:
         rows = connection.execute(select(incident.c.id, incident.c.acknowledged_by))
         return {row.id: row.acknowledged_by for row in rows}
 
 
-def test_the_page_shows_what_is_about_to_be_acknowledged(client: FlaskClient, told: Told) -> None:
-    page = client.get(told.path)
+def test_page_shows_the_sensors_of_the_message(client: FlaskClient, alert: AlertMessage) -> None:
+    page = client.get(alert.path)
     assert page.status_code == 200
     assert "3 sensors at &lt;i&gt;Harbour&lt;/i&gt; silent" in page.text
     assert "&lt;script&gt;alert(1)&lt;/script&gt; at Harbour" in page.text
-    assert "by the &lt;b&gt;night&lt;/b&gt; shift, 2026-11-23 01:02:00 UTC" in words(page)
-    assert "recovered, 2026-11-23 01:02:00 UTC" in words(page)
+    assert "by the &lt;b&gt;night&lt;/b&gt; shift, 2026-11-23 01:02:00 UTC" in text_of(page)
+    assert "recovered, 2026-11-23 01:02:00 UTC" in text_of(page)
     assert "<script>" not in page.text
     assert "<b>night" not in page.text
     for title in ("Silent now (1)", "Acknowledged (1)", "Closed (1)"):
@@ -119,56 +119,58 @@ def test_the_page_shows_what_is_about_to_be_acknowledged(client: FlaskClient, to
     assert "00:00:00:00:00:04" not in page.text
 
 
-def test_opening_it_changes_nothing(state: Engine, client: FlaskClient, told: Told) -> None:
-    before = everything(state)
-    for query in ("", "?answer=acknowledge", "?answer=silence"):
-        assert client.get(told.path + query).status_code == 200
-        assert client.head(told.path + query).status_code == 200
-        assert client.options(told.path + query).status_code == 200
-    client.post(told.path)
-    client.post(told.path, data={"answer": "launch"})
-    client.post(told.path + "?answer=acknowledge")
-    assert everything(state) == before
-
-
-def test_pressing_acknowledge_does_it_for_those_silent(
-    state: Engine, client: FlaskClient, told: Told
+def test_opening_the_link_changes_nothing(
+    state: Engine, client: FlaskClient, alert: AlertMessage
 ) -> None:
-    page = client.post(told.path, data={"answer": "acknowledge"}, follow_redirects=True)
+    before = all_rows(state)
+    for query in ("", "?answer=acknowledge", "?answer=silence"):
+        assert client.get(alert.path + query).status_code == 200
+        assert client.head(alert.path + query).status_code == 200
+        assert client.options(alert.path + query).status_code == 200
+    client.post(alert.path)
+    client.post(alert.path, data={"answer": "launch"})
+    client.post(alert.path + "?answer=acknowledge")
+    assert all_rows(state) == before
+
+
+def test_acknowledge_button_acknowledges_open_incidents_once(
+    state: Engine, client: FlaskClient, alert: AlertMessage
+) -> None:
+    page = client.post(alert.path, data={"answer": "acknowledge"}, follow_redirects=True)
     assert page.status_code == 200
     assert "All of these incidents are acknowledged or closed." in page.text
     assert 'value="acknowledge"' not in page.text
     assert acknowledged(state) == {
-        told.silent: "email by link",
-        told.known: "the <b>night</b> shift",
-        told.over: None,
-        told.stranger: None,
+        alert.silent: "email by link",
+        alert.acknowledged: "the <b>night</b> shift",
+        alert.closed: None,
+        alert.other: None,
     }
-    once = everything(state)["incident"]
-    again = client.post(told.path, data={"answer": "acknowledge"}, follow_redirects=True)
+    once = all_rows(state)["incident"]
+    again = client.post(alert.path, data={"answer": "acknowledge"}, follow_redirects=True)
     assert again.status_code == 200
-    assert everything(state)["incident"] == once
+    assert all_rows(state)["incident"] == once
 
 
-def test_pressing_silence_silences_its_members_once(
-    state: Engine, client: FlaskClient, told: Told, clock: Still
+def test_silence_button_adds_one_silence(
+    state: Engine, client: FlaskClient, alert: AlertMessage, clock: SettableClock
 ) -> None:
     for _ in range(2):
-        page = client.post(told.path, data={"answer": "silence"}, follow_redirects=True)
+        page = client.post(alert.path, data={"answer": "silence"}, follow_redirects=True)
         clock.time += MINUTE
-    assert "Silenced until 2026-11-23 05:03:00 UTC" in words(page)
+    assert "Silenced until 2026-11-23 05:03:00 UTC" in text_of(page)
     assert 'value="silence"' not in page.text
     with reading(state) as connection:
         (row,) = connection.execute(select(silence)).all()
     assert row.matchers == ["mac=00:00:00:00:00:01|00:00:00:00:00:02|00:00:00:00:00:03"]
     assert (row.starts_at, row.ends_at) == (NOW + MINUTE, NOW + MINUTE + 4 * HOUR)
     assert row.created_by == "email by link"
-    assert acknowledged(state)[told.silent] is None
+    assert acknowledged(state)[alert.silent] is None
     clock.time += 4 * HOUR
-    assert 'value="silence"' in client.get(told.path).text
+    assert 'value="silence"' in client.get(alert.path).text
 
 
-def test_what_is_over_offers_no_buttons(state: Engine, client: FlaskClient) -> None:
+def test_closed_incidents_have_no_buttons(state: Engine, client: FlaskClient) -> None:
     cases = Cases(state)
     group = cases.group()
     number = cases.incident(1, group, closed_at=NOW, closed_reason="paused")
@@ -176,9 +178,9 @@ def test_what_is_over_offers_no_buttons(state: Engine, client: FlaskClient) -> N
     page = client.get(path)
     assert "<button" not in page.text
     assert "the sensor was paused" in page.text
-    before = everything(state)
+    before = all_rows(state)
     client.post(path, data={"answer": "silence"})
-    assert everything(state) == before
+    assert all_rows(state) == before
 
 
 @pytest.mark.parametrize(
@@ -203,63 +205,63 @@ def test_what_is_over_offers_no_buttons(state: Engine, client: FlaskClient) -> N
         lambda path: "/acknowledge/é.é",
     ],
 )
-def test_an_altered_link_is_refused_calmly(
-    state: Engine, client: FlaskClient, told: Told, broken: Callable[[str], str]
+def test_altered_link_returns_404(
+    state: Engine, client: FlaskClient, alert: AlertMessage, broken: Callable[[str], str]
 ) -> None:
-    before = everything(state)
-    path = broken(told.path)
+    before = all_rows(state)
+    path = broken(alert.path)
     for response in (client.get(path), client.post(path, data={"answer": "acknowledge"})):
         assert response.status_code == 404
         assert "This link is not valid" in response.text
         assert response.content_type.startswith("text/html")
-    assert everything(state) == before
+    assert all_rows(state) == before
 
 
-def test_an_expired_link_is_refused_calmly(
-    state: Engine, client: FlaskClient, told: Told, clock: Still
+def test_expired_link_returns_410(
+    state: Engine, client: FlaskClient, alert: AlertMessage, clock: SettableClock
 ) -> None:
     clock.time = NOW + 48 * HOUR - 1
-    assert client.get(told.path).status_code == 200
+    assert client.get(alert.path).status_code == 200
     clock.time += 1
-    before = everything(state)
-    for response in (client.get(told.path), client.post(told.path, data={"answer": "silence"})):
+    before = all_rows(state)
+    for response in (client.get(alert.path), client.post(alert.path, data={"answer": "silence"})):
         assert response.status_code == 410
         assert "This link has expired" in response.text
         assert "work for 48 hours" in response.text
-    assert everything(state) == before
+    assert all_rows(state) == before
 
 
-def test_no_one_is_told_of_the_link_and_no_one_keeps_the_page(
-    client: FlaskClient, told: Told
+def test_link_is_not_sent_as_referrer_and_page_is_not_cached(
+    client: FlaskClient, alert: AlertMessage
 ) -> None:
-    pressed = client.post(told.path, data={"answer": "nothing"})
+    pressed = client.post(alert.path, data={"answer": "nothing"})
     assert pressed.status_code == 303
-    for response in (client.get(told.path), client.get(told.path + "x"), pressed):
+    for response in (client.get(alert.path), client.get(alert.path + "x"), pressed):
         assert response.headers["Referrer-Policy"] == "no-referrer"
         assert response.headers["Cache-Control"] == "no-store"
         assert response.headers["X-Robots-Tag"] == "noindex, nofollow"
         assert "frame-ancestors 'none'" in response.headers["Content-Security-Policy"]
-    assert told.path.removeprefix("/acknowledge/") not in client.get(told.path).text
+    assert alert.path.removeprefix("/acknowledge/") not in client.get(alert.path).text
 
 
-def test_the_link_is_never_logged(
-    state: Engine, clock: Still, told: Told, caplog: pytest.LogCaptureFixture
+def test_link_is_not_logged(
+    state: Engine, clock: SettableClock, alert: AlertMessage, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
     client = app_client(state, clock)
 
     @event.listens_for(state, "before_cursor_execute")
-    def break_down(*_: object) -> None:
+    def fail_query(*_: object) -> None:
         raise ZeroDivisionError
 
-    response = client.get(told.path)
-    event.remove(state, "before_cursor_execute", break_down)
+    response = client.get(alert.path)
+    event.remove(state, "before_cursor_execute", fail_query)
     assert response.status_code == 500
     assert "/acknowledge/<token> failed" in caplog.text
-    assert told.path not in caplog.text
+    assert alert.path not in caplog.text
 
 
-def test_while_the_state_is_away_it_says_so(clock: Still, tmp_path: object) -> None:
+def test_unavailable_state_returns_503(clock: SettableClock, tmp_path: object) -> None:
     client = app_client(open_state(f"sqlite:///{tmp_path}/never-migrated.db"), clock)
     path = link(1, "email", NOW).removeprefix(BASE)
     page = client.post(path, data={"answer": "acknowledge"}, headers={"Accept": "text/html"})
@@ -268,7 +270,7 @@ def test_while_the_state_is_away_it_says_so(clock: Still, tmp_path: object) -> N
     assert page.headers["Referrer-Policy"] == "no-referrer"
 
 
-def test_a_link_is_the_same_each_time_and_fits_into_a_text_message() -> None:
+def test_link_is_deterministic_and_fits_into_a_text_message() -> None:
     first = link(2**40, "a channel", NOW)
     assert first == link(2**40, "a channel", NOW)
     assert first == acknowledge_link.links(Vault("k" * 32), BASE + "/")(2**40, "a channel", NOW)
@@ -276,15 +278,15 @@ def test_a_link_is_the_same_each_time_and_fits_into_a_text_message() -> None:
     assert len(first) < 160
 
 
-def test_a_long_list_is_cut_and_moments_are_told_in_the_zone_given(
-    state: Engine, clock: Still
+def test_long_list_is_truncated_and_times_use_the_configured_zone(
+    state: Engine, clock: SettableClock
 ) -> None:
     cases = Cases(state)
     group = cases.group()
     numbers = [cases.incident(mac, group) for mac in range(25)]
     path = link(cases.message(group, numbers), "email", NOW).removeprefix(BASE)
     page = app_client(state, clock, ZoneInfo("Europe/Berlin")).get(path)
-    assert words(page).count("last seen 2026-11-23 01:51:00 CET") == 20
+    assert text_of(page).count("last seen 2026-11-23 01:51:00 CET") == 20
     assert "and 5 more" in page.text
     app_client(state, clock).post(path, data={"answer": "acknowledge"})
     assert set(acknowledged(state).values()) == {"email by link"}

@@ -1,4 +1,4 @@
-"""Administrators set up channels by their page."""
+"""The administration page of channels."""
 
 import html
 from collections.abc import Iterator
@@ -15,9 +15,9 @@ from monitor.state.routes import add as add_route
 from monitor.state.routing import RouteRow
 from monitor.vault import Vault
 from tests.receiver import Receiver, receiver
-from tests.web.administering import administered, administrator_of, refuses
+from tests.web.administrator_app import administrator_of, assert_refused, build_administrator_app
 from tests.web.fleet_rig import Rig
-from tests.web.operating import NASTY, trail
+from tests.web.operator_app import NASTY, trail
 from tests.web.visitors import Visitor
 
 PATH = "/admin/channels"
@@ -25,19 +25,19 @@ VAULT = Vault("k" * 32)
 SECRET = "confidential"
 
 
-class Own:
-    """A channel that the settings switch on."""
+class OwnChannel:
+    """A channel of the settings that fails to send."""
 
     name = "email"
 
     def send(self, message: object) -> None:
-        """It does not."""
+        """Raise SendFailed."""
         raise SendFailed(f"the server says {NASTY}", permanent=True)
 
 
 @pytest.fixture
 def app(rig: Rig) -> Flask:
-    return administered(rig, vault=VAULT, own_channels={"email": Own()})
+    return build_administrator_app(rig, vault=VAULT, own_channels={"email": OwnChannel()})
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def stored(rig: Rig, name: str = "hook") -> Stored | None:
         return channels.find(connection, VAULT, name)
 
 
-def test_a_channel_is_added_tested_changed_and_removed(
+def test_channel_is_added_tested_changed_and_removed(
     rig: Rig, visitor: Visitor, hook: Receiver
 ) -> None:
     given = form(hook.url, secrets__signing_secret=SECRET, is_default="yes", budget="30")
@@ -94,7 +94,7 @@ def test_a_channel_is_added_tested_changed_and_removed(
 
 
 @pytest.mark.parametrize("kind", sorted(kinds.KINDS.keys() - {BROWSER}))
-def test_each_kind_has_a_form_of_what_it_says_of_itself(visitor: Visitor, kind: str) -> None:
+def test_form_has_the_settings_and_secrets_of_the_kind(visitor: Visitor, kind: str) -> None:
     page = visitor.get(f"{PATH}?kind={kind}").text
     described = kinds.KINDS[kind]
     for name in described.settings.__struct_fields__:
@@ -103,20 +103,20 @@ def test_each_kind_has_a_form_of_what_it_says_of_itself(visitor: Visitor, kind: 
         assert f'name="secrets.{name}" type="password" value=""' in page
 
 
-def test_browsers_and_kinds_that_are_not_there_have_none(visitor: Visitor) -> None:
+def test_browser_and_unknown_kinds_have_no_form(visitor: Visitor) -> None:
     for kind in (BROWSER, "nonsense"):
         assert 'name="secrets.' not in visitor.get(f"{PATH}?kind={kind}").text
         assert visitor.post(PATH, {"kind": kind, "name": "x"}, PATH).status_code == 400
 
 
-def test_why_a_test_message_did_not_arrive_is_told_as_text(visitor: Visitor) -> None:
+def test_error_of_a_test_message_is_shown_and_escaped(visitor: Visitor) -> None:
     answer = visitor.post(f"{PATH}/email/test", {}, PATH)
-    told = html.escape(f"The test message to email was not sent: the server says {NASTY}")
-    assert told in answer.text
+    error = html.escape(f"The test message to email was not sent: the server says {NASTY}")
+    assert error in answer.text
     assert visitor.post(f"{PATH}/nothing/test", {}, PATH).status_code == 404
 
 
-def test_one_of_the_settings_is_not_changed_here(visitor: Visitor) -> None:
+def test_channel_of_the_settings_cannot_be_changed(visitor: Visitor) -> None:
     page = visitor.get(PATH).text
     assert "from the settings" in page
     assert f'action="{PATH}/email"' not in page
@@ -125,7 +125,7 @@ def test_one_of_the_settings_is_not_changed_here(visitor: Visitor) -> None:
 
 
 @pytest.mark.parametrize(
-    ("others", "told"),
+    ("others", "error"),
     [
         ({"name": "so so"}, "Name: "),
         ({"name": "browsers"}, "Name: "),
@@ -135,13 +135,13 @@ def test_one_of_the_settings_is_not_changed_here(visitor: Visitor) -> None:
         ({"budget": "0"}, "Daily message limit: must be a whole number"),
     ],
 )
-def test_what_makes_no_sense_is_refused_and_stays_in_the_form(
-    rig: Rig, visitor: Visitor, others: dict[str, str], told: str
+def test_invalid_input_is_refused_and_kept_in_the_form(
+    rig: Rig, visitor: Visitor, others: dict[str, str], error: str
 ) -> None:
     given = form("https://hooks.example.org/1", **others)
     answer = visitor.post(PATH, given, PATH)
     assert answer.status_code == 400
-    assert told in html.unescape(answer.text)
+    assert error in html.unescape(answer.text)
     for name in ("name", "settings.url", "budget"):
         if given.get(name):
             assert f'value="{given[name]}"' in answer.text
@@ -152,11 +152,11 @@ def test_what_makes_no_sense_is_refused_and_stays_in_the_form(
         visitor.post(PATH, form("https://hooks.example.org/1"), PATH)
         answer = visitor.post(f"{PATH}/hook", given, PATH)
         assert answer.status_code == 400
-        assert told in html.unescape(answer.text)
+        assert error in html.unescape(answer.text)
         assert answer.text.count('aria-invalid="true"') == 1
 
 
-def test_what_was_ticked_stays_ticked_when_something_else_is_wrong(visitor: Visitor) -> None:
+def test_checked_boxes_are_kept_when_another_field_is_invalid(visitor: Visitor) -> None:
     visitor.post(PATH, form("https://hooks.example.org/1", budget="30"), PATH)
     wrong = {"name": "other", "settings.url": "nonsense", "is_default": "yes", "budget": "40"}
     for path, kind in ((PATH, {"kind": "webhook"}), (f"{PATH}/hook", {})):
@@ -167,7 +167,7 @@ def test_what_was_ticked_stays_ticked_when_something_else_is_wrong(visitor: Visi
     assert "daily message limit 30" in page
 
 
-def test_routes_keep_it_from_being_removed(rig: Rig, visitor: Visitor) -> None:
+def test_channel_used_by_a_route_cannot_be_removed(rig: Rig, visitor: Visitor) -> None:
     visitor.post(PATH, form("https://hooks.example.org/1"), PATH)
     with writing(rig.engine) as connection:
         add_route(connection, RouteRow("night", [], ["hook"], [], None))
@@ -177,7 +177,7 @@ def test_routes_keep_it_from_being_removed(rig: Rig, visitor: Visitor) -> None:
     assert stored(rig) is not None
 
 
-def test_no_one_else_changes_them(app: Flask) -> None:
-    refuses(app, PATH, form("https://hooks.example.org/1"))
+def test_only_administrators_can_change_channels(app: Flask) -> None:
+    assert_refused(app, PATH, form("https://hooks.example.org/1"))
     for path in ("email", "email/test", "email/remove"):
-        refuses(app, f"{PATH}/{path}", {"sure": "yes"})
+        assert_refused(app, f"{PATH}/{path}", {"sure": "yes"})

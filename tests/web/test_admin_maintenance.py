@@ -1,4 +1,4 @@
-"""Operators plan and end maintenance by their page."""
+"""The administration page of maintenance."""
 
 import html
 from zoneinfo import ZoneInfo
@@ -13,7 +13,7 @@ from monitor.services.silences import Phase
 from monitor.state.silences import MaintenanceRow
 from monitor.web.admin import recurrence_text
 from tests.web.fleet_rig import Rig
-from tests.web.operating import NASTY, operated, operator_of, refuses, trail
+from tests.web.operator_app import NASTY, assert_refused, build_operator_app, operator_of, trail
 from tests.web.visitors import Visitor, logged_in
 
 PATH = "/admin/maintenance"
@@ -30,7 +30,7 @@ FORM = {
 @pytest.fixture
 def app(rig: Rig) -> Flask:
     rig.clock.ahead = parse_time("2026-02-25T12:00:00Z") - rig.clock.now()
-    return operated(rig, zone=ZoneInfo("Asia/Tokyo"))
+    return build_operator_app(rig, zone=ZoneInfo("Asia/Tokyo"))
 
 
 @pytest.fixture
@@ -38,14 +38,14 @@ def operator(app: Flask) -> Visitor:
     return operator_of(app)
 
 
-def there(rig: Rig, phase: Phase | None = None) -> list[MaintenanceRow]:
+def stored_maintenance(rig: Rig, phase: Phase | None = None) -> list[MaintenanceRow]:
     return listed(rig.engine, phase, rig.clock.now())
 
 
-def test_a_window_is_planned_shown_by_both_clocks_and_ended(rig: Rig, operator: Visitor) -> None:
+def test_window_is_scheduled_shown_and_ended(rig: Rig, operator: Visitor) -> None:
     assert 'name="zone" value="Asia/Tokyo"' in operator.get(PATH).text
     assert operator.post(PATH, FORM, PATH).location == f"{PATH}?state=upcoming"
-    (row,) = there(rig, "upcoming")
+    (row,) = stored_maintenance(rig, "upcoming")
     assert (row.zone, row.start, row.recurrence) == ("Europe/Berlin", FORM["start"], None)
     page = operator.get(f"{PATH}?state=upcoming").text
     assert "Boiler service scheduled. It matches 1 sensor now." in page
@@ -82,18 +82,18 @@ def test_a_window_is_planned_shown_by_both_clocks_and_ended(rig: Rig, operator: 
         ({"repeats": "rule", "rule": "freq=monthly;byday=1SU"}, "FREQ=MONTHLY;BYDAY=1SU", None),
     ],
 )
-def test_how_often_is_a_simple_choice_or_a_rule(
+def test_recurrence_is_a_choice_or_a_rule(
     rig: Rig, operator: Visitor, choice: dict[str, str], rule: str, words: str | None
 ) -> None:
     operator.post(PATH, FORM | choice, PATH)
-    (row,) = there(rig)
+    (row,) = stored_maintenance(rig)
     assert row.recurrence == rule
     page = operator.get(f"{PATH}?state=upcoming").text
     assert f'<span class="often">{words or rule}</span>' in page
     assert page.count("</time> to <time") == 3
 
 
-def test_a_window_that_lasts_is_current(rig: Rig, operator: Visitor) -> None:
+def test_ongoing_window_is_listed_as_current(rig: Rig, operator: Visitor) -> None:
     now = local(rig.clock.now() - HOUR, ZoneInfo("UTC"))
     later = local(rig.clock.now() + HOUR, ZoneInfo("UTC"))
     times = {"start": f"{now:%Y-%m-%dT%H:%M}", "stop": f"{later:%Y-%m-%dT%H:%M}", "zone": "UTC"}
@@ -101,14 +101,14 @@ def test_a_window_that_lasts_is_current(rig: Rig, operator: Visitor) -> None:
     assert "1 sensor now" in operator.get(PATH).text
 
 
-def test_several_days_of_the_week_are_listed() -> None:
+def test_text_of_a_weekly_rule_lists_all_its_days() -> None:
     assert recurrence_text.often("FREQ=WEEKLY;BYDAY=MO,WE,SU", "2026-03-29T01:30") == (
         "every Monday, Wednesday and Sunday"
     )
 
 
 @pytest.mark.parametrize(
-    ("values", "told"),
+    ("values", "error"),
     [
         ({"name": " "}, "Name: is required"),
         ({"matchers": "Cellar"}, "Sensors: 'Cellar' is not a matcher"),
@@ -121,32 +121,32 @@ def test_several_days_of_the_week_are_listed() -> None:
         ({"repeats": "rule", "rule": "often"}, "Repeats: 'OFTEN' is not a part"),
     ],
 )
-def test_what_is_wrong_is_named_and_what_was_typed_stays(
-    rig: Rig, operator: Visitor, values: dict[str, str], told: str
+def test_invalid_field_is_named_and_input_is_kept(
+    rig: Rig, operator: Visitor, values: dict[str, str], error: str
 ) -> None:
     form = FORM | {"name": NASTY, "rule": NASTY} | values
     answer = operator.post(PATH, form, PATH)
     assert answer.status_code == 400
-    assert told in html.unescape(answer.text)
+    assert error in html.unescape(answer.text)
     assert 'aria-invalid="true"' in answer.text
     for field in ("name", "zone", "start", "stop", "rule"):
         assert f'name="{field}" ' in answer.text
         assert f'value="{html.escape(form[field])}"' in answer.text
     assert ('value="MO" checked' in answer.text) is ("day" in form)
     assert "<script>alert" not in answer.text
-    assert there(rig) == []
+    assert stored_maintenance(rig) == []
 
 
-def test_viewers_foreign_pages_and_strangers_plan_and_end_nothing(
+def test_viewers_and_cross_site_requests_cannot_change_maintenance(
     rig: Rig, app: Flask, operator: Visitor
 ) -> None:
     operator.post(PATH, FORM, PATH)
-    before = there(rig)
-    refuses(app, PATH, FORM)
-    refuses(app, f"{PATH}/{before[0].id}/end", {})
+    before = stored_maintenance(rig)
+    assert_refused(app, PATH, FORM)
+    assert_refused(app, f"{PATH}/{before[0].id}/end", {})
     assert logged_in(app, "viewer").get(PATH).status_code == 403
     assert operator.post(f"{PATH}/99/end", {}, PATH).status_code == 404
-    assert there(rig) == before
+    assert stored_maintenance(rig) == before
 
 
 def test_months_without_the_day_of_a_window_are_named(operator: Visitor) -> None:

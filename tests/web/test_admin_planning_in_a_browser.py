@@ -10,9 +10,9 @@ from playwright.sync_api import Browser, Page, expect
 from monitor.model import DAY, HOUR, format_mac
 from monitor.state import sensor_list, sensors, silences
 from monitor.state.database import writing
+from tests.web.browser_pages import check_page, log_in, serving_with_login
 from tests.web.fleet_rig import Rig, Server
-from tests.web.looking import log_in, looks_right, serving_people
-from tests.web.operating import NASTY
+from tests.web.operator_app import NASTY
 from tests.web.visitors import add_user
 
 ZONE = ZoneInfo("Europe/Berlin")
@@ -21,7 +21,7 @@ LONG = NASTY + " " + "o" * 120
 
 @pytest.fixture
 def served(rig: Rig) -> Iterator[Server]:
-    """A fleet with names of all kinds, silences and maintenance, and Olga who operates."""
+    """A fleet with unusual names, silences and maintenance, and the operator Olga."""
     now = rig.clock.now()
     fleet = {
         0x0200_0000_0000 + n: {
@@ -46,13 +46,15 @@ def served(rig: Rig) -> Iterator[Server]:
             silences.add_maintenance(connection, name, ["site=Hall 1"], *hourly, rule, "Olga", now)
     rig.judge()
     add_user(rig.engine, "Olga", "operator")
-    with serving_people(rig, zone=ZONE) as server:
+    with serving_with_login(rig, zone=ZONE) as server:
         yield server
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 360])
-def test_each_page_is_for_everybody(served: Server, page: Page, scheme: str, width: int) -> None:
+def test_pages_are_accessible_and_fit_the_width(
+    served: Server, page: Page, scheme: str, width: int
+) -> None:
     page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
     page.set_viewport_size({"width": width, "height": 800})
     log_in(page, served.url, "olga", "/admin/silences")
@@ -64,35 +66,37 @@ def test_each_page_is_for_everybody(served: Server, page: Page, scheme: str, wid
         "/admin/sensors/import",
     ):
         page.goto(served.url + path)
-        looks_right(page, f"{path.rpartition('/')[2].replace('?', '-')}-{scheme}")
+        check_page(page, f"{path.rpartition('/')[2].replace('?', '-')}-{scheme}")
     page.get_by_label("Or paste its text").fill(
         f"mac_address,name,labels\n02:00:00:00:00:01,{LONG},floor=3\n02:00:00:00:01:01,New,\n"
     )
     page.get_by_role("button", name="Preview changes").click()
     expect(page.get_by_role("button", name="Import", exact=True)).to_be_visible()
-    looks_right(page, f"preview-{scheme}")
+    check_page(page, f"preview-{scheme}")
 
 
 @pytest.mark.parametrize("width", [1280, 360])
-def test_what_is_wrong_is_told_to_everybody(served: Server, browser: Browser, width: int) -> None:
+def test_error_pages_are_accessible_and_fit_the_width(
+    served: Server, browser: Browser, width: int
+) -> None:
     context = browser.new_context(viewport={"width": width, "height": 800})
     page = context.new_page()
     log_in(page, served.url, "olga", "/admin/sensors/import")
     page.get_by_label("Or paste its text").fill(f"mac_address,name,labels\n02,{LONG},\n")
     page.get_by_role("button", name="Preview changes").click()
     expect(page.get_by_role("alert")).to_have_text("1 problem. Nothing was changed.")
-    looks_right(page, "bad")
+    check_page(page, "bad")
     page.goto(f"{served.url}/admin/silences")
     page.get_by_label("Sensors", exact=True).fill(LONG)
     page.get_by_label("Reason").fill(LONG)
     page.get_by_role("button", name="Start silence").click()
     expect(page.get_by_role("alert")).to_contain_text("Sensors:")
     expect(page.locator("textarea")).to_have_value(LONG)
-    looks_right(page, "wrong")
+    check_page(page, "wrong")
     context.close()
 
 
-def test_a_silence_is_begun_and_ended(served: Server, page: Page) -> None:
+def test_silence_is_started_and_ended(served: Server, page: Page) -> None:
     log_in(page, served.url, "olga", "/admin/silences")
     page.get_by_label("Sensors", exact=True).fill("site=Hall 4\nfloor=1")
     page.get_by_label("Duration").select_option("30 min")
@@ -104,7 +108,7 @@ def test_a_silence_is_begun_and_ended(served: Server, page: Page) -> None:
     expect(page.get_by_text("Repair")).to_have_count(0)
 
 
-def test_maintenance_is_planned_by_the_browser_s_own_fields(served: Server, page: Page) -> None:
+def test_maintenance_is_scheduled_with_native_date_fields(served: Server, page: Page) -> None:
     log_in(page, served.url, "olga", "/admin/maintenance")
     page.get_by_label("Name").fill("Lift service")
     page.get_by_label("Sensors", exact=True).fill("site=Hall 4")
@@ -117,7 +121,7 @@ def test_maintenance_is_planned_by_the_browser_s_own_fields(served: Server, page
     expect(page.locator(".plans li", has_text="Lift service")).to_contain_text("every Sunday")
 
 
-def test_a_page_of_sensors_is_ticked_at_once_and_without_scripts_one_by_one(
+def test_sensors_are_selected_all_at_once_or_without_scripts_one_by_one(
     rig: Rig, served: Server, page: Page
 ) -> None:
     log_in(page, served.url, "olga", "/admin/sensors")
@@ -141,7 +145,7 @@ def test_a_page_of_sensors_is_ticked_at_once_and_without_scripts_one_by_one(
     plain.close()
 
 
-def test_what_was_exported_is_uploaded_and_confirmed(
+def test_exported_csv_is_edited_uploaded_and_confirmed(
     rig: Rig, served: Server, page: Page, tmp_path: Path
 ) -> None:
     log_in(page, served.url, "olga", "/admin/sensors")

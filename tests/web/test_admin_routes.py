@@ -1,4 +1,4 @@
-"""Administrators say by a page which channels are told of which sensors."""
+"""The administration page of routes."""
 
 import html
 
@@ -12,9 +12,9 @@ from monitor.state.database import reading, writing
 from monitor.state.routes import add as add_route
 from monitor.state.routing import RouteRow
 from monitor.vault import Vault
-from tests.web.administering import administered, administrator_of, refuses
+from tests.web.administrator_app import administrator_of, assert_refused, build_administrator_app
 from tests.web.fleet_rig import Rig
-from tests.web.operating import NASTY, trail
+from tests.web.operator_app import NASTY, trail
 from tests.web.visitors import Visitor
 
 PATH = "/admin/routes"
@@ -27,7 +27,7 @@ def app(rig: Rig) -> Flask:
         for name in ("pager", "spare"):
             url = {"url": "https://x.org"}
             add(connection, Vault("k" * 32), Stored(name, "webhook", url, {}, name == "pager"))
-    return administered(rig, own_channels={"email": None})
+    return build_administrator_app(rig, own_channels={"email": None})
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def routes(rig: Rig) -> list[RouteRow]:
         return routing.routes(connection)
 
 
-def test_a_route_is_added_changed_and_removed(rig: Rig, visitor: Visitor) -> None:
+def test_route_is_added_changed_and_removed(rig: Rig, visitor: Visitor) -> None:
     assert visitor.post(PATH, {"name": "night", **CELLAR}, PATH).location == PATH
     assert routes(rig) == [
         RouteRow("night", ["site=Cellar", "name=Boil*"], ["pager"], [], None),
@@ -64,7 +64,7 @@ def test_a_route_is_added_changed_and_removed(rig: Rig, visitor: Visitor) -> Non
     assert whats == ["route removed", "route changed", "route created"]
 
 
-def test_their_order_is_changed_step_by_step(rig: Rig, visitor: Visitor) -> None:
+def test_route_is_moved_up_and_down(rig: Rig, visitor: Visitor) -> None:
     for name in ("a", "b", "c"):
         visitor.post(PATH, {"name": name, **CELLAR}, PATH)
     visitor.post(f"{PATH}/c/up", {}, PATH)
@@ -75,7 +75,7 @@ def test_their_order_is_changed_step_by_step(rig: Rig, visitor: Visitor) -> None
     assert visitor.post(f"{PATH}/nothing/up", {}, PATH).status_code == 404
 
 
-def test_a_channel_that_is_switched_off_or_gone_says_so(rig: Rig, visitor: Visitor) -> None:
+def test_disabled_and_removed_channels_are_marked(rig: Rig, visitor: Visitor) -> None:
     with writing(rig.engine) as connection:
         add_route(connection, RouteRow("night", [], ["spare", "former"], [], None))
     page = visitor.get(PATH).text
@@ -83,7 +83,7 @@ def test_a_channel_that_is_switched_off_or_gone_says_so(rig: Rig, visitor: Visit
     assert 'checked> <span>former <span class="faint">no longer exists</span>' in page
 
 
-def test_it_says_where_messages_about_a_sensor_would_go(visitor: Visitor) -> None:
+def test_page_shows_the_route_and_channels_of_a_sensor(visitor: Visitor) -> None:
     visitor.post(PATH, {"name": "night", **CELLAR}, PATH)
 
     def tried(mac: str) -> str:
@@ -101,7 +101,7 @@ def test_it_says_where_messages_about_a_sensor_would_go(visitor: Visitor) -> Non
 
 
 @pytest.mark.parametrize(
-    ("form", "told"),
+    ("form", "error"),
     [
         ({"name": "so so", **CELLAR}, "Name: "),
         ({"name": "n", **CELLAR, "matchers": "nonsense"}, "Sensors: "),
@@ -126,23 +126,23 @@ def test_it_says_where_messages_about_a_sensor_would_go(visitor: Visitor) -> Non
         ),
     ],
 )
-def test_what_makes_no_sense_is_refused_and_stays_in_the_form(
-    rig: Rig, visitor: Visitor, form: dict[str, str], told: str
+def test_invalid_input_is_refused_and_kept_in_the_form(
+    rig: Rig, visitor: Visitor, form: dict[str, str], error: str
 ) -> None:
     visitor.post(PATH, {"name": "there", **CELLAR}, PATH)
     for path in (PATH, f"{PATH}/there"):
-        if path != PATH and told == "Name: ":
+        if path != PATH and error == "Name: ":
             continue
         answer = visitor.post(path, form, PATH)
         assert answer.status_code == 400
-        assert told in answer.text
+        assert error in answer.text
         assert f">{html.escape(form['matchers'])}</textarea>" in answer.text
     assert [row.name for row in routes(rig)] == ["there"]
     again = visitor.post(PATH, {"name": "there", **CELLAR}, PATH)
     assert "Name: there is already a route named" in again.text
 
 
-def test_no_one_else_changes_them(app: Flask) -> None:
-    refuses(app, PATH, {"name": "night", **CELLAR})
+def test_only_administrators_can_change_routes(app: Flask) -> None:
+    assert_refused(app, PATH, {"name": "night", **CELLAR})
     for path in ("night", "night/up", "night/remove"):
-        refuses(app, f"{PATH}/{path}", {**CELLAR, "sure": "yes"})
+        assert_refused(app, f"{PATH}/{path}", {**CELLAR, "sure": "yes"})

@@ -1,4 +1,4 @@
-"""Operators find sensors, change many at once, export and import them."""
+"""The table of sensors: search, changes of many at once, export and import."""
 
 import html
 import re
@@ -14,7 +14,16 @@ from monitor.state.database import writing
 from monitor.state.sensors import Sensor
 from tests.web.contexts import BASE
 from tests.web.fleet_rig import Rig
-from tests.web.operating import BOILER, NASTY, PUMP, STRANGE, operated, operator_of, refuses, trail
+from tests.web.operator_app import (
+    BOILER,
+    NASTY,
+    PUMP,
+    STRANGE,
+    assert_refused,
+    build_operator_app,
+    operator_of,
+    trail,
+)
 from tests.web.visitors import BROWSER, Visitor, logged_in
 
 PATH = "/admin/sensors"
@@ -24,7 +33,7 @@ HEAD = "mac_address,name,site,threshold_seconds,labels,paused"
 
 @pytest.fixture
 def app(rig: Rig) -> Flask:
-    return operated(rig)
+    return build_operator_app(rig)
 
 
 @pytest.fixture
@@ -32,12 +41,12 @@ def operator(app: Flask) -> Visitor:
     return operator_of(app)
 
 
-def there(rig: Rig) -> dict[int, Sensor]:
+def stored_sensors(rig: Rig) -> dict[int, Sensor]:
     return {row.mac: row for row in sensor_list.every(rig.engine)}
 
 
 def upload(operator: Visitor, content: bytes) -> TestResponse:
-    """As a browser sends a file."""
+    """Upload a file as a browser does."""
     parts = (
         (b'name="csrf_token"', operator.token(IMPORT).encode()),
         (
@@ -63,9 +72,7 @@ def shown(page: str) -> list[str]:
     return re.findall(r'name="mac" value="([^"]*)"', page)
 
 
-def test_sensors_are_listed_by_page_and_found_by_name_site_and_address(
-    rig: Rig, operator: Visitor
-) -> None:
+def test_sensors_are_paged_and_found_by_name_site_and_address(rig: Rig, operator: Visitor) -> None:
     more = {mac: {"name": f"Valve {mac:03}"} for mac in range(1, 121)}
     with writing(rig.engine) as connection:
         sensors.configure_all(connection, more, sensors.next_version(connection))
@@ -96,34 +103,38 @@ def test_sensors_are_listed_by_page_and_found_by_name_site_and_address(
         ("pause", "", "paused", True),
     ],
 )
-def test_those_chosen_are_changed_and_no_others(
+def test_only_selected_sensors_are_changed(
     rig: Rig, operator: Visitor, action: str, value: str, field: str, now: Any
 ) -> None:
-    before = there(rig)
+    before = stored_sensors(rig)
     form = {"action": action, "value": value, "mac": format_mac(BOILER), "q": "boil", "page": "1"}
     assert operator.post(PATH, form, PATH).location == f"{PATH}?q=boil&page=1"
-    after = there(rig)
+    after = stored_sensors(rig)
     assert getattr(after[BOILER], field) == now
     assert after[PUMP] == before[PUMP]
     assert "1 sensor changed." in operator.get(PATH).text
-    told = trail(rig)
-    assert told[0][:3] == ("operator", "sensors changed", "1 sensor")
-    assert told[1][:3] == ("operator", "sensor changed", format_mac(BOILER))
-    assert list(told[1][3]) == [field]
+    entries = trail(rig)
+    assert entries[0][:3] == ("operator", "sensors changed", "1 sensor")
+    assert entries[1][:3] == ("operator", "sensor changed", format_mac(BOILER))
+    assert list(entries[1][3]) == [field]
     assert operator.post(PATH, form, PATH).status_code == 303
     assert "0 sensors changed, 1 unchanged." in operator.get(PATH).text
-    assert trail(rig) == told
+    assert trail(rig) == entries
 
 
-def test_all_that_were_found_can_be_changed(rig: Rig, operator: Visitor) -> None:
+def test_all_search_results_can_be_changed(rig: Rig, operator: Visitor) -> None:
     operator.post(PATH, {"action": "pause", "all": "yes", "q": "02:00:00:00:00:0"}, PATH)
-    assert {mac for mac, row in there(rig).items() if row.paused} == {BOILER, PUMP, STRANGE}
+    assert {mac for mac, row in stored_sensors(rig).items() if row.paused} == {
+        BOILER,
+        PUMP,
+        STRANGE,
+    }
     operator.post(PATH, {"action": "resume", "all": "yes", "q": "harbour"}, PATH)
-    assert {mac for mac, row in there(rig).items() if row.paused} == {BOILER, STRANGE}
+    assert {mac for mac, row in stored_sensors(rig).items() if row.paused} == {BOILER, STRANGE}
 
 
 @pytest.mark.parametrize(
-    ("form", "told"),
+    ("form", "error"),
     [
         (
             {"action": "threshold", "value": "soon", "mac": "02:00:00:00:00:0a"},
@@ -146,22 +157,20 @@ def test_all_that_were_found_can_be_changed(rig: Rig, operator: Visitor) -> None
         ({"action": "site", "value": "Hall", "mac": "Boiler"}, "must include at least one sensor"),
     ],
 )
-def test_what_is_wrong_is_told_and_what_was_typed_and_ticked_stays(
-    rig: Rig, operator: Visitor, form: dict[str, str], told: str
+def test_invalid_value_is_reported_and_input_is_kept(
+    rig: Rig, operator: Visitor, form: dict[str, str], error: str
 ) -> None:
-    before = there(rig)
+    before = stored_sensors(rig)
     answer = operator.post(PATH, form, PATH)
     assert answer.status_code == 400
-    assert told in answer.text
+    assert error in answer.text
     assert f'value="{html.escape(form["value"])}"' in answer.text
     assert ('aria-label="Boiler" checked' in answer.text) is form.get("mac", "").startswith("02")
     assert "<script>alert" not in answer.text
-    assert there(rig) == before
+    assert stored_sensors(rig) == before
 
 
-def test_the_export_imports_to_no_change_and_edited_to_what_was_edited(
-    rig: Rig, operator: Visitor
-) -> None:
+def test_import_of_an_export_changes_only_edited_cells(rig: Rig, operator: Visitor) -> None:
     answer = operator.get(f"{PATH}.csv")
     assert answer.mimetype == "text/csv"
     assert "attachment" in answer.headers["Content-Disposition"]
@@ -170,16 +179,16 @@ def test_the_export_imports_to_no_change_and_edited_to_what_was_edited(
     assert "Nothing to change" in same.text
     edited = answer.text.replace("Boiler,Cellar,", "=Kessel,Halle,90")
     edited += "02:00:00:00:00:0d,Later,,,,yes\n"
-    before = there(rig)
+    before = stored_sensors(rig)
     page = upload(operator, b"\xef\xbb\xbf" + edited.encode())
     assert page.status_code == 200
     assert "Boiler → =Kessel" in page.text
     assert "none → 1 min 30 s" in page.text
     assert '<span class="tag">new</span>' in page.text
-    assert there(rig) == before
+    assert stored_sensors(rig) == before
     done = operator.post(f"{IMPORT}/confirm", hidden(page.text), IMPORT)
     assert done.location == PATH
-    rows = there(rig)
+    rows = stored_sensors(rig)
     assert (rows[BOILER].name, rows[BOILER].site) == ("=Kessel", "Halle")
     assert rows[BOILER].threshold == 90 * SECOND
     assert (rows[0x02_00_00_00_00_0D].name, rows[0x02_00_00_00_00_0D].paused) == ("Later", True)
@@ -191,10 +200,8 @@ def test_the_export_imports_to_no_change_and_edited_to_what_was_edited(
     assert "'=Kessel" in operator.get(f"{PATH}.csv").text
 
 
-def test_while_a_line_is_bad_nothing_is_written_and_each_is_told(
-    rig: Rig, operator: Visitor
-) -> None:
-    before = there(rig)
+def test_invalid_lines_are_reported_and_nothing_is_imported(rig: Rig, operator: Visitor) -> None:
+    before = stored_sensors(rig)
     text = f"{HEAD}\n02:00:00:00:00:0a,Kessel,,,,\nx,{NASTY},,,,\n02:00:00:00:00:0b,,,-1,,\n"
     form = {"csrf_token": operator.token(IMPORT), "text": text}
     answer = operator.client.post(IMPORT, data=form, headers=BROWSER, base_url=BASE)
@@ -205,11 +212,11 @@ def test_while_a_line_is_bad_nothing_is_written_and_each_is_told(
     assert html.escape(NASTY) in answer.text
     assert "<script>alert" not in answer.text
     assert hidden(answer.text) == {}
-    assert there(rig) == before
+    assert stored_sensors(rig) == before
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "error"),
     [
         (b"", "Choose a file"),
         (b" \n", "Choose a file"),
@@ -219,33 +226,31 @@ def test_while_a_line_is_bad_nothing_is_written_and_each_is_told(
         (f"{NASTY}\n".encode(), "unknown column"),
     ],
 )
-def test_a_file_that_is_none_is_refused(operator: Visitor, content: bytes, told: str) -> None:
+def test_invalid_file_is_refused(operator: Visitor, content: bytes, error: str) -> None:
     answer = upload(operator, content)
     assert answer.status_code == 400
-    assert told in answer.text
+    assert error in answer.text
     assert "<script>alert" not in answer.text
 
 
-def test_what_changed_since_the_preview_is_shown_before_anything_is_done(
-    rig: Rig, operator: Visitor
-) -> None:
+def test_change_since_the_preview_is_shown_before_the_import(rig: Rig, operator: Visitor) -> None:
     text = b"mac_address,name\n02:00:00:00:00:0a,Kessel\n"
     form = hidden(upload(operator, text).text)
     rig.configure(BOILER, name="Heater")
     again = operator.post(f"{IMPORT}/confirm", form, IMPORT)
     assert again.status_code == 409
     assert "Heater → Kessel" in again.text
-    assert there(rig)[BOILER].name == "Heater"
+    assert stored_sensors(rig)[BOILER].name == "Heater"
     operator.post(f"{IMPORT}/confirm", hidden(again.text), IMPORT)
-    assert there(rig)[BOILER].name == "Kessel"
+    assert stored_sensors(rig)[BOILER].name == "Kessel"
 
 
 @pytest.mark.parametrize("packed", ["", "x", "eJw=", "AAAA"])
-def test_a_preview_that_is_damaged_does_nothing(rig: Rig, operator: Visitor, packed: str) -> None:
-    before = there(rig)
+def test_damaged_preview_changes_nothing(rig: Rig, operator: Visitor, packed: str) -> None:
+    before = stored_sensors(rig)
     form = {"packed": packed, "mark": "x"}
     assert operator.post(f"{IMPORT}/confirm", form, IMPORT).status_code in (400, 413)
-    assert there(rig) == before
+    assert stored_sensors(rig) == before
 
 
 def test_ten_thousand_lines_are_imported_at_once(rig: Rig, operator: Visitor) -> None:
@@ -260,24 +265,24 @@ def test_ten_thousand_lines_are_imported_at_once(rig: Rig, operator: Visitor) ->
     assert page.status_code == 200, page.text[-2000:]
     assert "And 9,000 more sensors." in page.text
     assert operator.post(f"{IMPORT}/confirm", hidden(page.text), IMPORT).status_code == 303
-    assert len(there(rig)) == 10_003
+    assert len(stored_sensors(rig)) == 10_003
     assert [what for _, what, _, _ in trail(rig)] == ["sensors imported"]
 
 
-def test_what_is_too_large_is_refused(operator: Visitor) -> None:
+def test_oversized_file_is_refused(operator: Visitor) -> None:
     assert upload(operator, b"x" * (9 * 1024 * 1024)).status_code == 413
 
 
-def test_viewers_foreign_pages_and_strangers_change_nothing(
+def test_viewers_and_cross_site_requests_cannot_change_sensors(
     rig: Rig, app: Flask, operator: Visitor
 ) -> None:
-    before = there(rig)
+    before = stored_sensors(rig)
     form = {"action": "site", "value": "Mine", "mac": format_mac(BOILER)}
-    refuses(app, PATH, form)
-    refuses(app, IMPORT, {"text": f"{HEAD}\n"})
+    assert_refused(app, PATH, form)
+    assert_refused(app, IMPORT, {"text": f"{HEAD}\n"})
     ready = hidden(upload(operator, b"mac_address,name\n02:00:00:00:00:0a,Kessel\n").text)
-    refuses(app, f"{IMPORT}/confirm", ready)
+    assert_refused(app, f"{IMPORT}/confirm", ready)
     viewer = logged_in(app, "viewer")
     for path in (PATH, IMPORT, f"{PATH}.csv"):
         assert viewer.get(path).status_code == 403
-    assert there(rig) == before
+    assert stored_sensors(rig) == before

@@ -1,4 +1,4 @@
-"""What is exported can be imported again, and nothing that is wrong is taken for right."""
+"""Exported sensors can be imported again, and invalid files are reported."""
 
 import csv
 import io
@@ -25,15 +25,15 @@ def exported(*rows: Sensor) -> str:
     return "".join(sensor_csv.write(rows))
 
 
-def said(text: str) -> str | None:
-    """As the rules take it; None where they do not."""
+def accepted_name(text: str) -> str | None:
+    """The name as the rules accept it; None if they refuse it."""
     try:
         return sensor_fields.words("name", text)
     except ValueError:
         return None
 
 
-def labelled(labels: dict[str, str]) -> dict[str, str]:
+def accepted_labels(labels: dict[str, str]) -> dict[str, str]:
     taken: dict[str, str] = {}
     for name, value in labels.items():
         try:
@@ -63,7 +63,9 @@ def sensors_of(words: st.SearchStrategy[str | None], labels: Any) -> st.SearchSt
 
 
 FLEETS = st.lists(
-    sensors_of(NASTY.map(said), st.dictionaries(NAMES, NASTY, max_size=3).map(labelled)),
+    sensors_of(
+        NASTY.map(accepted_name), st.dictionaries(NAMES, NASTY, max_size=3).map(accepted_labels)
+    ),
     max_size=5,
     unique_by=lambda row: row.mac,
 )
@@ -76,7 +78,7 @@ ODD = st.lists(
 
 @given(FLEETS)
 @example([PLAIN._replace(name="=1+1", site="'=x", labels={"a": "b;c\\", "d": "=\\;"})])
-def test_a_fleet_comes_back_as_it_was_where_nothing_is_known(fleet: list[Sensor]) -> None:
+def test_export_imported_into_an_empty_fleet_restores_all_sensors(fleet: list[Sensor]) -> None:
     plan = planned(exported(*fleet))
     assert plan.problems == []
     fields = ("name", "site", "labels", "threshold", "paused")
@@ -86,18 +88,18 @@ def test_a_fleet_comes_back_as_it_was_where_nothing_is_known(fleet: list[Sensor]
 
 
 @given(ODD)
-def test_what_is_kept_already_is_changed_by_its_own_export_never(fleet: list[Sensor]) -> None:
+def test_import_of_an_unedited_export_changes_nothing(fleet: list[Sensor]) -> None:
     assert planned(exported(*fleet), *fleet) == Plan({}, [], len(fleet))
 
 
 @given(FLEETS)
-def test_no_cell_is_run_by_a_spreadsheet(fleet: list[Sensor]) -> None:
+def test_no_cell_can_be_a_spreadsheet_formula(fleet: list[Sensor]) -> None:
     for row in csv.reader(io.StringIO(exported(*fleet), newline="")):
         assert not any(cell.startswith(("=", "+", "-", "@", "\t", "\r")) for cell in row)
 
 
 @given(st.text())
-def test_no_text_at_all_does_more_than_name_its_lines(text: str) -> None:
+def test_any_text_is_read_without_an_exception(text: str) -> None:
     planned(text)
     planned(f"mac_address,name,labels\n{text}")
 
@@ -110,24 +112,24 @@ def test_no_text_at_all_does_more_than_name_its_lines(text: str) -> None:
         'mac_address,labels,site\n\n,,\n02:00:00:00:00:0a,floor=3; crew=B," Hall "',
     ],
 )
-def test_columns_may_be_in_any_order_missing_and_apart_by_semicolons(text: str) -> None:
+def test_columns_can_be_reordered_missing_or_separated_by_semicolons(text: str) -> None:
     plan = planned(text, PLAIN._replace(name="Boiler", threshold=5_000))
     assert plan == Plan({PLAIN.mac: {"site": "Hall", "labels": {"crew": "B", "floor": "3"}}}, [], 1)
 
 
-def test_an_empty_cell_clears_what_its_column_says() -> None:
+def test_empty_cell_clears_the_value() -> None:
     known = PLAIN._replace(name="Boiler", site="Hall", threshold=5_000, paused=True)
     plan = planned("mac_address,name,threshold_seconds,paused\n02:00:00:00:00:0a,,,\n", known)
     assert plan.changes == {PLAIN.mac: {"name": None, "threshold": None, "paused": False}}
 
 
-def test_a_sensor_that_never_reported_is_named_and_a_forgotten_one_comes_back() -> None:
+def test_unknown_sensor_is_added_and_forgotten_sensor_is_restored() -> None:
     text = "mac_address,name\n02:00:00:00:00:0a,Boiler\n02:00:00:00:00:0b,Pump\n"
     plan = planned(text, PLAIN._replace(name="Boiler", forgotten_at=7))
     assert plan.changes == {PLAIN.mac: {}, PLAIN.mac + 1: {"name": "Pump"}}
 
 
-def test_every_bad_line_is_told_with_its_number_and_field() -> None:
+def test_every_invalid_line_is_reported_with_its_number_and_field() -> None:
     text = (
         "mac_address,name,threshold_seconds,labels,paused\n"
         'nonsense,"two\nlines",,,\n'
@@ -151,7 +153,7 @@ def test_every_bad_line_is_told_with_its_number_and_field() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "error"),
     [
         ("", "missing"),
         ("name\nBoiler", "mac_address"),
@@ -160,13 +162,13 @@ def test_every_bad_line_is_told_with_its_number_and_field() -> None:
         ('mac_address\n"02:00', "not CSV"),
     ],
 )
-def test_columns_that_no_one_knows_are_named(text: str, told: str) -> None:
+def test_invalid_header_is_reported(text: str, error: str) -> None:
     plan = planned(text)
     assert plan.changes == {}
-    assert any(told in f"{problem.field} {problem.detail}" for problem in plan.problems)
+    assert any(error in f"{problem.field} {problem.detail}" for problem in plan.problems)
 
 
-def test_problems_and_lines_are_told_apart() -> None:
+def test_invalid_line_is_only_a_problem() -> None:
     assert planned("mac_address\n02\n") == Plan(
         {}, [LineProblem(2, "mac_address", "'02' is not a MAC address like 02:00:00:00:00:00")], 0
     )

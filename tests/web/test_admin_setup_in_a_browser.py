@@ -13,10 +13,10 @@ from monitor.state.routes import add as add_route
 from monitor.state.routing import RouteRow
 from monitor.vault import Vault
 from tests.receiver import Receiver, receiver
-from tests.web.browser import complaints_of
+from tests.web.browser import errors_of
+from tests.web.browser_pages import check_page, log_in, serving_with_login
 from tests.web.fleet_rig import Rig, Server
-from tests.web.looking import log_in, looks_right, serving_people
-from tests.web.operating import NASTY
+from tests.web.operator_app import NASTY
 from tests.web.visitors import add_user
 
 VAULT = Vault("k" * 32)
@@ -32,7 +32,7 @@ def hook() -> Iterator[Receiver]:
 
 @pytest.fixture
 def served(rig: Rig) -> Iterator[Server]:
-    """Some channels and routes, a token, and Ada who administers."""
+    """Some channels and routes, a token, and the administrator Ada."""
     with writing(rig.engine) as connection:
         for name, enabled in (("pager", True), (LONG, False)):
             settings = {"url": f"https://hooks.example.org/{name * 3}"}
@@ -44,13 +44,13 @@ def served(rig: Rig) -> Iterator[Server]:
         add_route(connection, RouteRow("all", [], ["former"], [], None))
         tokens.create(connection, f"{NASTY} {'o' * 50}", rig.clock.now())
     add_user(rig.engine, "Ada", "administrator")
-    with serving_people(rig, vault=VAULT) as server:
+    with serving_with_login(rig, vault=VAULT) as server:
         yield server
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 360])
-def test_each_page_is_for_everybody(
+def test_pages_are_accessible_and_fit_the_width(
     served: Server, browser: Browser, scheme: str, width: int
 ) -> None:
     context = browser.new_context(
@@ -58,12 +58,12 @@ def test_each_page_is_for_everybody(
         viewport={"width": width, "height": 800},
     )
     page = context.new_page()
-    complaints = complaints_of(page)
+    page_errors = errors_of(page)
     log_in(page, served.url, "ada", "/admin/channels")
     for name in ("channels?kind=email", "channels?kind=ses", "routes?mac=020000000001", "tokens"):
         page.goto(f"{served.url}/admin/{name}")
-        looks_right(page, f"{re.sub('[^a-z]+', '-', name)}-{scheme}")
-    assert complaints == []
+        check_page(page, f"{re.sub('[^a-z]+', '-', name)}-{scheme}")
+    assert page_errors == []
     page.goto(f"{served.url}/admin/routes")
     adding = page.locator('form[action="/admin/routes"][method="post"]')
     adding.get_by_label("Name").fill("new")
@@ -71,11 +71,11 @@ def test_each_page_is_for_everybody(
     adding.get_by_role("button", name="Create").click()
     expect(page.get_by_role("alert")).to_contain_text("Sensors:")
     expect(adding.get_by_label("Sensors")).to_have_value(NASTY * 9)
-    looks_right(page, f"wrong-{scheme}")
+    check_page(page, f"wrong-{scheme}")
     context.close()
 
 
-def test_a_channel_is_added_tried_and_led_to_without_a_script(
+def test_channel_is_added_tested_and_routed_without_scripts(
     rig: Rig, served: Server, browser: Browser, hook: Receiver
 ) -> None:
     context = browser.new_context(java_script_enabled=False)
@@ -109,13 +109,13 @@ def test_a_channel_is_added_tried_and_led_to_without_a_script(
     context.close()
 
 
-def test_a_token_is_seen_once_and_works(rig: Rig, served: Server, page: Page) -> None:
+def test_token_is_shown_once_and_works(rig: Rig, served: Server, page: Page) -> None:
     log_in(page, served.url, "ada", "/admin/tokens")
     page.get_by_label("Name").fill("Roof")
     page.get_by_label("Role").select_option("viewer")
     page.get_by_role("button", name="Create").click()
     secret = page.locator("code.whole").inner_text()
-    looks_right(page, "made")
+    check_page(page, "made")
     with reading(rig.engine) as connection:
         found = tokens.find(connection, secret)
     assert found is not None

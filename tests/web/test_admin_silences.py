@@ -1,4 +1,4 @@
-"""Operators begin and end silences by their page."""
+"""The administration page of silences."""
 
 import html
 from zoneinfo import ZoneInfo
@@ -11,7 +11,7 @@ from monitor.outbox.wording import local
 from monitor.services.silences import Phase, listed
 from monitor.state.silences import SilenceRow
 from tests.web.fleet_rig import Rig
-from tests.web.operating import NASTY, operated, operator_of, refuses, trail
+from tests.web.operator_app import NASTY, assert_refused, build_operator_app, operator_of, trail
 from tests.web.visitors import Visitor, logged_in
 
 PATH = "/admin/silences"
@@ -21,7 +21,7 @@ FORM = {"matchers": "site=Cellar|Harbour\n\nname=Boiler", "lasts": str(HOUR), "c
 
 @pytest.fixture
 def app(rig: Rig) -> Flask:
-    return operated(rig, zone=ZONE)
+    return build_operator_app(rig, zone=ZONE)
 
 
 @pytest.fixture
@@ -29,27 +29,27 @@ def operator(app: Flask) -> Visitor:
     return operator_of(app)
 
 
-def there(rig: Rig, phase: Phase | None = None) -> list[SilenceRow]:
+def stored_silences(rig: Rig, phase: Phase | None = None) -> list[SilenceRow]:
     return listed(rig.engine, phase, rig.clock.now())
 
 
 def typed(rig: Rig, ahead: int) -> str:
-    """A moment so far ahead, as a browser's field of local time sends it."""
+    """The local time in `ahead` ms, as a browser's datetime-local field sends it."""
     return f"{local(rig.clock.now() + ahead, ZONE):%Y-%m-%dT%H:%M}"
 
 
-def test_a_silence_begins_says_how_many_it_covers_and_is_ended_early(
+def test_silence_is_started_with_a_sensor_count_and_ended_early(
     rig: Rig, operator: Visitor
 ) -> None:
     assert operator.post(PATH, FORM, PATH).location == f"{PATH}?state=current"
-    (row,) = there(rig)
+    (row,) = stored_silences(rig)
     assert row.matchers == ("site=Cellar|Harbour", "name=Boiler")
     assert (row.ends_at - row.starts_at, row.created_by) == (HOUR, "operator")
     page = operator.get(PATH).text
     assert "Silence 1 has started. It matches 1 sensor now." in page
     assert "1 sensor now · by operator" in page
     operator.post(f"{PATH}/{row.id}/end", {}, PATH)
-    assert there(rig) == []
+    assert stored_silences(rig) == []
     assert "Silence 1 ended." in operator.get(PATH).text
     assert "Repair" in operator.get(f"{PATH}?state=past").text
     operator.post(f"{PATH}/{row.id}/end", {}, PATH)
@@ -61,12 +61,10 @@ def test_a_silence_begins_says_how_many_it_covers_and_is_ended_early(
     assert trail(rig)[1][3]["comment"] == "Repair"
 
 
-def test_it_may_begin_later_and_last_until_a_moment_by_the_service_s_clocks(
-    rig: Rig, operator: Visitor
-) -> None:
+def test_silence_can_start_and_end_at_given_local_times(rig: Rig, operator: Visitor) -> None:
     times = {"starts": typed(rig, DAY), "lasts": "until", "until": typed(rig, 2 * DAY)}
     assert operator.post(PATH, FORM | times, PATH).location == f"{PATH}?state=upcoming"
-    (row,) = there(rig, "upcoming")
+    (row,) = stored_silences(rig, "upcoming")
     assert f"{local(row.starts_at, ZONE):%Y-%m-%dT%H:%M}" == times["starts"]
     assert f"{local(row.ends_at, ZONE):%Y-%m-%dT%H:%M}" == times["until"]
     assert "No active silences" in operator.get(PATH).text
@@ -74,7 +72,7 @@ def test_it_may_begin_later_and_last_until_a_moment_by_the_service_s_clocks(
 
 
 @pytest.mark.parametrize(
-    ("field", "text", "told"),
+    ("field", "text", "error"),
     [
         ("matchers", "Cellar", "Sensors: 'Cellar' is not a matcher"),
         ("matchers", " ", "Sensors: must have at least one matcher"),
@@ -86,34 +84,34 @@ def test_it_may_begin_later_and_last_until_a_moment_by_the_service_s_clocks(
         ("starts", "2199-01-01T00:00", "Start: must be within a year"),
     ],
 )
-def test_what_is_wrong_is_named_and_what_was_typed_stays(
-    rig: Rig, operator: Visitor, field: str, text: str, told: str
+def test_invalid_field_is_named_and_input_is_kept(
+    rig: Rig, operator: Visitor, field: str, text: str, error: str
 ) -> None:
     form = {**FORM, "comment": NASTY, "starts": "", "until": "", field: text}
     answer = operator.post(PATH, form, PATH)
     assert answer.status_code == 400
-    assert told in html.unescape(answer.text)
+    assert error in html.unescape(answer.text)
     assert 'aria-invalid="true"' in answer.text
     assert f">{html.escape(form['matchers'])}</textarea>" in answer.text
     assert f'value="{html.escape(form["comment"])}"' in answer.text
     assert "<script>alert" not in answer.text
-    assert there(rig) == []
+    assert stored_silences(rig) == []
 
 
-def test_a_silence_of_strange_names_is_only_text(operator: Visitor) -> None:
+def test_matchers_and_comment_are_escaped(operator: Visitor) -> None:
     operator.post(PATH, FORM | {"matchers": f"name={NASTY}", "comment": NASTY + "\0"}, PATH)
     page = operator.get(PATH).text
     assert html.escape(NASTY) in page
     assert "<script>alert" not in page
 
 
-def test_viewers_foreign_pages_and_strangers_begin_and_end_nothing(
+def test_viewers_and_cross_site_requests_cannot_change_silences(
     rig: Rig, app: Flask, operator: Visitor
 ) -> None:
     operator.post(PATH, FORM, PATH)
-    before = there(rig)
-    refuses(app, PATH, FORM)
-    refuses(app, f"{PATH}/{before[0].id}/end", {})
+    before = stored_silences(rig)
+    assert_refused(app, PATH, FORM)
+    assert_refused(app, f"{PATH}/{before[0].id}/end", {})
     assert logged_in(app, "viewer").get(PATH).status_code == 403
     assert operator.post(f"{PATH}/99/end", {}, PATH).status_code == 404
-    assert there(rig) == before
+    assert stored_silences(rig) == before

@@ -1,4 +1,4 @@
-"""Administrators make and revoke tokens by their page."""
+"""The administration page of API tokens."""
 
 import re
 
@@ -7,9 +7,9 @@ from flask import Flask
 
 from monitor.state import tokens
 from monitor.state.database import reading
-from tests.web.administering import administered, administrator_of, refuses
+from tests.web.administrator_app import administrator_of, assert_refused, build_administrator_app
 from tests.web.fleet_rig import Rig
-from tests.web.operating import trail
+from tests.web.operator_app import trail
 from tests.web.visitors import Visitor
 
 PATH = "/admin/tokens"
@@ -19,7 +19,7 @@ NASTY = "<script>alert(1)</script>"
 
 @pytest.fixture
 def app(rig: Rig) -> Flask:
-    return administered(rig)
+    return build_administrator_app(rig)
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def role_of(rig: Rig, secret: str) -> str | None:
     return token and token.role
 
 
-def test_a_token_is_shown_once_works_and_is_revoked(rig: Rig, visitor: Visitor) -> None:
+def test_token_is_shown_once_works_and_is_revoked(rig: Rig, visitor: Visitor) -> None:
     assert "every sensor needs one" in visitor.get(PATH).text
     answer = visitor.post(PATH, {"name": NASTY, "role": "viewer"}, PATH)
     (secret,) = re.findall(r"hbm_[\w-]+", answer.text)
@@ -46,13 +46,13 @@ def test_a_token_is_shown_once_works_and_is_revoked(rig: Rig, visitor: Visitor) 
     assert role_of(rig, secret) is None
     assert "revoked." in visitor.get(PATH).text
     assert visitor.post(REVOKE, {"name": NASTY, "sure": "yes"}, PATH).status_code == 404
-    told = [(what, of) for _who, what, of, _detail in trail(rig)]
-    assert told == [("token revoked", NASTY), ("token created", NASTY)]
+    entries = [(what, of) for _who, what, of, _detail in trail(rig)]
+    assert entries == [("token revoked", NASTY), ("token created", NASTY)]
     assert secret not in repr(trail(rig))
 
 
 @pytest.mark.parametrize(
-    ("form", "told"),
+    ("form", "error"),
     [
         ({"name": "", "role": "viewer"}, "Name: must be 1 to 80 printable characters."),
         ({"name": "x" * 81, "role": "viewer"}, "Name: must be 1 to 80 printable characters."),
@@ -62,17 +62,17 @@ def test_a_token_is_shown_once_works_and_is_revoked(rig: Rig, visitor: Visitor) 
         ),
     ],
 )
-def test_what_makes_no_sense_is_refused_and_stays_in_the_form(
-    rig: Rig, visitor: Visitor, form: dict[str, str], told: str
+def test_invalid_input_is_refused_and_kept_in_the_form(
+    rig: Rig, visitor: Visitor, form: dict[str, str], error: str
 ) -> None:
     answer = visitor.post(PATH, form, PATH)
     assert answer.status_code == 400
-    assert told in answer.text
+    assert error in answer.text
     assert f'value="{form["name"]}"' in answer.text
     assert trail(rig) == []
 
 
-def test_a_name_is_given_once(visitor: Visitor) -> None:
+def test_name_in_use_is_refused(visitor: Visitor) -> None:
     form = {"name": "roof", "role": "viewer"}
     assert visitor.post(PATH, form, PATH).status_code == 200
     again = visitor.post(PATH, form, PATH)
@@ -80,6 +80,6 @@ def test_a_name_is_given_once(visitor: Visitor) -> None:
     assert "choose another name" in again.text
 
 
-def test_no_one_else_makes_or_revokes_one(app: Flask) -> None:
-    refuses(app, PATH, {"name": "roof", "role": "administrator"})
-    refuses(app, REVOKE, {"name": "roof", "sure": "yes"})
+def test_only_administrators_can_create_and_revoke_tokens(app: Flask) -> None:
+    assert_refused(app, PATH, {"name": "roof", "role": "administrator"})
+    assert_refused(app, REVOKE, {"name": "roof", "sure": "yes"})

@@ -1,4 +1,4 @@
-"""What people without a login can make a worker do."""
+"""The load that viewers without a login can cause."""
 
 import threading
 from collections.abc import Iterator
@@ -24,11 +24,11 @@ from tests.web.fleet_rig import Rig
 from tests.web.visitors import add_user, logged_in
 
 VAULT = Vault("a secret key of some length, all for tests")
-CROWD = 50
+REQUESTS = 50
 
 
-class Hindered:
-    """A method that is counted, and does not return before it may."""
+class BlockedMethod:
+    """Replaces a method by one that counts its calls and blocks until `may_return` is set."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, kind: type, name: str) -> None:
         self.calls, self.at_once, self.most_at_once = 0, 0, 0
@@ -36,7 +36,7 @@ class Hindered:
         self._lock = threading.Lock()
         real = getattr(kind, name)
 
-        def hindered(*arguments: Any) -> Any:
+        def blocked(*arguments: Any) -> Any:
             with self._lock:
                 self.calls += 1
                 self.at_once += 1
@@ -48,7 +48,7 @@ class Hindered:
                 with self._lock:
                     self.at_once -= 1
 
-        monkeypatch.setattr(kind, name, hindered)
+        monkeypatch.setattr(kind, name, blocked)
 
 
 @pytest.fixture
@@ -56,8 +56,8 @@ def app(rig: Rig) -> Flask:
     add_user(rig.engine, "Anna", "operator")
     app = rig.build_app(vault=VAULT, base_url=BASE, local=False)
     rig.configure(1, name="Boiler", site="Cellar")
-    rig.register(*range(1, CROWD + 1))
-    rig.beat(*range(1, CROWD + 1))
+    rig.register(*range(1, REQUESTS + 1))
+    rig.beat(*range(1, REQUESTS + 1))
     rig.judge()
     assert app.test_client().get(badge(1, "status")).status_code == 200  # the fleet is read
     return app
@@ -68,8 +68,8 @@ def badge(mac: int, show: str) -> str:
 
 
 @pytest.fixture
-def patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """On a slow machine too no one who waits gives up."""
+def long_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Waiting requests must not time out, even on a slow machine."""
     monkeypatch.setattr(anonymous, "_PATIENCE", 60.0)
 
 
@@ -81,8 +81,8 @@ def public_page(rig: Rig) -> str:
 
 
 @contextmanager
-def crowd(app: Flask, paths: list[str]) -> Iterator[list[Future[TestResponse]]]:
-    """As many people as paths, all at once."""
+def concurrent_requests(app: Flask, paths: list[str]) -> Iterator[list[Future[TestResponse]]]:
+    """Request all paths at the same time."""
     with ThreadPoolExecutor(len(paths)) as pool:
         yield [pool.submit(lambda path: app.test_client().get(path), path) for path in paths]
 
@@ -94,32 +94,32 @@ def refused(answers: list[Future[TestResponse]]) -> list[TestResponse]:
     return done
 
 
-@pytest.mark.usefixtures("patient")
+@pytest.mark.usefixtures("long_timeout")
 @pytest.mark.parametrize("what", ["badge", "page"])
-def test_a_crowd_that_asks_for_the_same_costs_one_question(
+def test_concurrent_requests_for_one_page_cause_one_query(
     rig: Rig, app: Flask, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
     path = badge(1, "30d") if what == "badge" else public_page(rig)
     asked = (SqliteStore, "gaps") if what == "badge" else (Fleet, "changes")
     rig.clock.ahead += 3 * SECOND
-    slow = Hindered(monkeypatch, *asked)
-    with crowd(app, [path] * CROWD) as answers:
-        eventually(lambda: len(refused(answers)) == CROWD - PLACES, 30)
+    slow = BlockedMethod(monkeypatch, *asked)
+    with concurrent_requests(app, [path] * REQUESTS) as answers:
+        eventually(lambda: len(refused(answers)) == REQUESTS - PLACES, 30)
         slow.may_return.set()
     statuses = sorted(answer.result().status_code for answer in answers)
-    assert statuses == [200] * PLACES + [503] * (CROWD - PLACES)
-    with crowd(app, [path] * CROWD) as answers:
+    assert statuses == [200] * PLACES + [503] * (REQUESTS - PLACES)
+    with concurrent_requests(app, [path] * REQUESTS) as answers:
         pass
     assert {answer.result().status_code for answer in answers} == {200}
     assert slow.calls == 1
 
 
-def test_a_thousand_badges_at_once_ask_few_questions_at_a_time_and_leave_room_for_others(
+def test_concurrent_badge_queries_are_limited_and_other_pages_respond(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    slow = Hindered(monkeypatch, SqliteStore, "gaps")
-    with crowd(app, [badge(mac, "30d") for mac in range(1, CROWD + 1)]) as answers:
-        eventually(lambda: len(refused(answers)) == CROWD - AT_ONCE, 30)
+    slow = BlockedMethod(monkeypatch, SqliteStore, "gaps")
+    with concurrent_requests(app, [badge(mac, "30d") for mac in range(1, REQUESTS + 1)]) as answers:
+        eventually(lambda: len(refused(answers)) == REQUESTS - AT_ONCE, 30)
         assert slow.calls == AT_ONCE
         assert app.test_client().get("/healthz").status_code == 200
         assert logged_in(app, "Anna").get("/").status_code == 200
@@ -128,20 +128,20 @@ def test_a_thousand_badges_at_once_ask_few_questions_at_a_time_and_leave_room_fo
     assert slow.most_at_once == AT_ONCE
 
 
-@pytest.mark.usefixtures("patient")
-def test_all_uptimes_of_a_sensor_are_worked_out_at_once(
+@pytest.mark.usefixtures("long_timeout")
+def test_all_uptimes_of_a_sensor_are_computed_by_one_query(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    slow = Hindered(monkeypatch, SqliteStore, "gaps")
-    with crowd(app, [badge(1, show) for show in ("24h", "7d", "30d")]) as answers:
+    slow = BlockedMethod(monkeypatch, SqliteStore, "gaps")
+    with concurrent_requests(app, [badge(1, show) for show in ("24h", "7d", "30d")]) as answers:
         eventually(lambda: slow.calls == 1)
         slow.may_return.set()
     assert {answer.result().status_code for answer in answers} == {200}
     assert slow.calls == 1
 
 
-@pytest.mark.usefixtures("patient")
-def test_the_old_answer_is_given_while_the_new_one_is_worked_out(
+@pytest.mark.usefixtures("long_timeout")
+def test_old_response_is_served_while_a_new_one_is_computed(
     rig: Rig, app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = public_page(rig)
@@ -149,32 +149,32 @@ def test_the_old_answer_is_given_while_the_new_one_is_worked_out(
     rig.configure(1, name="Furnace")
     rig.clock.ahead += 11 * SECOND
     rig.judge()
-    slow = Hindered(monkeypatch, Fleet, "changes")
-    with crowd(app, [path]) as (first,):
+    slow = BlockedMethod(monkeypatch, Fleet, "changes")
+    with concurrent_requests(app, [path]) as (first,):
         eventually(lambda: slow.calls == 1)
-        with crowd(app, [path] * CROWD) as meanwhile:
+        with concurrent_requests(app, [path] * REQUESTS) as stale:
             pass
         assert not first.done()
-        assert all("Boiler" in answer.result().text for answer in meanwhile)
+        assert all("Boiler" in answer.result().text for answer in stale)
         slow.may_return.set()
     assert "Furnace" in first.result().text
     rig.clock.ahead += anonymous.USABLE
     slow.may_return.clear()
-    with crowd(app, [path] * 3) as late:
+    with concurrent_requests(app, [path] * 3) as late:
         eventually(lambda: slow.at_once == 1)
         assert not any(answer.done() for answer in late)  # all wait: the old one is too old
         slow.may_return.set()
     assert slow.calls == 2
 
 
-def test_links_that_lead_nowhere_cost_no_questions_of_their_own(
+def test_invalid_links_cause_no_additional_queries(
     rig: Rig, app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path, now = public_page(rig), rig.clock.now()
     monkeypatch.setattr(rig.clock, "now", lambda: now)
-    listed = Hindered(monkeypatch, type(rig.engine), "connect")
+    listed = BlockedMethod(monkeypatch, type(rig.engine), "connect")
     listed.may_return.set()
-    for number in range(CROWD):
+    for number in range(REQUESTS):
         assert app.test_client().get(f"/public/{number}").status_code == 404
         assert app.test_client().get(f"/badge/{number}.svg").status_code == 404
     assert app.test_client().get(path).status_code == 200

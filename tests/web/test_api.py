@@ -1,4 +1,4 @@
-"""Who may call the API, and what it says to a request it can't use."""
+"""Access to the API, and its responses to invalid requests."""
 
 from typing import Annotated, Any
 
@@ -20,13 +20,13 @@ from tests.web.contexts import build_context
 __all__ = ["state", "state_url"]
 
 
-class Wish(msgspec.Struct, forbid_unknown_fields=True):
+class Payload(msgspec.Struct, forbid_unknown_fields=True):
     name: Annotated[str, Meta(max_length=10)]
     minutes: int = 5
     macs: list[int] = []
 
 
-class Asked(msgspec.Struct, forbid_unknown_fields=True):
+class Parameters(msgspec.Struct, forbid_unknown_fields=True):
     before: body.Id | None = None
     site: str | None = None
     open: bool = False
@@ -38,13 +38,13 @@ def some_api() -> Blueprint:
     @api.get("")
     @requires("viewer")
     def view() -> Response:
-        return body.reply(body.query(Asked))
+        return body.reply(body.query(Parameters))
 
     @api.post("")
     @requires("operator")
     def change() -> Response:
-        wish = body.read(Wish)
-        return body.reply({"name": wish.name, "by": g.principal}, 201)
+        payload = body.read(Payload)
+        return body.reply({"name": payload.name, "by": g.principal}, 201)
 
     @api.get("/<int:number>")
     @public
@@ -66,7 +66,7 @@ def client(state: Engine) -> FlaskClient:
 
 
 def token(state: Engine, role: str) -> dict[str, str]:
-    """The header of somebody with this role."""
+    """The header with a new token of this role."""
     with writing(state) as connection:
         return {"Authorization": f"Bearer {tokens.create(connection, f'a {role}', 1_000, role)}"}
 
@@ -75,37 +75,41 @@ def refused(response: Any, status: int) -> dict[str, Any]:
     assert response.status_code == status, response.text
     assert response.content_type == "application/problem+json"
     assert response.headers["Cache-Control"] == "no-store"
-    told: dict[str, Any] = response.get_json(force=True)
-    assert told["status"] == status
-    return told
+    problem: dict[str, Any] = response.get_json(force=True)
+    assert problem["status"] == status
+    return problem
 
 
-def test_each_role_may_do_what_the_one_below_it_may(state: Engine, client: FlaskClient) -> None:
+def test_each_role_includes_the_permissions_of_lower_roles(
+    state: Engine, client: FlaskClient
+) -> None:
     viewer, operator = token(state, "viewer"), token(state, "operator")
-    wish = {"name": "quiet"}
+    payload = {"name": "quiet"}
     assert client.get("/api/v1/some", headers=viewer).status_code == 200
-    told = refused(client.post("/api/v1/some", json=wish, headers=viewer), 403)
-    assert "'a viewer' has the role viewer, but this requires the role operator" in told["detail"]
+    problem = refused(client.post("/api/v1/some", json=payload, headers=viewer), 403)
+    assert (
+        "'a viewer' has the role viewer, but this requires the role operator" in problem["detail"]
+    )
     assert client.get("/api/v1/some", headers=operator).status_code == 200
-    done = client.post("/api/v1/some", json=wish, headers=operator)
+    done = client.post("/api/v1/some", json=payload, headers=operator)
     assert done.status_code == 201
     assert done.get_json() == {"name": "quiet", "by": "a operator"}
     assert done.headers["Cache-Control"] == "no-store"
     administrator = token(state, "administrator")
-    assert client.post("/api/v1/some", json=wish, headers=administrator).status_code == 201
+    assert client.post("/api/v1/some", json=payload, headers=administrator).status_code == 201
 
 
-def test_a_sensors_token_opens_nothing_here(state: Engine, client: FlaskClient) -> None:
+def test_ingest_token_is_refused(state: Engine, client: FlaskClient) -> None:
     refused(client.get("/api/v1/some", headers=token(state, "ingest")), 403)
 
 
-def test_without_a_token_in_force_the_answer_says_how_to_make_one(
+def test_missing_or_invalid_token_returns_401_with_instructions(
     state: Engine, client: FlaskClient
 ) -> None:
     response = client.post("/api/v1/some", json={"name": "quiet"})
-    told = refused(response, 401)
-    assert told["field"] == "Authorization"
-    assert "`monitor token create NAME --role operator`" in told["detail"]
+    problem = refused(response, 401)
+    assert problem["field"] == "Authorization"
+    assert "`monitor token create NAME --role operator`" in problem["detail"]
     assert response.headers["WWW-Authenticate"] == 'Bearer realm="heartbeat-monitor"'
     for header in ("Bearer", "Bearer ", "Bearer hbm_nonsense", "Bearer \u00e9", "Basic aGI6aGI="):
         refused(client.get("/api/v1/some", headers={"Authorization": header}), 401)
@@ -117,14 +121,14 @@ def test_without_a_token_in_force_the_answer_says_how_to_make_one(
     assert 'error="invalid_token"' in response.headers["WWW-Authenticate"]
 
 
-def test_a_token_in_the_address_or_a_cookie_is_none(state: Engine, client: FlaskClient) -> None:
+def test_token_in_the_query_or_a_cookie_is_ignored(state: Engine, client: FlaskClient) -> None:
     secret = token(state, "operator")["Authorization"].removeprefix("Bearer ")
     client.set_cookie("Authorization", f"Bearer {secret}")
     for name in ("token", "access_token", "Authorization"):
         refused(client.get("/api/v1/some", query_string={name: secret}), 401)
 
 
-def test_while_the_state_is_away_no_one_is_let_in(tmp_path: Any) -> None:
+def test_unavailable_state_returns_503(tmp_path: Any) -> None:
     client = app_over(open_state(f"sqlite:///{tmp_path}/never-migrated.db")).test_client()
     response = client.get("/api/v1/some", headers={"Authorization": "Bearer hbm_x"})
     refused(response, 503)
@@ -144,22 +148,22 @@ def test_while_the_state_is_away_no_one_is_let_in(tmp_path: Any) -> None:
         ({"name": "a\0b"}, None, "U+0000"),
     ],
 )
-def test_a_body_that_does_not_fit_is_refused_with_the_fields_name(
+def test_invalid_body_is_refused_and_the_field_named(
     state: Engine, client: FlaskClient, sent: Any, field: str | None, words: str
 ) -> None:
-    told = refused(client.post("/api/v1/some", json=sent, headers=token(state, "operator")), 400)
-    assert told.get("field") == field
-    assert words in told["detail"]
+    problem = refused(client.post("/api/v1/some", json=sent, headers=token(state, "operator")), 400)
+    assert problem.get("field") == field
+    assert words in problem["detail"]
 
 
-def test_what_is_not_json_is_refused(state: Engine, client: FlaskClient) -> None:
+def test_body_that_is_not_json_is_refused(state: Engine, client: FlaskClient) -> None:
     operator = token(state, "operator")
 
     def sent(data: bytes, kind: str) -> Any:
         return client.post("/api/v1/some", data=data, content_type=kind, headers=operator)
 
-    told = refused(sent(b'{"name": "x"}', "text/plain"), 415)
-    assert told["field"] == "Content-Type"
+    problem = refused(sent(b'{"name": "x"}', "text/plain"), 415)
+    assert problem["field"] == "Content-Type"
     refused(sent(b"name=x", "application/x-www-form-urlencoded"), 415)
     for data in (b"", b"{", b'{"name": "\xff"}', b'{"name": "\\ud800"}', b"[" * 100_000):
         refused(sent(data, "application/json"), 400)
@@ -169,7 +173,7 @@ def test_what_is_not_json_is_refused(state: Engine, client: FlaskClient) -> None
     refused(sent(b'{"name": "' + b"x" * 1_100_000 + b'"}', "application/json"), 413)
 
 
-def test_the_query_is_checked_like_a_body(state: Engine, client: FlaskClient) -> None:
+def test_query_is_validated_like_a_body(state: Engine, client: FlaskClient) -> None:
     viewer = token(state, "viewer")
     good = client.get("/api/v1/some?before=17&site=Harbour&open=true", headers=viewer)
     assert good.get_json() == {"before": 17, "site": "Harbour", "open": True}
@@ -182,11 +186,11 @@ def test_the_query_is_checked_like_a_body(state: Engine, client: FlaskClient) ->
         ("site=a&site=b", "site"),
         ("site=a%00", "site"),
     ):
-        told = refused(client.get(f"/api/v1/some?{query}", headers=viewer), 400)
-        assert told["field"] == field, query
+        problem = refused(client.get(f"/api/v1/some?{query}", headers=viewer), 400)
+        assert problem["field"] == field, query
 
 
-def test_errors_below_api_are_problems_even_for_a_browser(client: FlaskClient) -> None:
+def test_api_errors_are_problem_json_even_for_browsers(client: FlaskClient) -> None:
     browser = {"Accept": "text/html,*/*;q=0.8"}
     refused(client.get("/api/v1/nowhere", headers=browser), 404)
     refused(client.get(f"/api/v1/some/{2**63}", headers=browser), 404)

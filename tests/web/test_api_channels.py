@@ -1,4 +1,4 @@
-"""Channels by the API: set up, tested, and with secrets that never come out."""
+"""Channels in the API: created, changed and tested, without revealing their secrets."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -56,7 +56,7 @@ def stored(state: Engine, name: str = "pager") -> Stored:
     return found
 
 
-def test_a_channel_is_added_and_listed_without_its_secrets(state: Engine, api: Api) -> None:
+def test_channel_is_added_and_listed_without_its_secrets(state: Engine, api: Api) -> None:
     added = api.call("POST", "/channels", PAGER)
     assert added.status_code == 201
     shape = added.get_json()
@@ -82,7 +82,7 @@ def test_a_channel_is_added_and_listed_without_its_secrets(state: Engine, api: A
     assert pager["name"] == "pager"
 
 
-def test_what_a_change_does_not_name_stays(state: Engine, api: Api) -> None:
+def test_patch_changes_only_the_given_fields(state: Engine, api: Api) -> None:
     api.call("POST", "/channels", PAGER)
     changed = api.call(
         "PATCH",
@@ -133,7 +133,7 @@ def test_what_a_change_does_not_name_stays(state: Engine, api: Api) -> None:
         ({"enabled": "yes"}, "enabled"),
     ],
 )
-def test_what_is_no_channel_is_refused(
+def test_invalid_channel_is_refused_and_the_field_named(
     state: Engine, api: Api, change: dict[str, Any], field: str
 ) -> None:
     named, _ = api.refused(400, "POST", "/channels", PAGER | change)
@@ -142,7 +142,7 @@ def test_what_is_no_channel_is_refused(
         assert channels.names(connection) == set()
 
 
-def test_a_change_that_breaks_a_channel_is_refused(state: Engine, api: Api) -> None:
+def test_patch_that_makes_a_channel_invalid_is_refused(state: Engine, api: Api) -> None:
     api.call("POST", "/channels", PAGER)
     before = stored(state)
     change = {"settings": {"urls": None}, "enabled": False}
@@ -150,13 +150,13 @@ def test_a_change_that_breaks_a_channel_is_refused(state: Engine, api: Api) -> N
     assert stored(state) == before
 
 
-def test_what_costs_money_has_a_budget_unless_it_is_set(api: Api) -> None:
+def test_metered_channels_have_a_default_budget(api: Api) -> None:
     for name, kind in kinds.KINDS.items():
         assert default_budget(name) == (50 if kind.metered else None)
     assert api.call("POST", "/channels", PAGER | {"budget": 3}).get_json()["budget"] == 3
 
 
-def test_names_in_use_and_unknown_are_told(api: Api) -> None:
+def test_name_in_use_returns_409_and_unknown_name_404(api: Api) -> None:
     api.call("POST", "/channels", PAGER)
     assert api.refused(409, "POST", "/channels", PAGER)[0] == "name"
     for method, path in (
@@ -168,13 +168,13 @@ def test_names_in_use_and_unknown_are_told(api: Api) -> None:
         api.refused(404, method, path, {})
 
 
-def test_channels_of_the_settings_are_changed_only_there(api: Api) -> None:
+def test_channels_of_the_settings_cannot_be_changed(api: Api) -> None:
     assert "settings" in api.refused(409, "PATCH", "/channels/webhook", {"enabled": False})[1]
     api.refused(409, "DELETE", "/channels/webhook")
     assert api.call("GET", "/channels/webhook").get_json()["from_settings"] is True
 
 
-def test_a_channel_of_another_secret_key_is_shown_as_broken_and_can_be_mended(
+def test_channel_of_another_secret_key_is_broken_and_can_be_repaired(
     state: Engine, api: Api
 ) -> None:
     with writing(state) as connection:
@@ -184,12 +184,12 @@ def test_a_channel_of_another_secret_key_is_shown_as_broken_and_can_be_mended(
     assert "another secret key" in api.call("GET", "/channels/pager").get_json()["problem"]
     kept = api.call("PATCH", "/channels/pager", {"is_default": True}).get_json()
     assert kept["problem"] is not None
-    mended = api.call("PATCH", "/channels/pager", {"secrets": {"bearer_token": "new"}}).get_json()
-    assert mended["problem"] is None
+    repaired = api.call("PATCH", "/channels/pager", {"secrets": {"bearer_token": "new"}}).get_json()
+    assert repaired["problem"] is None
     assert stored(state).secrets == {"bearer_token": "new"}
 
 
-def test_a_removed_channel_is_owed_nothing_and_no_route_leads_to_it(
+def test_removal_cancels_messages_and_is_refused_while_a_route_uses_it(
     state: Engine, api: Api
 ) -> None:
     api.call("POST", "/channels", PAGER)
@@ -204,7 +204,7 @@ def test_a_removed_channel_is_owed_nothing_and_no_route_leads_to_it(
     assert outages.ledger() == [("down", "cancelled", "the channel was removed")]
 
 
-def test_how_sending_went_is_shown(state: Engine, api: Api) -> None:
+def test_health_of_a_channel_is_returned(state: Engine, api: Api) -> None:
     with writing(state) as connection:
         values = {"name": "webhook", "sent_at": 0, "failing_since": 1_000, "error": "answer 500"}
         connection.execute(insert(channel_health).values(**values, error_at=2_000))
@@ -216,7 +216,7 @@ def test_how_sending_went_is_shown(state: Engine, api: Api) -> None:
     }
 
 
-def test_a_test_message_is_sent_at_once_and_its_fate_told(api: Api, hook: Receiver) -> None:
+def test_test_message_is_sent_at_once_and_its_result_returned(api: Api, hook: Receiver) -> None:
     api.call("POST", "/channels", PAGER | {"settings": {"urls": [hook.url]}})
     for name in ("pager", "webhook"):
         answer = api.call("POST", f"/channels/{name}/test").get_json()
@@ -227,7 +227,7 @@ def test_a_test_message_is_sent_at_once_and_its_fate_told(api: Api, hook: Receiv
     assert answer == {"sent": False, "error": "answer 500"}
 
 
-def test_a_test_message_reaches_no_internal_address_unless_allowed(
+def test_test_message_to_an_internal_address_is_refused_unless_allowed(
     state: Engine, hook: Receiver
 ) -> None:
     api = by_role(state, hook, allow_internal=False)["administrator"]
@@ -238,7 +238,7 @@ def test_a_test_message_reaches_no_internal_address_unless_allowed(
     assert hook.requests == []
 
 
-def test_a_browsers_keys_are_changed_only_by_the_browser(state: Engine, api: Api) -> None:
+def test_keys_of_a_browser_cannot_be_changed(state: Engine, api: Api) -> None:
     subscription = Browser("https://push.example.org/anna").subscription
     name = subscription.channel
     with writing(state) as connection:
@@ -253,7 +253,7 @@ def test_a_browsers_keys_are_changed_only_by_the_browser(state: Engine, api: Api
     assert api.call("DELETE", f"/channels/{name}").status_code == 204
 
 
-def test_only_administrators_see_and_change_channels(state: Engine, hook: Receiver) -> None:
+def test_only_administrators_can_read_and_change_channels(state: Engine, hook: Receiver) -> None:
     roles = by_role(state, hook)
     for role in ("ingest", "viewer", "operator"):
         for method, path in (

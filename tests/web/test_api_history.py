@@ -1,4 +1,4 @@
-"""The past by the API."""
+"""The history of sensors in the API."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,12 +38,12 @@ def viewer(past: Past) -> Api:
     return apis(past.state, clock=past.clock, history=past.history())["viewer"]
 
 
-def test_sparklines_of_many_sensors_come_in_one_answer(past: Past, viewer: Api) -> None:
+def test_sparklines_of_many_sensors_are_in_one_response(past: Past, viewer: Api) -> None:
     past.beats(range(NOW - HOUR, NOW, 10 * MINUTE))
-    told = viewer.call("GET", "/sparklines?macs=02000000000a,02-00-00-00-00-0B").get_json()
-    assert told["every_seconds"] == 1800
-    assert told["start"] == format_time(NOW + 30 * MINUTE - DAY)
-    assert told["beats"] == {
+    body = viewer.call("GET", "/sparklines?macs=02000000000a,02-00-00-00-00-0B").get_json()
+    assert body["every_seconds"] == 1800
+    assert body["start"] == format_time(NOW + 30 * MINUTE - DAY)
+    assert body["beats"] == {
         "02:00:00:00:00:0a": [0] * 45 + [3, 3, 0],
         "02:00:00:00:00:0b": [0] * 48,
     }
@@ -80,23 +80,23 @@ def test_two_hundred_sensors_fit_in_a_request_line(viewer: Api) -> None:
         (f"{SENSOR}/heartbeats?before=now", "before"),
     ],
 )
-def test_a_question_that_means_nothing_is_refused(viewer: Api, path: str, field: str) -> None:
+def test_invalid_parameter_is_refused_and_named(viewer: Api, path: str, field: str) -> None:
     assert viewer.refused(400, "GET", path)[0] == field
 
 
 @pytest.mark.parametrize("what", ["uptime", "history", "heartbeats"])
-def test_a_sensor_no_one_knows_is_not_found(viewer: Api, what: str) -> None:
+def test_unknown_sensor_returns_404(viewer: Api, what: str) -> None:
     for mac in ("02:00:00:00:00:ff", "nonsense"):
         viewer.refused(404, "GET", f"/sensors/{mac}/{what}")
 
 
-def test_uptime_comes_in_percent_and_by_kind(past: Past, viewer: Api) -> None:
+def test_uptime_is_given_in_percent_and_in_seconds_by_kind(past: Past, viewer: Api) -> None:
     past.beats(range(NOW - DAY, NOW - HOUR + 1, 5 * MINUTE))
     past.maintain(NOW - 15 * MINUTE, NOW)
-    told = viewer.call("GET", f"{SENSOR}/uptime").get_json()
-    assert told["mac_address"] == "02:00:00:00:00:0a"
-    assert [span["days"] for span in told["spans"]] == [1, 7, 30, 90]
-    assert told["spans"][0] == {
+    body = viewer.call("GET", f"{SENSOR}/uptime").get_json()
+    assert body["mac_address"] == "02:00:00:00:00:0a"
+    assert [span["days"] for span in body["spans"]] == [1, 7, 30, 90]
+    assert body["spans"][0] == {
         "days": 1,
         "from": format_time(NOW - DAY),
         "to": format_time(NOW),
@@ -109,21 +109,21 @@ def test_uptime_comes_in_percent_and_by_kind(past: Past, viewer: Api) -> None:
     }
 
 
-def test_a_sensors_history_has_all_that_its_chart_shows(past: Past, viewer: Api) -> None:
+def test_history_has_all_data_of_the_chart(past: Past, viewer: Api) -> None:
     for at in range(NOW - DAY, NOW - 12 * HOUR + 1, 5 * MINUTE):
         past.store.append([Heartbeat(MAC, at, at, True, {"battery": 3.5})])
     past.blind((NOW - 10 * HOUR, NOW - 9 * HOUR))
     cases = Cases(past.state)
     opened = {"last_seen": NOW - 12 * HOUR, "opened_at": NOW - 12 * HOUR + 10 * MINUTE}
     number = cases.incident(MAC, cases.group(), **opened)
-    told = viewer.call("GET", f"{SENSOR}/history?points=24&metrics=battery").get_json()
-    assert (told["from"], told["to"]) == (format_time(NOW - DAY), format_time(NOW))
-    assert (told["start"], told["every_seconds"]) == (told["from"], 3600)
-    assert told["beats"] == [12] * 12 + [1] + [0] * 11
-    assert told["metrics"]["battery"]["mean"] == [3.5] * 13 + [None] * 11
-    assert told["metrics"]["battery"].keys() == {"min", "mean", "max"}
-    assert told["available_metrics"] == ["battery"]
-    assert told["silences"] == [
+    body = viewer.call("GET", f"{SENSOR}/history?points=24&metrics=battery").get_json()
+    assert (body["from"], body["to"]) == (format_time(NOW - DAY), format_time(NOW))
+    assert (body["start"], body["every_seconds"]) == (body["from"], 3600)
+    assert body["beats"] == [12] * 12 + [1] + [0] * 11
+    assert body["metrics"]["battery"]["mean"] == [3.5] * 13 + [None] * 11
+    assert body["metrics"]["battery"].keys() == {"min", "mean", "max"}
+    assert body["available_metrics"] == ["battery"]
+    assert body["silences"] == [
         {
             "from": format_time(NOW - 12 * HOUR),
             "to": format_time(NOW),
@@ -133,12 +133,12 @@ def test_a_sensors_history_has_all_that_its_chart_shows(past: Past, viewer: Api)
             "incident": number,
         }
     ]
-    assert [incident["id"] for incident in told["incidents"]] == [number]
+    assert [incident["id"] for incident in body["incidents"]] == [number]
     window = {"from": format_time(NOW - 10 * HOUR), "to": format_time(NOW - 9 * HOUR)}
-    assert (told["blind"], told["maintenance"], told["paused"]) == ([window], [], [])
+    assert (body["blind"], body["maintenance"], body["paused"]) == ([window], [], [])
 
 
-def test_heartbeats_are_listed_page_by_page(past: Past, viewer: Api) -> None:
+def test_heartbeats_are_paged(past: Past, viewer: Api) -> None:
     past.store.append([Heartbeat(MAC, NOW - HOUR, NOW, False, {"battery": 3.5})])
     past.beats([NOW - MINUTE, NOW])
     page = viewer.call("GET", f"{SENSOR}/heartbeats?limit=2").get_json()
@@ -158,7 +158,7 @@ def test_heartbeats_are_listed_page_by_page(past: Past, viewer: Api) -> None:
     ]
 
 
-def test_without_a_viewers_token_nothing_is_told(past: Past) -> None:
+def test_history_requires_the_role_viewer(past: Past) -> None:
     called = apis(past.state, clock=past.clock, history=past.history())
     for path in ("/sparklines?macs=", *(f"{SENSOR}/{x}" for x in ("uptime", "history"))):
         called["ingest"].refused(403, "GET", path)

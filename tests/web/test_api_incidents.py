@@ -1,4 +1,4 @@
-"""Incidents and their ledger by the API."""
+"""Incidents and their ledger in the API."""
 
 from typing import Any
 
@@ -52,12 +52,12 @@ def problem(response: Any, status: int) -> str:
     return str(response.get_json(force=True)["detail"])
 
 
-def test_incidents_are_listed_newest_first_and_page_by_page(
+def test_incidents_are_listed_newest_first_and_paged(
     client: FlaskClient, cases: Cases, viewer: Header
 ) -> None:
     cases.sensor(0x02_00_00_00_00_0A, name="<script>alert(1)</script>", site="Harbour")
     group = cases.group()
-    over = cases.incident(
+    closed = cases.incident(
         0x02_00_00_00_00_0A,
         group,
         closed_at=NOW + MINUTE,
@@ -74,17 +74,17 @@ def test_incidents_are_listed_newest_first_and_page_by_page(
         assert answer.status_code == 200, answer.text
         return [entry["id"] for entry in answer.get_json()["incidents"]]
 
-    assert numbers() == [stray, acknowledged, over]
+    assert numbers() == [stray, acknowledged, closed]
     assert numbers(state="open") == [stray, acknowledged]
-    assert numbers(state="closed") == [over]
-    assert numbers(site="Harbour") == [acknowledged, over]
+    assert numbers(state="closed") == [closed]
+    assert numbers(site="Harbour") == [acknowledged, closed]
     assert numbers(mac="02-00-00-00-00-0a", state="open") == [acknowledged]
     page = client.get("/api/v1/incidents?limit=2", headers=viewer).get_json()
-    assert numbers(before=page["next_before"]) == [over]
+    assert numbers(before=page["next_before"]) == [closed]
     last = client.get("/api/v1/incidents", headers=viewer).get_json()
     assert last["next_before"] is None
     assert last["incidents"][2] == {
-        "id": over,
+        "id": closed,
         "mac_address": "02:00:00:00:00:0a",
         "name": "<script>alert(1)</script>",
         "site": "Harbour",
@@ -106,7 +106,7 @@ def test_incidents_are_listed_newest_first_and_page_by_page(
 @pytest.mark.parametrize(
     "query", ["mac=nonsense", "state=ajar", "limit=0", "limit=1001", "before=-1", "colour=red"]
 )
-def test_a_query_that_means_nothing_is_refused(
+def test_invalid_parameter_is_refused_and_named(
     client: FlaskClient, viewer: Header, query: str
 ) -> None:
     response = client.get(f"/api/v1/incidents?{query}", headers=viewer)
@@ -114,18 +114,16 @@ def test_a_query_that_means_nothing_is_refused(
     assert response.get_json(force=True)["field"] == query.partition("=")[0]
 
 
-def test_one_incident_comes_with_its_ledger(
-    client: FlaskClient, cases: Cases, viewer: Header
-) -> None:
+def test_incident_includes_its_ledger(client: FlaskClient, cases: Cases, viewer: Header) -> None:
     group = cases.group()
     number = cases.incident(1, group)
     cases.message(group, [number], [(NOW, "sent", None)], state="sent", finished_at=NOW)
     cases.suppress(number, "silenced: works", channel="sms", until=NOW + MINUTE)
-    told = client.get(f"/api/v1/incidents/{number}", headers=viewer).get_json()
-    assert told["incident"]["id"] == number
-    lines = {(entry["channel"], entry["event"]) for entry in told["ledger"]}
+    body = client.get(f"/api/v1/incidents/{number}", headers=viewer).get_json()
+    assert body["incident"]["id"] == number
+    lines = {(entry["channel"], entry["event"]) for entry in body["ledger"]}
     assert lines == {(None, "opened"), ("email", "written"), ("email", "sent"), ("sms", "held")}
-    held = next(entry for entry in told["ledger"] if entry["event"] == "held")
+    held = next(entry for entry in body["ledger"] if entry["event"] == "held")
     assert held == {
         "time": "2026-11-23T01:02:00.000Z",
         "channel": "sms",
@@ -138,7 +136,7 @@ def test_one_incident_comes_with_its_ledger(
     assert problem(client.get("/api/v1/incidents/999", headers=viewer), 404)
 
 
-def test_the_ledger_is_listed_by_sensor_and_time(
+def test_ledger_is_filtered_by_sensor_and_time(
     client: FlaskClient, cases: Cases, viewer: Header
 ) -> None:
     group = cases.group()
@@ -160,7 +158,7 @@ def test_the_ledger_is_listed_by_sensor_and_time(
         assert "2026-11-23T03:42:00Z" in problem(response, 400)
 
 
-def test_an_operator_acknowledges_once_and_for_all(
+def test_acknowledging_again_changes_nothing(
     state: Engine, client: FlaskClient, cases: Cases, operator: Header
 ) -> None:
     number = cases.incident(1, cases.group())
@@ -172,26 +170,28 @@ def test_an_operator_acknowledges_once_and_for_all(
         assert connection.execute(select(incident.c.acknowledged_by)).scalar() == "the operator"
 
 
-def test_what_is_over_cannot_be_acknowledged(
+def test_closed_incident_cannot_be_acknowledged(
     client: FlaskClient, cases: Cases, operator: Header
 ) -> None:
-    over = cases.incident(1, cases.group(), closed_at=NOW, closed_reason="recovered")
-    response = client.post(f"/api/v1/incidents/{over}/acknowledge", headers=operator)
-    assert problem(response, 409) == f"incident {over} is closed"
+    closed = cases.incident(1, cases.group(), closed_at=NOW, closed_reason="recovered")
+    response = client.post(f"/api/v1/incidents/{closed}/acknowledge", headers=operator)
+    assert problem(response, 409) == f"incident {closed} is closed"
     assert problem(client.post("/api/v1/incidents/999/acknowledge", headers=operator), 404)
 
 
-def test_many_are_acknowledged_at_once(client: FlaskClient, cases: Cases, operator: Header) -> None:
+def test_many_incidents_are_acknowledged_at_once(
+    client: FlaskClient, cases: Cases, operator: Header
+) -> None:
     group = cases.group()
     fresh = [cases.incident(mac, group) for mac in (1, 2)]
-    over = cases.incident(3, group, closed_at=NOW, closed_reason="recovered")
+    closed = cases.incident(3, group, closed_at=NOW, closed_reason="recovered")
     answer = client.post(
-        "/api/v1/incidents/acknowledge", json={"ids": [*fresh, over, 999]}, headers=operator
+        "/api/v1/incidents/acknowledge", json={"ids": [*fresh, closed, 999]}, headers=operator
     )
     assert answer.get_json() == {
         "acknowledged": fresh,
         "acknowledged_before": [],
-        "closed": [over],
+        "closed": [closed],
         "unknown": [999],
     }
     for ids in ([], ["1"], [0], [2**63], list(range(1, 1_002))):
@@ -199,7 +199,7 @@ def test_many_are_acknowledged_at_once(client: FlaskClient, cases: Cases, operat
         assert problem(response, 400), ids
 
 
-def test_a_viewer_changes_nothing_and_without_a_token_nothing_is_seen(
+def test_viewer_cannot_acknowledge_and_reading_requires_a_token(
     state: Engine, client: FlaskClient, cases: Cases, viewer: Header
 ) -> None:
     number = cases.incident(1, cases.group())

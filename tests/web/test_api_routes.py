@@ -1,4 +1,4 @@
-"""Routes by the API."""
+"""Routes in the API."""
 
 from typing import Any
 
@@ -28,7 +28,7 @@ def order(api: Api) -> list[str]:
     return [route["name"] for route in api.call("GET", "/routes").get_json()["routes"]]
 
 
-def test_a_route_is_added_listed_changed_and_removed(api: Api) -> None:
+def test_route_is_added_listed_changed_and_removed(api: Api) -> None:
     shape = {**NIGHT, "position": 1, "escalate_after_seconds": 900.0}
     added = api.call("POST", "/routes", NIGHT)
     assert (added.status_code, added.get_json()) == (201, shape)
@@ -46,7 +46,7 @@ def test_a_route_is_added_listed_changed_and_removed(api: Api) -> None:
     assert order(api) == []
 
 
-def test_routes_are_arranged(api: Api) -> None:
+def test_routes_are_reordered(api: Api) -> None:
     for name in ("a", "b"):
         api.call("POST", "/routes", {"name": name, "channels": ["email"]})
     api.call("POST", "/routes", {"name": "c", "channels": ["email"], "position": 1})
@@ -74,7 +74,7 @@ def test_routes_are_arranged(api: Api) -> None:
         ({"colour": "red"}, "colour", "unknown"),
     ],
 )
-def test_what_leads_nowhere_is_refused(
+def test_invalid_route_is_refused_and_the_field_named(
     api: Api, change: dict[str, Any], field: str, words: str
 ) -> None:
     named, detail = api.refused(400, "POST", "/routes", NIGHT | change)
@@ -83,14 +83,14 @@ def test_what_leads_nowhere_is_refused(
     assert order(api) == []
 
 
-def test_a_name_in_use_and_a_name_unknown_are_told(api: Api) -> None:
+def test_name_in_use_returns_409_and_unknown_name_404(api: Api) -> None:
     api.call("POST", "/routes", NIGHT)
     assert api.refused(409, "POST", "/routes", NIGHT)[0] == "name"
     api.refused(404, "PUT", "/routes/day", {"channels": ["email"]})
     api.refused(404, "DELETE", "/routes/day")
 
 
-def test_only_administrators_see_and_change_routes(state: Engine) -> None:
+def test_only_administrators_can_read_and_change_routes(state: Engine) -> None:
     by_role = apis(state, own_channels={"email": None})
     for role in ("viewer", "operator"):
         for method, path in (("GET", ""), ("POST", ""), ("PUT", "/night"), ("DELETE", "/night")):

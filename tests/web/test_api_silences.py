@@ -1,4 +1,4 @@
-"""Silences and maintenance by the API."""
+"""Silences and maintenance in the API."""
 
 from typing import Any
 
@@ -56,7 +56,7 @@ PAINT = {
 }
 
 
-def test_a_silence_begins_is_listed_and_ends(
+def test_silence_is_started_listed_and_ended(
     client: FlaskClient, viewer: Header, operator: Header
 ) -> None:
     made = answer(
@@ -76,7 +76,7 @@ def test_a_silence_begins_is_listed_and_ends(
     assert past == {"silences": [ended]}
 
 
-def test_a_silence_may_begin_later(client: FlaskClient, operator: Header) -> None:
+def test_silence_can_start_later(client: FlaskClient, operator: Header) -> None:
     now = Clock().now()
     times = {"starts_at": format_time(now + HOUR), "ends_at": format_time(now + DAY)}
     made = answer(client.post("/api/v1/silences", json=HALL | times, headers=operator), 201)
@@ -105,7 +105,7 @@ def test_a_silence_may_begin_later(client: FlaskClient, operator: Header) -> Non
         ("until", {"until": "2030-01-01T00:00:00Z"}),
     ],
 )
-def test_a_silence_that_cannot_be_is_refused_with_the_field(
+def test_invalid_silence_is_refused_and_the_field_named(
     client: FlaskClient, operator: Header, field: str, change: dict[str, Any]
 ) -> None:
     wanted = HALL | {"duration_seconds": 60} | change
@@ -114,9 +114,7 @@ def test_a_silence_that_cannot_be_is_refused_with_the_field(
     assert answer(client.get("/api/v1/silences", headers=operator)) == {"silences": []}
 
 
-def test_a_silence_said_to_have_begun_long_ago_begins_now(
-    client: FlaskClient, operator: Header
-) -> None:
+def test_start_in_the_past_is_replaced_by_now(client: FlaskClient, operator: Header) -> None:
     wanted = HALL | {
         "starts_at": "0001-01-01T00:00:00+14:00",
         "ends_at": format_time(Clock().now() + HOUR),
@@ -125,7 +123,7 @@ def test_a_silence_said_to_have_begun_long_ago_begins_now(
     assert made["starts_at"] == made["created_at"]
 
 
-def test_maintenance_is_planned_listed_and_ended(
+def test_maintenance_is_scheduled_listed_and_ended(
     client: FlaskClient, viewer: Header, operator: Header
 ) -> None:
     made = answer(client.post("/api/v1/maintenance", json=PAINT, headers=operator), 201)
@@ -160,7 +158,7 @@ def test_maintenance_is_planned_listed_and_ended(
         ("recurence", {"recurence": "FREQ=DAILY"}),
     ],
 )
-def test_maintenance_that_cannot_be_is_refused_with_the_field(
+def test_invalid_maintenance_is_refused_and_the_field_named(
     client: FlaskClient, operator: Header, field: str, change: dict[str, Any]
 ) -> None:
     refused = answer(client.post("/api/v1/maintenance", json=PAINT | change, headers=operator), 400)
@@ -168,7 +166,7 @@ def test_maintenance_that_cannot_be_is_refused_with_the_field(
 
 
 @pytest.mark.parametrize("things", ["silences", "maintenance"])
-def test_only_operators_change_and_unknown_numbers_are_not_found(
+def test_only_operators_can_change_and_unknown_ids_return_404(
     client: FlaskClient, viewer: Header, operator: Header, things: str
 ) -> None:
     url = f"/api/v1/{things}"

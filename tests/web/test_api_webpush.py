@@ -1,4 +1,4 @@
-"""Browsers that subscribe by the API."""
+"""Subscriptions of browsers in the API."""
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -46,14 +46,14 @@ def secrets_of(state: Engine, browser: Browser) -> dict[str, str]:
     return {**browser.subscription._asdict(), "key": own_key(state, VAULT)}
 
 
-def test_all_browsers_subscribe_with_one_public_key(state: Engine, api: Api) -> None:
+def test_all_browsers_get_the_same_public_key(state: Engine, api: Api) -> None:
     (first, second) = (api.call("GET", "/webpush/key").get_json() for _ in range(2))
     assert first == second
     point = decoded(first["public_key"])
     assert (len(point), point[0]) == (65, 4)
 
 
-def test_a_browser_that_subscribes_becomes_a_default_channel(state: Engine, api: Api) -> None:
+def test_subscribed_browser_becomes_a_default_channel(state: Engine, api: Api) -> None:
     answer = api.call("POST", PATH, ANNA.as_json())
     assert answer.status_code == 201
     (channel,) = stored(state)
@@ -67,7 +67,7 @@ def test_a_browser_that_subscribes_becomes_a_default_channel(state: Engine, api:
     assert channel.secrets == secrets_of(state, ANNA)
 
 
-def test_a_browser_that_subscribes_again_stays_one_channel_with_its_latest_keys(
+def test_browser_that_subscribes_again_remains_one_channel_with_new_keys(
     state: Engine, api: Api
 ) -> None:
     api.call("POST", PATH, ANNA.as_json())
@@ -81,7 +81,9 @@ def test_a_browser_that_subscribes_again_stays_one_channel_with_its_latest_keys(
     assert not channel.is_default
 
 
-def test_a_browser_that_unsubscribes_is_owed_nothing(state: Engine, api: Api) -> None:
+def test_unsubscribing_removes_the_channel_and_cancels_its_messages(
+    state: Engine, api: Api
+) -> None:
     api.call("POST", PATH, ANNA.as_json())
     outages = Outages(state, [ANNA.subscription.channel])
     outages.down(1)
@@ -101,7 +103,7 @@ def test_a_browser_that_unsubscribes_is_owed_nothing(state: Engine, api: Api) ->
         ({**ANNA.as_json(), "keys": {**ANNA.as_json()["keys"], "auth": "AA"}}, "keys.auth"),
     ],
 )
-def test_what_is_no_subscription_is_refused(
+def test_invalid_subscription_is_refused_and_the_field_named(
     state: Engine, api: Api, body: dict[str, Any], field: str
 ) -> None:
     named, detail = api.refused(400, "POST", PATH, body)
@@ -110,7 +112,7 @@ def test_what_is_no_subscription_is_refused(
     assert stored(state) == []
 
 
-def test_no_one_takes_over_the_name_of_another_browser(
+def test_channel_name_of_another_browser_is_refused(
     state: Engine, api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Subscription, "channel", "browser-00000000")
@@ -119,7 +121,7 @@ def test_no_one_takes_over_the_name_of_another_browser(
     assert [each.secrets for each in stored(state)] == [secrets_of(state, ANNA)]
 
 
-def test_browsers_are_limited_in_number(
+def test_number_of_browsers_is_limited(
     state: Engine, api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(browsers_service, "MOST", 1)
@@ -130,9 +132,9 @@ def test_browsers_are_limited_in_number(
     assert api.call("POST", PATH, ANNA.as_json()).status_code == 200
 
 
-def test_one_person_subscribes_so_many_browsers_and_keeps_no_one_else_out(state: Engine) -> None:
-    everyone = apis(state, allow_internal=False)
-    viewer, operator = everyone["viewer"], everyone["operator"]
+def test_number_of_browsers_of_one_user_is_limited(state: Engine) -> None:
+    by_role = apis(state, allow_internal=False)
+    viewer, operator = by_role["viewer"], by_role["operator"]
     browsers = [Browser(f"https://push.example.org/{number}") for number in range(11)]
     for browser in browsers[:10]:
         assert viewer.call("POST", PATH, browser.as_json()).status_code == 201
@@ -145,7 +147,7 @@ def test_one_person_subscribes_so_many_browsers_and_keeps_no_one_else_out(state:
     assert viewer.call("POST", PATH, browsers[3].as_json()).status_code == 201
 
 
-def test_many_that_subscribe_at_once_are_not_more_than_allowed(
+def test_concurrent_subscriptions_do_not_exceed_the_limit(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(browsers_service, "MOST_OF_ONE", 2)
@@ -162,27 +164,27 @@ def test_many_that_subscribe_at_once_are_not_more_than_allowed(
 @pytest.mark.parametrize(
     "host", ["127.0.0.1", "localhost", "[::1]:8443", "192.0.0.8", "169.254.169.254", "2130706433"]
 )
-def test_no_browser_leads_to_an_internal_address(state: Engine, api: Api, host: str) -> None:
+def test_internal_endpoint_is_refused(state: Engine, api: Api, host: str) -> None:
     inside = Browser(f"https://{host}/push")
     expected = ("endpoint", "must not lead to an internal address")
     assert api.refused(400, "POST", PATH, inside.as_json()) == expected
     assert stored(state) == []
 
 
-def test_a_browser_may_lead_inside_where_the_settings_allow_it(state: Engine) -> None:
+def test_internal_endpoint_is_accepted_if_the_settings_allow_it(state: Engine) -> None:
     inside = Browser("https://127.0.0.1/push")
     api = api_of(state, allow_internal=True)
     assert api.call("POST", PATH, inside.as_json()).status_code == 201
 
 
-def test_a_key_that_cannot_be_read_is_not_replaced(state: Engine) -> None:
+def test_unreadable_key_is_not_replaced(state: Engine) -> None:
     own_key(state, OTHER)
     api = api_of(state)
     assert "another secret key" in api.refused(503, "GET", "/webpush/key")[1]
     api.refused(503, "POST", PATH, ANNA.as_json())
 
 
-def test_sensors_tokens_subscribe_no_one(state: Engine) -> None:
+def test_ingest_token_cannot_subscribe(state: Engine) -> None:
     api = api_of(state, role="ingest")
     api.refused(403, "GET", "/webpush/key")
     api.refused(403, "POST", PATH, ANNA.as_json())

@@ -37,9 +37,7 @@ def problem(response: TestResponse, status: int) -> dict[str, Any]:
     return body
 
 
-def test_sensors_are_told_with_status_last_seen_and_threshold(
-    rig: Rig, client: FlaskClient
-) -> None:
+def test_sensors_have_status_last_seen_and_threshold(rig: Rig, client: FlaskClient) -> None:
     rig.beat(2)
     rig.configure(2, name="Boiler room", site="Harbour", threshold=1_500)
     rig.judge()
@@ -68,7 +66,7 @@ def test_sensors_are_told_with_status_last_seen_and_threshold(
     assert (body["reset"], body["forgotten"], body["problem"]) == (True, [], None)
 
 
-def test_the_cursor_of_one_reply_asks_for_what_changed_since(rig: Rig, client: FlaskClient) -> None:
+def test_cursor_returns_only_changes_since_the_last_response(rig: Rig, client: FlaskClient) -> None:
     rig.beat(1, 2)
     first = client.get("/sensors").get_json()
     rig.beat(2)
@@ -80,13 +78,13 @@ def test_the_cursor_of_one_reply_asks_for_what_changed_since(rig: Rig, client: F
 
 
 @pytest.mark.parametrize("encoding", ["zstd", "br", "gzip"])
-def test_a_long_list_travels_compressed(rig: Rig, client: FlaskClient, encoding: str) -> None:
+def test_long_response_is_compressed(rig: Rig, client: FlaskClient, encoding: str) -> None:
     rig.beat(*range(100))
     response = client.get("/sensors", headers={"Accept-Encoding": encoding})
     assert response.headers["Content-Encoding"] == encoding
 
 
-def test_without_any_view_sensors_are_unavailable_and_so_is_the_page(
+def test_unreadable_store_returns_503_for_sensors_and_page(
     rig: Rig, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     missing = SqliteStore(tmp_path / "missing.sqlite", MINUTE)
@@ -102,7 +100,7 @@ def test_without_any_view_sensors_are_unavailable_and_so_is_the_page(
     assert page.headers["Refresh"]
 
 
-def test_a_store_that_cannot_even_be_opened_is_unavailable(rig: Rig) -> None:
+def test_store_that_cannot_be_opened_returns_503(rig: Rig) -> None:
     def open_fleet() -> Fleet:
         raise StoreUnavailable("no")
 
@@ -110,7 +108,7 @@ def test_a_store_that_cannot_even_be_opened_is_unavailable(rig: Rig) -> None:
     problem(app.test_client().get("/sensors"), 503)
 
 
-def test_the_fleet_is_opened_once_and_only_when_a_page_is_asked_for(rig: Rig) -> None:
+def test_fleet_is_opened_once_by_the_first_page(rig: Rig) -> None:
     opened = []
 
     def open_fleet() -> Fleet:
@@ -127,7 +125,7 @@ def test_the_fleet_is_opened_once_and_only_when_a_page_is_asked_for(rig: Rig) ->
     assert opened == [1]
 
 
-def test_the_page_shows_the_worst_first_then_names_in_natural_order(
+def test_page_is_sorted_by_worst_status_then_by_name_in_natural_order(
     rig: Rig, client: FlaskClient
 ) -> None:
     for mac, name in enumerate(["Gate 10", "gate 9", None, "Gate 1"], start=1):
@@ -146,14 +144,14 @@ def test_the_page_shows_the_worst_first_then_names_in_natural_order(
     assert 'id="banner" class="banner" role="alert" hidden>' in page.text
 
 
-def test_the_empty_page_says_how_to_send_the_first_heartbeat(client: FlaskClient) -> None:
+def test_empty_page_shows_how_to_send_the_first_heartbeat(client: FlaskClient) -> None:
     text = html.unescape(client.get("/", headers=BROWSER).text)
     assert "curl -X POST" in text
     assert '{"mac_address": "02:00:00:00:00:00"}' in text
     assert "http://127.0.0.1:8000/heartbeat" in text
 
 
-def test_a_name_is_only_text_in_the_page(rig: Rig, client: FlaskClient) -> None:
+def test_names_are_escaped(rig: Rig, client: FlaskClient) -> None:
     rig.configure(1, name="<script>alert(1)</script>", site='"><b>')
     text = client.get("/", headers=BROWSER).text
     assert "<script>alert" not in text
@@ -162,13 +160,13 @@ def test_a_name_is_only_text_in_the_page(rig: Rig, client: FlaskClient) -> None:
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text
 
 
-def test_the_page_says_that_monitoring_is_blind(rig: Rig, client: FlaskClient) -> None:
+def test_page_reports_that_monitoring_is_behind(rig: Rig, client: FlaskClient) -> None:
     rig.beat(1)
     rig.judge(ago=16 * SECOND)
     assert "Monitoring is behind" in client.get("/", headers=BROWSER).text
 
 
-def test_a_large_fleet_is_cut_in_the_page_but_not_in_the_counts(
+def test_large_fleet_is_truncated_in_the_page_but_counted_completely(
     rig: Rig, client: FlaskClient
 ) -> None:
     rig.beat(*range(700))
@@ -180,7 +178,7 @@ def test_a_large_fleet_is_cut_in_the_page_but_not_in_the_counts(
 @pytest.mark.parametrize(
     "path", ["/", "/sensors", "/healthz", "/readyz", "/nowhere", "/static/x/y"]
 )
-def test_every_answer_carries_the_security_headers(client: FlaskClient, path: str) -> None:
+def test_every_response_has_the_security_headers(client: FlaskClient, path: str) -> None:
     headers = client.get(path, headers=BROWSER).headers
     policy = headers["Content-Security-Policy"]
     assert "default-src 'self'" in policy
@@ -190,14 +188,14 @@ def test_every_answer_carries_the_security_headers(client: FlaskClient, path: st
     assert headers["Referrer-Policy"] == "same-origin"
 
 
-def test_the_page_holds_no_inline_script_or_style(rig: Rig, client: FlaskClient) -> None:
+def test_page_has_no_inline_script_or_style(rig: Rig, client: FlaskClient) -> None:
     rig.beat(1)
     page = client.get("/", headers=BROWSER).text
     assert re.findall(r"<script(?![^>]*\bsrc=)", page) == []
     assert re.findall(r"<style|\sstyle=|\son[a-z]+=", page) == []
 
 
-def test_static_files_are_kept_for_ever_under_the_name_of_their_content(
+def test_static_files_with_a_content_hash_are_cached_permanently(
     client: FlaskClient,
 ) -> None:
     page = client.get("/", headers=BROWSER).text
@@ -213,12 +211,12 @@ def test_static_files_are_kept_for_ever_under_the_name_of_their_content(
     assert old.content_type.startswith("text/javascript")
 
 
-def test_static_names_lead_nowhere_else(client: FlaskClient) -> None:
+def test_path_traversal_in_static_files_returns_404(client: FlaskClient) -> None:
     for path in ("/static/x/..%2fapp.py", "/static/x/../app.py", "/static/x/%2e%2e/app.py"):
         assert client.get(path).status_code == 404
 
 
-def test_errors_are_a_problem_for_programs_and_a_page_for_people(client: FlaskClient) -> None:
+def test_errors_are_problem_json_for_programs_and_pages_for_browsers(client: FlaskClient) -> None:
     problem(client.get("/nowhere"), 404)
     problem(client.post("/sensors", headers=BROWSER), 405)
     assert "GET" in client.post("/sensors").headers["Allow"]
@@ -227,7 +225,7 @@ def test_errors_are_a_problem_for_programs_and_a_page_for_people(client: FlaskCl
     assert page.content_type.startswith("text/html")
 
 
-def test_our_own_mistake_shows_no_traceback(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:
+def test_internal_error_shows_no_traceback(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:
     def open_fleet() -> Fleet:
         raise ZeroDivisionError("secret")
 
@@ -241,7 +239,7 @@ def test_our_own_mistake_shows_no_traceback(rig: Rig, caplog: pytest.LogCaptureF
     assert "secret" in caplog.text
 
 
-def test_a_foreign_host_is_refused(rig: Rig) -> None:
+def test_unknown_host_is_refused(rig: Rig) -> None:
     client = rig.build_app(trusted_hosts=["monitor.example"]).test_client()
     assert client.get("/sensors", headers={"Host": "monitor.example"}).status_code == 200
     evil = {"Host": "evil.example"}
@@ -252,12 +250,12 @@ def test_a_foreign_host_is_refused(rig: Rig) -> None:
     assert page.status_code == 400
 
 
-def test_a_huge_body_is_refused_unread(client: FlaskClient) -> None:
+def test_oversized_body_is_refused(client: FlaskClient) -> None:
     response = client.post("/sensors", data=b"x" * (2 * 1024 * 1024))
     assert response.status_code in (405, 413)
 
 
-def test_a_living_process_says_so_though_it_is_not_ready(rig: Rig, client: FlaskClient) -> None:
+def test_healthz_succeeds_while_readyz_fails(rig: Rig, client: FlaskClient) -> None:
     rig.reasons = ["The shipper has not started."]
     assert client.get("/healthz").status_code == 200
     response = client.get("/readyz")
@@ -277,20 +275,20 @@ class TestReadiness:
         path.write_text(json.dumps({"reason": "", **status}))
         return self.readiness(rig)()
 
-    def test_it_needs_a_shipper_that_is_ready_and_says_so_lately(self, rig: Rig) -> None:
+    def test_shipper_must_be_ready_and_have_reported_recently(self, rig: Rig) -> None:
         missing = self.readiness(rig)
         assert missing() == ["The shipper has not started."]
         now = rig.clock.now()
         assert self.shipper_says(rig, ready=True, at=now) == []
-        assert self.shipper_says(rig, ready=False, reason="The store is away.", at=now) == [
-            "The store is away."
+        assert self.shipper_says(rig, ready=False, reason="The store is unavailable.", at=now) == [
+            "The store is unavailable."
         ]
         (old,) = self.shipper_says(rig, ready=True, at=now - 60 * SECOND)
         assert "for 60 s" in old
         (broken,) = self.shipper_says(rig, ready="perhaps")
         assert "can't be read" in broken
 
-    def test_it_needs_sweeps_that_succeed_once_it_has_waited_for_one(self, rig: Rig) -> None:
+    def test_sweeps_must_succeed_after_an_initial_wait(self, rig: Rig) -> None:
         ready = self.readiness(rig)
         rig.judge(ago=DAY)
 
@@ -309,13 +307,13 @@ class TestReadiness:
         assert reason.endswith(" The clock is wrong.")
         rig.judge()
         assert reasons(SECOND) == []
-        # What people were notified of counts, whatever this process has seen.
+        # After a notice was sent, judging counts as behind at once.
         with writing(rig.engine) as connection:
             horizon.record_notices(connection, rig.clock.now() - 2 * MINUTE, 0, 0)
         (reason,) = self.shipper_says(rig, ready=True, at=rig.clock.now())
         assert reason.endswith(" The clock is wrong.")
 
-    def test_it_needs_the_state(self, rig: Rig) -> None:
+    def test_state_must_be_readable(self, rig: Rig) -> None:
         (rig.directory / "state.sqlite").unlink()
         reasons = self.shipper_says(rig, ready=True, at=rig.clock.now())
         assert reasons == ["The state database can't be read."]

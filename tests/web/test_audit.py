@@ -1,4 +1,4 @@
-"""Whatever is changed by API, command or link is in the audit trail, without secrets."""
+"""Changes by the API and by commands are in the audit trail, without secrets."""
 
 import io
 from pathlib import Path
@@ -35,19 +35,19 @@ WINDOW = {
 
 @pytest.fixture
 def api(state: Engine) -> Api:
-    """All that changes something, for the token "administrator"."""
+    """The API with the token "administrator"."""
     return apis(state, own_channels={"email": None})["administrator"]
 
 
 def trail(state: Engine) -> list[AuditEntry]:
-    """The oldest first."""
+    """The audit entries, the oldest first."""
     with reading(state) as connection:
         entries = audit.listed(connection, 100)[::-1]
     assert SECRET not in repr(entries)
     return entries
 
 
-def test_each_change_by_the_api_is_told_once(state: Engine, api: Api) -> None:
+def test_each_change_by_the_api_is_recorded_once(state: Engine, api: Api) -> None:
     cases = Cases(state)
     number = cases.incident(1, cases.group())
     later = {"matchers": ["mac=*"], "comment": "why", "duration_seconds": 60}
@@ -76,20 +76,20 @@ def test_each_change_by_the_api_is_told_once(state: Engine, api: Api) -> None:
     for method, path, body, what in steps:
         before = len(trail(state))
         answer = api.call(method, path, body)
-        told = [(entry.who, entry.what) for entry in trail(state)[before:]]
-        assert told == ([] if what is None else [("administrator", what)]), answer.text
+        recorded = [(entry.who, entry.what) for entry in trail(state)[before:]]
+        assert recorded == ([] if what is None else [("administrator", what)]), answer.text
     changed = next(entry for entry in trail(state) if entry.what == "channel changed")
     assert changed.detail == {"enabled": {"from": True, "to": False}}
     assert words(changed.detail) == [("enabled", "yes → no")]
 
 
-def test_a_secret_that_is_replaced_is_named(state: Engine, api: Api) -> None:
+def test_replaced_secret_is_named(state: Engine, api: Api) -> None:
     api.call("POST", "/channels", PAGER)
     api.call("PATCH", "/channels/pager", {"secrets": {"bearer_token": SECRET + "2"}})
     assert trail(state)[-1].detail == {"secrets": ["bearer_token"]}
 
 
-def test_commands_are_told_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_changes_by_commands_are_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MONITOR_DATA_DIRECTORY", str(tmp_path))
     monkeypatch.setattr("sys.stdin", io.StringIO(f"{SECRET}\n" * 2))
     state = open_state(f"sqlite:///{tmp_path / 'state.sqlite'}")
@@ -113,5 +113,5 @@ def test_commands_are_told_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     ]
     for arguments, _ in commands:
         assert cli.main(list(arguments)) == 0, arguments
-    told = [(entry.who, entry.what) for entry in trail(state)]
-    assert told == [("command line", what) for _, what in commands]
+    recorded = [(entry.who, entry.what) for entry in trail(state)]
+    assert recorded == [("command line", what) for _, what in commands]

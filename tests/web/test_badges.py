@@ -1,4 +1,4 @@
-"""Badges: what they say, and to whom."""
+"""Badges: their content, and access to them."""
 
 import re
 from collections.abc import Callable
@@ -26,7 +26,7 @@ NASTY = "<script>alert(1)</script>"
 
 @pytest.fixture
 def app(rig: Rig) -> Flask:
-    """There is a user, so anyone else can see only what is public."""
+    """A user exists, so requests without a login can open only public pages."""
     add_user(rig.engine, "Anna", "administrator")
     return rig.build_app(vault=VAULT, base_url=BASE, local=False)
 
@@ -44,8 +44,8 @@ def badge(app: Flask) -> Badge:
     return get
 
 
-def said(image: TestResponse) -> str:
-    """By the image itself, for those who don't see it; and the same for those who do."""
+def text_of(image: TestResponse) -> str:
+    """The text of the image, which must equal its accessible name."""
     assert image.content_type == "image/svg+xml; charset=utf-8"
     root = ElementTree.fromstring(image.text)
     space = "{http://www.w3.org/2000/svg}"
@@ -61,15 +61,13 @@ def colour(image: TestResponse) -> str:
     return str(re.findall(r'fill="(#\w{6})"', image.text)[1])
 
 
-def test_a_sensors_badge_tells_its_status_to_everybody_without_a_cookie(
-    rig: Rig, badge: Badge
-) -> None:
+def test_sensor_badge_shows_the_status_without_a_login_or_cookie(rig: Rig, badge: Badge) -> None:
     rig.configure(MAC, name="Boiler", site="Cellar")
     rig.beat(MAC)
     rig.judge()
     image = badge(sensor=ADDRESS, show="status")
     assert image.status_code == 200
-    assert said(image) == "Boiler: up"
+    assert text_of(image) == "Boiler: up"
     assert "Set-Cookie" not in image.headers
     assert "Cookie" not in image.headers["Vary"]
     assert image.headers["Cross-Origin-Resource-Policy"] == "cross-origin"
@@ -78,106 +76,104 @@ def test_a_sensors_badge_tells_its_status_to_everybody_without_a_cookie(
     rig.clock.ahead += MINUTE
     rig.judge()
     down = badge(sensor=ADDRESS, show="status")
-    assert said(down) == "Boiler: down"
+    assert text_of(down) == "Boiler: down"
     assert colour(down) != colour(image)
 
 
-def test_a_sensor_without_a_name_shows_only_the_end_of_its_address(rig: Rig, badge: Badge) -> None:
+def test_unnamed_sensor_is_shown_by_the_end_of_its_address(rig: Rig, badge: Badge) -> None:
     rig.beat(MAC)
     rig.judge()
-    assert said(badge(sensor=ADDRESS)) == "…00:00:0a: up"
+    assert text_of(badge(sensor=ADDRESS)) == "…00:00:0a: up"
 
 
-def test_a_sites_badge_counts_the_worst_and_leaves_out_the_paused(rig: Rig, badge: Badge) -> None:
+def test_site_badge_counts_the_worst_status_without_paused_sensors(rig: Rig, badge: Badge) -> None:
     for mac in range(1, 6):
         rig.configure(mac, site="North", paused=mac == 5)
     rig.configure(9, site="South")
     rig.beat(*range(1, 6), 9)
     rig.judge()
-    assert said(badge(site="North")) == "North: 4 up"
-    assert said(badge()) == "sensors: 5 up"
+    assert text_of(badge(site="North")) == "North: 4 up"
+    assert text_of(badge()) == "sensors: 5 up"
     rig.open_incidents([1, 9])
     rig.clock.ahead += MINUTE
     rig.judge()
-    assert said(badge(site="North")) == "North: 1 of 4 down"
-    assert said(badge()) == "sensors: 2 of 5 down"
-    assert said(badge(site="Nowhere")) == "Nowhere: none"
+    assert text_of(badge(site="North")) == "North: 1 of 4 down"
+    assert text_of(badge()) == "sensors: 2 of 5 down"
+    assert text_of(badge(site="Nowhere")) == "Nowhere: none"
 
 
 @pytest.mark.parametrize("show", ["24h", "7d", "30d"])
-def test_uptime_is_that_of_the_sensors_page(rig: Rig, badge: Badge, show: str) -> None:
+def test_badge_uptime_equals_the_uptime_of_the_sensor_page(
+    rig: Rig, badge: Badge, show: str
+) -> None:
     rig.configure(MAC, name="Boiler")
     rig.register(MAC)
     for ago in (*range(0, 61, 5), *range(180, 300, 5)):
         rig.beat(MAC, ago=ago * MINUTE)
     rig.judge()
-    rig.clock.stop()  # Both are read at the same moment.
+    rig.clock.stop()  # Both must be computed for the same time.
     line = uptime_bars.lines(rig.history().uptimes(MAC))[0]
-    assert said(badge(sensor=ADDRESS, show=show)) == f"Boiler {show}: {line.percent}"
+    assert text_of(badge(sensor=ADDRESS, show=show)) == f"Boiler {show}: {line.percent}"
     assert line.percent not in (None, "100 %")
 
 
-def test_an_uptime_no_one_knows_is_unknown(rig: Rig, badge: Badge) -> None:
+def test_uptime_of_a_sensor_without_heartbeats_is_unknown(rig: Rig, badge: Badge) -> None:
     rig.judge()
-    assert said(badge(sensor=ADDRESS, show="30d")) == "…00:00:0a 30d: unknown"
+    assert text_of(badge(sensor=ADDRESS, show="30d")) == "…00:00:0a 30d: unknown"
 
 
-def test_nothing_is_told_as_if_it_were_known_while_monitoring_is_blind(
-    rig: Rig, badge: Badge
-) -> None:
+def test_badges_are_unknown_while_monitoring_is_behind(rig: Rig, badge: Badge) -> None:
     rig.configure(MAC, name="Boiler", site="Cellar")
     rig.beat(MAC)
     rig.judge(ago=MINUTE)
     for about in ({"sensor": ADDRESS}, {"site": "Cellar"}, {}):
         image = badge(**about)
         assert image.status_code == 200
-        assert said(image).endswith(": unknown")
+        assert text_of(image).endswith(": unknown")
 
 
-def test_a_store_that_cant_be_read_is_unknown_and_no_error(rig: Rig, badge: Badge) -> None:
+def test_badges_are_unknown_while_the_store_is_unavailable(rig: Rig, badge: Badge) -> None:
     for path in rig.directory.glob("heartbeats.sqlite*"):
         path.unlink()
     (rig.directory / "heartbeats.sqlite").write_bytes(b"no database" * 1_000)
     for about in ({"sensor": ADDRESS}, {"sensor": ADDRESS, "show": "24h"}, {"site": "x"}, {}):
         image = badge(**about)
         assert image.status_code == 200
-        assert said(image).endswith(": unknown")
+        assert text_of(image).endswith(": unknown")
 
 
-def test_while_the_state_is_away_badges_are_unknown(
+def test_badges_are_unknown_while_the_state_is_unavailable(
     rig: Rig, badge: Badge, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rig.configure(MAC, name="Boiler")
     rig.beat(MAC)
     rig.judge()
-    assert said(badge(sensor=ADDRESS)) == "Boiler: up"
+    assert text_of(badge(sensor=ADDRESS)) == "Boiler: up"
 
-    def away(*_: object) -> Any:
-        raise StateUnavailable("away")
+    def unavailable(*_: object) -> Any:
+        raise StateUnavailable("unavailable")
 
     for room in ("web.grid.fleet", "analysis.evidence"):
-        monkeypatch.setattr(f"monitor.{room}.reading", away)
+        monkeypatch.setattr(f"monitor.{room}.reading", unavailable)
     rig.clock.ahead += MINUTE
     for show in ("status", "24h"):
-        assert said(badge(sensor=ADDRESS, show=show)).endswith(": unknown")
+        assert text_of(badge(sensor=ADDRESS, show=show)).endswith(": unknown")
 
 
 @pytest.mark.parametrize("signed", ["x", "e30.x", "ä", "%00", "e30", ".", "x" * 5_000])
-def test_a_wrong_signature_is_not_found_and_says_so_as_an_image(app: Flask, signed: str) -> None:
+def test_invalid_signature_returns_404_with_an_image(app: Flask, signed: str) -> None:
     image = app.test_client().get(f"/badge/{signed}.svg")
     assert image.status_code == 404
-    assert said(image) == "badge: not found"
+    assert text_of(image) == "badge: not found"
     assert image.headers["Cache-Control"] == "no-store"
 
 
-def test_a_token_signed_for_something_else_opens_no_badge(app: Flask) -> None:
+def test_token_signed_for_another_purpose_returns_404(app: Flask) -> None:
     signed = VAULT.sign("acknowledge", {"sensor": ADDRESS})
     assert app.test_client().get(f"/badge/{signed}.svg").status_code == 404
 
 
-def test_a_cache_asks_each_time_and_gets_the_image_only_when_it_changed(
-    rig: Rig, badge: Badge
-) -> None:
+def test_cached_badge_is_revalidated_and_returns_304_if_unchanged(rig: Rig, badge: Badge) -> None:
     rig.configure(MAC, name="Boiler")
     rig.beat(MAC)
     rig.judge()
@@ -190,7 +186,7 @@ def test_a_cache_asks_each_time_and_gets_the_image_only_when_it_changed(
     rig.configure(MAC, name="Furnace")
     rig.clock.ahead += MINUTE
     rig.judge()
-    assert said(badge({"If-None-Match": first.headers["ETag"]}, sensor=ADDRESS)) == "Furnace: up"
+    assert text_of(badge({"If-None-Match": first.headers["ETag"]}, sensor=ADDRESS)) == "Furnace: up"
 
 
 @pytest.mark.parametrize(
@@ -201,18 +197,16 @@ def test_a_cache_asks_each_time_and_gets_the_image_only_when_it_changed(
         ("x" * 200, "x" * 59 + "…"),
     ],
 )
-def test_whatever_a_name_is_it_stays_text_on_one_line(
-    rig: Rig, badge: Badge, name: str, shown: str
-) -> None:
+def test_name_is_escaped_and_truncated(rig: Rig, badge: Badge, name: str, shown: str) -> None:
     rig.configure(MAC, name=name)
     rig.beat(MAC)
     rig.judge()
     image = badge(sensor=ADDRESS)
     assert "<script" not in image.text
-    assert said(image) == f"{shown}: up"
+    assert text_of(image) == f"{shown}: up"
 
 
-def test_the_width_is_that_of_the_text(rig: Rig, badge: Badge) -> None:
+def test_width_follows_the_text(rig: Rig, badge: Badge) -> None:
     def width(name: str) -> int:
         rig.configure(MAC, name=name)
         rig.clock.ahead += MINUTE
@@ -226,7 +220,7 @@ def test_the_width_is_that_of_the_text(rig: Rig, badge: Badge) -> None:
     assert width("e\u0301") == width("e")
 
 
-def test_the_markdown_to_copy_leads_to_the_image(app: Flask) -> None:
+def test_markdown_links_to_the_badge(app: Flask) -> None:
     with app.test_request_context():
         make: Any = app.jinja_env.globals["badge"]
         offer = make("Hall [A] *1*", sensor=ADDRESS, show="7d")
@@ -238,7 +232,7 @@ def test_the_markdown_to_copy_leads_to_the_image(app: Flask) -> None:
     assert app.test_client().get(offer.path).status_code == 200
 
 
-def test_operators_find_badges_on_the_sensors_page_and_viewers_do_not(rig: Rig, app: Flask) -> None:
+def test_sensor_page_offers_badges_to_operators_only(rig: Rig, app: Flask) -> None:
     rig.configure(MAC, name=NASTY)
     rig.beat(MAC)
     rig.judge()
@@ -248,7 +242,7 @@ def test_operators_find_badges_on_the_sensors_page_and_viewers_do_not(rig: Rig, 
     paths = re.findall(r'<img src="(/badge/[^"]+)"', page)
     assert len(paths) == 4
     assert "<script>alert" not in page
-    shown = [said(app.test_client().get(path)) for path in paths]
+    shown = [text_of(app.test_client().get(path)) for path in paths]
     assert [one.partition(":")[0] for one in shown] == [
         NASTY,
         f"{NASTY} 24h",

@@ -26,8 +26,8 @@ class Worker:
             turn = self.turns.unknown_from(cursor)
         if turn is None:
             return set(self.known), self.turns.latest()
-        told = {stamp for stamp, at in self.turn_of.items() if at >= turn}
-        return told, self.turns.latest()
+        stamps = {stamp for stamp, at in self.turn_of.items() if at >= turn}
+        return stamps, self.turns.latest()
 
 
 steps = st.lists(
@@ -53,7 +53,7 @@ _LATE_FOR_A_NEW_WORKER = [
 
 @given(steps)
 @example(_LATE_FOR_A_NEW_WORKER)
-def test_a_client_that_is_told_by_any_workers_in_turn_knows_all_that_the_last_one_knows(
+def test_client_that_polls_any_workers_has_all_data_of_the_last_one(
     plan: list[tuple[str, bool]],
 ) -> None:
     clock, visible, slow = 1, set[int](), list[int]()
@@ -73,12 +73,12 @@ def test_a_client_that_is_told_by_any_workers_in_turn_knows_all_that_the_last_on
         elif what == "restart":
             workers[which] = Worker(f"{number + 2:08x}", clock, visible)
         elif what == "ask":
-            told, cursor = worker.answer(cursor)
-            client |= told
+            stamps, cursor = worker.answer(cursor)
+            client |= stamps
             assert client >= worker.known
 
 
-def test_ones_own_cursor_is_exact() -> None:
+def test_cursor_of_the_same_worker_is_exact() -> None:
     worker = Worker("00000000", 5, {1, 2})
     worker.read({1, 2, 6})
     _, cursor = worker.answer(None)
@@ -86,7 +86,7 @@ def test_ones_own_cursor_is_exact() -> None:
     assert worker.answer(cursor)[0] == {7}
 
 
-def test_very_old_turns_are_let_go_and_their_cursors_start_anew() -> None:
+def test_old_turns_are_dropped_and_their_cursors_invalid() -> None:
     turns = Turns("00000000")
     turns.begin(0, 0)
     old = turns.latest()

@@ -1,4 +1,4 @@
-"""What holds for each address of the whole application, those of the future too."""
+"""Rules for every page of the complete application, including new pages."""
 
 import re
 from collections.abc import Iterator
@@ -9,12 +9,12 @@ from werkzeug.routing import Rule
 
 from monitor.state import audit
 from monitor.state.database import reading
-from tests.moments import ZONES, other_moments
+from tests.time_formats import ZONES, other_formats
+from tests.web.complete_app import NASTY, ROLES, CompleteApp, path_of
 from tests.web.contexts import BASE
 from tests.web.visitors import BROWSER, PASSWORD, Visitor, logged_in
-from tests.web.whole import NASTY, ROLES, Whole, path_of
 
-FOR_EVERYBODY = {
+PUBLIC = {
     "/acknowledge/<token>",
     "/badge/<signed>.svg",
     "/healthz",
@@ -27,29 +27,29 @@ FOR_EVERYBODY = {
     "/readyz",
     "/worker.js",
 }
-FOR_EVERY_PERSON = {"/account/password", "/account/logout", "/logout"}
-ADMINISTRATORS_ALONE = re.compile(r"/admin/(audit|users|channels|routes|tokens|public)")
-"""What an operator may not even open."""
+FOR_EVERY_USER = {"/account/password", "/account/logout", "/logout"}
+FOR_ADMINISTRATORS = re.compile(r"/admin/(audit|users|channels|routes|tokens|public)")
+"""Pages that an operator can't open."""
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Whole]:
-    """Of one module: its tests change nothing in it, which is what they are about."""
-    site = Whole(Path(tmp_path_factory.mktemp("whole")), BASE)
+def complete_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CompleteApp]:
+    """Shared by the module, because its tests check that nothing changes."""
+    site = CompleteApp(Path(tmp_path_factory.mktemp("whole")), BASE)
     yield site
     site.close()
 
 
 @pytest.fixture
-def unchanged(whole: Whole) -> Iterator[None]:
-    """Nothing was written that the audit trail tells of."""
-    before = trail(whole)
+def unchanged(complete_app: CompleteApp) -> Iterator[None]:
+    """Assert that the test writes no audit entry."""
+    before = newest_entry(complete_app)
     yield
-    assert trail(whole) == before
+    assert newest_entry(complete_app) == before
 
 
-def trail(whole: Whole) -> int:
-    with reading(whole.engine) as connection:
+def newest_entry(complete_app: CompleteApp) -> int:
+    with reading(complete_app.engine) as connection:
         return audit.listed(connection, 1)[0].id
 
 
@@ -58,7 +58,7 @@ def writes(rule: Rule) -> set[str]:
 
 
 def refused(
-    whole: Whole, visitor: Visitor, rule: Rule, **headers: str
+    complete_app: CompleteApp, visitor: Visitor, rule: Rule, **headers: str
 ) -> Iterator[tuple[str, int]]:
     for method in writes(rule):
         answer = visitor.client.open(
@@ -67,38 +67,36 @@ def refused(
         yield f"{method} {rule.rule}", answer.status_code
 
 
-def test_who_is_not_logged_in_gets_nothing_but_what_is_for_everybody(
-    whole: Whole, unchanged: None
-) -> None:
-    visitor = Visitor(whole.app)
-    let_in = set()
-    for rule in whole.rules():
+def test_only_public_pages_open_without_a_login(complete_app: CompleteApp, unchanged: None) -> None:
+    visitor = Visitor(complete_app.app)
+    opened = set()
+    for rule in complete_app.rules():
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}:
             answer = visitor.client.open(path_of(rule), method=method, base_url=BASE)
             if answer.status_code not in (401, 403):
-                let_in.add(rule.rule)
-    assert let_in <= FOR_EVERYBODY
+                opened.add(rule.rule)
+    assert opened <= PUBLIC
 
 
-def test_a_viewer_changes_nothing_but_what_is_their_own(whole: Whole, unchanged: None) -> None:
-    visitor = logged_in(whole.app, "viewer")
+def test_viewer_can_change_only_the_own_account(complete_app: CompleteApp, unchanged: None) -> None:
+    visitor = logged_in(complete_app.app, "viewer")
     token = visitor.token("/account")
-    for rule in whole.rules():
-        if rule.rule in FOR_EVERYBODY | FOR_EVERY_PERSON or "webpush" in rule.rule:
+    for rule in complete_app.rules():
+        if rule.rule in PUBLIC | FOR_EVERY_USER or "webpush" in rule.rule:
             continue
-        for what, status in refused(whole, visitor, rule, **{"X-CSRF-Token": token}):
+        for what, status in refused(complete_app, visitor, rule, **{"X-CSRF-Token": token}):
             assert status == 403, what
 
 
-def test_an_operator_does_not_open_what_is_the_administrators(
-    whole: Whole, unchanged: None
+def test_operator_cannot_open_administrator_pages(
+    complete_app: CompleteApp, unchanged: None
 ) -> None:
-    visitor = logged_in(whole.app, "operator")
+    visitor = logged_in(complete_app.app, "operator")
     token = visitor.token("/account")
-    found = [rule for rule in whole.rules() if ADMINISTRATORS_ALONE.match(rule.rule)]
+    found = [rule for rule in complete_app.rules() if FOR_ADMINISTRATORS.match(rule.rule)]
     assert found
     for rule in found:
-        for what, status in refused(whole, visitor, rule, **{"X-CSRF-Token": token}):
+        for what, status in refused(complete_app, visitor, rule, **{"X-CSRF-Token": token}):
             assert status == 403, what
         if "GET" in (rule.methods or set()):
             assert visitor.get(path_of(rule)).status_code == 403, rule.rule
@@ -107,32 +105,38 @@ def test_an_operator_does_not_open_what_is_the_administrators(
 @pytest.mark.parametrize(
     "elsewhere", [{"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "cross-site"}]
 )
-def test_nothing_is_changed_by_a_page_from_elsewhere(
-    whole: Whole, unchanged: None, elsewhere: dict[str, str]
+def test_cross_site_requests_are_refused(
+    complete_app: CompleteApp, unchanged: None, elsewhere: dict[str, str]
 ) -> None:
-    visitor = logged_in(whole.app, "administrator")
+    visitor = logged_in(complete_app.app, "administrator")
     token = visitor.token("/account")
-    for rule in whole.rules():
+    for rule in complete_app.rules():
         if rule.rule.startswith(("/acknowledge/", "/password/")):
-            continue  # their secret is in the address itself
-        for what, status in refused(whole, visitor, rule, **{"X-CSRF-Token": token}, **elsewhere):
+            continue  # the secret is in the path
+        for what, status in refused(
+            complete_app, visitor, rule, **{"X-CSRF-Token": token}, **elsewhere
+        ):
             assert status == 403, what
     assert visitor.get("/account").status_code == 200
 
 
-def test_nothing_is_changed_without_the_page_s_own_token(whole: Whole, unchanged: None) -> None:
-    visitor = logged_in(whole.app, "administrator")
-    for rule in whole.rules():
+def test_requests_without_a_csrf_token_are_refused(
+    complete_app: CompleteApp, unchanged: None
+) -> None:
+    visitor = logged_in(complete_app.app, "administrator")
+    for rule in complete_app.rules():
         if rule.rule.startswith(("/acknowledge/", "/password/", "/login")):
             continue
-        for what, status in refused(whole, visitor, rule):
+        for what, status in refused(complete_app, visitor, rule):
             assert status == 403, what
 
 
-def test_every_page_is_whole_and_says_names_as_text(whole: Whole, unchanged: None) -> None:
-    visitor = logged_in(whole.app, "administrator")
+def test_every_page_is_complete_and_escapes_names(
+    complete_app: CompleteApp, unchanged: None
+) -> None:
+    visitor = logged_in(complete_app.app, "administrator")
     seen = []
-    for rule in whole.rules():
+    for rule in complete_app.rules():
         if "GET" not in (rule.methods or set()):
             continue
         answer = visitor.get(path_of(rule))
@@ -159,27 +163,27 @@ def test_every_page_is_whole_and_says_names_as_text(whole: Whole, unchanged: Non
     assert any(html_of(NASTY) in visitor.get(path).text for path in ("/", "/admin/users"))
 
 
-def test_every_page_shows_moments_in_one_format_and_one_zone(tmp_path: Path) -> None:
-    whole = Whole(tmp_path, BASE, MONITOR_ALERTS_TIME_ZONE="Asia/Tokyo")
-    visitor = logged_in(whole.app, "administrator")
+def test_every_page_shows_times_in_one_format_and_one_zone(tmp_path: Path) -> None:
+    complete_app = CompleteApp(tmp_path, BASE, MONITOR_ALERTS_TIME_ZONE="Asia/Tokyo")
+    visitor = logged_in(complete_app.app, "administrator")
     zones: dict[str, set[str]] = {}
-    paths = [path_of(rule) for rule in whole.rules() if "GET" in (rule.methods or set())]
+    paths = [path_of(rule) for rule in complete_app.rules() if "GET" in (rule.methods or set())]
     for path in [*paths, "/admin/silences?state=past", "/admin/maintenance?state=current"]:
         answer = visitor.get(path)
         if answer.mimetype == "text/html":
             text = visible(answer.text)
-            assert not other_moments(text), path
+            assert not other_formats(text), path
             zones[path] = set(ZONES.findall(text))
     assert all(len(each) <= 1 for each in zones.values()), zones
     assert zones["/incidents/1"] == zones["/admin/maintenance?state=current"] == {"JST"}
-    whole.close()
+    complete_app.close()
 
 
 _HIDDEN = re.compile(r"<(head|code|pre|option|textarea)\b.*?</\1>", re.DOTALL)
 
 
 def visible(page: str) -> str:
-    """The text of a page without examples and what is typed."""
+    """The visible text of a page, without examples and form values."""
     return re.sub("<[^>]*>", " ", _HIDDEN.sub(" ", page))
 
 
@@ -187,6 +191,6 @@ def html_of(text: str) -> str:
     return text.replace("<", "&lt;").replace(">", "&gt;")
 
 
-def test_every_role_logs_in(whole: Whole) -> None:
+def test_every_role_can_log_in(complete_app: CompleteApp) -> None:
     for role in ROLES:
-        assert Visitor(whole.app).login(role, PASSWORD).status_code == 303
+        assert Visitor(complete_app.app).login(role, PASSWORD).status_code == 303

@@ -1,4 +1,4 @@
-"""Each page of the whole application in a real browser: light and dark, wide and on a phone."""
+"""Each page of the complete application in a real browser: light, dark, wide, on a phone."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,19 +7,19 @@ import pytest
 from playwright.sync_api import Browser
 
 from tests.ports import free_port
-from tests.web.browser import complaints_of
+from tests.web.browser import errors_of
+from tests.web.browser_pages import accessibility_violations, log_in
+from tests.web.complete_app import CompleteApp, path_of
 from tests.web.fleet_rig import Server
-from tests.web.looking import grave_in, log_in
 from tests.web.visitors import BROWSER, logged_in
-from tests.web.whole import Whole, path_of
 
 PHONE, WIDE = {"width": 360, "height": 740}, {"width": 1280, "height": 800}
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Whole]:
-    """Looked at, and not changed."""
-    site = Whole(Path(tmp_path_factory.mktemp("whole")), f"http://127.0.0.1:{free_port()}")
+def complete_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CompleteApp]:
+    """Shared by the module, because its tests change nothing."""
+    site = CompleteApp(Path(tmp_path_factory.mktemp("whole")), f"http://127.0.0.1:{free_port()}")
     server = Server(site.app)
     server.port = int(site.url.rpartition(":")[2])
     server.start()
@@ -28,38 +28,38 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Whole]:
     site.close()
 
 
-def pages_of(whole: Whole) -> list[str]:
-    """The address of each page there is."""
-    visitor = logged_in(whole.app, "administrator", base=whole.url)
-    paths = [path_of(rule) for rule in whole.rules() if "GET" in (rule.methods or set())]
+def pages_of(complete_app: CompleteApp) -> list[str]:
+    """The path of each page."""
+    visitor = logged_in(complete_app.app, "administrator", base=complete_app.url)
+    paths = [path_of(rule) for rule in complete_app.rules() if "GET" in (rule.methods or set())]
     answers = {
-        path: visitor.client.get(path, base_url=whole.url, headers=BROWSER) for path in paths
+        path: visitor.client.get(path, base_url=complete_app.url, headers=BROWSER) for path in paths
     }
     return [
         "/login",
         *(
             path
-            for path, told in answers.items()
-            if told.mimetype == "text/html" and told.status_code == 200
+            for path, answer in answers.items()
+            if answer.mimetype == "text/html" and answer.status_code == 200
         ),
     ]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_nothing_keeps_anybody_out_or_breaks_a_policy(
-    whole: Whole, browser: Browser, scheme: str
+def test_every_page_is_accessible_fits_the_width_and_obeys_the_csp(
+    complete_app: CompleteApp, browser: Browser, scheme: str
 ) -> None:
     context = browser.new_context(color_scheme="dark" if scheme == "dark" else "light")
     page = context.new_page()
-    complaints = complaints_of(page)
-    log_in(page, whole.url, "administrator")
-    for path in pages_of(whole):
+    page_errors = errors_of(page)
+    log_in(page, complete_app.url, "administrator")
+    for path in pages_of(complete_app):
         for size in (WIDE, PHONE):
             page.set_viewport_size({"width": size["width"], "height": size["height"]})
-            page.goto(whole.url + path)
+            page.goto(complete_app.url + path)
             page.wait_for_load_state("load")
             page.evaluate("for (const one of document.querySelectorAll('details')) one.open = true")
             assert page.evaluate("document.documentElement.scrollWidth") <= size["width"], path
-            assert grave_in(page) == [], path
-        assert complaints == [], path
+            assert accessibility_violations(page) == [], path
+        assert page_errors == [], path
     context.close()

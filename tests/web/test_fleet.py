@@ -17,12 +17,12 @@ def statuses(changes: FleetChanges) -> dict[int, str]:
 
 
 def later(rig: Rig, fleet: Fleet, cursor: object, pause: int = 2 * SECOND) -> FleetChanges:
-    """The changes once the view may be refreshed again."""
+    """The changes after `pause` ms, when the view can be refreshed again."""
     rig.clock.ahead += pause
     return fleet.changes(str(cursor))
 
 
-def test_a_sensor_heard_but_not_yet_registered_is_up(rig: Rig) -> None:
+def test_reporting_sensor_is_up_before_it_is_registered(rig: Rig) -> None:
     rig.beat(1, ago=5 * SECOND)
     (entry,) = rig.fleet().changes(None).entries
     assert (entry.mac, entry.status, entry.name) == (1, "up", None)
@@ -30,7 +30,7 @@ def test_a_sensor_heard_but_not_yet_registered_is_up(rig: Rig) -> None:
     assert entry.threshold == THRESHOLD
 
 
-def test_without_a_cursor_the_whole_fleet_is_a_reset(rig: Rig) -> None:
+def test_request_without_a_cursor_returns_the_whole_fleet(rig: Rig) -> None:
     rig.beat(1, 2)
     rig.register(1, 2)
     changes = rig.fleet().changes(None)
@@ -38,7 +38,7 @@ def test_without_a_cursor_the_whole_fleet_is_a_reset(rig: Rig) -> None:
     assert set(statuses(changes)) == {1, 2}
 
 
-def test_a_poll_gives_only_what_changed_since(rig: Rig) -> None:
+def test_poll_returns_only_changes(rig: Rig) -> None:
     rig.beat(1, 2, 3)
     rig.register(1, 2, 3)
     fleet = rig.fleet()
@@ -49,7 +49,7 @@ def test_a_poll_gives_only_what_changed_since(rig: Rig) -> None:
     assert later(rig, fleet, second.cursor).entries == []
 
 
-def test_a_change_of_the_registry_is_a_change(rig: Rig) -> None:
+def test_changed_settings_of_a_sensor_are_returned(rig: Rig) -> None:
     rig.beat(1, 2)
     rig.register(1, 2)
     fleet = rig.fleet()
@@ -59,7 +59,7 @@ def test_a_change_of_the_registry_is_a_change(rig: Rig) -> None:
     assert (entry.name, entry.site, entry.threshold) == ("Boiler room", "Harbour", 20 * SECOND)
 
 
-def test_an_incident_makes_down_and_its_end_makes_up(rig: Rig) -> None:
+def test_sensor_is_down_while_an_incident_is_open(rig: Rig) -> None:
     rig.beat(1, ago=11 * MINUTE)
     rig.register(1)
     fleet = rig.fleet()
@@ -77,7 +77,7 @@ def test_an_incident_makes_down_and_its_end_makes_up(rig: Rig) -> None:
     assert third.entries[0].incident_since is None
 
 
-def test_a_sensor_beyond_the_retention_is_remembered_by_its_incident(rig: Rig) -> None:
+def test_last_seen_before_the_retention_comes_from_the_incident(rig: Rig) -> None:
     rig.register(1)
     opened_at = rig.open_incidents([1], silent_for=100 * DAY)
     (entry,) = rig.fleet().changes(None).entries
@@ -85,14 +85,14 @@ def test_a_sensor_beyond_the_retention_is_remembered_by_its_incident(rig: Rig) -
     assert entry.status == "down"
 
 
-def test_registered_and_never_heard_is_waiting_and_paused_is_paused(rig: Rig) -> None:
+def test_sensor_without_heartbeats_is_waiting_and_paused_sensor_is_paused(rig: Rig) -> None:
     rig.configure(1, name="new")
     rig.configure(2, paused=True)
     rig.beat(2)
     assert statuses(rig.fleet().changes(None)) == {1: "waiting", 2: "paused"}
 
 
-def test_a_sensor_silent_for_longer_than_all_thresholds_is_found_over_the_retention(
+def test_last_seen_is_found_in_the_whole_retention(
     rig: Rig,
 ) -> None:
     rig.beat(1, ago=30 * DAY)
@@ -100,7 +100,7 @@ def test_a_sensor_silent_for_longer_than_all_thresholds_is_found_over_the_retent
     assert statuses(rig.fleet().changes(None)) == {1: "unknown"}
 
 
-def test_a_forgotten_sensor_is_named_once_and_shown_again_when_heard_again(rig: Rig) -> None:
+def test_forgotten_sensor_is_listed_once_and_returns_when_it_reports(rig: Rig) -> None:
     rig.beat(1, 2)
     rig.register(1, 2)
     fleet = rig.fleet()
@@ -115,7 +115,7 @@ def test_a_forgotten_sensor_is_named_once_and_shown_again_when_heard_again(rig: 
     assert set(statuses(later(rig, fleet, third.cursor))) == {1}
 
 
-def test_a_cursor_means_the_same_to_another_worker(rig: Rig) -> None:
+def test_cursor_is_valid_for_another_worker(rig: Rig) -> None:
     rig.beat(1, 2, 3)
     rig.register(1, 2, 3)
     one, other = rig.fleet(), rig.fleet()
@@ -132,7 +132,7 @@ def test_a_cursor_means_the_same_to_another_worker(rig: Rig) -> None:
     assert not second.reset
 
 
-def test_a_worker_that_is_behind_the_cursor_reads_on_before_it_answers(rig: Rig) -> None:
+def test_worker_behind_the_cursor_refreshes_before_it_responds(rig: Rig) -> None:
     rig.beat(1)
     rig.register(1)
     behind, ahead = rig.fleet(), rig.fleet()
@@ -154,7 +154,7 @@ def test_a_worker_that_is_behind_the_cursor_reads_on_before_it_answers(rig: Rig)
 @pytest.mark.parametrize(
     "cursor", ["", "x", "1.2", "1.2.3.4", "-1.2.abcdef01.1", "1.2.abcdef01.1 ", "١.٢.abcdef01.1"]
 )
-def test_what_is_no_cursor_gets_everything(rig: Rig, cursor: str) -> None:
+def test_invalid_cursor_returns_the_whole_fleet(rig: Rig, cursor: str) -> None:
     rig.beat(1)
     changes = rig.fleet().changes(cursor)
     assert changes.reset
@@ -162,7 +162,7 @@ def test_what_is_no_cursor_gets_everything(rig: Rig, cursor: str) -> None:
 
 
 @pytest.mark.parametrize("cursor", ["999999.1.00000000.1", "1.999999.00000000.1", "0.0.00000000.1"])
-def test_a_cursor_too_old_or_ahead_of_what_can_be_gets_everything(rig: Rig, cursor: str) -> None:
+def test_cursor_that_is_too_old_or_ahead_returns_the_whole_fleet(rig: Rig, cursor: str) -> None:
     rig.beat(1)
     rig.register(1)
     changes = rig.fleet().changes(cursor)
@@ -170,7 +170,7 @@ def test_a_cursor_too_old_or_ahead_of_what_can_be_gets_everything(rig: Rig, curs
     assert set(statuses(changes)) == {1}
 
 
-def test_the_store_is_asked_at_most_twice_a_second(rig: Rig) -> None:
+def test_store_is_queried_at_most_twice_a_second(rig: Rig) -> None:
     rig.beat(1)
     fleet = rig.fleet()
     cursor = str(fleet.changes(None).cursor)
@@ -180,7 +180,7 @@ def test_the_store_is_asked_at_most_twice_a_second(rig: Rig) -> None:
     assert set(statuses(fleet.changes(cursor))) == {2}
 
 
-def test_after_a_long_pause_the_store_is_read_anew(rig: Rig) -> None:
+def test_store_is_read_completely_after_a_long_pause(rig: Rig) -> None:
     rig.beat(1)
     fleet = rig.fleet()
     first = fleet.changes(None)
@@ -191,64 +191,64 @@ def test_after_a_long_pause_the_store_is_read_anew(rig: Rig) -> None:
     assert statuses(changes) == {1: "unknown", 2: "up"}
 
 
-def test_while_the_state_is_away_the_last_view_is_served_and_arrivals_go_on(
+def test_unavailable_state_serves_the_last_view_with_new_arrivals(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rig.beat(1)
     rig.register(1)
     fleet = rig.fleet()
     first = fleet.changes(None)
-    begun = rig.clock.now()
+    started = rig.clock.now()
 
-    def away(*_: object) -> Any:
-        raise StateUnavailable("away")
+    def unavailable(*_: object) -> Any:
+        raise StateUnavailable("unavailable")
 
     with monkeypatch.context() as patch:
-        patch.setattr("monitor.web.grid.fleet.reading", away)
+        patch.setattr("monitor.web.grid.fleet.reading", unavailable)
         rig.beat(2)
         second = later(rig, fleet, first.cursor)
         assert set(statuses(second)) == {2}
         assert second.problem == "The state database can't be read."
         assert second.stale_since is not None
-        assert second.stale_since <= begun
+        assert second.stale_since <= started
     third = later(rig, fleet, second.cursor, 6 * SECOND)
     assert third.problem is None
 
 
-class Moody(SqliteStore):
-    """A store that can be out of reach."""
+class FailingStore(SqliteStore):
+    """A store that can be unavailable."""
 
-    away = False
+    unavailable = False
 
     def arrivals(self, after: Cursor | None) -> Arrivals:
-        if self.away:
-            raise StoreUnavailable("away")
+        if self.unavailable:
+            raise StoreUnavailable("unavailable")
         return super().arrivals(after)
 
 
-def test_while_the_store_is_away_the_last_view_is_served_and_says_so(rig: Rig) -> None:
+def test_unavailable_store_serves_the_last_view_with_the_problem(rig: Rig) -> None:
     rig.beat(1)
     rig.register(1)
-    store = Moody(rig.directory / "heartbeats.sqlite", 90 * DAY)
+    store = FailingStore(rig.directory / "heartbeats.sqlite", 90 * DAY)
     fleet = Fleet(store, rig.engine, rig.clock, THRESHOLD, 90 * DAY)
-    store.away = True
+    store.unavailable = True
     with pytest.raises(FleetUnavailable, match="store can't be read"):
         fleet.changes(None)
-    store.away = False
+    store.unavailable = False
     rig.clock.ahead += 5 * SECOND
     first = fleet.changes(None)
     assert first.problem is None
-    store.away = True
-    rig.configure(1, name="renamed meanwhile")
+    store.unavailable = True
+    rig.configure(1, name="renamed")
     second = later(rig, fleet, first.cursor)
     assert second.problem == "The heartbeat store can't be read."
-    assert [entry.name for entry in second.entries] == ["renamed meanwhile"]
+    assert [entry.name for entry in second.entries] == ["renamed"]
     ahead = f"{first.cursor.position + 99}.{first.cursor.version}.00000000.1"
     assert not fleet.changes(ahead).reset
     store.close()
 
 
-def test_a_slow_store_holds_no_request_for_long(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_locked_state_does_not_block_requests(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     rig.beat(1)
     rig.register(1)
     fleet = rig.fleet()
@@ -266,7 +266,7 @@ def test_a_slow_store_holds_no_request_for_long(rig: Rig, monkeypatch: pytest.Mo
     eventually(lambda: later(rig, fleet, first.cursor).problem is None)
 
 
-class Blurred(SqliteStore):
+class StoreWithLateRows(SqliteStore):
     """Some rows of its arrival log are not visible yet, though later ones are."""
 
     hidden: frozenset[int] = frozenset()
@@ -277,15 +277,17 @@ class Blurred(SqliteStore):
             return Arrivals([], {}, Cursor(newest))
         visible = {("here", "row", row) for row in range(1, newest + 1) if row not in self.hidden}
         rows = visible - after.read
-        seen = [super(Blurred, self).arrivals(Cursor(row - 1)).seen[0] for _, _, row in rows]
+        seen = [
+            super(StoreWithLateRows, self).arrivals(Cursor(row - 1)).seen[0] for _, _, row in rows
+        ]
         return Arrivals(seen, {}, Cursor(newest, after.read | rows))
 
 
-def test_a_point_that_became_visible_late_reaches_the_client_of_a_worker_that_missed_it(
+def test_arrival_visible_late_reaches_clients_of_a_worker_that_missed_it(
     rig: Rig,
 ) -> None:
-    def worker() -> tuple[Blurred, Fleet]:
-        store = Blurred(rig.directory / "heartbeats.sqlite", 90 * DAY)
+    def worker() -> tuple[StoreWithLateRows, Fleet]:
+        store = StoreWithLateRows(rig.directory / "heartbeats.sqlite", 90 * DAY)
         rig.readers.append(store)
         return store, Fleet(store, rig.engine, rig.clock, THRESHOLD, 90 * DAY)
 

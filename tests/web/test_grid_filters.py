@@ -1,4 +1,4 @@
-"""The grid in a real browser: search, filters, order, and the address that keeps them."""
+"""The grid in a real browser: search, filters, order, and the URL that keeps them."""
 
 from urllib.parse import parse_qsl, urlsplit
 
@@ -8,7 +8,7 @@ from playwright.sync_api import Browser, Page, expect
 from monitor.model import HOUR
 from tests.waiting import eventually
 from tests.web.fleet_rig import Rig, Server
-from tests.web.grid_page import ask_again, names, show
+from tests.web.grid_page import names, poll_now, show
 
 
 @pytest.fixture(autouse=True)
@@ -29,7 +29,7 @@ def sites(page: Page) -> list[str]:
     return page.locator("#grid .site .of").all_text_contents()
 
 
-def test_sites_are_groups_with_counts_the_worst_first_or_by_name(
+def test_sites_are_groups_sorted_by_worst_status_or_by_name(
     rig: Rig, server: Server, page: Page
 ) -> None:
     show(page, server)
@@ -37,7 +37,7 @@ def test_sites_are_groups_with_counts_the_worst_first_or_by_name(
     assert names(page) == ["Attic", "Boiler", "Gate 10", "Gate 9"]
     expect(page.get_by_role("rowheader", name="Harbour 2", exact=True)).to_be_visible()
     rig.open_incidents([0x02_00_00_00_0A_02])
-    ask_again(rig, page)
+    poll_now(rig, page)
     expect(page.get_by_role("rowheader", name="Harbour 2 1 down", exact=True)).to_be_visible()
     assert sites(page) == ["Harbour", "No site", "Südbahnhof"]
     assert names(page) == ["Gate 10", "Boiler", "Attic", "Gate 9"]
@@ -66,7 +66,7 @@ def test_sites_are_groups_with_counts_the_worst_first_or_by_name(
         ("nothing like it", []),
     ],
 )
-def test_a_search_finds_name_mac_in_any_spelling_site_and_label_with_and_without_a_script(
+def test_search_finds_names_macs_sites_and_labels_with_and_without_scripts(
     server: Server, page: Page, browser: Browser, typed: str, found: list[str]
 ) -> None:
     show(page, server)
@@ -82,7 +82,7 @@ def test_a_search_finds_name_mac_in_any_spelling_site_and_label_with_and_without
         bare.close()
 
 
-def test_filters_are_in_the_address_which_can_be_shared_and_left_again(
+def test_filters_are_in_the_url_and_follow_the_browser_history(
     server: Server, page: Page, browser: Browser
 ) -> None:
     show(page, server)
@@ -109,7 +109,7 @@ def test_filters_are_in_the_address_which_can_be_shared_and_left_again(
     expect(page.locator("#grid .name")).to_have_count(3)
 
 
-def test_what_was_typed_is_one_step_back(server: Server, page: Page) -> None:
+def test_typed_search_is_one_history_entry(server: Server, page: Page) -> None:
     show(page, server)
     page.get_by_label("Search").press_sequentially("gate 9")
     assert names(page) == ["Gate 9"]
@@ -118,22 +118,20 @@ def test_what_was_typed_is_one_step_back(server: Server, page: Page) -> None:
     assert page.get_by_label("Search").input_value() == ""
 
 
-def test_a_sensor_that_changes_moves_into_and_out_of_a_filtered_view(
+def test_changed_sensor_enters_and_leaves_a_filtered_view(
     rig: Rig, server: Server, page: Page
 ) -> None:
     show(page, server, "/?status=down")
     expect(page.get_by_text("No matching sensors")).to_be_visible()
     rig.open_incidents([0x02_00_00_00_0A_01])
-    ask_again(rig, page)
+    poll_now(rig, page)
     expect(page.locator("#grid .name")).to_have_text(["Boiler"])
     rig.close_incident(0x02_00_00_00_0A_01)
-    ask_again(rig, page)
+    poll_now(rig, page)
     expect(page.get_by_text("No matching sensors")).to_be_visible()
 
 
-def test_the_view_is_where_it_was_after_a_look_at_a_sensor(
-    rig: Rig, server: Server, page: Page
-) -> None:
+def test_scroll_position_is_restored_when_going_back(rig: Rig, server: Server, page: Page) -> None:
     rig.beat(*range(1000))
     show(page, server, "/?status=up")
     page.evaluate("window.scrollTo(0, 3000)")

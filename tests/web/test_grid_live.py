@@ -1,4 +1,4 @@
-"""The grid in a real browser: it follows the fleet."""
+"""The grid in a real browser: live updates."""
 
 import re
 
@@ -7,16 +7,14 @@ from playwright.sync_api import Browser, Page, Route, expect
 from monitor.model import HOUR, MINUTE, SECOND
 from monitor.state import silences
 from monitor.state.database import writing
-from tests.moments import ZONES, other_moments
+from tests.time_formats import ZONES, other_formats
 from tests.waiting import eventually
 from tests.web.fleet_rig import Rig, Server
-from tests.web.grid_page import ask_again, cell, names, show
-from tests.web.test_quiet import silence
+from tests.web.grid_page import cell, names, poll_now, show
+from tests.web.test_grid_silences import silence
 
 
-def test_the_first_report_after_page_load_appears_without_a_reload(
-    rig: Rig, server: Server, page: Page
-) -> None:
+def test_first_heartbeat_appears_without_a_reload(rig: Rig, server: Server, page: Page) -> None:
     show(page, server)
     expect(page.get_by_text("No sensor has reported yet")).to_be_visible()
     page.evaluate("window.notReloaded = true")
@@ -26,7 +24,7 @@ def test_the_first_report_after_page_load_appears_without_a_reload(
     assert page.evaluate("window.notReloaded")
 
 
-def test_a_resize_before_the_first_answer_keeps_what_the_server_wrote(
+def test_resize_before_the_first_response_keeps_the_html_of_the_server(
     rig: Rig, server: Server, page: Page
 ) -> None:
     rig.beat(1)
@@ -43,7 +41,7 @@ def test_a_resize_before_the_first_answer_keeps_what_the_server_wrote(
     expect(page.locator("#grid")).to_have_attribute("aria-rowcount", "1")
 
 
-def test_a_name_is_only_text(rig: Rig, server: Server, page: Page) -> None:
+def test_names_are_shown_as_text(rig: Rig, server: Server, page: Page) -> None:
     name = "<script>alert(1)</script><img src=x onerror=alert(2)>"
     dialogs: list[str] = []
     page.on("dialog", lambda dialog: dialogs.append(dialog.message))
@@ -53,12 +51,12 @@ def test_a_name_is_only_text(rig: Rig, server: Server, page: Page) -> None:
     assert names(page) == [name]
     assert page.locator("#grid script, #grid img, #grid b").count() == 0
     rig.configure(1, name=name + "2")
-    ask_again(rig, page)
+    poll_now(rig, page)
     expect(page.get_by_text(name + "2", exact=True)).to_be_visible()
     assert dialogs == []
 
 
-def test_the_worst_come_first_and_the_counts_and_title_say_how_many(
+def test_worst_status_is_first_and_counts_and_title_are_updated(
     rig: Rig, server: Server, page: Page
 ) -> None:
     for mac, name in enumerate(["Gate 10", "gate 9", "Boiler", "Attic", "Old"], start=1):
@@ -69,7 +67,7 @@ def test_the_worst_come_first_and_the_counts_and_title_say_how_many(
     assert names(page) == ["Boiler", "Old", "gate 9", "Gate 10", "Attic"]
     expect(page).to_have_title("1 unknown · heartbeat-monitor")
     rig.open_incidents([2, 3])
-    ask_again(rig, page)
+    poll_now(rig, page)
     expect(page).to_have_title("2 down · heartbeat-monitor")
     assert names(page) == ["Boiler", "gate 9", "Old", "Gate 10", "Attic"]
     expect(page.get_by_role("checkbox", name="2 down")).to_be_visible()
@@ -79,12 +77,12 @@ def test_the_worst_come_first_and_the_counts_and_title_say_how_many(
     rig.beat(2, 3)
     rig.close_incident(2)
     rig.close_incident(3)
-    ask_again(rig, page)
+    poll_now(rig, page)
     expect(page).to_have_title("1 waiting, 3 up, 1 paused · heartbeat-monitor")
     assert names(page) == ["Old", "Boiler", "gate 9", "Gate 10", "Attic"]
 
 
-def test_silence_becomes_unknown_without_the_servers_help(
+def test_silent_sensor_becomes_unknown_without_the_server(
     rig: Rig, server: Server, page: Page
 ) -> None:
     rig.configure(1, name="Boiler", threshold=3 * SECOND)
@@ -95,7 +93,7 @@ def test_silence_becomes_unknown_without_the_servers_help(
     expect(page.locator("#grid .status")).to_have_text("unknown")
 
 
-def test_the_time_since_last_seen_ticks(rig: Rig, server: Server, page: Page) -> None:
+def test_time_since_last_seen_is_updated(rig: Rig, server: Server, page: Page) -> None:
     rig.beat(1, ago=10 * MINUTE - 30 * SECOND)
     rig.beat(2, ago=20 * SECOND)
     show(page, server)
@@ -106,16 +104,16 @@ def test_the_time_since_last_seen_ticks(rig: Rig, server: Server, page: Page) ->
     expect(seen.nth(1)).to_have_text(re.compile(r"2\d s ago"))
 
 
-def test_a_forgotten_sensor_leaves(rig: Rig, server: Server, page: Page) -> None:
+def test_forgotten_sensor_disappears(rig: Rig, server: Server, page: Page) -> None:
     rig.beat(1, 2)
     rig.register(1, 2)
     show(page, server)
     rig.forget(1)
-    ask_again(rig, page)
+    poll_now(rig, page)
     expect(page.locator("#grid .name")).to_have_text(["00:00:00:00:00:02"])
 
 
-def test_a_sensor_that_falls_silent_changes_its_cell_without_a_reload(
+def test_cell_of_a_down_sensor_changes_without_a_reload(
     rig: Rig, server: Server, page: Page
 ) -> None:
     rig.configure(1, name="Boiler")
@@ -129,7 +127,7 @@ def test_a_sensor_that_falls_silent_changes_its_cell_without_a_reload(
     assert page.evaluate("window.notReloaded")
 
 
-def test_a_silence_is_shown_with_its_reason_and_goes_with_it(
+def test_silence_is_shown_with_its_reason_until_it_ends(
     rig: Rig, server: Server, page: Page
 ) -> None:
     rig.configure(1, name="Boiler", site="Harbour")
@@ -137,17 +135,17 @@ def test_a_silence_is_shown_with_its_reason_and_goes_with_it(
     show(page, server)
     expect(page.locator("#grid .hush")).to_be_hidden()
     number = silence(rig, "site=Harbour")
-    ask_again(rig, page)
-    hush = page.locator("#grid .hush")
-    expect(hush).to_contain_text("muted")
-    expect(hush).to_have_attribute("title", re.compile("silence"))
+    poll_now(rig, page)
+    muted = page.locator("#grid .hush")
+    expect(muted).to_contain_text("muted")
+    expect(muted).to_have_attribute("title", re.compile("silence"))
     with writing(rig.engine) as connection:
         silences.end_silence(connection, number, rig.clock.now())
-    ask_again(rig, page)
-    expect(hush).to_be_hidden()
+    poll_now(rig, page)
+    expect(muted).to_be_hidden()
 
 
-def test_times_are_the_viewers_with_utc_beside_them(
+def test_times_are_in_the_zone_of_the_viewer_with_utc_in_the_title(
     rig: Rig, server: Server, browser: Browser
 ) -> None:
     rig.beat(1)
@@ -160,12 +158,12 @@ def test_times_are_the_viewers_with_utc_beside_them(
         assert re.search(r"GMT\+9 \(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC\)", title)
         shown = far.locator("body").inner_text()
         assert ZONES.findall(shown) == ["GMT+9"]
-        assert not other_moments(shown)
+        assert not other_formats(shown)
     finally:
         context.close()
 
 
-def test_the_last_day_of_the_visible_cells_is_asked_for_at_once_and_drawn(
+def test_sparklines_of_visible_cells_are_loaded_in_one_request_and_drawn(
     rig: Rig, server: Server, page: Page
 ) -> None:
     rig.beat(1, 2)

@@ -1,4 +1,4 @@
-"""The grid in a real browser: notices, asked for on the bell, once for an incident."""
+"""The grid in a real browser: notices, enabled with the bell, one for each incident."""
 
 import json
 from collections.abc import Iterator
@@ -10,11 +10,11 @@ from playwright.sync_api import Browser, BrowserContext, Page, Playwright, expec
 from monitor.channels.webpush import topic
 from monitor.state.incidents import thread
 from tests.waiting import eventually
-from tests.web.browser import chromium, complaints_of
+from tests.web.browser import chromium, errors_of
 from tests.web.fleet_rig import Rig, Server
-from tests.web.grid_page import ask_again, show
+from tests.web.grid_page import poll_now, show
 from tests.web.notices import RECORD, notices, shown, was_shown
-from tests.web.test_quiet import silence
+from tests.web.test_grid_silences import silence
 
 
 @pytest.fixture(scope="module")
@@ -33,11 +33,11 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
 
 @pytest.fixture
 def pages(context: BrowserContext, server: Server) -> Iterator[list[Page]]:
-    """Two tabs of one browser that may show notices, and wants to."""
+    """Two tabs of one browser in which notices are allowed and enabled."""
     context.grant_permissions(["notifications"])
     opened = [context.new_page() for _ in range(2)]
-    complaints = [complaints_of(page) for page in opened]
-    # There is no push service here that a browser could reach.
+    page_errors = [errors_of(page) for page in opened]
+    # The browser can reach no push service here.
     context.route("**/api/v1/webpush/**", lambda route: route.fulfill(json={}))
     for page in opened:
         show(page, server)
@@ -46,17 +46,17 @@ def pages(context: BrowserContext, server: Server) -> Iterator[list[Page]]:
     for page in opened:
         expect(page.get_by_role("button", name="Notifications", pressed=True)).to_be_visible()
     yield opened
-    assert complaints == [[], []]
+    assert page_errors == [[], []]
 
 
 def poll(rig: Rig, pages: list[Page]) -> None:
-    """All of them learn of what is new."""
+    """Let all pages poll now."""
     for page in pages:
         with page.expect_response("**/sensors*"):
-            ask_again(rig, page)
+            poll_now(rig, page)
 
 
-def test_permission_is_asked_for_by_a_click_on_the_bell_and_not_before(
+def test_permission_is_requested_only_by_a_click_on_the_bell(
     rig: Rig, server: Server, context: BrowserContext
 ) -> None:
     page = context.new_page()
@@ -78,7 +78,7 @@ def test_permission_is_asked_for_by_a_click_on_the_bell_and_not_before(
     expect(bell).to_have_attribute("aria-pressed", "false")
 
 
-def test_an_incident_and_its_end_are_told_once_by_two_tabs(
+def test_two_tabs_show_one_notice_for_an_incident_and_one_for_its_end(
     rig: Rig, pages: list[Page], server: Server
 ) -> None:
     rig.configure(1, name="Boiler", site="Harbour")
@@ -97,10 +97,10 @@ def test_an_incident_and_its_end_are_told_once_by_two_tabs(
     (notice,) = notices(pages[0])
     assert notice["title"] == "Boiler is up again at Harbour"
     assert notice["url"] == "/sensors/00:00:00:00:00:01"
-    assert notice["tag"] == topic(thread(1, opened_at)), "a push would take its place"
+    assert notice["tag"] == topic(thread(1, opened_at)), "a push message must replace it"
 
 
-def test_what_was_down_already_and_what_is_silenced_gives_no_notice(
+def test_sensors_already_down_or_silenced_cause_no_notice(
     rig: Rig, server: Server, pages: list[Page]
 ) -> None:
     rig.configure(1, name="Old trouble")
@@ -116,7 +116,9 @@ def test_what_was_down_already_and_what_is_silenced_gives_no_notice(
     assert [notice["title"] for notice in notices(pages[1])] == ["Boiler is down"]
 
 
-def test_many_at_once_are_one_notice(rig: Rig, server: Server, pages: list[Page]) -> None:
+def test_many_simultaneous_incidents_cause_one_notice(
+    rig: Rig, server: Server, pages: list[Page]
+) -> None:
     for mac in range(1, 13):
         rig.configure(mac, name=f"Meter {mac}", site="Harbour")
     poll(rig, pages)
@@ -128,7 +130,7 @@ def test_many_at_once_are_one_notice(rig: Rig, server: Server, pages: list[Page]
     assert notice["url"] == "/?status=down"
 
 
-def test_the_bell_ends_notices_in_every_tab(rig: Rig, server: Server, pages: list[Page]) -> None:
+def test_bell_disables_notices_in_every_tab(rig: Rig, server: Server, pages: list[Page]) -> None:
     rig.configure(1, name="Boiler")
     poll(rig, pages)
     pages[1].get_by_role("button", name="Notifications").click()
@@ -140,11 +142,11 @@ def test_the_bell_ends_notices_in_every_tab(rig: Rig, server: Server, pages: lis
     assert notices(pages[0]) == []
 
 
-def test_a_push_is_shown_while_no_page_would_tell_and_takes_the_place_of_its_notice(
+def test_push_is_shown_and_replaces_the_notice_with_the_same_tag(
     pages: list[Page], server: Server
 ) -> None:
     developer = pages[0].context.new_cdp_session(pages[0])
-    # A push is lost until the browser itself, not only the page, takes the worker for activated.
+    # A push is lost until the browser, not only the page, regards the worker as activated.
     activated: list[str] = []
     developer.on(
         "ServiceWorker.workerVersionUpdated",
@@ -166,13 +168,15 @@ def test_a_push_is_shown_while_no_page_would_tell_and_takes_the_place_of_its_not
         assert notices(pages[0]) == [pushed]
 
 
-def test_the_tab_shows_the_number_down(rig: Rig, server: Server, page: Page) -> None:
+def test_icon_and_title_show_the_number_of_down_sensors(
+    rig: Rig, server: Server, page: Page
+) -> None:
     rig.configure(1)
     show(page, server)
     icon = page.locator("#icon")
     expect(icon).to_have_attribute("href", "/icon/0.svg")
     rig.open_incidents([1])
-    ask_again(rig, page)
+    poll_now(rig, page)
     expect(icon).to_have_attribute("href", "/icon/1.svg")
     expect(page).to_have_title("1 down · heartbeat-monitor")
     assert ">1</text>" in page.request.get(server.url + "/icon/1.svg").text()

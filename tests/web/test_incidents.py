@@ -1,4 +1,4 @@
-"""The list of incidents and the page of one, and what operators do there."""
+"""The list of incidents and the page of one incident: content and changes."""
 
 import html
 import re
@@ -13,7 +13,16 @@ from monitor.state.database import reading
 from monitor.web.incidents import pages
 from tests.cases import Cases
 from tests.web.fleet_rig import Rig
-from tests.web.operating import BOILER, NASTY, PUMP, STRANGE, operated, operator_of, refuses, trail
+from tests.web.operator_app import (
+    BOILER,
+    NASTY,
+    PUMP,
+    STRANGE,
+    assert_refused,
+    build_operator_app,
+    operator_of,
+    trail,
+)
 from tests.web.visitors import Visitor, logged_in
 
 PATH = "/incidents"
@@ -22,7 +31,7 @@ SILENCE = {"lasts": str(4 * HOUR), "comment": "on the way"}
 
 @pytest.fixture
 def app(rig: Rig) -> Flask:
-    return operated(rig)
+    return build_operator_app(rig)
 
 
 @pytest.fixture
@@ -36,8 +45,8 @@ def cases(rig: Rig) -> Cases:
 
 
 @pytest.fixture
-def two_and_an_old_one(cases: Cases) -> tuple[int, int, int]:
-    """Boiler and the strange one are out together; the pump was two days ago."""
+def three_incidents(cases: Cases) -> tuple[int, int, int]:
+    """Boiler and STRANGE are down in one group; Pump recovered two days ago."""
     ended = cases.now - 2 * DAY
     old = cases.incident(
         PUMP,
@@ -69,10 +78,10 @@ def listed(visitor: Visitor, query: str = "") -> list[int]:
     return [int(number) for number in re.findall(r'href="/incidents/(\d+)"', answer.text)]
 
 
-def test_what_is_open_comes_first_and_the_past_is_a_click_away(
-    operator: Visitor, two_and_an_old_one: tuple[int, int, int]
+def test_open_incidents_are_listed_by_default_and_past_ones_on_request(
+    operator: Visitor, three_incidents: tuple[int, int, int]
 ) -> None:
-    old, boiler, strange = two_and_an_old_one
+    old, boiler, strange = three_incidents
     assert listed(operator) == [strange, boiler]
     assert listed(operator, "?state=past") == [old]
     assert listed(operator, "?state=all") == [strange, boiler, old]
@@ -97,17 +106,17 @@ def test_what_is_open_comes_first_and_the_past_is_a_click_away(
         ("?state=nonsense&since=x&known=%00&before=-1", {BOILER, STRANGE}),
     ],
 )
-def test_filters_are_in_the_address(
+def test_filters_are_in_the_url(
     rig: Rig,
     operator: Visitor,
-    two_and_an_old_one: tuple[int, int, int],
+    three_incidents: tuple[int, int, int],
     query: str,
     found: set[int],
 ) -> None:
     assert {case(rig, number).mac for number in listed(operator, query)} == found
 
 
-def test_a_long_list_comes_by_the_page(operator: Visitor, cases: Cases) -> None:
+def test_long_list_is_paged(operator: Visitor, cases: Cases) -> None:
     group = cases.group()
     numbers = [cases.incident(mac, group) for mac in range(pages.PAGE + 1)]
     assert listed(operator) == numbers[:0:-1]
@@ -116,10 +125,10 @@ def test_a_long_list_comes_by_the_page(operator: Visitor, cases: Cases) -> None:
     assert listed(operator, f"?before={last}") == [numbers[0]]
 
 
-def test_several_are_acknowledged_at_once_and_it_is_said_exactly_what_was_done(
-    rig: Rig, operator: Visitor, two_and_an_old_one: tuple[int, int, int]
+def test_incidents_are_acknowledged_at_once_and_counted_by_result(
+    rig: Rig, operator: Visitor, three_incidents: tuple[int, int, int]
 ) -> None:
-    old, boiler, strange = two_and_an_old_one
+    old, boiler, strange = three_incidents
     chosen = {"id": [str(old), str(boiler), str(strange), "999"], "q": "o", "state": "all"}
     answer = operator.post(f"{PATH}/acknowledge", chosen, PATH)
     assert answer.location == "/incidents?state=all&q=o"
@@ -132,10 +141,10 @@ def test_several_are_acknowledged_at_once_and_it_is_said_exactly_what_was_done(
     assert len(trail(rig)) == 1
 
 
-def test_several_are_silenced_by_one_silence(
-    rig: Rig, operator: Visitor, two_and_an_old_one: tuple[int, int, int]
+def test_several_sensors_are_silenced_by_one_silence(
+    rig: Rig, operator: Visitor, three_incidents: tuple[int, int, int]
 ) -> None:
-    _old, boiler, strange = two_and_an_old_one
+    _old, boiler, strange = three_incidents
     chosen = {"id": [str(boiler), str(strange)], **SILENCE}
     assert operator.post(f"{PATH}/silence", chosen, PATH).location == PATH
     page = operator.get(PATH).text
@@ -148,7 +157,7 @@ def test_several_are_silenced_by_one_silence(
 
 
 @pytest.mark.parametrize(
-    ("path", "form", "told"),
+    ("path", "form", "error"),
     [
         ("acknowledge", {}, "Incidents: must include at least one incident."),
         ("acknowledge", {"id": "²"}, "Incidents: must be numbers."),
@@ -160,24 +169,24 @@ def test_several_are_silenced_by_one_silence(
         ("silence", {"id": "1", **SILENCE, "comment": " "}, "Reason: "),
     ],
 )
-def test_what_makes_no_sense_is_refused_with_the_form_as_it_was(
-    rig: Rig, operator: Visitor, cases: Cases, path: str, form: dict[str, str], told: str
+def test_invalid_input_is_refused_and_kept_in_the_form(
+    rig: Rig, operator: Visitor, cases: Cases, path: str, form: dict[str, str], error: str
 ) -> None:
     cases.incident(BOILER, cases.group())
     for page in ("", "1"):
         answer = operator.post(f"{PATH}/{path}", form | {"page": page}, PATH)
         assert answer.status_code == 400
-        assert told in answer.text
+        assert error in answer.text
         assert 'role="alert"' in answer.text
         if form.get("comment", " ").strip():
             assert f'value="{form["comment"]}"' in answer.text
     assert trail(rig) == []
 
 
-def test_the_page_of_one_tells_all_that_happened_and_who_else_fell_silent(
-    operator: Visitor, two_and_an_old_one: tuple[int, int, int]
+def test_incident_page_shows_the_timeline_and_the_other_incidents_of_the_group(
+    operator: Visitor, three_incidents: tuple[int, int, int]
 ) -> None:
-    old, boiler, strange = two_and_an_old_one
+    old, boiler, strange = three_incidents
     page = operator.get(f"{PATH}/{boiler}").text
     assert "Boiler is down" in page
     assert "<b>email</b>: the alert was sent" in page
@@ -192,31 +201,29 @@ def test_the_page_of_one_tells_all_that_happened_and_who_else_fell_silent(
     page = operator.get(answer.location).text
     assert "acknowledged by operator" in page
     assert ">Acknowledge</button>" not in page
-    over = operator.get(f"{PATH}/{old}").text
-    assert "Pump was down" in over
-    assert "recovered" in over
-    assert '<form method="post" action="/incidents' not in over
+    closed = operator.get(f"{PATH}/{old}").text
+    assert "Pump was down" in closed
+    assert "recovered" in closed
+    assert '<form method="post" action="/incidents' not in closed
     assert operator.get(f"{PATH}/999").status_code == 404
 
 
-def test_a_viewer_looks_and_changes_nothing(
-    app: Flask, two_and_an_old_one: tuple[int, int, int]
-) -> None:
-    _old, boiler, _strange = two_and_an_old_one
+def test_viewer_can_read_but_not_change(app: Flask, three_incidents: tuple[int, int, int]) -> None:
+    _old, boiler, _strange = three_incidents
     viewer = logged_in(app, "viewer")
     for path in (PATH, f"{PATH}/{boiler}"):
         page = viewer.get(path).text
         assert "Boiler" in page
         assert "Acknowledge</button>" not in page
         assert "checkbox" not in page
-    refuses(app, f"{PATH}/acknowledge", {"id": str(boiler)})
-    refuses(app, f"{PATH}/silence", {"id": str(boiler), **SILENCE})
+    assert_refused(app, f"{PATH}/acknowledge", {"id": str(boiler)})
+    assert_refused(app, f"{PATH}/silence", {"id": str(boiler), **SILENCE})
 
 
-def test_a_mistake_on_a_sensor_s_page_is_told_there(
-    operator: Visitor, two_and_an_old_one: tuple[int, int, int]
+def test_error_of_a_form_on_a_sensor_page_is_shown_on_that_page(
+    operator: Visitor, three_incidents: tuple[int, int, int]
 ) -> None:
-    _old, boiler, _strange = two_and_an_old_one
+    _old, boiler, _strange = three_incidents
     form = {"id": str(boiler), "sensor": "02:00:00:00:00:0a", **SILENCE, "comment": " "}
     answer = operator.post(f"{PATH}/silence", form)
     assert answer.status_code == 400

@@ -8,8 +8,8 @@ from playwright.sync_api import Locator, Page, expect
 
 from monitor.model import MINUTE
 from tests.cases import Cases
+from tests.web.browser_pages import check_page, log_in, serving_with_login
 from tests.web.fleet_rig import Rig, Server
-from tests.web.looking import log_in, looks_right, serving_people
 from tests.web.visitors import add_user
 
 FIRST = 0x02_00_00_00_00_00
@@ -31,7 +31,7 @@ def cases(rig: Rig) -> Cases:
 def served(rig: Rig, cases: Cases) -> Iterator[Server]:
     rig.judge()
     add_user(rig.engine, "Olga", "operator")
-    with serving_people(rig) as server:
+    with serving_with_login(rig) as server:
         yield server
 
 
@@ -42,7 +42,7 @@ def place(part: Locator) -> tuple[float, float]:
     return box["y"], box["y"] + box["height"]
 
 
-def test_a_phone_shows_incidents_first_and_actions_once_one_is_selected(
+def test_phone_shows_incidents_first_and_actions_when_one_is_selected(
     served: Server, page: Page
 ) -> None:
     page.set_viewport_size({"width": 360, "height": HEIGHT})
@@ -66,7 +66,7 @@ def test_a_phone_shows_incidents_first_and_actions_once_one_is_selected(
     expect(page.get_by_role("status")).to_have_text("2 incidents acknowledged.")
 
 
-def test_the_filters_unfold_and_stay_so_while_they_apply(served: Server, page: Page) -> None:
+def test_filters_stay_open_while_they_apply(served: Server, page: Page) -> None:
     log_in(page, served.url, "olga", "/incidents")
     page.get_by_text("Filters").click()
     page.get_by_label("Name, site or MAC address").fill("Hall 3")
@@ -75,7 +75,7 @@ def test_the_filters_unfold_and_stay_so_while_they_apply(served: Server, page: P
     expect(page.get_by_label("Name, site or MAC address")).to_have_value("Hall 3")
 
 
-def test_without_scripts_the_actions_appear_too(served: Server, page: Page) -> None:
+def test_actions_appear_without_scripts(served: Server, page: Page) -> None:
     assert page.context.browser is not None
     plain = page.context.browser.new_context(java_script_enabled=False)
     opened = plain.new_page()
@@ -90,10 +90,12 @@ def test_without_scripts_the_actions_appear_too(served: Server, page: Page) -> N
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 360])
-def test_the_list_is_for_everybody(served: Server, page: Page, scheme: str, width: int) -> None:
+def test_list_is_accessible_and_fits_the_width(
+    served: Server, page: Page, scheme: str, width: int
+) -> None:
     page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
     page.set_viewport_size({"width": width, "height": HEIGHT})
     log_in(page, served.url, "olga", "/incidents")
-    looks_right(page, f"incidents-{scheme}")
+    check_page(page, f"incidents-{scheme}")
     page.get_by_role("checkbox", name="Pump 7").check()
-    looks_right(page, f"selected-{scheme}")
+    check_page(page, f"selected-{scheme}")

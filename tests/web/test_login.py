@@ -1,4 +1,4 @@
-"""Logging in and out, and what is refused."""
+"""Login, logout and refused requests."""
 
 import time
 
@@ -23,8 +23,8 @@ __all__ = ["state", "state_url"]
 ANNA = {"name": "Anna", "password": PASSWORD}
 
 
-class Still(Clock):
-    """Goes only when told to."""
+class SettableClock(Clock):
+    """A clock that a test sets."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -35,17 +35,17 @@ class Still(Clock):
 
 
 @pytest.fixture
-def clock() -> Still:
-    return Still()
+def clock() -> SettableClock:
+    return SettableClock()
 
 
 @pytest.fixture
-def app(state: Engine, clock: Still) -> Flask:
+def app(state: Engine, clock: SettableClock) -> Flask:
     add_user(state, "Anna", "operator", email="anna@example.org")
     return build_app(state, clock)
 
 
-def test_a_person_logs_in_by_name_or_email_and_lands_where_they_wanted(app: Flask) -> None:
+def test_login_by_name_or_email_returns_to_the_requested_page(app: Flask) -> None:
     visitor = Visitor(app)
     asked = visitor.get("/unmarked?site=Hall&x=1")
     assert asked.status_code == 303
@@ -54,28 +54,26 @@ def test_a_person_logs_in_by_name_or_email_and_lands_where_they_wanted(app: Flas
     assert 'name="next" value="/unmarked?site=Hall&amp;x=1"' in form.text
     answer = visitor.login("ANNA@example.org", next="/unmarked?site=Hall&x=1")
     assert (answer.status_code, answer.location) == (303, "/unmarked?site=Hall&x=1")
-    assert visitor.is_in()
+    assert visitor.is_logged_in()
     again = visitor.get("/login?next=/unmarked")
     assert (again.status_code, again.location) == (303, "/unmarked")
     assert visitor.get("/account").headers["Cache-Control"] == "no-store"
 
 
-def test_the_page_says_the_same_of_a_wrong_password_and_of_no_one(
-    app: Flask, state: Engine
-) -> None:
-    gone = add_user(state, "Gone")
+def test_wrong_password_and_unknown_user_give_the_same_error(app: Flask, state: Engine) -> None:
+    inactive = add_user(state, "Gone")
     with writing(state) as connection:
-        users.change(connection, gone, active=False)
+        users.change(connection, inactive, active=False)
     add_user(state, "Fresh", password=None)
-    told = set()
+    errors = set()
     for name in ("Anna", "Nobody", "Gone", "Fresh", ""):
         answer = Visitor(app).login(name, PASSWORD + ("!" if name == "Anna" else ""))
         assert answer.status_code == 403
-        told.add(answer.text[answer.text.index("problem") :].partition("</p>")[0])
-    assert len(told) == 1
+        errors.add(answer.text[answer.text.index("problem") :].partition("</p>")[0])
+    assert len(errors) == 1
 
 
-def test_a_wrong_password_takes_as_long_as_an_unknown_name(app: Flask) -> None:
+def test_wrong_password_takes_as_long_as_an_unknown_name(app: Flask) -> None:
     def spent(name: str) -> float:
         times = []
         for number in range(3):
@@ -91,7 +89,7 @@ def test_a_wrong_password_takes_as_long_as_an_unknown_name(app: Flask) -> None:
     assert spent("Nobody") > 0.5 * spent("Anna")
 
 
-def test_the_cookie_is_out_of_reach_of_scripts_and_other_sites(state: Engine) -> None:
+def test_cookies_are_not_accessible_to_scripts_and_other_sites(state: Engine) -> None:
     add_user(state, "Anna")
 
     plain = Visitor(build_app(state))
@@ -110,7 +108,7 @@ def test_the_cookie_is_out_of_reach_of_scripts_and_other_sites(state: Engine) ->
         assert "Path=/" in cookie
 
 
-def test_a_session_from_before_the_login_is_of_no_use_after_it(app: Flask) -> None:
+def test_login_replaces_the_session_and_the_csrf_token(app: Flask) -> None:
     visitor, other = Visitor(app), Visitor(app)
     token = visitor.token()
     before = visitor.client.get_cookie("monitor")
@@ -120,15 +118,15 @@ def test_a_session_from_before_the_login_is_of_no_use_after_it(app: Flask) -> No
     assert after is not None
     assert after.value != before.value
     other.client.set_cookie("monitor", before.value)
-    assert not other.is_in()
+    assert not other.is_logged_in()
     form = {"csrf_token": token}
     refused = visitor.client.post("/account/logout", data=form, headers=BROWSER, base_url=BASE)
     assert refused.status_code == 403
-    assert visitor.is_in()
+    assert visitor.is_logged_in()
 
 
-def test_a_new_login_in_the_same_browser_ends_the_old_one(app: Flask) -> None:
-    visitor, thief = logged_in(app, "Anna"), Visitor(app)
+def test_new_login_in_the_same_browser_ends_the_old_one(app: Flask) -> None:
+    visitor, attacker = logged_in(app, "Anna"), Visitor(app)
     old = visitor.client.get_cookie("monitor")
     assert old is not None
     with visitor.client.session_transaction(base_url=BASE) as session:
@@ -137,40 +135,38 @@ def test_a_new_login_in_the_same_browser_ends_the_old_one(app: Flask) -> None:
     visitor.client.post("/login", data=form, base_url=BASE)
     with visitor.client.session_transaction(base_url=BASE) as session:
         assert session["login"] != secret
-    thief.client.set_cookie("monitor", old.value)
-    assert not thief.is_in()
+    attacker.client.set_cookie("monitor", old.value)
+    assert not attacker.is_logged_in()
 
 
-def test_logging_out_ends_the_login_for_copies_of_the_cookie_too(app: Flask) -> None:
-    visitor, thief = logged_in(app, "Anna"), Visitor(app)
+def test_logout_invalidates_copies_of_the_cookie(app: Flask) -> None:
+    visitor, attacker = logged_in(app, "Anna"), Visitor(app)
     cookie = visitor.client.get_cookie("monitor")
     assert cookie is not None
-    thief.client.set_cookie("monitor", cookie.value)
-    assert thief.is_in()
+    attacker.client.set_cookie("monitor", cookie.value)
+    assert attacker.is_logged_in()
     assert visitor.get("/logout").status_code == 405
     assert visitor.client.post("/logout", headers=BROWSER, base_url=BASE).status_code == 403
     assert visitor.post("/logout").location == "/login"
-    assert not visitor.is_in()
-    assert not thief.is_in()
+    assert not visitor.is_logged_in()
+    assert not attacker.is_logged_in()
 
 
-def test_a_login_ends_when_no_one_uses_it_and_anyway_after_two_weeks(
-    app: Flask, clock: Still
-) -> None:
+def test_login_expires_when_idle_and_after_two_weeks(app: Flask, clock: SettableClock) -> None:
     idle, busy = logged_in(app, "Anna"), logged_in(app, "Anna")
     ends = clock.time + logins.LONGEST
     clock.time += logins.IDLE - 1
-    assert busy.is_in()
+    assert busy.is_logged_in()
     clock.time += 1
-    assert not idle.is_in()
+    assert not idle.is_logged_in()
     while clock.time + logins.IDLE // 2 < ends:
-        assert busy.is_in()
+        assert busy.is_logged_in()
         clock.time += logins.IDLE // 2
     clock.time = ends
-    assert not busy.is_in()
+    assert not busy.is_logged_in()
 
 
-def test_who_is_deactivated_or_gets_another_role_is_so_at_once(app: Flask, state: Engine) -> None:
+def test_deactivation_and_new_role_apply_at_once(app: Flask, state: Engine) -> None:
     visitor = logged_in(app, "Anna")
     assert visitor.post("/api/v1/thing/change").text == "Anna"
     with writing(state) as connection:
@@ -180,13 +176,13 @@ def test_who_is_deactivated_or_gets_another_role_is_so_at_once(app: Flask, state
     assert visitor.post("/api/v1/thing/change").status_code == 403
     with writing(state) as connection:
         users.change(connection, person.id, active=False)
-    assert not visitor.is_in()
+    assert not visitor.is_logged_in()
     with writing(state) as connection:
         users.change(connection, person.id, active=True)
-    assert not visitor.is_in()
+    assert not visitor.is_logged_in()
 
 
-def test_guessing_is_slowed_down_in_all_workers_together(state: Engine, clock: Still) -> None:
+def test_failed_logins_are_throttled_across_workers(state: Engine, clock: SettableClock) -> None:
     add_user(state, "Anna")
     second = open_state(state.url.render_as_string(hide_password=False))
     workers = [build_app(state, clock), build_app(second, clock)]
@@ -207,13 +203,15 @@ def test_guessing_is_slowed_down_in_all_workers_together(state: Engine, clock: S
     second.dispose()
 
 
-def test_no_one_learns_from_the_wait_whether_there_is_such_a_person(app: Flask) -> None:
+def test_unknown_user_is_throttled_like_a_known_one(app: Flask) -> None:
     for name in ("Anna", "Nobody"):
         answers = [Visitor(app).login(name, "wrong").status_code for _ in range(4)]
         assert answers == [403, 403, 403, 429]
 
 
-def test_one_address_is_slowed_down_whatever_names_it_tries(state: Engine, clock: Still) -> None:
+def test_failed_logins_of_one_address_are_throttled_for_all_names(
+    state: Engine, clock: SettableClock
+) -> None:
     app = build_app(state, clock, proxies=1)
     add_user(state, "Anna")
 
@@ -241,18 +239,18 @@ def test_one_address_is_slowed_down_whatever_names_it_tries(state: Engine, clock
         {"Sec-Fetch-Site": "same-site"},
     ],
 )
-def test_a_form_from_elsewhere_is_refused_even_with_the_token(
+def test_cross_site_form_is_refused_even_with_the_csrf_token(
     app: Flask, headers: dict[str, str]
 ) -> None:
     visitor = logged_in(app, "Anna")
     for path in ("/account/logout", "/api/v1/thing/change", "/logout", "/login"):
         assert visitor.post(path, headers={**BROWSER, **headers}).status_code == 403
-    assert visitor.is_in()
+    assert visitor.is_logged_in()
     ours = {**BROWSER, "Origin": BASE, "Sec-Fetch-Site": "same-origin"}
     assert visitor.post("/api/v1/thing/change", headers=ours).status_code == 200
 
 
-def test_a_form_without_the_page_s_token_is_refused(app: Flask) -> None:
+def test_form_without_the_csrf_token_is_refused(app: Flask) -> None:
     visitor, other = logged_in(app, "Anna"), logged_in(app, "Anna")
     token = visitor.token("/account")
     for form in (
@@ -270,7 +268,7 @@ def test_a_form_without_the_page_s_token_is_refused(app: Flask) -> None:
     assert (sent.status_code, sent.text) == (200, "Anna")
 
 
-def test_the_login_s_form_without_its_token_is_shown_again(app: Flask) -> None:
+def test_login_form_without_the_csrf_token_is_shown_again(app: Flask) -> None:
     form = {"name": "Anna", "password": PASSWORD}
     answer = Visitor(app).client.post("/login", data=form, headers=BROWSER, base_url=BASE)
     assert answer.status_code == 403
@@ -297,13 +295,13 @@ def test_the_login_s_form_without_its_token_is_shown_again(app: Flask) -> None:
         None,
     ],
 )
-def test_no_one_is_led_to_another_site(app: Flask, path: str | None) -> None:
+def test_login_does_not_redirect_to_another_site(app: Flask, path: str | None) -> None:
     assert same_site(path) == "/"
     visitor = Visitor(app)
     assert visitor.login("Anna", next=path or "").location == "/"
 
 
-def test_a_viewer_changes_nothing_and_sees_why(app: Flask, state: Engine) -> None:
+def test_viewer_gets_403_with_the_reason(app: Flask, state: Engine) -> None:
     add_user(state, "Bert")
     visitor = logged_in(app, "Bert")
     assert visitor.get("/api/v1/thing").text == "Bert"
@@ -319,7 +317,7 @@ def test_a_viewer_changes_nothing_and_sees_why(app: Flask, state: Engine) -> Non
     assert "Administration" not in page.text
 
 
-def test_a_program_without_login_is_not_sent_to_a_page(app: Flask, state: Engine) -> None:
+def test_program_without_a_login_gets_401_instead_of_a_redirect(app: Flask, state: Engine) -> None:
     client = app.test_client()
     for path in ("/sensors", "/unmarked", "/api/v1/thing"):
         answer = client.get(path, headers={} if path == "/unmarked" else BROWSER)
@@ -333,7 +331,7 @@ def test_a_program_without_login_is_not_sent_to_a_page(app: Flask, state: Engine
     assert client.get("/unmarked", headers={"Authorization": "Bearer hbm_x"}).status_code == 401
 
 
-def test_a_token_needs_no_form_and_a_proxy_s_own_login_is_not_taken_for_one(
+def test_bearer_token_needs_no_csrf_token_and_basic_credentials_are_ignored(
     app: Flask, state: Engine
 ) -> None:
     with writing(state) as connection:
@@ -344,16 +342,16 @@ def test_a_token_needs_no_form_and_a_proxy_s_own_login_is_not_taken_for_one(
     assert visitor.get("/api/v1/thing", headers={"Authorization": "Basic aGI6aGI="}).text == "Anna"
 
 
-def test_whether_alive_and_ready_is_told_to_everybody(app: Flask) -> None:
+def test_health_endpoints_need_no_login(app: Flask) -> None:
     client = app.test_client()
     for path in ("/healthz", "/readyz", "/icon/0.svg", "/worker.js"):
         assert client.get(path).status_code == 200, path
     assert client.get("/nowhere").status_code == 404
 
 
-def test_without_people_the_machine_itself_may_look_and_no_one_may_change(state: Engine) -> None:
+def test_without_users_local_requests_can_read_but_not_change(state: Engine) -> None:
     local, public = build_app(state, local=True), build_app(state)
-    assert Visitor(local).is_in()
+    assert Visitor(local).is_logged_in()
     assert Visitor(local).get("/api/v1/thing").status_code == 200
     assert "monitor createsuperuser" in Visitor(local).get("/nowhere").text
     assert "Incidents" not in Visitor(public).get("/nowhere").text
@@ -363,13 +361,13 @@ def test_without_people_the_machine_itself_may_look_and_no_one_may_change(state:
     assert asked.status_code == 303
     assert "monitor createsuperuser" in Visitor(public).get(asked.location).text
     add_user(state, "Anna")
-    assert not Visitor(local).is_in()
+    assert not Visitor(local).is_logged_in()
     with writing(state) as connection:
         connection.execute(update(user).values(active=False))
-    assert not Visitor(local).is_in()
+    assert not Visitor(local).is_logged_in()
 
 
-def test_while_the_state_is_away_no_one_is_let_in(tmp_path: object) -> None:
+def test_unavailable_state_returns_503(tmp_path: object) -> None:
     app = build_app(open_state(f"sqlite:///{tmp_path}/never-migrated.db"), local=True)
     page = Visitor(app).get("/unmarked")
     assert page.status_code == 503
@@ -377,7 +375,7 @@ def test_while_the_state_is_away_no_one_is_let_in(tmp_path: object) -> None:
     assert page.headers["Retry-After"]
 
 
-def test_a_link_lets_somebody_choose_a_password_once(app: Flask, state: Engine) -> None:
+def test_password_link_works_once(app: Flask, state: Engine) -> None:
     add_user(state, "Root", "administrator")
     root = logged_in(app, "Root")
     page = root.post("/admin/users", {"name": "Zoë", "role": "operator"})
@@ -401,8 +399,8 @@ def test_a_link_lets_somebody_choose_a_password_once(app: Flask, state: Engine) 
     assert visitor.login("zoë").status_code == 303
 
 
-def test_a_link_ends_with_time_and_cannot_be_forged(
-    app: Flask, state: Engine, clock: Still
+def test_password_link_expires_and_cannot_be_forged(
+    app: Flask, state: Engine, clock: SettableClock
 ) -> None:
     add_user(state, "Root", "administrator")
     root = logged_in(app, "Root")
@@ -424,12 +422,12 @@ def test_login_over_http_names_the_address_that_works(state: Engine, origin: str
     headers = {**BROWSER, "Origin": origin} if origin else BROWSER
     answer = visitor.post("/login", ANNA, "/login", headers=headers)
     assert answer.status_code == 403
-    told = "You opened this page over http, but logins work over https only. "
-    assert f"{told}Open https://heartbeats.example instead." in answer.text
+    error = "You opened this page over http, but logins work over https only. "
+    assert f"{error}Open https://heartbeats.example instead." in answer.text
     assert "expired" not in answer.text
 
 
-def test_login_behind_a_proxy_that_does_not_say_https_is_not_blamed_on_http(state: Engine) -> None:
+def test_login_through_a_proxy_without_https_headers_does_not_blame_http(state: Engine) -> None:
     app = build_app(state, base_url="https://heartbeats.example")
     headers = {**BROWSER, "Origin": "https://heartbeats.example"}
     answer = without_cookies(app).post("/login", ANNA, "/login", headers=headers)

@@ -32,11 +32,11 @@ from tests.web.contexts import build_context
 
 __all__ = ["state", "state_url"]
 
-Told = Callable[..., float | None]
+ValueOf = Callable[..., float | None]
 
 
-class Counted(Cases):
-    """Rows that are counted, as the migration does that finds them."""
+class CountedCases(Cases):
+    """Updates the counters after each row, as the migration does."""
 
     def incident(self, *given: Any, **values: Any) -> int:
         number = super().incident(*given, **values)
@@ -53,7 +53,7 @@ class Counted(Cases):
         recount(self.state)
 
 
-class Still(Clock):
+class SettableClock(Clock):
     """A clock that a test sets."""
 
     def __init__(self) -> None:
@@ -65,17 +65,17 @@ class Still(Clock):
 
 
 @pytest.fixture
-def clock() -> Still:
-    return Still()
+def clock() -> SettableClock:
+    return SettableClock()
 
 
 @pytest.fixture
 def cases(state: Engine) -> Cases:
-    return Counted(state)
+    return CountedCases(state)
 
 
 def client_of(
-    engine: Engine, clock: Still, directory: Path, counts: ServerCounts | None = None
+    engine: Engine, clock: SettableClock, directory: Path, counts: ServerCounts | None = None
 ) -> FlaskClient:
     judging = Judging(clock, MINUTE)
     shipper = directory / status.FILE
@@ -85,13 +85,13 @@ def client_of(
 
 
 @pytest.fixture
-def client(state: Engine, clock: Still, tmp_path: Path) -> FlaskClient:
+def client(state: Engine, clock: SettableClock, tmp_path: Path) -> FlaskClient:
     return client_of(state, clock, tmp_path)
 
 
 @pytest.fixture
-def told(client: FlaskClient, clock: Still) -> Told:
-    """The value of a sample, asked for anew; None when there is none."""
+def value_of(client: FlaskClient, clock: SettableClock) -> ValueOf:
+    """The current value of a sample; None if there is none."""
 
     def value(name: str, **labels: str) -> float | None:
         clock.time += 11 * SECOND
@@ -111,7 +111,7 @@ def samples(client: FlaskClient) -> dict[tuple[str, tuple[tuple[str, str], ...]]
     }
 
 
-def test_both_formats_are_told_and_each_family_has_its_help(
+def test_both_formats_are_served_and_each_family_has_a_help_text(
     client: FlaskClient, cases: Cases
 ) -> None:
     group = cases.group()
@@ -135,19 +135,19 @@ def test_both_formats_are_told_and_each_family_has_its_help(
     }
 
 
-def test_an_empty_service_has_figures_too(told: Told) -> None:
-    assert told("state_up") == 1
-    assert told("judging_behind") == 0
-    assert told("incidents_opened_total", evidence="proven") == 0
-    assert told("incidents", state="open") == 0
-    assert told("outbox_oldest_due_age_seconds") == 0
-    assert told("silence_to_decision_seconds_bucket", le="+Inf") == 0
-    assert told("horizon_age_seconds") is None
-    assert told("shipped_heartbeats_total") is None
+def test_empty_service_has_metrics(value_of: ValueOf) -> None:
+    assert value_of("state_up") == 1
+    assert value_of("judging_behind") == 0
+    assert value_of("incidents_opened_total", evidence="proven") == 0
+    assert value_of("incidents", state="open") == 0
+    assert value_of("outbox_oldest_due_age_seconds") == 0
+    assert value_of("silence_to_decision_seconds_bucket", le="+Inf") == 0
+    assert value_of("horizon_age_seconds") is None
+    assert value_of("shipped_heartbeats_total") is None
 
 
-def test_sensors_sources_horizon_and_blindness(
-    state: Engine, cases: Cases, told: Told, clock: Still
+def test_metrics_of_sensors_sources_horizon_and_blindness(
+    state: Engine, cases: Cases, value_of: ValueOf, clock: SettableClock
 ) -> None:
     cases.sensor(1)
     cases.sensor(2, paused=True)
@@ -157,39 +157,39 @@ def test_sensors_sources_horizon_and_blindness(
         horizon.record_blind_windows(connection, [(NOW, NOW + 1_500)])
         horizon.record_sources(connection, {"a": (True, NOW, 0, False), "b": (False, NOW, 0, True)})
         assert connection.execute(source.select()).all()
-    assert told("sensors", state="watched") == 1
-    assert told("sensors", state="paused") == 1
-    assert told("sources_open") == 1
-    assert told("blind_seconds_total") == 1.5
-    assert told("horizon_age_seconds") == (clock.time - NOW) / SECOND
-    assert told("sweep_age_seconds") == (clock.time - NOW) / SECOND
+    assert value_of("sensors", state="watched") == 1
+    assert value_of("sensors", state="paused") == 1
+    assert value_of("sources_open") == 1
+    assert value_of("blind_seconds_total") == 1.5
+    assert value_of("horizon_age_seconds") == (clock.time - NOW) / SECOND
+    assert value_of("sweep_age_seconds") == (clock.time - NOW) / SECOND
 
 
 def test_judging_is_behind_a_minute_after_the_last_sweep(
-    state: Engine, told: Told, clock: Still
+    state: Engine, value_of: ValueOf, clock: SettableClock
 ) -> None:
     with writing(state) as connection:
         connection.execute(update(service).values(horizon=clock.time, swept_at=clock.time))
-    assert told("judging_behind") == 0
+    assert value_of("judging_behind") == 0
     clock.time += MINUTE
-    assert told("judging_behind") == 1
+    assert value_of("judging_behind") == 1
 
 
-def test_incidents_are_counted_by_evidence_end_and_state(cases: Cases, told: Told) -> None:
+def test_incidents_are_counted_by_evidence_end_and_state(cases: Cases, value_of: ValueOf) -> None:
     group = cases.group()
     cases.incident(1, group)
     cases.incident(2, group, proven=False)
     cases.incident(3, group, acknowledged_at=NOW)
     cases.incident(4, group, closed_at=NOW, closed_reason="recovered")
-    assert told("incidents_opened_total", evidence="proven") == 3
-    assert told("incidents_opened_total", evidence="presumed") == 1
-    assert told("incidents_closed_total", reason="recovered") == 1
-    assert told("incidents", state="open") == 2
-    assert told("incidents", state="acknowledged") == 1
+    assert value_of("incidents_opened_total", evidence="proven") == 3
+    assert value_of("incidents_opened_total", evidence="presumed") == 1
+    assert value_of("incidents_closed_total", reason="recovered") == 1
+    assert value_of("incidents", state="open") == 2
+    assert value_of("incidents", state="acknowledged") == 1
 
 
 def test_messages_and_attempts_are_counted_by_channel(
-    state: Engine, cases: Cases, told: Told, clock: Still
+    state: Engine, cases: Cases, value_of: ValueOf, clock: SettableClock
 ) -> None:
     group = cases.group()
     number = cases.incident(1, group)
@@ -203,38 +203,38 @@ def test_messages_and_attempts_are_counted_by_channel(
         health.record_failure(connection, "email", "451 with a secret", NOW)
         health.record_success(connection, "sms", NOW)
     sent = {"channel": "email", "kind": "down", "state": "sent"}
-    assert told("notifications_total", **sent) == 1
-    assert told("notifications_total", channel="sms", kind="down", state="cancelled") == 1
-    owed = {"channel": "email", "kind": "recovered", "state": "pending"}
-    assert told("outbox_notifications", **owed) == 1
-    assert told("outbox_oldest_due_age_seconds") == (clock.time - NOW) / SECOND
-    assert told("delivery_attempts_total", channel="email", result="retry") == 1
-    assert told("delivery_attempts_total", channel="email", result="sent") == 1
-    assert told("suppressions_total", channel="sms", kind="down") == 1
-    assert told("channel_failing", channel="email") == 1
-    assert told("channel_failing", channel="sms") == 0
+    assert value_of("notifications_total", **sent) == 1
+    assert value_of("notifications_total", channel="sms", kind="down", state="cancelled") == 1
+    pending = {"channel": "email", "kind": "recovered", "state": "pending"}
+    assert value_of("outbox_notifications", **pending) == 1
+    assert value_of("outbox_oldest_due_age_seconds") == (clock.time - NOW) / SECOND
+    assert value_of("delivery_attempts_total", channel="email", result="retry") == 1
+    assert value_of("delivery_attempts_total", channel="email", result="sent") == 1
+    assert value_of("suppressions_total", channel="sms", kind="down") == 1
+    assert value_of("channel_failing", channel="email") == 1
+    assert value_of("channel_failing", channel="sms") == 0
 
 
-def test_latencies_fall_into_buckets(cases: Cases, told: Told) -> None:
-    """Overdue for a minute at NOW, when the incident opened; accepted 40 s later."""
+def test_latencies_are_counted_in_buckets(cases: Cases, value_of: ValueOf) -> None:
+    """The deadline was a minute before NOW, when the incident opened; sent 40 s later."""
     group = cases.group()
     number = cases.incident(1, group)
     finished: dict[str, Any] = {"state": "sent", "finished_at": NOW + 40 * SECOND}
     cases.message(group, [number], **finished)
     decision = "silence_to_decision_seconds_bucket"
-    assert [told(decision, le=le) for le in ("45.0", "60.0", "+Inf")] == [0, 1, 1]
+    assert [value_of(decision, le=le) for le in ("45.0", "60.0", "+Inf")] == [0, 1, 1]
     delivery = "decision_to_delivery_seconds"
     by_email = [
-        told(f"{delivery}_bucket", channel="email", le=le) for le in ("30.0", "45.0", "+Inf")
+        value_of(f"{delivery}_bucket", channel="email", le=le) for le in ("30.0", "45.0", "+Inf")
     ]
     assert by_email == [0, 1, 1]
-    assert told(f"{delivery}_count", channel="email") == 1
-    assert told(f"{delivery}_sum", channel="email") == 40
+    assert value_of(f"{delivery}_count", channel="email") == 1
+    assert value_of(f"{delivery}_sum", channel="email") == 40
     whole = "silence_to_delivery_seconds_bucket"
-    assert [told(whole, channel="email", le=le) for le in ("90.0", "120.0")] == [0, 1]
+    assert [value_of(whole, channel="email", le=le) for le in ("90.0", "120.0")] == [0, 1]
 
 
-def test_what_was_meant_to_wait_is_no_latency(cases: Cases, told: Told) -> None:
+def test_intended_delays_are_not_counted_as_latency(cases: Cases, value_of: ValueOf) -> None:
     group = cases.group()
     number = cases.incident(1, group)
     cases.suppress(number, "silenced", channel="sms", until=NOW + MINUTE)
@@ -243,13 +243,13 @@ def test_what_was_meant_to_wait_is_no_latency(cases: Cases, told: Told) -> None:
     cases.message(group, [number], channel="pager", delay=MINUTE, **finished)
     cases.message(group, [number], kind="reminder", **finished)
     for channel in ("sms", "pager", "email"):
-        assert told("decision_to_delivery_seconds_count", channel=channel) is None
+        assert value_of("decision_to_delivery_seconds_count", channel=channel) is None
 
 
-def test_no_counter_ever_falls(
-    state: Engine, client: FlaskClient, cases: Cases, clock: Still
+def test_counters_never_decrease(
+    state: Engine, client: FlaskClient, cases: Cases, clock: SettableClock
 ) -> None:
-    """While incidents get newer evidence, are acknowledged and end, and messages are sent."""
+    """While incidents get newer evidence, are acknowledged and closed, and messages are sent."""
 
     def totals() -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
         clock.time += 11 * SECOND
@@ -276,13 +276,13 @@ def test_no_counter_ever_falls(
         with writing(state) as connection:
             connection.execute(step)
         after = totals()
-        fallen = [key for key, value in before.items() if after.get(key, -1) < value]
-        assert fallen == []
+        decreased = [key for key, value in before.items() if after.get(key, -1) < value]
+        assert decreased == []
         before = after
 
 
-def test_figures_are_read_again_only_after_some_seconds(
-    client: FlaskClient, cases: Cases, clock: Still
+def test_metrics_are_cached_for_some_seconds(
+    client: FlaskClient, cases: Cases, clock: SettableClock
 ) -> None:
     opened = ("heartbeat_monitor_incidents_opened_total", (("evidence", "proven"),))
     assert samples(client)[opened] == 0
@@ -292,7 +292,7 @@ def test_figures_are_read_again_only_after_some_seconds(
     assert samples(client)[opened] == 1
 
 
-def test_without_the_state_the_rest_is_told(clock: Still, tmp_path: Path) -> None:
+def test_unavailable_state_leaves_the_other_metrics(clock: SettableClock, tmp_path: Path) -> None:
     shipper = status.IngestStatus(True, "", clock.time - SECOND, status.ShipperStats(shipped=7))
     status.write(tmp_path / status.FILE, shipper)
     client = client_of(open_state(f"sqlite:///{tmp_path}/never-migrated.db"), clock, tmp_path)
@@ -302,22 +302,22 @@ def test_without_the_state_the_rest_is_told(clock: Still, tmp_path: Path) -> Non
     assert not any("incidents" in name for name, _ in found)
 
 
-def test_the_shipper_of_this_host_is_told(told: Told, clock: Still, tmp_path: Path) -> None:
+def test_metrics_of_the_shipper(value_of: ValueOf, clock: SettableClock, tmp_path: Path) -> None:
     stats = status.ShipperStats(
         shipped=9, dead_letters=2, damaged=1, backlog_bytes=4_096, watermark=NOW
     )
     status.write(tmp_path / status.FILE, status.IngestStatus(False, "secret place", NOW, stats))
-    assert told("shipper_ready") == 0
-    assert told("shipped_heartbeats_total") == 9
-    assert told("dead_letters_total") == 2
-    assert told("damaged_records_total") == 1
-    assert told("backlog_bytes") == 4_096
-    assert told("watermark_age_seconds") == (clock.time - NOW) / SECOND
+    assert value_of("shipper_ready") == 0
+    assert value_of("shipped_heartbeats_total") == 9
+    assert value_of("dead_letters_total") == 2
+    assert value_of("damaged_records_total") == 1
+    assert value_of("backlog_bytes") == 4_096
+    assert value_of("watermark_age_seconds") == (clock.time - NOW) / SECOND
     (tmp_path / status.FILE).write_text(json.dumps({"ready": "perhaps"}))
-    assert told("shipper_ready") is None
+    assert value_of("shipper_ready") is None
 
 
-def test_only_names_of_channels_are_told_never_errors_sensors_or_secrets(
+def test_metrics_contain_channel_names_but_no_errors_sensors_or_secrets(
     state: Engine, client: FlaskClient, cases: Cases
 ) -> None:
     cases.sensor(1, name="the name", site="the site")
@@ -335,8 +335,8 @@ def test_only_names_of_channels_are_told_never_errors_sensors_or_secrets(
     assert samples(client)[failing] == 1
 
 
-def test_fields_left_out_of_heartbeats_are_counted_by_reason_in_all_workers(
-    state: Engine, clock: Still, tmp_path: Path
+def test_ignored_fields_are_counted_by_reason_across_workers(
+    state: Engine, clock: SettableClock, tmp_path: Path
 ) -> None:
     counts = new_counts()
     ignored = counts.ignored_fields
@@ -353,7 +353,7 @@ def test_fields_left_out_of_heartbeats_are_counted_by_reason_in_all_workers(
 
 
 def test_refused_heartbeats_are_counted_by_reason(
-    state: Engine, clock: Still, tmp_path: Path
+    state: Engine, clock: SettableClock, tmp_path: Path
 ) -> None:
     counts = new_counts()
     counts.refused_heartbeats.add([UNAUTHORIZED, UNAUTHORIZED, INVALID])

@@ -1,13 +1,13 @@
-"""U+0000, which PostgreSQL keeps in no text, wherever a client can put it."""
+"""U+0000, which PostgreSQL can't store, in every field and parameter."""
 
 import re
 from pathlib import Path
 from typing import Any
 
 from tests import postgres
+from tests.web.complete_app import CompleteApp, path_of
 from tests.web.contexts import BASE
 from tests.web.visitors import BROWSER, logged_in
-from tests.web.whole import Whole, path_of
 
 _TEXT = re.compile(r"<\w+>")
 NAMES = (
@@ -31,13 +31,13 @@ NAMES = (
 """Fields of forms and parameters of queries."""
 
 
-def test_no_request_with_the_character_nul_is_an_error_of_ours(tmp_path: Path) -> None:
-    whole = Whole(tmp_path, BASE, MONITOR_STATE_URL=postgres.fresh_database())
-    visitor = logged_in(whole.app, "administrator")
+def test_nul_characters_cause_no_internal_error(tmp_path: Path) -> None:
+    complete_app = CompleteApp(tmp_path, BASE, MONITOR_STATE_URL=postgres.fresh_database())
+    visitor = logged_in(complete_app.app, "administrator")
     token = visitor.token("/account")
     headers = {**BROWSER, "X-CSRF-Token": token}
     failed = set()
-    for rule in whole.rules():
+    for rule in complete_app.rules():
         if "logout" in rule.rule:
             continue
         paths = {path_of(rule)}
@@ -55,7 +55,7 @@ def test_no_request_with_the_character_nul_is_an_error_of_ours(tmp_path: Path) -
                     answers = [visitor.client.open(path, data=data, **given) for data in forms]
                 if any(answer.status_code == 500 for answer in answers):
                     failed.add(f"{method} {path}")
-    assert visitor.get("/account").status_code == 200  # it was an administrator who asked
-    whole.close()
-    whole.engine.dispose()
+    assert visitor.get("/account").status_code == 200  # still logged in
+    complete_app.close()
+    complete_app.engine.dispose()
     assert failed == set()

@@ -1,4 +1,4 @@
-"""Logging in with an OpenID Connect provider, a real one on loopback."""
+"""Login with an OpenID Connect provider, which runs on loopback."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -15,8 +15,8 @@ from monitor.state.database import reading, writing
 from monitor.web.auth.provider import Provider
 from tests.states import state, state_url
 from tests.web.contexts import BASE
+from tests.web.identity_provider import CLIENT, IdentityProvider
 from tests.web.visitors import PASSWORD, Visitor, add_user, build_app
-from tests.web.vouching import CLIENT, Vouching
 
 __all__ = ["state", "state_url"]
 
@@ -30,8 +30,8 @@ ZOE = {
 
 
 @pytest.fixture
-def vouching() -> Iterator[Vouching]:
-    provider = Vouching()
+def identity_provider() -> Iterator[IdentityProvider]:
+    provider = IdentityProvider()
     provider.claims = dict(ZOE)
     provider.server.start()
     yield provider
@@ -39,18 +39,18 @@ def vouching() -> Iterator[Vouching]:
 
 
 @pytest.fixture
-def app(state: Engine, vouching: Vouching) -> Flask:
-    return app_of(state, vouching)
+def app(state: Engine, identity_provider: IdentityProvider) -> Flask:
+    return app_of(state, identity_provider)
 
 
-def app_of(state: Engine, vouching: Vouching, domain: str = "") -> Flask:
+def app_of(state: Engine, identity_provider: IdentityProvider, domain: str = "") -> Flask:
     groups = {"administrator": ["chiefs"], "operator": ["night shift"], "viewer": ["staff"]}
-    provider = Provider(vouching.issuer, *CLIENT, "groups", groups, domain)
+    provider = Provider(identity_provider.issuer, *CLIENT, "groups", groups, domain)
     return build_app(state, provider=provider)
 
 
-def sent_back(visitor: Visitor, wanted: str = "/unmarked") -> str:
-    """To the provider and back: with which address."""
+def follow_redirects(visitor: Visitor, wanted: str = "/unmarked") -> str:
+    """Follow the redirects to the provider and back; the path of the last one."""
     to_provider = visitor.get(f"/login/provider?next={wanted}")
     assert to_provider.status_code == 302, to_provider.text
     back = requests.get(to_provider.location, timeout=10, allow_redirects=False)
@@ -59,30 +59,30 @@ def sent_back(visitor: Visitor, wanted: str = "/unmarked") -> str:
 
 
 def logged_in(visitor: Visitor) -> TestResponse:
-    return visitor.get(sent_back(visitor))
+    return visitor.get(follow_redirects(visitor))
 
 
-def person(state: Engine, name: str) -> users.User:
+def find_user(state: Engine, name: str) -> users.User:
     with reading(state) as connection:
         found = users.find(connection, name)
     assert found is not None
     return found
 
 
-def test_whom_the_provider_vouches_for_is_made_a_user_with_the_role_of_their_groups(
-    app: Flask, state: Engine, vouching: Vouching
+def test_login_creates_a_user_with_the_role_of_the_groups(
+    app: Flask, state: Engine, identity_provider: IdentityProvider
 ) -> None:
     visitor = Visitor(app)
     assert "Log in with 127.0.0.1" in visitor.get("/login").text
     answer = logged_in(visitor)
     assert (answer.status_code, answer.location) == (303, "/unmarked")
-    assert visitor.is_in()
-    zoe = person(state, "zoe@example.org")
+    assert visitor.is_logged_in()
+    zoe = find_user(state, "zoe@example.org")
     assert (zoe.name, zoe.role, zoe.password) == ("Zoë", "operator", None)
     assert "Password" not in visitor.get("/account").text
-    vouching.claims |= {"groups": ["staff", "chiefs"], "name": "Zoë B."}
+    identity_provider.claims |= {"groups": ["staff", "chiefs"], "name": "Zoë B."}
     logged_in(Visitor(app))
-    zoe = person(state, "zoe@example.org")
+    zoe = find_user(state, "zoe@example.org")
     assert (zoe.name, zoe.role) == ("Zoë", "administrator")
     with reading(state) as connection:
         assert [entry.what for entry in audit.listed(connection, 9)] == [
@@ -92,7 +92,7 @@ def test_whom_the_provider_vouches_for_is_made_a_user_with_the_role_of_their_gro
 
 
 @pytest.mark.parametrize(
-    ("claims", "told"),
+    ("claims", "error"),
     [
         ({"groups": ["strangers"]}, "None of your groups"),
         ({"groups": []}, "None of your groups"),
@@ -102,41 +102,43 @@ def test_whom_the_provider_vouches_for_is_made_a_user_with_the_role_of_their_gro
         ({"email": "zoe@example.org.evil.example"}, "Only users of example.org"),
     ],
 )
-def test_who_is_of_no_group_or_of_another_domain_is_not_let_in(
-    state: Engine, vouching: Vouching, claims: dict[str, Any], told: str
+def test_user_without_a_group_or_of_another_domain_is_refused(
+    state: Engine, identity_provider: IdentityProvider, claims: dict[str, Any], error: str
 ) -> None:
-    app = app_of(state, vouching, "example.org")
-    vouching.claims |= claims
+    app = app_of(state, identity_provider, "example.org")
+    identity_provider.claims |= claims
     visitor = Visitor(app)
     answer = logged_in(visitor)
     assert answer.status_code == 403
-    assert told in answer.text
-    assert not visitor.is_in()
+    assert error in answer.text
+    assert not visitor.is_logged_in()
 
 
-def test_no_one_gets_another_s_account_by_a_name_or_an_address(app: Flask, state: Engine) -> None:
+def test_same_name_or_email_does_not_open_the_account_of_another_user(
+    app: Flask, state: Engine
+) -> None:
     add_user(state, "Zoë", "administrator", email="zoe@example.org")
     visitor = Visitor(app)
     logged_in(visitor)
     assert "Zoë 2" in visitor.get("/account").text
-    assert person(state, "Zoë 2").role == "operator"
-    assert person(state, "zoe@example.org").name == "Zoë"
+    assert find_user(state, "Zoë 2").role == "operator"
+    assert find_user(state, "zoe@example.org").name == "Zoë"
 
 
-def test_who_was_deactivated_here_stays_out(app: Flask, state: Engine) -> None:
+def test_deactivated_user_is_refused(app: Flask, state: Engine) -> None:
     logged_in(Visitor(app))
     with writing(state) as connection:
-        users.change(connection, person(state, "Zoë").id, active=False)
+        users.change(connection, find_user(state, "Zoë").id, active=False)
     visitor = Visitor(app)
     assert "Your account is deactivated" in logged_in(visitor).text
-    assert not visitor.is_in()
+    assert not visitor.is_logged_in()
 
 
-def test_an_answer_counts_once_and_only_in_the_browser_that_asked(app: Flask) -> None:
+def test_provider_response_is_valid_once_and_only_in_its_browser(app: Flask) -> None:
     visitor, other = Visitor(app), Visitor(app)
-    back = sent_back(visitor)
+    back = follow_redirects(visitor)
     assert other.get(back).status_code == 503
-    assert not other.is_in()
+    assert not other.is_logged_in()
     assert visitor.get(back).status_code == 303
     assert other.get(back).status_code == 503
     assert Visitor(app).get("/login/provider/answer").status_code == 503
@@ -145,61 +147,67 @@ def test_an_answer_counts_once_and_only_in_the_browser_that_asked(app: Flask) ->
 @pytest.mark.parametrize(
     "claims", [{"aud": "another"}, {"iss": "https://evil.example"}, {"exp": 1}, {"nonce": "x"}]
 )
-def test_a_token_for_somebody_else_or_of_old_is_refused(
-    app: Flask, vouching: Vouching, claims: dict[str, Any]
+def test_identity_token_with_invalid_claims_is_refused(
+    app: Flask, identity_provider: IdentityProvider, claims: dict[str, Any]
 ) -> None:
-    vouching.claims |= claims
+    identity_provider.claims |= claims
     visitor = Visitor(app)
     assert logged_in(visitor).status_code == 503
-    assert not visitor.is_in()
+    assert not visitor.is_logged_in()
 
 
-def test_a_token_that_the_provider_did_not_sign_is_refused(app: Flask, vouching: Vouching) -> None:
-    vouching.key = RSAKey.generate_key(2048, {"kid": "1"})
+def test_identity_token_with_an_invalid_signature_is_refused(
+    app: Flask, identity_provider: IdentityProvider
+) -> None:
+    identity_provider.key = RSAKey.generate_key(2048, {"kid": "1"})
     visitor = Visitor(app)
     assert logged_in(visitor).status_code == 503
-    assert not visitor.is_in()
+    assert not visitor.is_logged_in()
 
 
-def test_userinfo_adds_to_the_identity_token(app: Flask, state: Engine, vouching: Vouching) -> None:
-    del vouching.claims["groups"]
-    vouching.more = {"sub": ZOE["sub"], "groups": ["chiefs"]}
+def test_userinfo_adds_to_the_identity_token(
+    app: Flask, state: Engine, identity_provider: IdentityProvider
+) -> None:
+    del identity_provider.claims["groups"]
+    identity_provider.more = {"sub": ZOE["sub"], "groups": ["chiefs"]}
     assert logged_in(Visitor(app)).status_code == 303
-    assert person(state, "zoe@example.org").role == "administrator"
+    assert find_user(state, "zoe@example.org").role == "administrator"
 
 
 @pytest.mark.parametrize(
     "more", [{"sub": "4712", "groups": ["chiefs"]}, {"groups": ["chiefs"]}, ["chiefs"], "chiefs"]
 )
 def test_userinfo_that_is_not_about_this_user_is_refused(
-    app: Flask, vouching: Vouching, more: object
+    app: Flask, identity_provider: IdentityProvider, more: object
 ) -> None:
-    vouching.more = more
+    identity_provider.more = more
     visitor = Visitor(app)
     assert logged_in(visitor).status_code == 503
-    assert not visitor.is_in()
+    assert not visitor.is_logged_in()
 
 
-def test_a_provider_by_another_name_is_refused(app: Flask, vouching: Vouching) -> None:
-    vouching.answers = {"issuer": "https://evil.example"}
+def test_provider_with_another_issuer_is_refused(
+    app: Flask, identity_provider: IdentityProvider
+) -> None:
+    identity_provider.answers = {"issuer": "https://evil.example"}
     assert Visitor(app).get("/login/provider").status_code == 503
 
 
-def test_a_provider_that_is_away_keeps_no_one_with_a_password_out(
-    app: Flask, state: Engine, vouching: Vouching
+def test_password_login_works_while_the_provider_is_unreachable(
+    app: Flask, state: Engine, identity_provider: IdentityProvider
 ) -> None:
     add_user(state, "Anna")
-    vouching.server.stop()
+    identity_provider.server.stop()
     visitor = Visitor(app)
-    away = visitor.get("/login/provider?next=/unmarked")
-    assert away.status_code == 503
-    assert "can&#39;t be reached" in away.text
-    assert 'name="password"' in away.text
+    refused = visitor.get("/login/provider?next=/unmarked")
+    assert refused.status_code == 503
+    assert "can&#39;t be reached" in refused.text
+    assert 'name="password"' in refused.text
     assert visitor.login("Anna", PASSWORD).status_code == 303
-    vouching.server.start()
+    identity_provider.server.start()
     assert logged_in(Visitor(app)).status_code == 303
 
 
-def test_no_one_is_led_to_another_site_by_the_way_of_the_provider(app: Flask) -> None:
+def test_provider_login_does_not_redirect_to_another_site(app: Flask) -> None:
     visitor = Visitor(app)
-    assert visitor.get(sent_back(visitor, "//evil.example")).location == "/"
+    assert visitor.get(follow_redirects(visitor, "//evil.example")).location == "/"

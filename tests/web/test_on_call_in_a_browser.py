@@ -1,4 +1,4 @@
-"""What the person on call sees of incidents on the grid and on a sensor's page, and does there."""
+"""Incidents on the grid and on a sensor's page: status, acknowledging and silencing."""
 
 import re
 from collections.abc import Iterator
@@ -12,9 +12,9 @@ from monitor.services import incidents
 from monitor.state import silences
 from monitor.state.database import writing
 from tests.cases import Cases
+from tests.web.browser_pages import check_page, log_in, serving_with_login
 from tests.web.fleet_rig import Rig, Server
-from tests.web.grid_page import ask_again, cell, show
-from tests.web.looking import log_in, looks_right, serving_people
+from tests.web.grid_page import cell, poll_now, show
 from tests.web.visitors import add_user
 
 BOILER, PUMP, GATE, FAN = (0x02_00_00_00_00_0A + n for n in range(4))
@@ -45,7 +45,7 @@ def served(rig: Rig, numbers: Numbers) -> Iterator[Server]:
     rig.judge()
     add_user(rig.engine, "Olga", "operator")
     add_user(rig.engine, "Vera", "viewer")
-    with serving_people(rig) as server:
+    with serving_with_login(rig) as server:
         yield server
 
 
@@ -55,7 +55,7 @@ def mute(rig: Rig, *matchers: str) -> None:
         silences.add_silence(connection, list(matchers), now, now + HOUR, "painting", "Olga", now)
 
 
-def test_the_grid_tells_who_is_known_of_and_who_is_muted(
+def test_grid_shows_acknowledged_and_muted_sensors(
     rig: Rig, numbers: Numbers, served: Server, page: Page
 ) -> None:
     log_in(page, served.url, "olga")
@@ -65,7 +65,7 @@ def test_the_grid_tells_who_is_known_of_and_who_is_muted(
     loud = boiler.evaluate("(one) => getComputedStyle(one).backgroundColor")
     incidents.acknowledge(rig.engine, "Olga", [numbers.boiler], rig.clock.now())
     mute(rig, "name=Pump")
-    ask_again(rig, page)
+    poll_now(rig, page)
     expect(boiler.locator(".about")).to_have_text("down · acknowledged", use_inner_text=True)
     expect(pump.locator(".about")).to_have_text("down · muted", use_inner_text=True)
     for answered in (boiler, pump):
@@ -74,7 +74,7 @@ def test_the_grid_tells_who_is_known_of_and_who_is_muted(
         assert answered.evaluate("(one) => getComputedStyle(one).backgroundColor") != loud
 
 
-def test_without_scripts_the_grid_tells_it_too(
+def test_grid_without_scripts_shows_acknowledged_sensors(
     rig: Rig, numbers: Numbers, served: Server, page: Page
 ) -> None:
     incidents.acknowledge(rig.engine, "Olga", [numbers.boiler], rig.clock.now())
@@ -88,9 +88,7 @@ def test_without_scripts_the_grid_tells_it_too(
 
 
 @pytest.mark.parametrize("what", ["Silence", "Maintenance"])
-def test_a_site_s_heading_offers_silence_and_maintenance(
-    served: Server, page: Page, what: str
-) -> None:
+def test_site_heading_offers_silence_and_maintenance(served: Server, page: Page, what: str) -> None:
     log_in(page, served.url, "olga")
     show(page, served)
     expect(page.locator("#grid").get_by_role("link", name=re.compile("Silence at"))).to_have_count(
@@ -101,7 +99,7 @@ def test_a_site_s_heading_offers_silence_and_maintenance(
     expect(page.get_by_role("textbox", name="Sensors")).to_have_value(f"site={SITE}")
 
 
-def test_a_viewer_is_offered_no_changes(served: Server, page: Page) -> None:
+def test_viewer_has_no_links_or_buttons_for_changes(served: Server, page: Page) -> None:
     log_in(page, served.url, "vera")
     show(page, served)
     expect(cell(page, "Boiler")).to_be_visible()
@@ -111,7 +109,7 @@ def test_a_viewer_is_offered_no_changes(served: Server, page: Page) -> None:
     expect(page.get_by_role("button", name="Acknowledge")).to_have_count(0)
 
 
-def test_a_down_sensor_is_acknowledged_and_silenced_on_its_page(served: Server, page: Page) -> None:
+def test_down_sensor_is_acknowledged_and_silenced_on_its_page(served: Server, page: Page) -> None:
     page.set_viewport_size({"width": 360, "height": 740})
     log_in(page, served.url, "olga", ADDRESS)
     button = page.get_by_role("button", name="Acknowledge")
@@ -133,7 +131,7 @@ def test_a_down_sensor_is_acknowledged_and_silenced_on_its_page(served: Server, 
     expect(page.get_by_text(re.compile("no messages until .*painting"))).to_be_visible()
 
 
-def test_an_up_sensor_has_no_incident_at_the_top(rig: Rig, served: Server, page: Page) -> None:
+def test_up_sensor_has_no_incident_at_the_top(rig: Rig, served: Server, page: Page) -> None:
     mute(rig, "name=Gate")
     rig.clock.ahead += SECOND
     log_in(page, served.url, "olga", "/sensors/02:00:00:00:00:0c")
@@ -145,16 +143,16 @@ def test_an_up_sensor_has_no_incident_at_the_top(rig: Rig, served: Server, page:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 360])
-def test_it_is_for_everybody(
+def test_pages_are_accessible_and_fit_the_width(
     rig: Rig, numbers: Numbers, served: Server, page: Page, scheme: str, width: int
 ) -> None:
     page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
     page.set_viewport_size({"width": width, "height": 800})
     log_in(page, served.url, "olga", ADDRESS)
     expect(page.locator("#plot svg")).to_be_visible()
-    looks_right(page, f"down-{scheme}")
+    check_page(page, f"down-{scheme}")
     incidents.acknowledge(rig.engine, "Olga", [numbers.boiler], rig.clock.now())
     mute(rig, "name=Pump|Gate")
     rig.clock.ahead += SECOND
     show(page, served)
-    looks_right(page, f"grid-{scheme}")
+    check_page(page, f"grid-{scheme}")

@@ -9,8 +9,8 @@ from monitor.model import MINUTE
 from monitor.state import public_pages
 from monitor.state.database import reading, writing
 from tests.ports import free_port
+from tests.web.browser_pages import accessibility_violations, log_in
 from tests.web.fleet_rig import Rig, Server
-from tests.web.looking import grave_in, log_in
 from tests.web.visitors import add_user
 
 NASTY = "<script>alert(1)</script> " + "o" * 70
@@ -18,7 +18,7 @@ NASTY = "<script>alert(1)</script> " + "o" * 70
 
 @pytest.fixture
 def served(rig: Rig) -> Iterator[Server]:
-    """Two sites, in one of which something is wrong, and Anna who administers."""
+    """Two sites, one of them with a down sensor, and the administrator Anna."""
     for mac in range(1, 9):
         site = "Harbour" if mac < 5 else NASTY
         rig.configure(mac, name=f"Pump {mac}" if mac < 8 else NASTY, site=site, paused=mac == 4)
@@ -38,7 +38,7 @@ def served(rig: Rig) -> Iterator[Server]:
 
 @pytest.fixture
 def link(rig: Rig, served: Server) -> str:
-    """That of a page of everything."""
+    """The link of a page with all sensors."""
     with writing(rig.engine) as connection:
         number = public_pages.add(connection, "Plants of Example AG", None, True, 0)
         page = public_pages.get(connection, number)
@@ -51,12 +51,12 @@ def open_administration(page: Page, server: Server) -> None:
     expect(page.get_by_role("heading", name="Public pages")).to_be_visible()
 
 
-def fits(page: Page) -> None:
+def check_phone_layout(page: Page) -> None:
     assert page.evaluate("document.documentElement.scrollWidth") <= 360, page.url
-    assert grave_in(page) == [], page.url
+    assert accessibility_violations(page) == [], page.url
 
 
-def test_the_page_refreshes_itself_and_says_when_it_cannot(
+def test_page_refreshes_itself_and_warns_if_it_cannot(
     rig: Rig, served: Server, link: str, page: Page
 ) -> None:
     page.clock.install()
@@ -81,7 +81,7 @@ def test_the_page_refreshes_itself_and_says_when_it_cannot(
     expect(page.locator("#lost")).to_be_hidden()
 
 
-def test_without_scripts_it_tells_the_same(rig: Rig, link: str, page: Page) -> None:
+def test_page_without_scripts_shows_the_same(rig: Rig, link: str, page: Page) -> None:
     context = page.context.browser
     assert context is not None
     plain = context.new_context(java_script_enabled=False)
@@ -92,7 +92,9 @@ def test_without_scripts_it_tells_the_same(rig: Rig, link: str, page: Page) -> N
     plain.close()
 
 
-def test_a_page_is_made_opened_and_its_badge_is_seen(rig: Rig, served: Server, page: Page) -> None:
+def test_page_is_created_and_opened_and_its_badge_shown(
+    rig: Rig, served: Server, page: Page
+) -> None:
     open_administration(page, served)
     page.get_by_label("Title").fill("Harbour only")
     page.get_by_label("All sensors", exact=True).uncheck()
@@ -115,18 +117,18 @@ def test_a_page_is_made_opened_and_its_badge_is_seen(rig: Rig, served: Server, p
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_everybody_can_use_them_on_a_phone_too(
+def test_pages_are_accessible_on_a_phone(
     served: Server, link: str, page: Page, scheme: str
 ) -> None:
     page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
     page.set_viewport_size({"width": 360, "height": 740})
     page.goto(link)
-    fits(page)
+    check_phone_layout(page)
     open_administration(page, served)
     page.locator(".people summary").first.click()
     page.get_by_text("All sensors, and each site").click()
-    fits(page)
+    check_phone_layout(page)
     page.goto(f"{served.url}/sensors/00:00:00:00:00:02")
     page.get_by_text("Badge", exact=True).click()
     page.wait_for_load_state("networkidle")
-    fits(page)
+    check_phone_layout(page)

@@ -23,12 +23,12 @@ def client(rig: Rig) -> FlaskClient:
     return rig.build_app().test_client()
 
 
-def words(page: str) -> str:
-    """What a reader sees."""
+def visible_text(page: str) -> str:
+    """The visible text of the page."""
     return " ".join(re.sub(r"<[^>]*>", " ", page.partition("<main")[2]).split())
 
 
-def test_it_shows_what_is_known(rig: Rig, client: FlaskClient) -> None:
+def test_page_shows_status_and_settings(rig: Rig, client: FlaskClient) -> None:
     rig.configure(
         MAC, name="Boiler", site="Harbour", threshold=90_000, labels={"floor": "3", "crew": "B"}
     )
@@ -37,26 +37,24 @@ def test_it_shows_what_is_known(rig: Rig, client: FlaskClient) -> None:
     page = client.get("/sensors/02:00:00:00:00:0a", headers=BROWSER)
     assert page.status_code == 200
     assert page.headers["Cache-Control"] == "no-cache"
-    told = words(page.text)
-    assert "Boiler Status up , reported within the threshold Last seen 20" in told
-    assert " UTC , 0 s ago" in told
-    assert "Threshold 1 min 30 s Site Harbour MAC address 02:00:00:00:00:0a crew B floor 3" in told
-    assert "Incidents and messages No incidents yet." in told
+    shown = visible_text(page.text)
+    assert "Boiler Status up , reported within the threshold Last seen 20" in shown
+    assert " UTC , 0 s ago" in shown
+    assert "Threshold 1 min 30 s Site Harbour MAC address 02:00:00:00:00:0a crew B floor 3" in shown
+    assert "Incidents and messages No incidents yet." in shown
     assert "<title>Boiler up · heartbeat-monitor</title>" in page.text
     assert 'role="alert" hidden' in page.text
 
 
 @pytest.mark.parametrize("spelling", ["02-00-00-00-00-0A", "0200.0000.000a", "02000000000a"])
-def test_any_spelling_of_the_address_leads_there(
-    rig: Rig, client: FlaskClient, spelling: str
-) -> None:
+def test_address_is_accepted_in_any_notation(rig: Rig, client: FlaskClient, spelling: str) -> None:
     rig.beat(MAC)
     page = client.get(f"/sensors/{spelling}", headers=BROWSER)
     assert page.status_code == 200
     assert "02:00:00:00:00:0a" in page.text
 
 
-def test_an_outage_is_shown_with_its_ledger_and_former_ones_below(
+def test_current_outage_is_shown_with_its_ledger_above_earlier_ones(
     rig: Rig, client: FlaskClient
 ) -> None:
     rig.register(MAC)
@@ -80,16 +78,16 @@ def test_an_outage_is_shown_with_its_ledger_and_former_ones_below(
     page = client.get("/sensors/02:00:00:00:00:0a", headers=BROWSER).text
     opened = re.findall(r'<details id="incident-\d+"( open)?>', page)
     assert opened == [" open", ""]
-    told = words(page)
-    assert "Status down" in told
-    assert ", acknowledged by night " in told
-    assert "email : the alert was sent (attempt 1)" in told
-    assert ", for 50 min; recovered" in told
+    shown = visible_text(page)
+    assert "Status down" in shown
+    assert ", acknowledged by night " in shown
+    assert "email : the alert was sent (attempt 1)" in shown
+    assert ", for 50 min; recovered" in shown
 
 
-def test_an_unknown_sensor_is_told_so(rig: Rig, client: FlaskClient) -> None:
+def test_unknown_sensor_returns_404_with_the_reason(rig: Rig, client: FlaskClient) -> None:
     rig.beat(1)
-    for path, said in (
+    for path, reason in (
         ("/sensors/02:00:00:00:00:0a", "02:00:00:00:00:0a has never reported here"),
         ("/sensors/nonsense", "is not a MAC address"),
         ("/sensors/<script>", "is not a MAC address"),
@@ -97,13 +95,13 @@ def test_an_unknown_sensor_is_told_so(rig: Rig, client: FlaskClient) -> None:
         page = client.get(path, headers=BROWSER)
         assert page.status_code == 404
         assert page.content_type.startswith("text/html")
-        assert said in page.text
+        assert reason in page.text
         assert "<script>" not in page.text
         answer = client.get(path)
         assert answer.content_type == "application/problem+json"
 
 
-def test_a_forgotten_sensor_is_unknown(rig: Rig, client: FlaskClient) -> None:
+def test_forgotten_sensor_returns_404(rig: Rig, client: FlaskClient) -> None:
     rig.beat(MAC)
     rig.register(MAC)
     assert client.get("/sensors/02:00:00:00:00:0a", headers=BROWSER).status_code == 200
@@ -116,7 +114,7 @@ def test_a_forgotten_sensor_is_unknown(rig: Rig, client: FlaskClient) -> None:
     assert client.get("/sensors/02:00:00:00:00:0a", headers=BROWSER).status_code == 404
 
 
-def test_names_sites_labels_and_errors_are_only_text(rig: Rig, client: FlaskClient) -> None:
+def test_names_sites_labels_and_errors_are_escaped(rig: Rig, client: FlaskClient) -> None:
     evil = "<script>alert(1)</script>"
     rig.configure(MAC, name=evil, site=evil, labels={evil: evil})
     rig.beat(MAC)
@@ -130,14 +128,16 @@ def test_names_sites_labels_and_errors_are_only_text(rig: Rig, client: FlaskClie
     assert re.findall(r"<style|\sstyle=|\son[a-z]+=", page) == []
 
 
-def test_a_silent_store_is_told_by_a_banner(rig: Rig, client: FlaskClient) -> None:
+def test_banner_is_shown_while_monitoring_is_behind(rig: Rig, client: FlaskClient) -> None:
     rig.beat(MAC)
     rig.judge(ago=MINUTE)
     page = client.get("/sensors/02:00:00:00:00:0a", headers=BROWSER).text
     assert "Monitoring is behind" in page
 
 
-def test_one_sensor_costs_no_look_at_the_others(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_request_for_one_sensor_computes_no_other(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
     rig.beat(*range(50))
     fleet = rig.fleet()
     fleet.changes(None)
@@ -154,27 +154,25 @@ def test_one_sensor_costs_no_look_at_the_others(rig: Rig, monkeypatch: pytest.Mo
     assert fleet.one(99).entries == []
 
 
-def test_uptime_is_told_in_figures_words_and_a_bar(rig: Rig, client: FlaskClient) -> None:
+def test_uptime_is_shown_as_percentage_text_and_bar(rig: Rig, client: FlaskClient) -> None:
     rig.register(MAC)
     for ago in range(0, 61, 5):
         rig.beat(MAC, ago=ago * MINUTE)
     rig.judge()
     page = client.get("/sensors/02:00:00:00:00:0a", headers=BROWSER).text
-    told = words(page)
+    shown = visible_text(page)
     for title in ("24 hours", "7 days", "30 days", "90 days"):
-        assert re.search(rf"{title} 100 % up 1 h( \d s)? \(status known for 1 h( \d s)?\)", told)
+        assert re.search(rf"{title} 100 % up 1 h( \d s)? \(status known for 1 h( \d s)?\)", shown)
     assert page.count('class="up" x="0.0%" width="100.0%"') == 4
 
 
-def test_of_a_sensor_that_is_registered_but_silent_nothing_is_known(
-    rig: Rig, client: FlaskClient
-) -> None:
+def test_registered_sensor_without_heartbeats_has_no_uptime(rig: Rig, client: FlaskClient) -> None:
     rig.configure(MAC, name="Spare")
-    told = words(client.get("/sensors/02:00:00:00:00:0a", headers=BROWSER).text)
-    assert told.count("no data") == 4
+    shown = visible_text(client.get("/sensors/02:00:00:00:00:0a", headers=BROWSER).text)
+    assert shown.count("no data") == 4
 
 
-def test_short_outages_are_seen_in_a_bar_and_its_parts_fill_it() -> None:
+def test_short_outage_is_visible_in_the_bar_and_the_parts_fill_it() -> None:
     found = uptime_bars.lines(
         [UptimeSpan(90, 0, 90 * DAY, Uptime(up=90 * DAY - MINUTE, down=MINUTE))]
     )
@@ -188,15 +186,15 @@ def test_short_outages_are_seen_in_a_bar_and_its_parts_fill_it() -> None:
     assert line.parts[1].left == 99.4
 
 
-def test_the_page_is_kept_fresh_by_its_own_sensor_alone(rig: Rig, client: FlaskClient) -> None:
+def test_updates_of_the_page_have_only_its_sensor(rig: Rig, client: FlaskClient) -> None:
     rig.beat(1, MAC)
-    told = client.get("/sensors/02:00:00:00:00:0a/now")
-    assert told.headers["Cache-Control"] == "no-cache"
-    assert [each["mac_address"] for each in told.get_json()["sensors"]] == ["02:00:00:00:00:0a"]
+    response = client.get("/sensors/02:00:00:00:00:0a/now")
+    assert response.headers["Cache-Control"] == "no-cache"
+    assert [each["mac_address"] for each in response.get_json()["sensors"]] == ["02:00:00:00:00:0a"]
     assert client.get("/sensors/02:00:00:00:00:ff/now").status_code == 404
 
 
-def test_former_outages_are_a_link_away(rig: Rig, client: FlaskClient) -> None:
+def test_earlier_outages_are_shown_by_a_link(rig: Rig, client: FlaskClient) -> None:
     rig.register(MAC)
     rig.beat(MAC)
     cases = Cases(rig.engine, rig.clock.now())
@@ -214,10 +212,10 @@ def test_former_outages_are_a_link_away(rig: Rig, client: FlaskClient) -> None:
         assert client.get(f"{path}?outages={odd}", headers=BROWSER).status_code == 200
 
 
-def test_the_last_refused_heartbeat_is_shown(rig: Rig, client: FlaskClient) -> None:
+def test_last_refused_heartbeat_is_shown(rig: Rig, client: FlaskClient) -> None:
     rig.beat(MAC)
     rig.register(MAC)
     rig.refuse(MAC, UNAUTHORIZED)
     rig.judge()
-    told = words(client.get("/sensors/02:00:00:00:00:0a", headers=BROWSER).text)
-    assert " UTC : 401, the token is missing or not valid Threshold" in told
+    shown = visible_text(client.get("/sensors/02:00:00:00:00:0a", headers=BROWSER).text)
+    assert " UTC : 401, the token is missing or not valid Threshold" in shown

@@ -1,4 +1,4 @@
-"""Operators change a sensor by its own page; no one else does."""
+"""Changes to a sensor on its page."""
 
 import pytest
 from flask import Flask
@@ -59,7 +59,7 @@ def test_name_site_labels_and_threshold_are_set_and_audited(rig: Rig, operator: 
     assert (found.name, found.site, found.threshold, found.labels) == (None, None, None, {})
 
 
-def test_what_is_wrong_is_said_and_kept_in_the_form(rig: Rig, operator: Visitor) -> None:
+def test_invalid_field_is_reported_and_input_is_kept(rig: Rig, operator: Visitor) -> None:
     form = FORM | {"labels": "<b>", "name": "<script>"}
     answer = operator.post(f"{PATH}/edit", form, f"{PATH}/edit")
     assert answer.status_code == 400
@@ -82,12 +82,12 @@ def test_what_is_wrong_is_said_and_kept_in_the_form(rig: Rig, operator: Visitor)
         ("labels", f"floor={'x' * 201}"),
     ],
 )
-def test_only_what_means_something_is_taken(field: str, text: str) -> None:
+def test_invalid_value_is_refused(field: str, text: str) -> None:
     with pytest.raises(ValueError, match=r"[a-z]"):
         read(FORM | {field: text})
 
 
-def test_it_is_paused_and_resumed(rig: Rig, operator: Visitor) -> None:
+def test_sensor_is_paused_and_resumed(rig: Rig, operator: Visitor) -> None:
     operator.post(f"{PATH}/pause", page=f"{PATH}/edit")
     assert row(rig).paused
     assert "Sensor paused." in operator.get(PATH).text
@@ -95,11 +95,11 @@ def test_it_is_paused_and_resumed(rig: Rig, operator: Visitor) -> None:
     assert not row(rig).paused
 
 
-def test_it_is_forgotten_only_by_those_who_are_sure(rig: Rig, operator: Visitor) -> None:
+def test_removal_requires_confirmation(rig: Rig, operator: Visitor) -> None:
     assert operator.post(f"{PATH}/forget", page=f"{PATH}/edit").status_code == 400
     assert row(rig).forgotten_at is None
-    gone = operator.post(f"{PATH}/forget", {"sure": "yes"}, f"{PATH}/edit")
-    assert (gone.status_code, gone.location) == (303, "/")
+    removed = operator.post(f"{PATH}/forget", {"sure": "yes"}, f"{PATH}/edit")
+    assert (removed.status_code, removed.location) == (303, "/")
     assert row(rig).forgotten_at is not None
     assert trail(rig)[0] == ("operator", "sensor removed", "02:00:00:00:00:0a")
     rig.clock.ahead += SECOND
@@ -108,7 +108,7 @@ def test_it_is_forgotten_only_by_those_who_are_sure(rig: Rig, operator: Visitor)
 
 
 @pytest.mark.parametrize("what", ["edit", "pause", "resume", "forget"])
-def test_viewers_foreign_pages_and_strangers_change_nothing(
+def test_viewers_and_cross_site_requests_cannot_change_a_sensor(
     rig: Rig, app: Flask, operator: Visitor, what: str
 ) -> None:
     viewer = logged_in(app, "viewer")

@@ -23,20 +23,20 @@ NASTY = "<script>alert(1)</script>"
 
 @pytest.fixture
 def sensor(rig: Rig) -> Iterator[Server]:
-    """Heard every five minutes for two days but for two silences: one an outage, one unseen."""
+    """A heartbeat every five minutes for two days, except in an outage and in a blind window."""
     now = rig.clock.now()
     rig.configure(MAC, name=NASTY, site="Harbour", labels={"note": NASTY})
     rig.register(MAC)
-    outage, unseen = (now - 12 * HOUR, now - 9 * HOUR), (now - 5 * HOUR, now - 4 * HOUR)
-    moments = [
+    outage, blind = (now - 12 * HOUR, now - 9 * HOUR), (now - 5 * HOUR, now - 4 * HOUR)
+    times = [
         at
         for at in range(now - 2 * DAY, now, 5 * MINUTE)
-        if not any(start < at < stop for start, stop in (outage, unseen))
+        if not any(start < at < stop for start, stop in (outage, blind))
     ]
-    rig.writer.append([Heartbeat(MAC, at, at, True, {"battery": 3.5}) for at in moments])
-    rig.writer.announce("a", now, [Seen(MAC, moments[-1], True)])
+    rig.writer.append([Heartbeat(MAC, at, at, True, {"battery": 3.5}) for at in times])
+    rig.writer.announce("a", now, [Seen(MAC, times[-1], True)])
     with writing(rig.engine) as connection:
-        horizon.record_blind_windows(connection, [unseen])
+        horizon.record_blind_windows(connection, [blind])
     cases = Cases(rig.engine, now)
     opened = {"last_seen": outage[0], "opened_at": outage[0] + THRESHOLD}
     ended = {"closed_at": outage[1], "recovered_at": outage[1], "closed_reason": "recovered"}
@@ -52,7 +52,7 @@ def sensor(rig: Rig) -> Iterator[Server]:
 
 
 def shown(page: Page) -> tuple[float, float]:
-    """From when to when the chart is."""
+    """The start and the end of the chart."""
     text = page.locator("#plot").get_attribute("data-shown") or ""
     start, stop = text.split("-")
     return float(start), float(stop)
@@ -64,13 +64,13 @@ def opened(page: Page, server: Server, query: str = "") -> None:
 
 
 def wait_for_other(page: Page, before: tuple[float, float]) -> tuple[float, float]:
-    """The span that comes instead."""
+    """Wait until the chart has another range; the new one."""
     was = f"{before[0]:.0f}-{before[1]:.0f}"
     expect(page.locator("#plot")).not_to_have_attribute("data-shown", was)
     return shown(page)
 
 
-def test_it_draws_heartbeats_silences_incidents_and_a_metric(sensor: Server, page: Page) -> None:
+def test_chart_draws_heartbeats_silences_incidents_and_a_metric(sensor: Server, page: Page) -> None:
     opened(page, sensor)
     expect(page.locator(".plot .beats")).to_have_attribute("d", re.compile("^(M[^z]+z){100,}$"))
     expect(page.locator(".plot .shade.down")).to_have_count(1)
@@ -83,7 +83,7 @@ def test_it_draws_heartbeats_silences_incidents_and_a_metric(sensor: Server, pag
     assert parse_qs(urlsplit(page.url).query) == {"metric": ["battery"]}
 
 
-def test_dragging_zooms_and_going_back_undoes_it(sensor: Server, page: Page) -> None:
+def test_dragging_zooms_and_going_back_restores_the_range(sensor: Server, page: Page) -> None:
     opened(page, sensor)
     whole = shown(page)
     page.locator("#plot").scroll_into_view_if_needed()
@@ -104,12 +104,12 @@ def test_dragging_zooms_and_going_back_undoes_it(sensor: Server, page: Page) -> 
     assert shown(page) == (start, stop)
     page.go_back()
     start, stop = wait_for_other(page, (start, stop))
-    # The server cuts what its own clock has not reached yet.
+    # The server leaves out time that its own clock has not reached yet.
     assert DAY - SECOND < stop - start <= DAY
     assert urlsplit(page.url).query == ""
 
 
-def test_the_keyboard_reads_moves_and_zooms(sensor: Server, page: Page) -> None:
+def test_chart_is_read_moved_and_zoomed_with_the_keyboard(sensor: Server, page: Page) -> None:
     opened(page, sensor, "?metric=battery")
     plot = page.get_by_role("slider", name="History")
     plot.focus()
@@ -117,9 +117,9 @@ def test_the_keyboard_reads_moves_and_zooms(sensor: Server, page: Page) -> None:
     expect(plot).to_have_attribute("aria-valuenow", "0")
     page.keyboard.press("ArrowRight")
     expect(plot).to_have_attribute("aria-valuenow", "1")
-    told = re.compile(r": 1 heartbeat · battery 3\.5$")
-    expect(plot).to_have_attribute("aria-valuetext", told)
-    expect(page.locator("#readout")).to_have_text(told)
+    expected = re.compile(r": 1 heartbeat · battery 3\.5$")
+    expect(plot).to_have_attribute("aria-valuetext", expected)
+    expect(page.locator("#readout")).to_have_text(expected)
     whole = shown(page)
     page.keyboard.press("+")
     half = wait_for_other(page, whole)
@@ -135,9 +135,7 @@ def test_the_keyboard_reads_moves_and_zooms(sensor: Server, page: Page) -> None:
     expect(page.get_by_role("button", name="7 d")).to_have_attribute("aria-pressed", "true")
 
 
-def test_the_same_is_told_as_a_table_and_each_heartbeat_by_pages(
-    sensor: Server, page: Page
-) -> None:
+def test_tables_show_the_data_of_the_chart_and_all_heartbeats(sensor: Server, page: Page) -> None:
     opened(page, sensor)
     page.get_by_text("Show as a table").click()
     spans = page.get_by_role("table", name="Time that was not up").get_by_role("row")
@@ -152,7 +150,7 @@ def test_the_same_is_told_as_a_table_and_each_heartbeat_by_pages(
     expect(lines).to_have_count(100)
 
 
-def test_the_status_turns_without_a_reload_and_says_when_the_server_is_away(
+def test_status_is_updated_without_a_reload_and_the_page_warns_if_it_cannot(
     rig: Rig, sensor: Server, page: Page
 ) -> None:
     opened(page, sensor)
@@ -170,7 +168,7 @@ def test_the_status_turns_without_a_reload_and_says_when_the_server_is_away(
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_everybody_can_use_it_on_a_phone_too(sensor: Server, page: Page, scheme: str) -> None:
+def test_page_is_accessible_on_a_phone(sensor: Server, page: Page, scheme: str) -> None:
     page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
     page.set_viewport_size({"width": 360, "height": 740})
     opened(page, sensor, "?metric=battery")
@@ -183,7 +181,7 @@ def test_everybody_can_use_it_on_a_phone_too(sensor: Server, page: Page, scheme:
     assert page.get_by_role("heading", level=2).inner_text() == NASTY
 
 
-def test_without_scripts_it_tells_uptime_and_outages(sensor: Server, browser: Browser) -> None:
+def test_page_without_scripts_shows_uptime_and_outages(sensor: Server, browser: Browser) -> None:
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
     page.goto(f"{sensor.url}{PATH}")
@@ -198,7 +196,7 @@ def test_without_scripts_it_tells_uptime_and_outages(sensor: Server, browser: Br
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_an_operator_renames_it_and_is_asked_before_it_is_forgotten(
+def test_operator_renames_a_sensor_and_must_confirm_its_removal(
     rig: Rig, sensor: Server, page: Page, scheme: str
 ) -> None:
     page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
@@ -217,13 +215,13 @@ def test_an_operator_renames_it_and_is_asked_before_it_is_forgotten(
     expect(page.get_by_role("heading", level=2)).to_have_text("Boiler & <b>")
     page.get_by_role("link", name="Edit").click()
     page.get_by_role("button", name="Remove").click()
-    expect(page).to_have_url(re.compile("/edit$"))  # the browser asks for the tick
+    expect(page).to_have_url(re.compile("/edit$"))  # the browser requires the checkbox
     page.get_by_label("Yes, remove").check()
     page.get_by_role("button", name="Remove").click()
     expect(page).to_have_url(f"{sensor.url}/")
 
 
-def test_a_sensor_that_has_only_just_reported_gets_its_chart_a_little_later(
+def test_chart_of_a_new_sensor_appears_after_its_registration(
     rig: Rig, server: Server, page: Page
 ) -> None:
     rig.beat(MAC)

@@ -1,4 +1,4 @@
-"""People in front of browsers, without the browsers."""
+"""Clients that send requests as browsers do."""
 
 import html
 import re
@@ -31,8 +31,7 @@ def add_user(state: Engine, name: str, role: str = "viewer", **values: Any) -> i
 
 
 def build_app(state: Engine, clock: Clock | None = None, **options: Any) -> Flask:
-    """One worker's pages, with a view that operators may post to; `options`: of
-    `build_context`."""
+    """The app, with further views for viewers and operators; `options`: of `build_context`."""
     app = create_app(build_context(state, clock, **options))
 
     @app.route("/api/v1/thing", methods=["GET", "POST"])
@@ -47,7 +46,7 @@ def build_app(state: Engine, clock: Clock | None = None, **options: Any) -> Flas
 
     @app.get("/unmarked")
     def unmarked() -> Response:
-        return Response("for those who may look")
+        return Response("for viewers")
 
     return app
 
@@ -85,7 +84,7 @@ class Visitor:
     def login(self, name: str, password: str = PASSWORD, **form: str) -> TestResponse:
         return self.post("/login", {"name": name, "password": password, **form}, "/login")
 
-    def is_in(self) -> bool:
+    def is_logged_in(self) -> bool:
         return self.get("/unmarked").status_code == 200
 
 

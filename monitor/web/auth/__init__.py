@@ -1,1 +1,1 @@
-"""Who is asking: logins, roles, forms that only our own pages can send, and the people's pages."""
+"""Authentication and access: logins, roles, CSRF protection, and the pages of users."""

@@ -1,1 +1,1 @@
-"""The status grid: the fleet in memory, its cells, and what clients are sent."""
+"""The status grid: the fleet in memory, its cells, and the data that clients receive."""

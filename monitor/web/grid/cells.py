@@ -1,4 +1,4 @@
-"""What the grid's template is given: cells in groups, counts, and times as words."""
+"""The content of the grid's template: cells in groups, counts, and times as text."""
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -22,10 +22,10 @@ WORST_FIRST = {
 """What each status means, in the order of the grid."""
 
 FIRST_CELLS = 120
-"""Cells in the page itself, about a screen of them; the script asks for the rest."""
+"""The number of cells in the page itself, about one screen; the script loads the others."""
 
 MOST_VALUES = 100
-"""A label with more values, like a serial number, is searched for, not chosen from a list."""
+"""A label with more values, like a serial number, can be searched, but is not in the filter."""
 
 BLIND_AFTER = 15 * SECOND
 """If the horizon is older than this, the status of sensors is unknown."""
@@ -58,7 +58,7 @@ class Count(NamedTuple):
 
 
 class CellGroup(NamedTuple):
-    """The sensors of a site; None: of no site, and "" when sensors are not grouped."""
+    """The sensors of a site; None: without a site, "": sensors are not grouped."""
 
     site: str | None
     total: int
@@ -67,7 +67,7 @@ class CellGroup(NamedTuple):
 
 
 class Grid(NamedTuple):
-    """The page: the first of the groups, as the filters want them."""
+    """The page: the first groups that match the filters."""
 
     groups: list[CellGroup]
     filters: GridFilters
@@ -85,7 +85,7 @@ class Grid(NamedTuple):
 
     @property
     def first(self) -> int:
-        """How many cells the page itself holds."""
+        """The number of cells in the page itself."""
         return sum(len(group.cells) for group in self.groups)
 
 
@@ -129,7 +129,7 @@ def cell(entry: SensorEntry, now: int) -> Cell:
 
 
 def ago(duration: int) -> str:
-    """A duration in one unit, as words.js tells it."""
+    """A duration in one unit, in the same format as in words.js."""
     if duration < MINUTE:
         return f"{max(duration, 0) // SECOND} s ago"
     if duration < HOUR:
@@ -140,7 +140,7 @@ def ago(duration: int) -> str:
 
 
 def problem(changes: FleetChanges) -> str | None:
-    """Why what is shown can't be taken for the present."""
+    """Why the shown data is not current."""
     if changes.problem:
         return changes.problem
     if changes.horizon == 0:
@@ -151,7 +151,7 @@ def problem(changes: FleetChanges) -> str | None:
 
 
 def explained(changes: FleetChanges) -> str | None:
-    """The same for those who run the service: with the cause."""
+    """The same with the cause, for users of the service."""
     found = problem(changes)
     if found is None or changes.problem:
         return found
@@ -159,7 +159,7 @@ def explained(changes: FleetChanges) -> str | None:
 
 
 def _title(counts: Counter[SensorStatus]) -> str:
-    """Only what is wrong, while something is."""
+    """Only the problems, if there are any."""
     wrong = [status for status in (SensorStatus.DOWN, SensorStatus.UNKNOWN) if counts[status]]
     named = wrong or [status for status in WORST_FIRST if counts[status]]
     return ", ".join(f"{counts[status]} {status.value}" for status in named) or "no sensors"
@@ -180,7 +180,7 @@ def _choices(entries: Sequence[SensorEntry]) -> dict[str, list[str]]:
 def _grouped(
     entries: Sequence[SensorEntry], filters: GridFilters
 ) -> list[tuple[str | None, list[SensorEntry]]]:
-    """In the order of the page; without sites there is nothing to group by."""
+    """Groups in the order of the page; sensors are not grouped if none has a site."""
     sites: dict[str | None, list[SensorEntry]] = defaultdict(list)
     for entry in entries:
         sites["" if filters.flat else entry.site or None].append(entry)
@@ -200,7 +200,7 @@ def _severity(entries: Sequence[SensorEntry]) -> tuple[int, int]:
 def _first(
     groups: Sequence[tuple[str | None, list[SensorEntry]]], filters: GridFilters, now: int
 ) -> list[CellGroup]:
-    """As many groups as fill the page, the last of them cut."""
+    """The groups that fill the page; the last one may be incomplete."""
     first: list[CellGroup] = []
     room = FIRST_CELLS
     for site, entries in groups:

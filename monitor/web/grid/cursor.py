@@ -1,4 +1,4 @@
-"""What a client was told already: a cursor that every worker of every host understands."""
+"""A cursor: which data a client has. Every worker of every host can read it."""
 
 import re
 from bisect import bisect_left, bisect_right
@@ -9,7 +9,7 @@ _KEPT = 10_000
 
 
 class GridCursor(NamedTuple):
-    """How far arrivals and state had been read, and by which turn of which worker."""
+    """The position that was read in arrivals and state, and by which turn of which worker."""
 
     position: int
     version: int
@@ -21,22 +21,23 @@ class GridCursor(NamedTuple):
 
     @classmethod
     def parse(cls, text: str | None) -> Self | None:
-        """None for whatever is not a cursor."""
+        """None if the text is not a cursor."""
         found = _TEXT.fullmatch(text or "")
         return cls(int(found[1]), int(found[2]), found[3], int(found[4])) if found else None
 
     def is_ahead_of(self, other: Self) -> bool:
-        """Something was read here that was not read there."""
+        """Whether this cursor includes something that the other does not."""
         return self.position > other.position or self.version > other.version
 
 
 class Turns:
-    """How far one worker had read at the end of each of its turns.
+    """The position of one worker at the end of each of its turns.
 
-    What a turn brings is tagged with its number, so one's own cursor is exact. The cursor of
-    another worker is looked up by how far that one had read. At the same position it may know
-    less, since arrivals can become visible out of order; but who reads later has seen at least as
-    far. So the turn that reached its position counts as not known to it, and no turn before.
+    Changes are tagged with the number of the turn that read them, so a worker's own cursor is
+    exact. A cursor of another worker is looked up by its position. At the same position the other
+    worker may have read less, because arrivals can become visible out of order, but a worker that
+    reads later sees at least as much. So the turn that reached the position counts as unknown to
+    the client, and earlier turns do not.
     """
 
     def __init__(self, worker: str) -> None:
@@ -46,19 +47,19 @@ class Turns:
         self._versions: list[int] = []
 
     def latest(self) -> GridCursor:
-        """The cursor of whoever has been told everything."""
+        """The cursor of a client that has all data."""
         turn, position = self._first + len(self._positions) - 1, self._positions[-1]
         if position == self._positions[0]:
-            position = 0  # where reading began is no proof that all before it was visible
+            position = 0  # some earlier rows may not have been visible at the start
         return GridCursor(position, self._versions[-1], self._worker, turn)
 
     def begin(self, position: int, version: int) -> None:
-        """Everything was read anew up to here: no earlier cursor can be continued."""
+        """Everything was read again up to here: earlier cursors become invalid."""
         self._first += len(self._positions)
         self._positions, self._versions = [position], [version]
 
     def add(self, position: int, version: int) -> int:
-        """The number of a turn that ends here."""
+        """End a turn at this position; its number."""
         if len(self._positions) > 2 * _KEPT:
             del self._positions[:_KEPT], self._versions[:_KEPT]
             self._first += _KEPT
@@ -67,7 +68,7 @@ class Turns:
         return self._first + len(self._positions) - 1
 
     def unknown_from(self, cursor: GridCursor) -> int | None:
-        """The first turn that brought what `cursor` may lack; None: it is too old to tell."""
+        """The first turn that `cursor` may lack; None if the cursor is too old."""
         if cursor.worker == self._worker:
             return cursor.turn + 1 if cursor.turn >= self._first else None
         if cursor.position < self._positions[0] or cursor.version < self._versions[0]:

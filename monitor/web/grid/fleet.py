@@ -28,15 +28,15 @@ from monitor.web.grid.muted import Quiet
 logger = logging.getLogger(__name__)
 
 _REFRESH_EVERY = SECOND // 2
-"""A heartbeat is shown within a second: a quarter of it may pass in the spool."""
+"""A heartbeat is shown within a second, of which a quarter may pass in the spool."""
 _REFRESH_WHEN_BEHIND = SECOND // 10
 _RETRY_AFTER = 5 * SECOND
 _STALE_AFTER = 10 * SECOND
 _REFILL_AFTER = 10 * MINUTE
-"""After a longer pause asking the store anew is cheaper than reading all that arrived since."""
+"""After a longer pause a complete read is cheaper than reading all arrivals since then."""
 
 _PATIENCE, _FIRST_PATIENCE = 1.0, 5.0
-"""Seconds that a request waits for a refresh: the threads it would hold also take heartbeats."""
+"""Seconds that a request waits for a refresh, in which it holds a thread."""
 
 _UNREADABLE = "The sensors can't be read."
 _STATE_PROBLEM = "The state database can't be read."
@@ -45,11 +45,11 @@ _SLOW_PROBLEM = "The heartbeat store or the state database is slow to answer."
 
 
 class FleetUnavailable(Exception):
-    """Nothing is known yet; the text says why."""
+    """Nothing was read yet; the text gives the reason."""
 
 
 class SensorEntry(NamedTuple):
-    """One sensor as a page shows it; moments and durations in ms."""
+    """One sensor as a page shows it; times and durations in ms."""
 
     mac: int
     name: str | None
@@ -63,23 +63,23 @@ class SensorEntry(NamedTuple):
     held: Held | None
     """Silenced, or under maintenance."""
     thread: str | None
-    """That of all messages about its open incident."""
+    """The thread of all messages about its open incident."""
 
 
 class FleetChanges(NamedTuple):
-    """What a client needs to come from its cursor to this one."""
+    """The changes between a client's cursor and this one."""
 
     entries: list[SensorEntry]
     """In order of the MAC address."""
     forgotten: list[int]
     cursor: GridCursor
     reset: bool
-    """`entries` is the whole fleet: drop what you have."""
+    """`entries` is the whole fleet and replaces all that the client has."""
     now: int
     horizon: int
-    """Judged up to here; 0 when nothing was judged yet."""
+    """Sensors are judged up to this time; 0 if they never were."""
     hindrance: str
-    """Why no more was judged, as a sentence; "" while sweeps succeed."""
+    """Why sweeps fail, as a sentence; empty while they succeed."""
     problem: str | None
     """Why this is an older view, as of `stale_since`."""
     stale_since: int | None
@@ -88,10 +88,10 @@ class FleetChanges(NamedTuple):
 
 
 class Fleet:
-    """One a process, filled at the first call and refreshed by calls, at most twice a second.
+    """One per process, filled by the first call and refreshed by later ones, at most twice a
+    second.
 
-    One thread of its own does the reading; callers wait for it only briefly and otherwise get the
-    view as it was.
+    A separate thread reads; callers wait for it only briefly, and then get the previous view.
     """
 
     def __init__(
@@ -123,8 +123,8 @@ class Fleet:
         self._warnings: Sequence[str] = ()
 
     def changes(self, cursor: str | None) -> FleetChanges:
-        """What changed after `cursor`; everything for one that is None, no cursor, too old, or
-        ahead of what can be read. Raises FleetUnavailable."""
+        """The changes since `cursor`; everything if it is None, invalid, too old, or ahead of what
+        can be read. Raises FleetUnavailable."""
         since = GridCursor.parse(cursor)
         self._follow(since)
         now = self._clock.now()
@@ -153,17 +153,17 @@ class Fleet:
     def _first_unknown_turn(
         self, since: GridCursor | None, reach: GridCursor, problem: str | None
     ) -> int | None:
-        """The first turn that the client does not have; None: it needs everything."""
+        """The first turn that the client does not have; None if it needs everything."""
         if since is None:
             return None
-        # While reading fails, a client of another worker may rightly be ahead of this one.
+        # While reading fails, a client of another worker can be ahead of this one.
         if since.is_ahead_of(reach) and not problem:
             return None
         with self._lock:
             return self._turns.unknown_from(since)
 
     def _changed_from(self, turn: int | None) -> set[int]:
-        """The macs that changed in this turn or later; of all turns for None."""
+        """The macs that changed in this turn or later; all macs for None."""
         # Copying a dict of ints is one step of the interpreter, so the reading thread may go on.
         if turn is None:
             return {*self._registry.sensors.copy(), *self._view.times.copy()}
@@ -213,7 +213,7 @@ class Fleet:
         )
 
     def _follow(self, since: GridCursor | None) -> None:
-        """Have the view refreshed where that is due, and wait for it for a moment."""
+        """Refresh the view if that is due, and wait for it briefly."""
         with self._lock:
             if self._refreshing is None and self._is_due(since):
                 self._started_at = self._clock.now()
@@ -233,7 +233,7 @@ class Fleet:
     def _refresh(self) -> None:
         try:
             problem = self._read(self._started_at)
-        except Exception:  # our own mistake must not end the thread unheard
+        except Exception:  # an internal error must not end the thread without a log entry
             logger.exception("the sensors can't be read")
             problem = _UNREADABLE
         with self._lock:
@@ -241,8 +241,8 @@ class Fleet:
             self._refreshing = None
 
     def _read(self, now: int) -> str | None:
-        """Read what is new and return what hindered it. The state comes first: what it says of a
-        sensor then never rests on a heartbeat that this view has not read."""
+        """Read changes; the problem, if any. The state is read first, so that it never depends on a
+        heartbeat that this view has not read."""
         problem = None
         try:
             self._read_state(now)
@@ -271,7 +271,7 @@ class Fleet:
             progress = horizon_rows.progress(connection)
             rules = silences.in_force(connection, now, now)
             refused = refusals.recent_counts(connection, now)
-        # Rows newer than the version just read do no harm: they are read again the next time.
+        # Rows newer than the version just read are read again the next time.
         rows = list(sensors.newer(self._engine, known))
         incidents = list(incident_rows.newer(self._engine, known))
         self._registry.merge(rows, incidents, progress.version)
@@ -297,7 +297,7 @@ class Fleet:
         self._unmarked.update(seen.mac for seen in self._view.refresh(now))
 
     def _end_turn(self) -> None:
-        """Only now may clients be told that they know of all this."""
+        """End the turn: from now on, cursors include what it read."""
         with self._lock:
             turn = self._turns.add(self._view.position, self._registry.version)
         self._turn_of.update(dict.fromkeys(self._unmarked, turn))

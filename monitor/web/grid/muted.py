@@ -7,10 +7,10 @@ from monitor.model import SECOND, Held
 from monitor.state.sensors import Sensor
 
 _EVERY = 30 * SECOND
-"""Windows begin and end by themselves; to ask for the whole fleet each time is too dear."""
+"""Windows start and end by themselves; checking the whole fleet each time is too expensive."""
 
 _REPEATED_FOR = 2 * _EVERY
-"""A client may be told by workers that noticed at different times."""
+"""A client may poll workers that noticed a change at different times."""
 
 
 class Quiet:
@@ -25,8 +25,8 @@ class Quiet:
     def update(
         self, rules: Rules, sensors: Mapping[int, Sensor], changed: Iterable[Sensor], now: int
     ) -> set[int]:
-        """The macs to tell clients about. `rules`: as `silences.in_force` reads them; for a large
-        fleet this takes seconds, so no transaction may be held meanwhile."""
+        """The macs to send to clients. `rules`: as `silences.in_force` reads them. For a large
+        fleet this takes seconds, so no transaction may be held during the call."""
         if rules != self._rules or not 0 <= now - self._read_at < _EVERY:
             holds = covering(rules, sensors.values(), now)
             self._rules, self._read_at = rules, now

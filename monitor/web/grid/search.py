@@ -1,4 +1,4 @@
-"""Which sensors a view of the grid is about, and in which order: as in static/grid/find.js."""
+"""The sensors that a view of the grid shows, and their order. Must match static/grid/find.js."""
 
 import re
 import unicodedata
@@ -17,11 +17,11 @@ _WHOLE_ENOUGH = 6
 
 
 class GridFilters(NamedTuple):
-    """What the address of a view asks for; whatever makes no sense is left out."""
+    """The filters in the URL of a view; invalid ones are ignored."""
 
     query: str = ""
     statuses: frozenset[SensorStatus] = frozenset()
-    """None at all: every status."""
+    """Empty for every status."""
     site: str = ""
     label: tuple[str, str] | None = None
     by_name: bool = False
@@ -30,7 +30,7 @@ class GridFilters(NamedTuple):
 
     @classmethod
     def parse(cls, values: Callable[[str], Sequence[str]]) -> Self:
-        """`values` gives all values of a parameter, as the form of the page sends it."""
+        """`values` returns all values of a parameter, as the page's form sends it."""
 
         def last(name: str) -> str:
             return next(reversed(values(name)), "")
@@ -48,7 +48,7 @@ class GridFilters(NamedTuple):
         )
 
     def matching(self, entries: Sequence[SensorEntry]) -> Sequence[SensorEntry]:
-        """The sensors that every filter lets through."""
+        """The sensors that match every filter."""
         if self == self._replace(query="", statuses=frozenset(), site="", label=None):
             return entries
         query = SearchQuery.of(self.query)
@@ -63,10 +63,11 @@ class GridFilters(NamedTuple):
 
 
 class SearchQuery(NamedTuple):
-    """What was typed: every word must be found, or all of it together be part of a MAC."""
+    """The search text: every word must match, or the whole text must be part of a MAC address."""
 
     words: tuple[tuple[str, str], ...]
-    """Each as text and, where it may be part of a MAC in any spelling, as hexadecimal digits."""
+    """Each as text and, if it may be part of a MAC address in any notation, as hexadecimal
+    digits."""
     whole: str
 
     @classmethod
@@ -91,7 +92,7 @@ class SearchQuery(NamedTuple):
 
 
 def fold(text: str) -> str:
-    """In small letters and without accents."""
+    """In lower case and without accents."""
     if text.isascii():
         return text.lower()
     plain = unicodedata.normalize("NFKD", text)
@@ -100,12 +101,12 @@ def fold(text: str) -> str:
 
 @lru_cache(maxsize=1 << 15)
 def natural(text: str) -> str:
-    """Sorts 10 after 9."""
+    """A sort key that puts 10 after 9."""
     return _DIGITS.sub(lambda digits: digits[0].lstrip("0").rjust(20, "0"), fold(text))
 
 
 def order(entry: SensorEntry) -> str:
-    """By name; those without one come last, by MAC."""
+    """A sort key: by name; sensors without a name come last, by MAC address."""
     place = "1" if entry.name is None else f"0{natural(entry.name)}"
     return f"{place}\0{format_mac(entry.mac)}"
 

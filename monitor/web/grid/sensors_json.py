@@ -23,18 +23,18 @@ class SensorReply(msgspec.Struct):
     labels: Mapping[str, str]
     silenced_until: str | None
     silenced_by: str | None
-    """What keeps messages back: a silence or maintenance, in words."""
+    """What holds messages: a silence or maintenance, as text."""
     tag: str | None
-    """Notices of a browser that are about the same matter carry it, pushed ones too."""
+    """Browser notices about the same incident have the same tag, as push messages do."""
 
 
 class FleetReply(msgspec.Struct):
-    """The fleet, or with `reset` false what changed since the cursor that was asked for."""
+    """The fleet, or with `reset` false the changes since the client's cursor."""
 
     time: str
     horizon: str | None
     hindrance: str
-    """Why no more was judged, if that is known."""
+    """Why sweeps fail, if that is known."""
     cursor: str
     reset: bool
     problem: str | None

@@ -17,12 +17,12 @@ class Story(NamedTuple):
 
     case: IncidentView
     summary: str
-    """The text after "silent since" and the moment."""
+    """The text after "silent since" and the time."""
     entries: list[TimelineEntry]
 
 
 def story(facts: Facts, now: int) -> Story:
-    """Moments within texts are in RFC 3339: the template filter `moments` shows them."""
+    """Times within texts are in RFC 3339: the template filter `moments` formats them."""
     return Story(facts.case, summary(facts.case, now), build_timeline(facts, now, format_time))
 
 

@@ -1,4 +1,4 @@
-"""The whole of the pages as a worker builds them, over a small fleet with a past."""
+"""The complete app as a worker builds it, with a small fleet and its history."""
 
 import re
 from collections.abc import Iterator
@@ -35,14 +35,14 @@ _PARAMETER = re.compile(r"<(?:any\((\w+)[^)]*\):|\w+:)?(\w+)>")
 _VALUES = {"mac": "02:00:00:00:00:0a", "number": "1", "down": "1"}
 
 
-class Whole:
-    """The application, who may log in (each role has a user of its name), and its rows."""
+class CompleteApp:
+    """The app and its data. Each role has a user with its name."""
 
     def __init__(self, directory: Path, url: str, **others: str) -> None:
         """`others`: further settings, as variables."""
         variables = {
             "MONITOR_DATA_DIRECTORY": str(directory),
-            "MONITOR_SERVER_HOST": "0.0.0.0",  # so that no one gets in by being on this machine
+            "MONITOR_SERVER_HOST": "0.0.0.0",  # so that local requests need a login
             "MONITOR_SERVER_BASE_URL": url,
             "MONITOR_SERVER_SECRET_KEY": KEY,
             "MONITOR_INGEST_TOKEN": INGEST_TOKEN,
@@ -58,11 +58,11 @@ class Whole:
         self.app: Flask = build_pages(settings, self.engine, Clock(), new_counts())
 
     def rules(self) -> Iterator[Rule]:
-        """All that can be asked for, but static files."""
+        """All rules, except that of static files."""
         return (rule for rule in self.app.url_map.iter_rules() if rule.endpoint != "static")
 
     def _fill(self, now: int, vault: Vault) -> None:
-        """Names that would be code if they were not text, wherever people give names."""
+        """Write rows; all names that users give are HTML, to test escaping."""
         for role in ROLES:
             add_user(self.engine, role, role)
         add_user(self.engine, NASTY, "viewer", email="nasty@example.org")
@@ -102,5 +102,5 @@ class Whole:
 
 
 def path_of(rule: Rule) -> str:
-    """One address that the rule answers."""
+    """A path that matches the rule."""
     return _PARAMETER.sub(lambda found: found[1] or _VALUES.get(found[2], "x"), rule.rule)

@@ -1,4 +1,4 @@
-"""The grid in a real browser: by keyboard alone, and only what is visible in the page."""
+"""The grid in a real browser: keyboard navigation, and only visible cells in the page."""
 
 import re
 
@@ -7,7 +7,7 @@ from playwright.sync_api import Page, expect
 
 from monitor.model import format_mac
 from tests.web.fleet_rig import Rig, Server
-from tests.web.grid_page import ask_again, show
+from tests.web.grid_page import poll_now, show
 
 SENSORS = 1000
 
@@ -32,7 +32,7 @@ def press(page: Page, *keys: str) -> str:
     return focused(page)
 
 
-def test_only_what_can_be_seen_is_in_the_page_and_the_rest_is_told(
+def test_only_visible_cells_are_in_the_page_and_aria_has_the_total(
     many: None, server: Server, page: Page
 ) -> None:
     show(page, server)
@@ -68,7 +68,7 @@ def test_arrow_keys_move_from_cell_to_cell_and_enter_opens_the_sensor(
     page.wait_for_url(f"**/sensors/{format_mac(2)}")
 
 
-def test_a_keyboard_reaches_everything_and_the_grid_by_one_tab(
+def test_tab_reaches_every_control_and_the_grid_as_one_stop(
     rig: Rig, server: Server, page: Page
 ) -> None:
     rig.configure(1, name="Boiler", site="Harbour", labels={"floor": "1"})
@@ -96,7 +96,7 @@ def test_a_keyboard_reaches_everything_and_the_grid_by_one_tab(
     assert focused(page) == "Gate"
 
 
-def test_the_focus_stays_with_its_sensor_when_that_moves_or_is_scrolled_away(
+def test_focus_stays_on_a_sensor_that_moves_or_is_scrolled_out(
     rig: Rig, server: Server, page: Page, many: None
 ) -> None:
     rig.register(500)
@@ -106,7 +106,7 @@ def test_the_focus_stays_with_its_sensor_when_that_moves_or_is_scrolled_away(
     kept = focused(page)
     assert kept not in ("", format_mac(1))
     rig.open_incidents([500])
-    ask_again(rig, page)
+    poll_now(rig, page)
     expect(page.locator("#grid .cell.down")).to_have_count(1)
     assert focused(page) == kept
     page.evaluate("window.scrollTo(0, document.body.scrollHeight)")
@@ -116,7 +116,7 @@ def test_the_focus_stays_with_its_sensor_when_that_moves_or_is_scrolled_away(
     expect(page.locator("#grid a:focus")).to_be_in_viewport()
 
 
-def test_only_the_number_down_is_read_aloud(rig: Rig, server: Server, page: Page) -> None:
+def test_only_the_number_of_down_sensors_is_announced(rig: Rig, server: Server, page: Page) -> None:
     rig.configure(1, name="Boiler")
     rig.beat(1)
     show(page, server)
@@ -124,10 +124,10 @@ def test_only_the_number_down_is_read_aloud(rig: Rig, server: Server, page: Page
     assert spoken.get_attribute("role") == "status"
     expect(spoken).to_have_text("")
     rig.beat(2)
-    ask_again(rig, page)
+    poll_now(rig, page)
     expect(page.locator("#grid .cell")).to_have_count(2)
     expect(spoken).to_have_text("")
     rig.open_incidents([1])
-    ask_again(rig, page)
+    poll_now(rig, page)
     expect(spoken).to_have_text("1 down")
     expect(page.get_by_role("link", name=re.compile(r"^Boiler .* ago down"))).to_be_visible()

@@ -1,4 +1,4 @@
-"""The grid in a real browser: light, dark, narrow, on paper, without a script, for everyone."""
+"""The grid in a real browser: colour schemes, phones, print, accessibility, no scripts."""
 
 import re
 
@@ -14,8 +14,8 @@ SCHEMES = ("light", "dark")
 
 
 @pytest.fixture
-def motley(rig: Rig) -> None:
-    """A sensor of each status, at a site and at none, with names that are hard to show."""
+def varied_fleet(rig: Rig) -> None:
+    """A sensor of each status, with and without a site, with names that are hard to show."""
     rig.configure(1, name="a very long name of a sensor that somebody typed " * 4, site="Harbour")
     rig.configure(2, name="<script>alert(1)</script>", site="<b>bold</b>" * 15)
     rig.configure(3, name="Attic", labels={"floor": "3", "crew": "night" * 30})
@@ -29,16 +29,16 @@ def motley(rig: Rig) -> None:
 
 @pytest.mark.parametrize("scheme", SCHEMES)
 @pytest.mark.parametrize("address", ["/", "/?q=attic&group=none", "/?q=nothing"])
-def test_no_one_is_kept_out(
-    motley: None, server: Server, page: Page, scheme: str, address: str
+def test_grid_is_accessible(
+    varied_fleet: None, server: Server, page: Page, scheme: str, address: str
 ) -> None:
     page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
     show(page, server, address)
     assert violations(page) == []
 
 
-def test_no_one_is_kept_out_while_the_server_is_away(
-    motley: None, server: Server, page: Page
+def test_grid_is_accessible_while_the_server_is_unreachable(
+    varied_fleet: None, server: Server, page: Page
 ) -> None:
     show(page, server)
     server.stop()
@@ -47,9 +47,7 @@ def test_no_one_is_kept_out_while_the_server_is_away(
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
-def test_a_phone_shows_it_without_scrolling_sideways(
-    motley: None, server: Server, page: Page, scheme: str
-) -> None:
+def test_grid_fits_a_phone(varied_fleet: None, server: Server, page: Page, scheme: str) -> None:
     page.set_viewport_size({"width": 360, "height": 740})
     page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
     show(page, server)
@@ -61,7 +59,7 @@ def test_a_phone_shows_it_without_scrolling_sideways(
     assert violations(page) == []
 
 
-def test_on_a_phone_the_search_stays_in_sight_and_the_title_goes(
+def test_search_stays_visible_on_a_phone_when_the_title_scrolls_out(
     rig: Rig, server: Server, page: Page
 ) -> None:
     rig.beat(*range(100))
@@ -72,8 +70,8 @@ def test_on_a_phone_the_search_stays_in_sight_and_the_title_goes(
     expect(page.get_by_role("heading", name="heartbeat-monitor")).not_to_be_in_viewport()
 
 
-def test_the_page_of_the_server_shows_the_same_before_the_script_runs(
-    motley: None, server: Server, page: Page, browser: Browser
+def test_page_without_scripts_shows_the_same(
+    varied_fleet: None, server: Server, page: Page, browser: Browser
 ) -> None:
     context = browser.new_context(java_script_enabled=False)
     try:
@@ -81,10 +79,13 @@ def test_the_page_of_the_server_shows_the_same_before_the_script_runs(
         bare.goto(server.url)
         show(page, server)
         for part in (".name", ".status", ".site .of", ".pill:not([hidden])"):
-            told = [
-                words(text) for text in bare.locator(f"#top, #grid >> {part}").all_text_contents()
+            texts = [
+                normalized(text)
+                for text in bare.locator(f"#top, #grid >> {part}").all_text_contents()
             ]
-            assert told == [words(text) for text in page.locator(part).all_text_contents()], part
+            assert texts == [normalized(text) for text in page.locator(part).all_text_contents()], (
+                part
+            )
         expect(bare.get_by_role("listitem").filter(has_text="Attic")).to_have_text(
             re.compile(r"Attic\s+60 min ago|Attic\s+1 h ago\s+unknown")
         )
@@ -92,9 +93,7 @@ def test_the_page_of_the_server_shows_the_same_before_the_script_runs(
         context.close()
 
 
-def test_a_whole_fleet_is_printed_not_just_what_was_in_sight(
-    rig: Rig, server: Server, page: Page
-) -> None:
+def test_whole_fleet_is_printed(rig: Rig, server: Server, page: Page) -> None:
     rig.beat(*range(300))
     show(page, server)
     assert page.locator("#grid .cell").count() < 200
@@ -104,12 +103,12 @@ def test_a_whole_fleet_is_printed_not_just_what_was_in_sight(
     expect(page.locator("#grid .cell")).not_to_have_count(300)
 
 
-def words(text: str) -> str:
+def normalized(text: str) -> str:
     return " ".join(text.split())
 
 
 def violations(page: Page) -> list[str]:
-    """What axe finds serious or critical."""
+    """Axe's serious and critical violations."""
     found = Axe().run(page).response["violations"]
     return [
         f"{one['id']}: {[node['html'] for node in one['nodes']]}"

@@ -1,4 +1,4 @@
-"""The grid in a real browser: what is not live never looks it."""
+"""The grid in a real browser: warnings if its data is not current."""
 
 import re
 
@@ -9,10 +9,10 @@ from monitor.refusal import UNAUTHORIZED
 from monitor.state import horizon
 from monitor.state.database import writing
 from tests.web.fleet_rig import Rig, Server
-from tests.web.grid_page import ask_again, show
+from tests.web.grid_page import poll_now, show
 
 
-def test_a_banner_says_that_the_server_is_gone_and_leaves_when_it_is_back(
+def test_banner_is_shown_while_the_server_is_unreachable(
     rig: Rig, server: Server, page: Page
 ) -> None:
     rig.beat(1)
@@ -29,7 +29,7 @@ def test_a_banner_says_that_the_server_is_gone_and_leaves_when_it_is_back(
     expect(page.locator("#grid .name")).to_have_count(2)
 
 
-def test_a_banner_says_that_monitoring_is_blind(rig: Rig, server: Server, page: Page) -> None:
+def test_banner_is_shown_while_monitoring_is_behind(rig: Rig, server: Server, page: Page) -> None:
     rig.beat(1)
     rig.judge(ago=16 * SECOND)
     show(page, server)
@@ -39,7 +39,7 @@ def test_a_banner_says_that_monitoring_is_blind(rig: Rig, server: Server, page: 
     with writing(rig.engine) as connection:
         horizon.record_hindrance(connection, "The scheduler's clock is wrong.")
     rig.clock.ahead += SECOND
-    ask_again(rig, page)
+    poll_now(rig, page)
     expect(banner).to_contain_text("The scheduler's clock is wrong.")
     with page.context.new_page() as without_script:
         without_script.route("**/*.js", lambda route: route.abort())
@@ -47,11 +47,11 @@ def test_a_banner_says_that_monitoring_is_blind(rig: Rig, server: Server, page: 
         expect(without_script.get_by_role("alert")).to_contain_text("clock is wrong.")
     rig.clock.ahead += SECOND
     rig.judge()
-    ask_again(rig, page)
+    poll_now(rig, page)
     expect(banner).to_be_hidden()
 
 
-def test_a_hidden_page_asks_at_once_when_it_is_shown_again(
+def test_hidden_page_polls_at_once_when_it_is_shown_again(
     rig: Rig, server: Server, page: Page
 ) -> None:
     show(page, server)
@@ -62,7 +62,7 @@ def test_a_hidden_page_asks_at_once_when_it_is_shown_again(
     expect(page.locator("#grid .name")).to_have_count(1)
 
 
-def test_without_the_server_cells_are_dim_and_tell_when_not_how_long_ago(
+def test_cells_are_dimmed_and_show_times_while_the_server_is_unreachable(
     rig: Rig, server: Server, page: Page
 ) -> None:
     rig.beat(1)
@@ -77,12 +77,12 @@ def test_without_the_server_cells_are_dim_and_tell_when_not_how_long_ago(
     expect(seen).to_have_text(re.compile(r"^\d+ s ago$"))
 
 
-def test_a_page_that_slept_does_not_look_live_until_it_is_answered(
+def test_page_is_not_live_after_sleep_until_the_next_response(
     rig: Rig, server: Server, page: Page
 ) -> None:
     rig.beat(1)
     show(page, server)
-    page.route("**/sensors*", lambda _route: None)  # the next question hangs
+    page.route("**/sensors*", lambda _route: None)  # the next request hangs
     page.evaluate("const now = Date.now; Date.now = () => now() + 20_000")
     banner = page.get_by_role("alert")
     expect(banner).to_contain_text("The server has not answered yet.")
@@ -90,12 +90,12 @@ def test_a_page_that_slept_does_not_look_live_until_it_is_answered(
     page.unroute_all(behavior="ignoreErrors")
 
 
-def test_who_is_logged_out_meanwhile_is_told_so(rig: Rig, server: Server, page: Page) -> None:
+def test_banner_is_shown_after_the_login_has_ended(rig: Rig, server: Server, page: Page) -> None:
     rig.beat(1)
     show(page, server)
     refused = {"status": 401, "title": "Unauthorized", "detail": "a token is needed"}
     page.route("**/sensors*", lambda route: route.fulfill(status=401, json=refused))
-    ask_again(rig, page)
+    poll_now(rig, page)
     expect(page.get_by_role("alert")).to_contain_text("You are logged out. Reload this page")
 
 
@@ -118,5 +118,5 @@ def test_refused_heartbeats_are_shown_while_they_are_refused(
         expect(without_script.get_by_text("300 heartbeats refused (401)")).to_be_visible()
     rig.clock.ahead += 2 * MINUTE
     rig.judge()
-    ask_again(rig, page)
+    poll_now(rig, page)
     expect(told).to_be_hidden()

@@ -1,4 +1,4 @@
-"""Who is silenced, as the pages learn of it."""
+"""Silenced sensors in the data of the grid."""
 
 from monitor.model import HOUR, MINUTE, SECOND
 from monitor.state import silences
@@ -8,7 +8,7 @@ from tests.web.fleet_rig import Rig
 
 
 def silence(rig: Rig, *matchers: str, after: int = 0) -> int:
-    """For an hour, `after` ms from now."""
+    """Add a silence of an hour that starts in `after` ms; its id."""
     now = rig.clock.now()
     with writing(rig.engine) as connection:
         return silences.add_silence(
@@ -20,7 +20,7 @@ def silenced(changes: FleetChanges) -> dict[int, bool]:
     return {entry.mac: entry.held is not None for entry in changes.entries}
 
 
-def test_a_silence_is_told_of_at_once_and_only_of_those_it_covers(rig: Rig) -> None:
+def test_new_silence_is_reported_at_once_for_matching_sensors_only(rig: Rig) -> None:
     rig.configure(1, site="Harbour")
     rig.configure(2, site="Hill")
     fleet = rig.fleet()
@@ -36,7 +36,7 @@ def test_a_silence_is_told_of_at_once_and_only_of_those_it_covers(rig: Rig) -> N
     assert "silence" in entry.held.reason
 
 
-def test_a_silence_that_begins_later_is_noticed_within_half_a_minute(rig: Rig) -> None:
+def test_start_of_a_planned_silence_is_reported_within_30_seconds(rig: Rig) -> None:
     rig.configure(1)
     fleet = rig.fleet()
     first = fleet.changes(None)
@@ -47,7 +47,7 @@ def test_a_silence_that_begins_later_is_noticed_within_half_a_minute(rig: Rig) -
     assert silenced(fleet.changes(str(first.cursor))) == {1: True}
 
 
-def test_a_sensor_that_comes_under_a_silence_by_a_change_of_its_own_is_told_so(rig: Rig) -> None:
+def test_changed_sensor_that_now_matches_a_silence_is_reported(rig: Rig) -> None:
     rig.configure(1, site="Hill")
     silence(rig, "site=Harbour")
     fleet = rig.fleet()
@@ -57,7 +57,7 @@ def test_a_sensor_that_comes_under_a_silence_by_a_change_of_its_own_is_told_so(r
     assert silenced(fleet.changes(str(first.cursor))) == {1: True}
 
 
-def test_a_client_of_a_worker_that_noticed_late_is_told_by_the_one_that_noticed_early(
+def test_silence_not_yet_noticed_by_one_worker_is_reported_by_another(
     rig: Rig,
 ) -> None:
     rig.configure(1)
@@ -77,7 +77,7 @@ def test_a_client_of_a_worker_that_noticed_late_is_told_by_the_one_that_noticed_
     assert silenced(one.changes(str(unaware))) == {1: True, 2: False}
 
 
-def test_the_end_of_a_silence_is_told(rig: Rig) -> None:
+def test_end_of_a_silence_is_reported(rig: Rig) -> None:
     rig.configure(1)
     number = silence(rig)
     fleet = rig.fleet()

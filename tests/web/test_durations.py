@@ -17,5 +17,5 @@ from monitor.web.grid.cells import ago
         (2 * DAY, "2 d ago"),
     ],
 )
-def test_a_duration_is_told_in_one_unit(duration: int, words: str) -> None:
+def test_duration_is_shown_in_one_unit(duration: int, words: str) -> None:
     assert ago(duration) == words

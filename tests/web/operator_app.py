@@ -1,4 +1,4 @@
-"""Pages of operators over a small fleet, and who opens them."""
+"""The app with a small fleet and an operator, and requests that operators send."""
 
 from typing import Any
 
@@ -14,9 +14,8 @@ NASTY = "<script>alert(1)</script>"
 BOILER, PUMP, STRANGE = 0x02_00_00_00_00_0A, 0x02_00_00_00_00_0B, 0x02_00_00_00_00_0C
 
 
-def operated(rig: Rig, **options: Any) -> Flask:
-    """With a viewer and an operator of these names, and three sensors; `options`: of
-    `build_context`."""
+def build_operator_app(rig: Rig, **options: Any) -> Flask:
+    """The app with a viewer, an operator and three sensors; `options`: of `build_context`."""
     for role in ("viewer", "operator"):
         add_user(rig.engine, role, role)
     rig.configure(BOILER, name="Boiler", site="Cellar", labels={"floor": "-1"})
@@ -27,14 +26,14 @@ def operated(rig: Rig, **options: Any) -> Flask:
 
 
 def trail(rig: Rig) -> list[tuple[str, str, str, dict[str, Any]]]:
-    """(who, what, of what, detail), the newest first."""
+    """(user, action, subject, detail) of each audit entry, the newest first."""
     with reading(rig.engine) as connection:
         entries = audit.listed(connection, 100)
     return [(one.who, one.what, one.subject, one.detail) for one in entries]
 
 
-def refuses(app: Flask, path: str, form: dict[str, str], role: str = "operator") -> None:
-    """A viewer can't post this, and an operator only from our own pages."""
+def assert_refused(app: Flask, path: str, form: dict[str, str], role: str = "operator") -> None:
+    """Assert that a viewer can't post this form, and the role only from the service's own pages."""
     viewer, allowed = logged_in(app, "viewer"), logged_in(app, role)
     assert viewer.post(path, form).status_code == 403
     assert app.test_client().post(path, data=form).status_code == 401
@@ -49,5 +48,5 @@ def refuses(app: Flask, path: str, form: dict[str, str], role: str = "operator")
 
 
 def operator_of(app: Flask) -> Visitor:
-    """Logged in."""
+    """A client that is logged in as the operator."""
     return logged_in(app, "operator")

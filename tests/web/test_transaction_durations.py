@@ -1,6 +1,6 @@
-"""No page holds a transaction of the state for long, however large the fleet is.
+"""Pages hold transactions of the state only briefly, even with a large fleet.
 
-A reader of SQLite keeps the sweep from committing; so pages read, let go, and then compute.
+A reader of SQLite blocks the sweep's commit, so pages read, end the transaction, and compute.
 """
 
 import gc
@@ -20,9 +20,9 @@ from sqlalchemy import Connection, event
 from monitor.clock import Clock
 from monitor.model import DAY, HOUR, MINUTE, format_mac
 from monitor.web.grid.fleet import Fleet, FleetChanges, FleetUnavailable
+from tests.web.complete_app import CompleteApp, path_of
 from tests.web.contexts import BASE
 from tests.web.visitors import Visitor, logged_in
-from tests.web.whole import Whole, path_of
 
 SENSORS = 100_000
 SILENCES = 100
@@ -43,16 +43,16 @@ def unit() -> float:
     return time.thread_time() - started
 
 
-class Held:
-    """How long each transaction of an engine was held, by what was asked for."""
+class TransactionTimes:
+    """The longest transaction of an engine during each request."""
 
-    def __init__(self, whole: Whole) -> None:
+    def __init__(self, complete_app: CompleteApp) -> None:
         self.asked = ""
         self.longest: dict[str, float] = {}
         self._begun = threading.local()
-        event.listen(whole.engine, "begin", self._begin)
+        event.listen(complete_app.engine, "begin", self._begin)
         for end in ("commit", "rollback"):
-            event.listen(whole.engine, end, self._end)
+            event.listen(complete_app.engine, end, self._end)
 
     def _begin(self, _connection: Connection) -> None:
         self._begun.at = time.thread_time()
@@ -76,7 +76,8 @@ class Held:
 
 @pytest.fixture(scope="module", autouse=True)
 def worker() -> Iterator[None]:
-    """As a worker does: a search for garbage takes longer than the transaction it falls into."""
+    """Garbage collection as in a worker: a collection takes longer than the transaction around
+    it."""
     before = gc.get_threshold()
     gc.freeze()
     gc.set_threshold(100_000, 20, 50)
@@ -86,26 +87,26 @@ def worker() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Whole]:
+def complete_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CompleteApp]:
     directory = Path(tmp_path_factory.mktemp("large"))
-    site = Whole(directory, BASE)
+    site = CompleteApp(directory, BASE)
     fill(directory / "state.sqlite", Clock().now())
     yield site
     site.close()
 
 
 @pytest.fixture(scope="module")
-def visitor(whole: Whole) -> Visitor:
-    return logged_in(whole.app, "administrator")
+def visitor(complete_app: CompleteApp) -> Visitor:
+    return logged_in(complete_app.app, "administrator")
 
 
 @pytest.fixture(scope="module")
-def held(whole: Whole) -> Held:
-    return Held(whole)
+def held(complete_app: CompleteApp) -> TransactionTimes:
+    return TransactionTimes(complete_app)
 
 
 def fill(file: Path, now: int) -> None:
-    """As many rows as a large fleet has, written past the application to save a minute."""
+    """Write the rows of a large fleet with plain SQL, which saves a minute."""
     with closing(sqlite3.connect(file)) as raw, raw:
         raw.execute("PRAGMA synchronous = OFF")
         (version,) = raw.execute(
@@ -122,7 +123,7 @@ def fill(file: Path, now: int) -> None:
         raw.executemany(
             "INSERT INTO silence (matchers, starts_at, ends_at, comment, created_by, created_at) "
             "VALUES (?, ?, ?, 'why', 'operator', ?)",
-            ((json.dumps(meant(n)), now, now + DAY, now) for n in range(SILENCES)),
+            ((json.dumps(matchers_of(n)), now, now + DAY, now) for n in range(SILENCES)),
         )
         raw.executemany(
             "INSERT INTO maintenance (name, matchers, zone, start, stop, recurrence, created_by, "
@@ -133,15 +134,15 @@ def fill(file: Path, now: int) -> None:
         fill_incidents(raw, now, version)
 
 
-def meant(n: int) -> list[str]:
-    """Matchers as people write them; a few that look at each sensor."""
+def matchers_of(n: int) -> list[str]:
+    """Matchers as users write them; a few must be compared with each sensor."""
     if n % 10 == 0:
         return [f"mac={format_mac(FIRST + n)[:11]}*"]
     return [f"site=Site {n}*"] if n % 2 else [f"site!=Site {n}", f"name=Sensor {n}*"]
 
 
 def fill_incidents(raw: sqlite3.Connection, now: int, version: int) -> None:
-    """Half of them are open, in groups of a hundred, each told of by one message."""
+    """Half of the incidents are open. Each group of a hundred has one message."""
     groups = range(1_000, 1_000 + INCIDENTS // 100)
     raw.executemany(
         "INSERT INTO alert_group (id, cohort, opened_at) VALUES (?, ?, ?)",
@@ -160,9 +161,18 @@ def fill_incidents(raw: sqlite3.Connection, now: int, version: int) -> None:
     )
     rows: list[tuple[Any, ...]] = []
     for n in range(INCIDENTS):
-        over = now if n % 2 else None
+        closed_at = now if n % 2 else None
         rows.append(
-            (1_000 + n, FIRST + n, now - HOUR, now - MINUTE, over, over, groups[n // 100], version)
+            (
+                1_000 + n,
+                FIRST + n,
+                now - HOUR,
+                now - MINUTE,
+                closed_at,
+                closed_at,
+                groups[n // 100],
+                version,
+            )
         )
     raw.executemany(
         "INSERT INTO incident (id, mac, last_seen, threshold, proven, opened_at, closed_at, "
@@ -177,7 +187,7 @@ def fill_incidents(raw: sqlite3.Connection, now: int, version: int) -> None:
 
 
 def filled(fleet: Fleet) -> FleetChanges:
-    """What it shows once it has read all."""
+    """All sensors, when the fleet has been read."""
     deadline = time.monotonic() + 60
     while True:
         with suppress(FleetUnavailable):
@@ -185,17 +195,17 @@ def filled(fleet: Fleet) -> FleetChanges:
         assert time.monotonic() < deadline
 
 
-def looked_at(visitor: Visitor, page: str) -> None:
-    """A worker that has just begun may have nothing to show yet."""
+def load(visitor: Visitor, page: str) -> None:
+    """Open the page; a worker that has just started may not have read the fleet yet."""
     deadline = time.monotonic() + 60
     while visitor.get(page).status_code >= 500 and page != "/readyz":
         assert time.monotonic() < deadline, page
 
 
-def test_no_page_holds_a_transaction_for_more_than_a_tenth_of_a_second(
-    whole: Whole, visitor: Visitor, held: Held
+def test_pages_hold_no_long_transaction(
+    complete_app: CompleteApp, visitor: Visitor, held: TransactionTimes
 ) -> None:
-    pages = [path_of(rule) for rule in whole.rules() if "GET" in (rule.methods or set())]
+    pages = [path_of(rule) for rule in complete_app.rules() if "GET" in (rule.methods or set())]
     pages += [
         "/admin/maintenance?state=upcoming",
         "/admin/sensors?page=900",
@@ -210,13 +220,13 @@ def test_no_page_holds_a_transaction_for_more_than_a_tenth_of_a_second(
     ]
     for page in pages:
         with held.during(page):
-            looked_at(visitor, page)
+            load(visitor, page)
     assert held.longest.keys() >= {"/", "/admin/silences", "/incidents", "/metrics"}
     assert held.too_long() == {}
 
 
-def test_no_change_by_a_page_holds_a_transaction_for_more_than_a_tenth_of_a_second(
-    visitor: Visitor, held: Held
+def test_changes_by_pages_hold_no_long_transaction(
+    visitor: Visitor, held: TransactionTimes
 ) -> None:
     sensor = format_mac(FIRST + 7)
     tomorrow = datetime.now(UTC).date() + timedelta(1)
@@ -238,8 +248,10 @@ def test_no_change_by_a_page_holds_a_transaction_for_more_than_a_tenth_of_a_seco
     assert held.too_long() == {}
 
 
-def test_a_worker_reads_a_large_fleet_in_short_transactions(whole: Whole, held: Held) -> None:
-    fleet = Fleet(whole.store, whole.engine, Clock(), 10 * MINUTE, 90 * DAY)
+def test_large_fleet_is_read_in_short_transactions(
+    complete_app: CompleteApp, held: TransactionTimes
+) -> None:
+    fleet = Fleet(complete_app.store, complete_app.engine, Clock(), 10 * MINUTE, 90 * DAY)
     with held.during("first reading"):
         changes = filled(fleet)
     assert len(changes.entries) >= SENSORS

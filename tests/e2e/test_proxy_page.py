@@ -7,7 +7,7 @@ import requests
 
 from monitor.model import DAY, format_mac
 from monitor.store.influxdb import InfluxStore
-from tests.influxd.between import Between
+from tests.influxd.proxy import InterceptingProxy
 from tests.influxd.server import Access
 from tests.service import Service
 from tests.waiting import eventually
@@ -20,9 +20,9 @@ def test_heartbeats_answered_by_a_proxy_page_stay_in_the_wal(
 ) -> None:
     since = time.time_ns() // 1_000_000
     buckets = {"heartbeats": f"beats-{since}", "arrivals": f"arrivals-{since}"}
-    with Between(influxdb.url) as between:
+    with InterceptingProxy(influxdb.url) as proxy:
         variables = {
-            "INFLUXDB_V2_URL": between.url,
+            "INFLUXDB_V2_URL": proxy.url,
             "INFLUXDB_V2_ORG": influxdb.org,
             "INFLUXDB_V2_TOKEN": influxdb.token,
             "MONITOR_STORE_HEARTBEATS_BUCKET": buckets["heartbeats"],
@@ -31,12 +31,12 @@ def test_heartbeats_answered_by_a_proxy_page_stay_in_the_wal(
         with Service(tmp_path, **variables) as service:
             service.ready()
             for place, trick in enumerate(("a page with 200", "a page with 400")):
-                between.trick, between.tricked = trick, 0
+                proxy.trick, proxy.tricked = trick, 0
                 for mac in MACS[place::2]:
                     service.beat(format_mac(mac))
-                eventually(lambda: between.tricked > 3, 20)
+                eventually(lambda: proxy.tricked > 3, 20)
             eventually(lambda: requests.get(f"{service.url}/readyz", timeout=5).status_code == 503)
-            between.trick = None
+            proxy.trick = None
             store = InfluxStore(*influxdb, buckets["heartbeats"], buckets["arrivals"], DAY)
             stored = eventually(
                 lambda: len(seen := store.last_seen(since)) == len(MACS) and seen, 30

@@ -1,4 +1,4 @@
-"""Finds moments in texts for people, and those that are not in the one format for them."""
+"""Finds times in texts for users, and those that are in another format."""
 
 import re
 
@@ -12,6 +12,6 @@ _OTHER = re.compile(
 )
 
 
-def other_moments(text: str) -> list[str]:
-    """Dates and times of day in another format."""
+def other_formats(text: str) -> list[str]:
+    """Dates and times of day that are not in this format."""
     return _OTHER.findall(_MAC.sub("", ZONES.sub("", text)))

@@ -1,4 +1,4 @@
-"""Pages for people, served to a real browser, and whether they look right there."""
+"""Pages with a login in a real browser, and checks of their layout and accessibility."""
 
 import os
 from collections.abc import Iterator
@@ -14,12 +14,12 @@ from tests.web.visitors import PASSWORD
 
 _STRETCHED = """
 [...document.querySelectorAll("[type=checkbox]")].filter((box) => box.offsetWidth > 24).length"""
-"""How many boxes to tick are as wide as a field of text."""
+"""The number of checkboxes that are stretched like text fields."""
 
 
 @contextmanager
-def serving_people(rig: Rig, **options: Any) -> Iterator[Server]:
-    """Everybody has to log in. `options`: of `build_context`."""
+def serving_with_login(rig: Rig, **options: Any) -> Iterator[Server]:
+    """Requests need a login. `options`: of `build_context`."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     server = Server(rig.build_app(base_url=url, local=False, **options))
@@ -32,7 +32,7 @@ def serving_people(rig: Rig, **options: Any) -> Iterator[Server]:
 
 
 def log_in(page: Page, url: str, name: str, path: str = "/", password: str = PASSWORD) -> None:
-    """At the service of this address, and go on to this page."""
+    """Log in to the service at `url`, and open the page at `path`."""
     page.goto(f"{url}/login?next={path}")
     page.get_by_label("Name or email").fill(name)
     page.get_by_label("Password").fill(password)
@@ -40,8 +40,8 @@ def log_in(page: Page, url: str, name: str, path: str = "/", password: str = PAS
     page.wait_for_url(f"{url}{path}")
 
 
-def looks_right(page: Page, name: str) -> None:
-    """The page fits its width and has no axe violation. SHOTS=FOLDER keeps a screenshot."""
+def check_page(page: Page, name: str) -> None:
+    """Assert that the page fits its width and is accessible. SHOTS=FOLDER keeps a screenshot."""
     page.evaluate("for (const one of document.querySelectorAll('details')) one.open = true")
     size = page.viewport_size
     assert size is not None
@@ -49,11 +49,11 @@ def looks_right(page: Page, name: str) -> None:
         page.screenshot(path=f"{folder}/{name}-{size['width']}.png", full_page=True)
     assert page.evaluate("document.documentElement.scrollWidth") <= size["width"], name
     assert page.evaluate(_STRETCHED) == 0, name
-    assert grave_in(page) == [], name
+    assert accessibility_violations(page) == [], name
 
 
-def grave_in(page: Page) -> list[tuple[str, list[object]]]:
-    """What keeps somebody out: axe's rule, and where."""
+def accessibility_violations(page: Page) -> list[tuple[str, list[object]]]:
+    """Accessibility violations that are not minor: axe's rule, and the first elements."""
     return [
         (one["id"], [node["target"] for node in one["nodes"]][:3])
         for one in Axe().run(page).response["violations"]

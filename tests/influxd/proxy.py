@@ -46,7 +46,7 @@ UNASKED = tuple(name for name in TRICKS if name.startswith(("a page", "a redirec
 """Tricks that answer without InfluxDB."""
 
 
-class Between:
+class InterceptingProxy:
     """A server on a loopback port. `trick` is one of TRICKS; None forwards everything."""
 
     def __init__(self, url: str) -> None:

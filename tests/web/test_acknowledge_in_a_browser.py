@@ -1,4 +1,4 @@
-"""The page behind a message's link, and a sensor's page, in a real browser."""
+"""The page of a message's link, and a sensor's page, on a phone in a real browser."""
 
 import re
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from monitor.state.database import reading
 from monitor.state.tables import incident, silence
 from monitor.vault import Vault
 from tests.cases import Cases
-from tests.web.browser import complaints_of
+from tests.web.browser import errors_of
 from tests.web.fleet_rig import Rig, serving
 
 VAULT = Vault("k" * 32)
@@ -25,10 +25,10 @@ def phone(request: pytest.FixtureRequest, browser: Browser) -> Iterator[Page]:
         viewport={"width": 360, "height": 740}, color_scheme=request.param
     )
     page = context.new_page()
-    complaints = complaints_of(page)
+    page_errors = errors_of(page)
     yield page
     context.close()
-    assert complaints == []
+    assert page_errors == []
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def url(rig: Rig) -> Iterator[str]:
 
 
 def two_silent(rig: Rig) -> int:
-    """A message about two silent sensors; its number."""
+    """Write a message about two silent sensors; its id."""
     cases = Cases(rig.engine, rig.clock.now())
     rig.configure(MAC, name="Boiler " * 20, site="Harbour", labels={"crew": "B" * 60})
     rig.beat(MAC, ago=11 * MINUTE)
@@ -59,8 +59,8 @@ def two_silent(rig: Rig) -> int:
     )
 
 
-def is_shown_well(page: Page) -> None:
-    """Nothing is wider than the phone, and the page is as light or dark as asked for."""
+def check_layout(page: Page) -> None:
+    """Assert that the page fits the phone and has the requested colour scheme."""
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
     background = page.evaluate("getComputedStyle(document.body).backgroundColor")
     brightness = sum(int(part) for part in re.findall(r"\d+", background)[:3])
@@ -68,10 +68,10 @@ def is_shown_well(page: Page) -> None:
     assert (brightness < 150) == dark
 
 
-def test_a_person_just_woken_acknowledges_with_a_thumb(rig: Rig, url: str, phone: Page) -> None:
+def test_incidents_are_acknowledged_on_a_phone(rig: Rig, url: str, phone: Page) -> None:
     phone.goto(acknowledge_link.links(VAULT, url)(two_silent(rig), "email", rig.clock.now()))
     expect(phone.get_by_role("heading", level=2)).to_have_text(re.compile("2 of 230 sensors"))
-    is_shown_well(phone)
+    check_layout(phone)
     for name in ("Acknowledge", "Silence for 4 hours"):
         box = phone.get_by_role("button", name=name).bounding_box()
         assert box is not None
@@ -89,7 +89,7 @@ def test_a_person_just_woken_acknowledges_with_a_thumb(rig: Rig, url: str, phone
     expect(phone.get_by_text("Acknowledged (2)")).to_be_visible()
 
 
-def test_the_keyboard_alone_silences(rig: Rig, url: str, phone: Page) -> None:
+def test_incidents_are_silenced_with_the_keyboard(rig: Rig, url: str, phone: Page) -> None:
     phone.goto(acknowledge_link.links(VAULT, url)(two_silent(rig), "email", rig.clock.now()))
     phone.keyboard.press("Tab")
     expect(phone.get_by_role("button", name="Acknowledge")).to_be_focused()
@@ -101,11 +101,11 @@ def test_the_keyboard_alone_silences(rig: Rig, url: str, phone: Page) -> None:
     assert row.created_by == "email by link"
 
 
-def test_the_page_of_a_sensor_fits_a_phone(rig: Rig, url: str, phone: Page) -> None:
+def test_sensor_page_fits_a_phone(rig: Rig, url: str, phone: Page) -> None:
     two_silent(rig)
     phone.goto(f"{url}/sensors/02:00:00:00:00:0a")
     expect(phone.get_by_text("down, no heartbeat for longer than")).to_be_visible()
     expect(phone.get_by_text("the alert was sent (attempt 2)")).to_be_visible()
-    is_shown_well(phone)
+    check_layout(phone)
     phone.get_by_role("link", name="heartbeat-monitor").click()
     expect(phone.locator("#grid .name")).to_have_count(1)

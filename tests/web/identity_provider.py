@@ -17,14 +17,14 @@ from tests.web.fleet_rig import Server
 CLIENT = ("monitor", "the client's secret")
 
 
-class Vouching:
-    """Vouches for whoever `claims` describes, without asking them."""
+class IdentityProvider:
+    """Logs in the user that `claims` describes, without a login page."""
 
     def __init__(self) -> None:
         self.claims: dict[str, Any] = {}
         self.key = self.published = RSAKey.generate_key(2048, {"kid": "1"})
         self.answers: dict[str, Any] = {}
-        """Put into the metadata on top."""
+        """Overrides of the metadata."""
         self.more: Any = None
         """The answer of the userinfo endpoint; None: there is no endpoint."""
         port = free_port()

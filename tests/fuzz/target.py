@@ -34,8 +34,8 @@ from tests.cases import Cases
 from tests.push import Browser
 from tests.receiver import Receiver
 from tests.service import Service
+from tests.web.complete_app import INGEST_TOKEN, KEY, MAC, ROLES, CompleteApp
 from tests.web.visitors import PASSWORD
-from tests.web.whole import INGEST_TOKEN, KEY, MAC, ROLES, Whole
 
 LEAVER, CHOOSER, VICTIM = "leaver", "chooser", "victim"
 """Users for requests that log out, set a password by a link, or change a user."""
@@ -81,7 +81,7 @@ class Session:
         self.csrf = found[1]
 
 
-class Ground:
+class Target:
     """The service under test and its data."""
 
     def __init__(self, directory: Path, hook: Receiver, **others: object) -> None:
@@ -99,7 +99,7 @@ class Ground:
             name: value for name, value in given.items() if name.startswith(("MONITOR_", "INFLUX"))
         }
         (directory / "data").mkdir(mode=0o700)
-        whole = Whole(directory / "data", self.service.url, **kept)
+        whole = CompleteApp(directory / "data", self.service.url, **kept)
         whole.store.close()
         with writing(whole.engine) as connection:  # no message about the test data is sent
             connection.execute(update(notification).values(state="sent", finished_at=0))

@@ -1,4 +1,4 @@
-"""People log in, choose passwords and administer each other, in a real browser."""
+"""Logins, passwords and the administration of users in a real browser."""
 
 from collections.abc import Iterator
 
@@ -8,16 +8,16 @@ from playwright.sync_api import Browser, Page, expect
 from monitor.state import audit, users
 from monitor.state.database import reading, writing
 from tests.ports import free_port
+from tests.web.browser_pages import accessibility_violations, log_in
 from tests.web.fleet_rig import Rig, Server
-from tests.web.looking import grave_in, log_in
 from tests.web.visitors import PASSWORD, add_user
 
 NASTY = "<b>Bobby</b> " + "o" * 60
 
 
 @pytest.fixture
-def peopled(rig: Rig) -> Iterator[Server]:
-    """The pages where Anna administers."""
+def served(rig: Rig) -> Iterator[Server]:
+    """A server with the administrator Anna."""
     rig.beat(1)
     rig.judge()
     add_user(rig.engine, "Anna", "administrator", email="anna@example.org")
@@ -30,31 +30,31 @@ def peopled(rig: Rig) -> Iterator[Server]:
     server.stop()
 
 
-def enter(page: Page, server: Server, name: str, password: str = PASSWORD) -> None:
+def log_in_as(page: Page, server: Server, name: str, password: str = PASSWORD) -> None:
     log_in(page, server.url, name, password=password)
     expect(page.get_by_role("link", name=name)).to_be_visible()
 
 
-def test_by_keyboard_alone_to_the_page_that_was_wanted_and_out(peopled: Server, page: Page) -> None:
-    page.goto(f"{peopled.url}/?q=00")
-    expect(page).to_have_url(f"{peopled.url}/login?next=/?q%3D00")
+def test_user_logs_in_and_out_with_the_keyboard(served: Server, page: Page) -> None:
+    page.goto(f"{served.url}/?q=00")
+    expect(page).to_have_url(f"{served.url}/login?next=/?q%3D00")
     page.keyboard.type("anna")
     page.keyboard.press("Tab")
     page.keyboard.type(PASSWORD)
     page.keyboard.press("Enter")
-    expect(page).to_have_url(f"{peopled.url}/?q=00")
+    expect(page).to_have_url(f"{served.url}/?q=00")
     expect(page.locator(".cell")).to_have_count(1)
     page.get_by_role("button", name="Log out").focus()
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="Log in")).to_be_visible()
-    page.goto(peopled.url)
+    page.goto(served.url)
     expect(page.get_by_role("heading", name="Log in")).to_be_visible()
 
 
-def test_an_administrator_adds_somebody_who_chooses_a_password_and_may_only_look(
-    rig: Rig, peopled: Server, page: Page, browser: Browser
+def test_added_user_sets_a_password_and_has_the_role_viewer(
+    rig: Rig, served: Server, page: Page, browser: Browser
 ) -> None:
-    enter(page, peopled, "Anna")
+    log_in_as(page, served, "Anna")
     page.get_by_role("link", name="Administration").click()
     page.get_by_role("link", name="Users").click()
     page.get_by_label("Name", exact=True).fill(NASTY)
@@ -69,7 +69,7 @@ def test_an_administrator_adds_somebody_who_chooses_a_password_and_may_only_look
     expect(theirs.get_by_role("status")).to_have_text(
         "Password set. Log in with your new password."
     )
-    enter(theirs, peopled, NASTY, "purple monkey dishwasher")
+    log_in_as(theirs, served, NASTY, "purple monkey dishwasher")
     expect(theirs.get_by_role("link", name="Administration")).to_have_count(0)
     other.close()
     page.get_by_role("link", name="Users").click()
@@ -84,13 +84,13 @@ def test_an_administrator_adds_somebody_who_chooses_a_password_and_may_only_look
     assert whats == ["user changed", "password set", "user created"]
 
 
-def test_a_new_password_ends_the_logins_elsewhere_and_the_open_grid_says_so(
-    rig: Rig, peopled: Server, page: Page, browser: Browser
+def test_new_password_ends_other_logins_and_the_open_grid_reports_it(
+    rig: Rig, served: Server, page: Page, browser: Browser
 ) -> None:
-    enter(page, peopled, "Anna")
+    log_in_as(page, served, "Anna")
     elsewhere = browser.new_context()
     grid = elsewhere.new_page()
-    enter(grid, peopled, "Anna")
+    log_in_as(grid, served, "Anna")
     page.get_by_role("link", name="Anna").click()
     page.get_by_label("Current password").fill(PASSWORD)
     page.get_by_label("New password", exact=True).fill("purple monkey dishwasher")
@@ -104,9 +104,7 @@ def test_a_new_password_ends_the_logins_elsewhere_and_the_open_grid_says_so(
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_everybody_can_use_the_pages_on_a_phone_too(
-    rig: Rig, peopled: Server, page: Page, scheme: str
-) -> None:
+def test_pages_are_accessible_on_a_phone(rig: Rig, served: Server, page: Page, scheme: str) -> None:
     add_user(rig.engine, NASTY, "operator", email=f"{'x' * 60}@example.org")
     with writing(rig.engine) as connection:
         detail = {"role": {"from": "viewer", "to": "operator"}, "matchers": ["mac=*", "x" * 90]}
@@ -114,17 +112,17 @@ def test_everybody_can_use_the_pages_on_a_phone_too(
         users.change(connection, users.add(connection, "Gone", "viewer", 0), active=False)
     page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
     page.set_viewport_size({"width": 360, "height": 740})
-    page.goto(f"{peopled.url}/login")
-    fits(page)
-    enter(page, peopled, "Anna")
+    page.goto(f"{served.url}/login")
+    check_phone_layout(page)
+    log_in_as(page, served, "Anna")
     for path in ("/account", "/admin/users", "/admin/audit", "/"):
-        page.goto(peopled.url + path)
+        page.goto(served.url + path)
         if path == "/admin/users":
             page.locator("summary").nth(1).click()
-        fits(page)
+        check_phone_layout(page)
 
 
-def fits(page: Page) -> None:
-    """No sideways scrolling, and nothing that keeps anybody out."""
+def check_phone_layout(page: Page) -> None:
+    """Assert that the page fits a phone and is accessible."""
     assert page.evaluate("document.documentElement.scrollWidth") <= 360, page.url
-    assert grave_in(page) == [], page.url
+    assert accessibility_violations(page) == [], page.url
