@@ -1,11 +1,11 @@
 """The shipper process."""
 
 import functools
-import gc
 import signal
 import time
 from collections.abc import Mapping
 
+from monitor.bootstrap.memory import collect_seldom
 from monitor.bootstrap.stores import open_store
 from monitor.clock import Clock
 from monitor.ingest.shipper import Shipper
@@ -29,9 +29,7 @@ def run(settings: Settings) -> None:
         lambda: open_store(settings, writable=True),
         functools.partial(_save_metric_names, settings),
     )
-    # As in the workers: a chunk has many objects, and none in a reference cycle.
-    gc.freeze()
-    gc.set_threshold(100_000, 20, 50)
+    collect_seldom()
     shipper.start()
     # No time-out: when a suspension interrupts it, sigtimedwait returns as if the signal had come.
     while shipper.running and signal.sigtimedwait({signal.SIGTERM}, 0) is None:

@@ -1,12 +1,12 @@
 """The web process: gunicorn, the applications of each worker, and the shipper beside them."""
 
-import gc
 import ipaddress
 import signal
 from asyncio import get_running_loop
 from collections.abc import Sequence
 from pathlib import Path
 
+from monitor.bootstrap.memory import collect_seldom
 from monitor.bootstrap.pages import build_pages, trusted_hosts
 from monitor.bootstrap.stores import load_store
 from monitor.child import Child
@@ -96,10 +96,7 @@ def _applications(settings: Settings, counts: ServerCounts) -> Applications:
     pages: Application = build_pages(settings, engine, clock, counts)
     if server.proxies:
         pages = FromProxies(pages, server.proxy_networks or LOOPBACK)
-    # A worker allocates tens of thousands of rows without reference cycles. With the default
-    # thresholds, garbage collection takes more time than creating them.
-    gc.freeze()
-    gc.set_threshold(100_000, 20, 50)
+    collect_seldom()
     app = IngestApp(
         wal,
         commit,
