@@ -135,11 +135,8 @@ class Pipeline:
         if not ends:
             return None
         oldest = min((beat.received for beat in heartbeats), default=self._settled)
-        return _Chunk(heartbeats, ends, oldest, self._threads.submit(self._write, heartbeats))
-
-    def _write(self, heartbeats: list[Heartbeat]) -> None:
-        if heartbeats:
-            self._store.append(heartbeats)
+        written = self._threads.submit(self._store.append, heartbeats)
+        return _Chunk(heartbeats, ends, oldest, written)
 
     def _finish(self, chunk: _Chunk) -> None:
         """Waits until the chunk is written; then announces it and marks it as shipped."""
@@ -156,8 +153,7 @@ class Pipeline:
             _make((mac, received if live else time, live))
             for mac, time, received, live, _ in stored
         ]
-        if heartbeats:  # else all records were damaged
-            self._store.announce(self._source, self.stored_up_to(), seen)
+        self._store.announce(self._source, self.stored_up_to(), seen)
         for reader, end in chunk.ends:
             reader.ship(end)
         self.stats.shipped += len(stored)
