@@ -208,6 +208,11 @@ def parse_duration(text: str, unit: int | None = SECOND) -> int:
     return round(sum(float(number) * _UNITS[name] for number, name in parts))
 
 
+def fits_in_header(secret: str) -> bool:
+    """Whether an HTTP header can have this secret: HTTP libraries show others in their errors."""
+    return secret.isascii() and secret.isprintable() and " " not in secret
+
+
 def parse_mac(text: str) -> int:
     """Parses a MAC address in a usual format: 02:00:…, 02-00-…, 0200.0000.0000 or only hex digits.
 

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
-from monitor.model import SECOND, parse_duration
+from monitor.model import SECOND, fits_in_header, parse_duration
 from monitor.server import hosts
 from monitor.settings import secret_files, service_links
 from monitor.settings.sections import InfluxDBSettings, ServerSettings, Settings
@@ -244,7 +244,7 @@ def _influxdb(environment: Mapping[str, str], problems: list[str]) -> InfluxDBSe
     for name, value in zip(INFLUXDB_VARIABLES[1:], (org, token), strict=True):
         if not value:
             problems.append(f"{name}: must be set if INFLUXDB_V2_URL is set")
-    if not re.fullmatch(r"[\x21-\x7e]*", token):  # a header can't hold it, or would cut it
+    if not fits_in_header(token):
         problems.append(
             "INFLUXDB_V2_TOKEN: has a line break, a space or a character that is not ASCII; set it "
             "to the token alone"

@@ -16,7 +16,7 @@ from influxdb_client import BucketRetentionRules, BucketsApi, InfluxDBClient, Wr
 from influxdb_client.client.write_api import SYNCHRONOUS
 from influxdb_client.rest import ApiException
 
-from monitor.model import DAY, HOUR, SECOND, Heartbeat, Seen, format_mac, parse_mac
+from monitor.model import DAY, HOUR, SECOND, Heartbeat, Seen, fits_in_header, format_mac, parse_mac
 from monitor.outgoing.http import client_options
 from monitor.store import influx_gaps, influx_last_seen, packing
 from monitor.store.influx_answers import StrictClient, foreign, is_influxdb
@@ -72,8 +72,7 @@ class InfluxStore:
     ) -> None:
         """`retention` in ms. `patience`: the maximum time (ms) of a query; None: it depends on the
         kind of query. Raises ValueError."""
-        if not token.isascii() or not token.isprintable() or " " in token:
-            # The error text of the HTTP libraries would contain the token.
+        if not fits_in_header(token):
             raise ValueError("the InfluxDB token has characters that are not allowed in a header")
         self._org, self._retention = org, retention
         self._heartbeats, self._arrivals = heartbeats_bucket, arrivals_bucket
