@@ -166,8 +166,8 @@ def _run(options: argparse.Namespace) -> int:
     }
     os.environ.update(overrides)  # for the processes that `serve` starts
     if linked := sorted(settings.linked_variables(os.environ)):
-        told = f"warning: ignored the variables of Kubernetes Services: {', '.join(linked)}"
-        print(told, file=sys.stderr)
+        names = ", ".join(linked)
+        print(f"warning: ignored the variables of Kubernetes Services: {names}", file=sys.stderr)
         for variable in linked:  # so that those processes don't warn again
             del os.environ[variable]
     try:

@@ -35,8 +35,7 @@ def _serve(given: Settings, options: argparse.Namespace) -> None:
     _require_token(given)
     print(f"heartbeat-monitor: {given.server.base_url}  data: {given.data_directory}", flush=True)
     # A new process image, because the supervisor needs none of the modules imported so far.
-    log = given.log
-    arguments = ["-m", "monitor.supervisor", log.level, log.format, *_common(options)]
+    arguments = ["-m", "monitor.supervisor", given.log.level, given.log.format, *_common(options)]
     os.execv(sys.executable, [sys.executable, *arguments])  # noqa: S606 our own command line
 
 

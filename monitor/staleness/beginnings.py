@@ -37,8 +37,7 @@ def openings(
     Sensors that are not down get a new deadline. If more than MOST are down, the next sweep judges
     the rest. Raises StoreUnavailable, StateUnavailable.
     """
-    passed = _down(deadlines.passed(horizon), view, registry, deadlines, horizon, observed, {})
-    silent = [*passed]
+    silent = [*_down(deadlines.passed(horizon), view, registry, deadlines, horizon, observed, {})]
     if not silent:
         return []
     times, threshold = view.times, registry.threshold

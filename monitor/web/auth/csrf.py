@@ -19,8 +19,8 @@ def check() -> None:
     try:
         validate_csrf(request.headers.get(HEADER) or request.form.get(FIELD))
     except ValidationError as error:
-        told = _over_http() or "This page has expired. Reload it and try again."
-        raise RequestRefused(403, told, HEADER) from error
+        problem = _over_http() or "This page has expired. Reload it and try again."
+        raise RequestRefused(403, problem, HEADER) from error
 
 
 def check_origin() -> None:
@@ -33,10 +33,10 @@ def check_origin() -> None:
     own = (_origin(context().base_url), f"{request.scheme}://{request.host}")
     if origin is None or origin in own:
         return
-    told = _over_http() if origin.replace("http:", "https:", 1) == own[0] else None
+    problem = _over_http() if origin.replace("http:", "https:", 1) == own[0] else None
     raise RequestRefused(
         403,
-        told
+        problem
         or f"This request came from a page of {origin}. If that is the address of "
         f"heartbeat-monitor, set server.base_url to it. It is {context().base_url} now.",
         "Origin",
