@@ -42,7 +42,7 @@ def openings(
         return []
     times, threshold = view.times, registry.threshold
     for mac in silent[MOST:]:
-        deadlines.push(registry.silent_since(mac, times[mac]) + threshold(mac), mac)
+        deadlines.push(registry.deadline(mac, times[mac]), mac)
     silent = silent[:MOST]
     view.confirm(silent, horizon - _CONFIRM_THRESHOLDS * registry.longest_threshold, now)
     since = horizon - registry.longest_threshold

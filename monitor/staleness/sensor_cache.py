@@ -47,6 +47,10 @@ class SensorCache:
         or removed then, and is monitored again, has its whole threshold."""
         return max(seen, self.sensors[mac].monitored_since or 0)
 
+    def deadline(self, mac: int, seen: int) -> int:
+        """When a sensor last seen at `seen` is down if it stays silent and all time is observed."""
+        return self.silent_since(mac, seen) + self.threshold(mac)
+
     def may_open(self, sensor: Sensor) -> bool:
         """Whether silence of this sensor may open an incident: it has reported live, is neither
         paused nor deleted, and has no open incident."""

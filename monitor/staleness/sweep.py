@@ -278,16 +278,12 @@ class Sweep:
 
     def _deadlines_of(self, macs: Iterable[int]) -> Iterable[tuple[int, int]]:
         """(earliest deadline, mac) of the sensors whose silence may open an incident."""
+        times, registry = self._view.times, self._registry
         for mac in macs:
-            if mac not in self._view.times:
+            if mac not in times:
                 self._unseen.add(mac)
-            elif self._registry.may_open(self._registry.sensors[mac]):
-                yield self._deadline(mac), mac
-
-    def _deadline(self, mac: int) -> int:
-        """When the sensor is down if it stays silent and all time is observed."""
-        since = self._registry.silent_since(mac, self._view.times[mac])
-        return since + self._registry.threshold(mac)
+            elif registry.may_open(registry.sensors[mac]):
+                yield registry.deadline(mac, times[mac]), mac
 
     def _judge(
         self,
@@ -367,7 +363,7 @@ class Sweep:
         for closing in closings:
             mac = closing.incident.mac
             if closing.event is not Event.FORGET and not self._registry.sensors[mac].paused:
-                self._deadlines.push(self._deadline(mac), mac)
+                self._deadlines.push(self._registry.deadline(mac, self._view.times[mac]), mac)
 
     def _record(
         self, connection: Connection, reach: Advance, sources: dict[str, Source], now: int
