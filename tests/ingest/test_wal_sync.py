@@ -30,6 +30,17 @@ class Disk:
         self.before: Callable[[], None] = lambda: None
         self._fdatasync = os.fdatasync
 
+    def pause(self) -> tuple[threading.Event, threading.Event]:
+        """Make syncs wait: events that one has begun, and that it may go on."""
+        entered, leave = threading.Event(), threading.Event()
+
+        def wait() -> None:
+            entered.set()
+            assert leave.wait(TIMEOUT)
+
+        self.before = wait
+        return entered, leave
+
     def fdatasync(self, file: int) -> None:
         """Raises OSError if the test sets `fails`."""
         self.before()
@@ -127,14 +138,8 @@ def test_sync_covers_segments_that_rotation_has_retired(
 
 
 def test_append_during_a_sync_needs_a_sync_of_its_own(writer: WalWriter, disk: Disk) -> None:
-    entered, leave = threading.Event(), threading.Event()
-
-    def wait() -> None:
-        entered.set()
-        assert leave.wait(TIMEOUT)
-
     append(writer)
-    disk.before = wait
+    entered, leave = disk.pause()
     first = threading.Thread(target=writer.sync)
     first.start()
     assert entered.wait(TIMEOUT)
@@ -238,16 +243,10 @@ def test_kernel_may_not_sync_while_other_segments_need_it(
 
 
 def test_kernel_may_not_sync_while_a_sync_runs(writer: WalWriter, disk: Disk) -> None:
-    entered, leave = threading.Event(), threading.Event()
-
-    def wait() -> None:
-        entered.set()
-        assert leave.wait(TIMEOUT)
-
     append(writer)
     writer.sync()
     append(writer)
-    disk.before = wait
+    entered, leave = disk.pause()
     thread = threading.Thread(target=writer.sync)
     thread.start()
     assert entered.wait(TIMEOUT)
